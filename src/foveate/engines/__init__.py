@@ -1,0 +1,58 @@
+"""Engines run graphs on arrays: `reference` in NumPy defines each operation, `native` is the fast one."""
+
+from functools import cache
+
+from foveate.engines.base import Engine, Program, State, StepInfo, StepResult
+from foveate.engines.operations import register
+from foveate.errors import EngineError
+
+__all__ = [
+    "Engine",
+    "Program",
+    "State",
+    "StepInfo",
+    "StepResult",
+    "default_engine",
+    "get_engine",
+    "register",
+    "set_threads",
+]
+
+
+@cache
+def get_engine(name: str) -> Engine:
+    """The engine called "native" or "reference".
+
+    Raises:
+        EngineError: there is no such engine, or the native one was not built on this machine.
+    """
+    if name == "reference":
+        from foveate.engines.reference import ReferenceEngine
+
+        return ReferenceEngine()
+    if name == "native":
+        from foveate.engines.native import NativeEngine
+
+        return NativeEngine()
+    raise EngineError(f'there is no engine "{name}"; there are "native" and "reference"')
+
+
+@cache
+def default_engine() -> Engine:
+    """The native engine, or where it was not built the reference engine, with one sentence that says so."""
+    try:
+        return get_engine("native")
+    except EngineError as error:
+        import warnings
+
+        warnings.warn(f"{error} Meanwhile the slow reference engine is used.", stacklevel=2)
+        return get_engine("reference")
+
+
+def set_threads(count: int) -> None:
+    """Let the native engine use `count` threads; the same count gives the same bits."""
+    if not isinstance(count, int) or count < 1:
+        raise EngineError(f"the number of threads is {count!r}; it must be an int of at least 1")
+    from foveate.engines.native import set_threads as set_native_threads
+
+    set_native_threads(count)

@@ -1,0 +1,30 @@
+"""How parameters start. The numbers depend on the seed and the parameter's name alone."""
+
+from math import sqrt
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.random import generator
+from foveate.graph import Graph, initializers
+from foveate.layers import Parameter
+
+
+def initial_arrays(graph: Graph, seed: int) -> dict[str, FloatArray]:
+    """Every parameter and statistic of `graph` by its full name, as float32."""
+    rules = initializers(graph)
+    arrays = {name: _initial(parameter, rules[name], seed, name) for name, parameter in graph.parameters.items()}
+    for name, statistic in graph.statistics.items():
+        arrays[name] = np.full(statistic.shape, statistic.initial, np.float32)
+    return arrays
+
+
+def _initial(parameter: Parameter, rule: str, seed: int, name: str) -> FloatArray:
+    """He: normal with variance 2/fan_in. Xavier: uniform with variance 2/(fan_in + fan_out)."""
+    random = generator(seed, name)
+    if rule == "he":
+        return (random.standard_normal(parameter.shape) * sqrt(2 / parameter.fan_in)).astype(np.float32)
+    if rule == "xavier":
+        bound = sqrt(6 / (parameter.fan_in + parameter.fan_out))
+        return random.uniform(-bound, bound, parameter.shape).astype(np.float32)
+    return np.full(parameter.shape, {"zeros": 0.0, "ones": 1.0}[rule], np.float32)

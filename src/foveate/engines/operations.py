@@ -1,0 +1,84 @@
+"""The table of NumPy operations: for each layer type how it computes, forward and backward.
+
+Built-in layers enter it from `engines.reference`; one's own by `register`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.engines.base import FloatArray
+from foveate.errors import EngineError
+from foveate.layers import Layer, register_layer_type
+
+
+@dataclass
+class Context:
+    """What an operation may need besides its arrays.
+
+    `statistics` are the layer's measured arrays, replaced by a forward pass in training; `saved` is the operation's
+    own store from forward to backward; `random(count)` gives raw 64-bit numbers of this node and step.
+    """
+
+    training: bool
+    statistics: dict[str, FloatArray]
+    random: Callable[[int], NDArray[np.uint64]]
+    saved: dict[str, Any] = field(default_factory=dict)
+
+
+Arrays: TypeAlias = Sequence[FloatArray]
+Named: TypeAlias = Mapping[str, FloatArray]
+Gradients: TypeAlias = tuple[Sequence[FloatArray | None], Mapping[str, FloatArray]]
+
+Forward: TypeAlias = Callable[[Any, Arrays, Named, Context], FloatArray]
+"""forward(layer, inputs, parameters, context) -> output"""
+
+Backward: TypeAlias = Callable[[Any, Arrays, Named, FloatArray, FloatArray, Context], Gradients]
+"""backward(layer, inputs, parameters, output, output_gradient, context) -> (input gradients, parameter gradients)"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How a layer computes in NumPy."""
+
+    forward: Forward
+    backward: Backward
+
+
+OPERATIONS: dict[type[Layer], Operation] = {}
+
+
+def operation_of(layer: Layer) -> Operation:
+    """The operation of a layer's type, or an EngineError that says how to give it one."""
+    for kind in type(layer).__mro__:
+        if kind in OPERATIONS:
+            return OPERATIONS[kind]
+    name = type(layer).__name__
+    raise EngineError(
+        f"no engine knows how {name} computes; foveate.engines.register({name}, forward, backward) says so"
+    )
+
+
+def register(
+    layer_type: type[Layer],
+    forward: Callable[[Any, Arrays, Named], FloatArray],
+    backward: Callable[[Any, Arrays, Named, FloatArray, FloatArray], Gradients],
+) -> None:
+    """Teach every engine a layer of one's own, in NumPy; the native engine calls it back.
+
+    Args:
+        layer_type: a frozen dataclass derived from foveate.Layer; saved in files by its class name.
+        forward: (layer, inputs, parameters) -> output; inputs and output have the batch axis first.
+        backward: (layer, inputs, parameters, output, output_gradient) -> (input gradients, parameter gradients by name).
+
+    Raises:
+        LayerError: foveate has a layer of that name already.
+    """
+    register_layer_type(layer_type)
+    OPERATIONS[layer_type] = Operation(
+        lambda layer, inputs, parameters, _: forward(layer, inputs, parameters),
+        lambda layer, inputs, parameters, output, gradient, _: backward(layer, inputs, parameters, output, gradient),
+    )

@@ -1,0 +1,93 @@
+"""Convolution and linear layers, by definition: one product for each tap of the kernel."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.geometry import Window
+from foveate.layers import Linear
+from foveate.layers.convolution import Convolution
+
+
+def pad(x: FloatArray, windows: tuple[Window, ...], value: float = 0.0) -> FloatArray:
+    """(N, C, *spatial) with each window's padding around it."""
+    return np.pad(x, [(0, 0), (0, 0), *(window.padding for window in windows)], constant_values=value)
+
+
+def unpad(x: FloatArray, windows: tuple[Window, ...]) -> FloatArray:
+    """The inverse of `pad`."""
+    spatial = (slice(w.padding[0], size - w.padding[1]) for w, size in zip(windows, x.shape[2:], strict=True))
+    return x[(slice(None), slice(None), *spatial)]
+
+
+def taps(windows: tuple[Window, ...], outputs: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
+    """Each position in the kernel with the slices of the padded input that it meets."""
+    for tap in np.ndindex(*(window.kernel_size for window in windows)):
+        slices = tuple(
+            slice(at * w.dilation, at * w.dilation + (size - 1) * w.stride + 1, w.stride)
+            for at, w, size in zip(tap, windows, outputs, strict=True)
+        )
+        yield tap, (slice(None), slice(None), *slices)
+
+
+def _grouped(x: FloatArray, groups: int) -> FloatArray:
+    """(N, C, *spatial) as (N, groups, C/groups, positions)."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, -1)
+
+
+def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    weight, groups = parameters["weight"], layer.groups
+    windows = layer.windows([x.shape[1:]])
+    outputs = layer.output_shape([x.shape[1:]])
+    padded = pad(x, windows)
+    y = np.zeros((len(x), groups, outputs[0] // groups, int(np.prod(outputs[1:]))), x.dtype)
+    for tap, seen in taps(windows, outputs[1:]):
+        by_group = weight[(..., *tap)].reshape(groups, outputs[0] // groups, -1)
+        y += by_group @ _grouped(padded[seen], groups)
+    y = y.reshape(len(x), *outputs)
+    if layer.bias:
+        y += parameters["bias"].reshape(-1, *(1,) * len(windows))
+    return y
+
+
+def _convolution_backward(
+    layer: Convolution, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    (x,) = inputs
+    weight, groups = parameters["weight"], layer.groups
+    windows = layer.windows([x.shape[1:]])
+    padded = pad(x, windows)
+    padded_gradient, weight_gradient = np.zeros_like(padded), np.zeros_like(weight)
+    by_group = _grouped(gradient, groups)
+    for tap, seen in taps(windows, output.shape[2:]):
+        filters = weight[(..., *tap)].reshape(groups, output.shape[1] // groups, -1)
+        met = padded[seen]
+        padded_gradient[seen] += (filters.swapaxes(1, 2) @ by_group).reshape(met.shape)
+        products = by_group @ _grouped(met, groups).swapaxes(2, 3)
+        weight_gradient[(..., *tap)] = products.sum(axis=0).reshape(weight.shape[:2])
+    gradients = {"weight": weight_gradient}
+    if layer.bias:
+        gradients["bias"] = gradient.sum(axis=(0, *range(2, gradient.ndim)))
+    return [unpad(padded_gradient, windows)], gradients
+
+
+def _linear_forward(layer: Linear, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    y: FloatArray = inputs[0] @ parameters["weight"].T
+    return y + parameters["bias"] if layer.bias else y
+
+
+def _linear_backward(
+    layer: Linear, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    gradients = {"weight": gradient.T @ inputs[0]}
+    if layer.bias:
+        gradients["bias"] = gradient.sum(axis=0)
+    return [gradient @ parameters["weight"]], gradients
+
+
+OPERATIONS[Convolution] = Operation(_convolution_forward, _convolution_backward)
+OPERATIONS[Linear] = Operation(_linear_forward, _linear_backward)

@@ -1,0 +1,97 @@
+"""Pooling, by definition: the taps of all windows stacked, and a maximum or a mean over the stack."""
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.reference.convolution import pad, taps, unpad
+from foveate.geometry import Window
+from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling, Pooling
+
+
+def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tuple[int, ...]]:
+    """Windows whose end padding reaches as far as ceil_mode's last window, and the output sizes."""
+    windows = layer.windows([x.shape[1:]])
+    outputs = layer.output_shape([x.shape[1:]])[1:]
+    reach = [(o - 1) * w.stride + w.effective_size for o, w in zip(outputs, windows, strict=True)]
+    return tuple(
+        Window(w.kernel_size, w.stride, (w.padding[0], max(w.padding[1], end - size - w.padding[0])), w.dilation)
+        for w, end, size in zip(windows, reach, x.shape[2:], strict=True)
+    ), outputs
+
+
+def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    windows, outputs = _overhanging(layer, x)
+    padded = pad(x, windows, -np.inf)
+    stack = np.stack([padded[seen] for _, seen in taps(windows, outputs)])
+    context.saved["winner"] = stack.argmax(axis=0)
+    return np.asarray(stack.max(axis=0))
+
+
+def _max_backward(
+    layer: MaxPooling, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    windows, outputs = _overhanging(layer, inputs[0])
+    padded = np.zeros_like(pad(inputs[0], windows))
+    for number, (_, seen) in enumerate(taps(windows, outputs)):
+        padded[seen] += np.where(context.saved["winner"] == number, gradient, 0)
+    return [unpad(padded, windows)], {}
+
+
+def _counts(layer: AveragePooling, x: FloatArray) -> FloatArray:
+    """How many positions each window's mean is taken over, (1, 1, *outputs)."""
+    windows, outputs = _overhanging(layer, x)
+    counted = np.ones((1, 1, *x.shape[2:]), x.dtype)
+    own = layer.windows([x.shape[1:]])
+    if layer.count_include_pad:
+        counted = pad(counted, own, 1.0)
+        windows = tuple(
+            Window(w.kernel_size, w.stride, (0, w.padding[1] - o.padding[1])) for w, o in zip(windows, own, strict=True)
+        )
+    padded = pad(counted, windows)
+    total: FloatArray = sum((padded[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
+    return total
+
+
+def _average_forward(layer: AveragePooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    windows, outputs = _overhanging(layer, x)
+    padded = pad(x, windows)
+    total: FloatArray = sum((padded[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
+    return total / _counts(layer, x)
+
+
+def _average_backward(
+    layer: AveragePooling, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    windows, outputs = _overhanging(layer, inputs[0])
+    padded = np.zeros_like(pad(inputs[0], windows))
+    shares = gradient / _counts(layer, inputs[0])
+    for _, seen in taps(windows, outputs):
+        padded[seen] += shares
+    return [unpad(padded, windows)], {}
+
+
+def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    return np.asarray(x.mean(axis=tuple(range(2, x.ndim))))
+
+
+def _global_backward(
+    layer: GlobalAveragePooling,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    share = gradient / np.prod(x.shape[2:])
+    spread = share.reshape(*gradient.shape, *(1,) * (x.ndim - 2))
+    return [np.broadcast_to(spread, x.shape).astype(x.dtype)], {}
+
+
+OPERATIONS[MaxPooling] = Operation(_max_forward, _max_backward)
+OPERATIONS[AveragePooling] = Operation(_average_forward, _average_backward)
+OPERATIONS[GlobalAveragePooling] = Operation(_global_forward, _global_backward)

@@ -1,0 +1,79 @@
+"""Flatten, Add, Concatenate, Pad and Dropout."""
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.layers import Add, Concatenate, Dropout, Flatten, Pad
+
+RANDOM_BITS = 24
+"""Dropout compares this many bits of each raw number with its rate, as a float32 fraction would."""
+
+
+def _flatten_forward(layer: Flatten, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    return inputs[0].reshape(len(inputs[0]), -1)
+
+
+def _flatten_backward(
+    layer: Flatten, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [gradient.reshape(inputs[0].shape)], {}
+
+
+def _add_forward(layer: Add, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    total: FloatArray = sum(inputs[1:], inputs[0])
+    return total
+
+
+def _add_backward(
+    layer: Add, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [gradient] * len(inputs), {}
+
+
+def _concatenate_forward(layer: Concatenate, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    return np.concatenate(inputs, axis=1)
+
+
+def _concatenate_backward(
+    layer: Concatenate, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    ends = np.cumsum([x.shape[1] for x in inputs])
+    return np.split(gradient, ends[:-1], axis=1), {}
+
+
+def _pad_forward(layer: Pad, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    inner = [slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape[1:], layer.padding, strict=True)]
+    cropped = x[(slice(None), *inner)]
+    return np.pad(cropped, [(0, 0), *((max(0, begin), max(0, end)) for begin, end in layer.padding)])
+
+
+def _pad_backward(
+    layer: Pad, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    opposite = Pad(tuple((-begin, -end) for begin, end in layer.padding))
+    return [_pad_forward(opposite, [gradient], {}, context)], {}
+
+
+def _dropout_forward(layer: Dropout, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    if not context.training:
+        return x
+    fraction = context.random(x.size) >> np.uint64(64 - RANDOM_BITS)
+    kept = fraction >= np.uint64(round(layer.rate * 2**RANDOM_BITS))
+    context.saved["factor"] = (kept.reshape(x.shape) / (1 - layer.rate)).astype(x.dtype)
+    return np.asarray(x * context.saved["factor"])
+
+
+def _dropout_backward(
+    layer: Dropout, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [gradient * context.saved["factor"] if context.training else gradient], {}
+
+
+OPERATIONS[Flatten] = Operation(_flatten_forward, _flatten_backward)
+OPERATIONS[Add] = Operation(_add_forward, _add_backward)
+OPERATIONS[Concatenate] = Operation(_concatenate_forward, _concatenate_backward)
+OPERATIONS[Pad] = Operation(_pad_forward, _pad_backward)
+OPERATIONS[Dropout] = Operation(_dropout_forward, _dropout_backward)

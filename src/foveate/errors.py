@@ -1,0 +1,40 @@
+"""Every error foveate raises on purpose: a sentence with the numbers in it and a way out."""
+
+from typing import Any
+
+
+class FoveateError(Exception):
+    """Base of all errors that foveate raises on purpose; its message is meant for a person.
+
+    `partial` is the graph as far as it was built, where a network could not be built to its end.
+    """
+
+    partial: Any = None
+
+
+class LayerError(FoveateError):
+    """A layer's hyper-parameter is wrong by itself, before any input is known."""
+
+
+class ShapeError(FoveateError):
+    """A layer does not fit its input, or an array does not fit its place."""
+
+
+class GraphError(FoveateError):
+    """Names, inputs or outputs of a network do not join into a graph."""
+
+
+class EngineError(FoveateError):
+    """An engine cannot compile or run what it was asked to."""
+
+
+class DataError(FoveateError):
+    """Images, labels or arrays that cannot be used as they are."""
+
+
+class FileError(FoveateError):
+    """A file that is missing, truncated, of another kind or of another version."""
+
+
+class TrainingError(FoveateError):
+    """Training cannot start, or cannot go on."""

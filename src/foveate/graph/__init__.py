@@ -1,0 +1,36 @@
+"""Networks as graphs: how layers are joined, what they cost, and what training wants of them. No arrays."""
+
+from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
+from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
+from foveate.graph.graph import Graph, Node, nearest
+from foveate.graph.initialization import initializers
+from foveate.graph.losses import CrossEntropy, Loss
+from foveate.graph.optimizers import SGD, AdamW, Optimizer
+from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
+from foveate.graph.summary import Summary
+
+__all__ = [
+    "SGD",
+    "AdamW",
+    "Block",
+    "Composite",
+    "Concat",
+    "Constant",
+    "Cosine",
+    "CrossEntropy",
+    "DroppedBorderWarning",
+    "Graph",
+    "GraphBuilder",
+    "Loss",
+    "Named",
+    "Node",
+    "OneCycle",
+    "Optimizer",
+    "Residual",
+    "Schedule",
+    "Sequential",
+    "Summary",
+    "Value",
+    "initializers",
+    "nearest",
+]

@@ -1,0 +1,182 @@
+"""From layers to a graph: names are given, shapes resolved, and every mistake is found with its place and numbers."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from foveate.errors import FoveateError, GraphError, LayerError, ShapeError
+from foveate.geometry import LARGEST_SIZE, Window, fit, format_sizes, suggest
+from foveate.graph.graph import Graph, Node
+from foveate.layers import Layer, Parameter, Shape
+
+
+class DroppedBorderWarning(UserWarning):
+    """Real rows or columns at a border are seen by no window."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What flows along an edge while a graph is built: where it comes from, and its shape."""
+
+    name: str
+    shape: Shape
+
+
+class GraphBuilder:
+    """Builds any directed acyclic graph, layer by layer.
+
+    >>> from foveate.layers import Add, Conv2d
+    >>> builder = GraphBuilder()
+    >>> image = builder.input((3, 32, 32))
+    >>> left, right = builder.add(Conv2d(8, 1), image), builder.add(Conv2d(8, 3, padding=1), image)
+    >>> builder.build(builder.add(Add(), left, right)).output_shape
+    (8, 32, 32)
+    """
+
+    def __init__(self, *, strict: bool = False, name: str = "network") -> None:
+        """Start an empty graph; with `strict`, dropped rows or columns are an error."""
+        self._strict = strict
+        self._name = name
+        self._inputs: dict[str, Shape] = {}
+        self._nodes: dict[str, Node] = {}
+        self._scope: tuple[str, ...] = ()
+        self._counts: Counter[str] = Counter()
+
+    def input(self, shape: Sequence[int], name: str = "input") -> Value:
+        """Declare an input of one sample's `shape`, channels first, without the batch axis."""
+        sizes = tuple(shape)
+        if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
+            raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")
+        if max(sizes) > LARGEST_SIZE:
+            raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
+        self._claim(name)
+        self._inputs[name] = sizes
+        return Value(name, sizes)
+
+    def add(self, layer: Layer, *inputs: Value, name: str | None = None, parameters: str | None = None) -> Value:
+        """Join `layer` to `inputs`; `parameters` names a key that other nodes use too, to share parameters."""
+        path = self.path(name or self.numbered(layer.label))
+        self._claim(path)
+        shapes = tuple(value.shape for value in inputs)
+        try:
+            layer.check_inputs(shapes)
+            output = layer.output_shape(shapes)
+        except (ShapeError, LayerError) as error:
+            raise self._placed(error, path, layer) from None
+        node = Node(path, layer, tuple(value.name for value in inputs), parameters or path, shapes, output)
+        self._check_sharing(node)
+        if self._strict and any(node.dropped):
+            raise self._placed(ShapeError(_does_not_fit(node)), path, layer)
+        self._nodes[path] = node
+        return Value(path, output)
+
+    def build(self, *outputs: Value, quiet: bool = False) -> Graph:
+        """The finished graph; unless `quiet`, one warning lists the layers that drop a border."""
+        if not outputs:
+            raise GraphError(
+                "a graph needs at least one output: pass the value that the last layer returned to build()"
+            )
+        graph = Graph(
+            dict(self._inputs), tuple(self._nodes.values()), tuple(value.name for value in outputs), self._name
+        )
+        dropping = [node for node in graph.nodes if any(node.dropped)]
+        if dropping and not quiet:
+            warnings.warn(_dropping_sentence(dropping), DroppedBorderWarning, stacklevel=3)
+        return graph
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Prefix the names given inside with `name` and a dot."""
+        self._scope = (*self._scope, name)
+        try:
+            yield
+        finally:
+            self._scope = self._scope[:-1]
+
+    def path(self, name: str) -> str:
+        """`name` with the enclosing scopes before it."""
+        return ".".join((*self._scope, name))
+
+    def numbered(self, label: str) -> str:
+        """`label` and the next free number in this scope: conv1, conv2."""
+        key = self.path(label)
+        self._counts[key] += 1
+        while f"{key}{self._counts[key]}" in self._nodes:
+            self._counts[key] += 1
+        return f"{label}{self._counts[key]}"
+
+    def partial(self) -> Graph:
+        """The graph as far as it is built; its last node is its output."""
+        return Graph(dict(self._inputs), tuple(self._nodes.values()), tuple(self._nodes)[-1:], self._name)
+
+    def _claim(self, name: str) -> None:
+        if name in self._nodes or name in self._inputs:
+            raise GraphError(f'two layers are called "{name}"; give one of them another name')
+
+    def _check_sharing(self, node: Node) -> None:
+        for other in self._nodes.values():
+            if other.parameters == node.parameters:
+                theirs, ours = (dict(n.layer.parameters(n.input_shapes)) for n in (other, node))
+                if theirs != ours:
+                    raise GraphError(
+                        f'{node} shares the parameters "{node.parameters}" with {other}, but theirs are '
+                        f"{_shapes_of(theirs)} and its own {_shapes_of(ours)}; give both the same layer and input"
+                    )
+                return
+
+    def _placed(self, error: FoveateError, path: str, layer: Layer) -> FoveateError:
+        message = f"layer {len(self._nodes) + 1}, {path} ({layer.describe()}): {error}\n{self._trace()}"
+        placed = type(error)(message)
+        placed.partial = self.partial()
+        return placed
+
+    def _trace(self) -> str:
+        steps = [f"{name} {format_sizes(shape)}" for name, shape in self._inputs.items()]
+        steps += [f"{node.name} {format_sizes(node.output_shape)}" for node in self._nodes.values()]
+        shown = steps if len(steps) <= 8 else [steps[0], "...", *steps[-6:]]
+        return "Shapes so far: " + " -> ".join(shown)
+
+
+def _does_not_fit(node: Node) -> str:
+    sizes = node.input_shapes[0][1:]
+    windows = node.layer.windows(node.input_shapes) or ()
+    axis = next(axis for axis, count in enumerate(node.dropped) if count)
+    window, size, dropped = windows[axis], sizes[axis], node.dropped[axis]
+    square = len({*zip(sizes, windows, strict=True)}) == 1
+    what = {1: "position", 2: "row and column" if square else ("row", "column")[axis], 3: "layer of voxels"}[len(sizes)]
+    if dropped > 1:
+        what = what.replace("position", "positions").replace("row", "rows").replace("column", "columns")
+    ways = suggest(size, window)
+    if square:
+        offered = [format_sizes((s,) * len(sizes)) for s in ways.sizes]
+        words = ways.sentence().rsplit("an input of ", 1)
+        sentence = words[0] + ("an input of " + " or ".join(offered) if offered else "")
+    else:
+        sentence = ways.sentence()
+    return (
+        f"does not fit its {format_sizes(sizes)} input: {formula(size, window)} = "
+        f"{float(fit(size, window).exact_output):.2f}.\n"
+        f"The last {dropped} {what} would never be seen. Fits: {sentence}."
+    )
+
+
+def formula(size: int, window: Window) -> str:
+    """The size formula with the numbers put in: '(7 - 3 + 2*0)/3 + 1'."""
+    begin, end = window.padding
+    padding = f"2*{begin}" if begin == end else f"{begin} + {end}"
+    return f"({size} - {window.effective_size} + {padding})/{window.stride} + 1"
+
+
+def _dropping_sentence(nodes: Sequence[Node]) -> str:
+    first = nodes[0]
+    others = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    return (
+        f"{first}{others} never see the last {max(first.dropped)} row or column of their input; "
+        "build(strict=True) says what would fit, graph.summary() lists them all"
+    )
+
+
+def _shapes_of(parameters: Mapping[str, Parameter]) -> str:
+    return ", ".join(f"{name} {format_sizes(p.shape)}" for name, p in parameters.items()) or "none"

@@ -1,0 +1,193 @@
+"""Ways to put layers together: Sequential, Residual, Concat, Named. Each lowers to nodes of a Graph."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from foveate.errors import GraphError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph.builder import GraphBuilder, Value
+from foveate.graph.graph import Graph
+from foveate.layers import Add, Concatenate, Layer, Shape
+
+
+class Composite(ABC):
+    """Blocks joined in some manner; can stand wherever a layer can."""
+
+    @abstractmethod
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """Add this composite's nodes to `builder` after `value`; return its output."""
+
+    def build(
+        self, input_shape: Sequence[int], *, strict: bool = False, quiet: bool = False, name: str = "network"
+    ) -> Graph:
+        """Resolve every shape for one sample of `input_shape`, channels first; every mistake is found here.
+
+        Args:
+            input_shape: (C, H, W), (C, L), (C, D, H, W) or (features,), without the batch axis.
+            strict: raise where real rows or columns would be dropped, instead of one warning.
+            quiet: give no such warning.
+            name: what the summary calls the network.
+
+        Raises:
+            ShapeError: a layer does not fit its input; the message says where, why and what would.
+        """
+        builder = GraphBuilder(strict=strict, name=name)
+        output = self.lower(builder, builder.input(input_shape))
+        return builder.build(output, quiet=quiet)
+
+
+Block: TypeAlias = Layer | Composite
+"""A layer or a composite."""
+
+
+class Sequential(Composite):
+    """Blocks one after the other.
+
+    >>> from foveate.layers import Conv2d, ReLU
+    >>> [node.name for node in Sequential(Conv2d(8, 3), ReLU(), Conv2d(8, 3)).build((1, 9, 9)).nodes]
+    ['conv1', 'relu1', 'conv2']
+    """
+
+    def __init__(self, *blocks: Block) -> None:
+        self.blocks = check_blocks(blocks, "Sequential")
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """Each block after the one before."""
+        for block in self.blocks:
+            value = lower(block, builder, value)
+        return value
+
+
+class Named(Composite):
+    """A block with a name of its own: a layer is called that, a composite's layers have it before theirs.
+
+    >>> from foveate.layers import Conv2d
+    >>> Named("stem", Sequential(Named("conv", Conv2d(8, 3)))).build((1, 9, 9)).nodes[0].name
+    'stem.conv'
+    """
+
+    def __init__(self, name: str, block: Block) -> None:
+        if not name or name != name.strip() or "." in name:
+            raise GraphError(f'"{name}" cannot be a name: it must be a word without dots (dots join nested names)')
+        self.name = name
+        (self.block,) = check_blocks((block,), "Named")
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """The block under its name."""
+        if isinstance(self.block, Layer):
+            return builder.add(self.block, value, name=self.name)
+        with builder.scope(self.name):
+            if isinstance(self.block, (Residual, Concat)):
+                return self.block.lower_inside(builder, value)
+            return self.block.lower(builder, value)
+
+
+class Residual(Composite):
+    """A block whose input is added to its output: y = after(block(x) + shortcut(x)).
+
+    Args:
+        block: layers or composites, one after the other.
+        shortcut: a block for the other way; unless given, shapes must match.
+        after: a layer after the addition, such as ReLU.
+
+    He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
+    """
+
+    def __init__(self, *block: Block, shortcut: Block | None = None, after: Block | None = None) -> None:
+        self.block = Sequential(*check_blocks(block, "Residual"))
+        self.shortcut = shortcut
+        self.after = after
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """Both ways, the addition and what comes after, in a scope of their own."""
+        with builder.scope(builder.numbered("residual")):
+            return self.lower_inside(builder, value)
+
+    def lower_inside(self, builder: GraphBuilder, value: Value) -> Value:
+        """The same without a scope of its own."""
+        way = self.block.lower(builder, value)
+        other = value
+        if self.shortcut is not None:
+            with builder.scope("shortcut"):
+                other = lower(self.shortcut, builder, value)
+        if way.shape != other.shape:
+            raise self._mismatch(builder, value.shape, way.shape, other.shape)
+        total = builder.add(Add(), way, other, name="add")
+        return total if self.after is None else lower(self.after, builder, total)
+
+    def _mismatch(self, builder: GraphBuilder, before: Shape, way: Shape, other: Shape) -> ShapeError:
+        place = builder.path("add")
+        if self.shortcut is not None:
+            sentence = f"the block gives {format_sizes(way)}, but its shortcut {format_sizes(other)}; make them equal"
+        else:
+            sentence = (
+                f"the block turns {format_sizes(before)} into {format_sizes(way)}, so that the input cannot be added "
+                f"to it. {_fitting_shortcut(before, way)}"
+            )
+        error = ShapeError(f"{place}: {sentence}")
+        error.partial = builder.partial()
+        return error
+
+
+class Concat(Composite):
+    """Branches from one input, joined along the channels, as in Inception.
+
+    >>> from foveate.layers import Conv2d
+    >>> Concat(Conv2d(8, 1), Conv2d(16, 3, padding=1)).build((3, 32, 32)).output_shape
+    (24, 32, 32)
+    """
+
+    def __init__(self, *branches: Block) -> None:
+        self.branches = check_blocks(branches, "Concat")
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """Every branch in a scope of its own, then the concatenation."""
+        with builder.scope(builder.numbered("concat")):
+            return self.lower_inside(builder, value)
+
+    def lower_inside(self, builder: GraphBuilder, value: Value) -> Value:
+        """The same without a scope of its own."""
+        ends = []
+        for number, branch in enumerate(self.branches, start=1):
+            if isinstance(branch, Named):
+                ends.append(branch.lower(builder, value))
+                continue
+            with builder.scope(f"branch{number}"):
+                ends.append(lower(branch, builder, value))
+        return builder.add(Concatenate(), *ends, name="concat")
+
+
+def lower(block: Block, builder: GraphBuilder, value: Value) -> Value:
+    """Add a layer or a composite to `builder` after `value`."""
+    return builder.add(block, value) if isinstance(block, Layer) else block.lower(builder, value)
+
+
+def check_blocks(blocks: Sequence[object], owner: str) -> tuple[Block, ...]:
+    """The blocks, or a GraphError when there are none or one of them is neither layer nor composite."""
+    if not blocks:
+        raise GraphError(f"{owner} has no layers; give it at least one")
+    checked: list[Block] = []
+    for position, block in enumerate(blocks, start=1):
+        if isinstance(block, type) and issubclass(block, Layer):
+            raise GraphError(f"{owner}: number {position} is the class {block.__name__}; write {block.__name__}()")
+        if not isinstance(block, (Layer, Composite)):
+            raise GraphError(
+                f"{owner}: number {position} is {block!r}, which is neither a layer nor a composite of layers"
+            )
+        checked.append(block)
+    return tuple(checked)
+
+
+def _fitting_shortcut(before: Shape, way: Shape) -> str:
+    if len(before) != len(way) or len(before) < 2:
+        return "Give it a shortcut that makes the same shape"
+    axes = len(before) - 1
+    strides = tuple(round(b / w) if w else 0 for b, w in zip(before[1:], way[1:], strict=True))
+    if all(s >= 1 and -(-b // s) == w for b, w, s in zip(before[1:], way[1:], strides, strict=True)):
+        shown = strides[0] if len(set(strides)) == 1 else strides
+        stride = "" if set(strides) == {1} else f", stride={shown}"
+        return f"shortcut=Conv{axes}d({way[0]}, 1{stride}) would do"
+    return (
+        f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut=Conv{axes}d({way[0]}, 1)'
+    )

@@ -1,0 +1,162 @@
+"""A network as data: nodes in an order in which each comes after its inputs, every shape resolved. Immutable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from foveate.errors import GraphError
+from foveate.geometry import fit
+from foveate.layers import Cost, Layer, Parameter, Shape, Statistic
+
+if TYPE_CHECKING:
+    from foveate.graph.summary import Summary
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place.
+
+    `name` is a dotted path such as "stage1.0.conv1"; `inputs` name nodes or graph inputs; nodes with the same
+    `parameters` key share parameters and statistics.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    parameters: str
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    @property
+    def cost(self) -> Cost:
+        """Arithmetic for one sample."""
+        return self.layer.cost(self.input_shapes)
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """Real positions at the far end of each axis that no window sees; empty where nothing slides."""
+        windows = self.layer.windows(self.input_shapes)
+        if windows is None or getattr(self.layer, "ceil_mode", False):
+            return ()
+        return tuple(fit(size, window).dropped for size, window in zip(self.input_shapes[0][1:], windows, strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.layer.describe()})"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network with every shape resolved; made by `Sequential(...).build(...)` or a GraphBuilder.
+
+    `inputs` maps input names to shapes; `outputs` are node names.
+    """
+
+    inputs: Mapping[str, Shape]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    name: str = field(default="network", compare=False)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by their names."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Output shape of every input and node."""
+        return {**self.inputs, **{node.name: node.output_shape for node in self.nodes}}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Node, ...]]:
+        """The nodes that read each input and node, in order."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.shapes}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
+
+    @cached_property
+    def owners(self) -> tuple[Node, ...]:
+        """The first node of each parameter key: where shared parameters are counted."""
+        first: dict[str, Node] = {}
+        for node in self.nodes:
+            first.setdefault(node.parameters, node)
+        return tuple(first.values())
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Every trainable array by its full name ("conv1.weight"), shared ones once."""
+        return {
+            f"{node.parameters}.{name}": parameter
+            for node in self.owners
+            for name, parameter in node.layer.parameters(node.input_shapes).items()
+        }
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Statistic]:
+        """Every measured array by its full name ("bn1.running_mean")."""
+        return {
+            f"{node.parameters}.{name}": statistic
+            for node in self.owners
+            for name, statistic in node.layer.statistics(node.input_shapes).items()
+        }
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the only output; a GraphError when there are several."""
+        return self.shapes[self.only_output]
+
+    @property
+    def only_output(self) -> str:
+        """Name of the only output; a GraphError when there are several."""
+        if len(self.outputs) != 1:
+            raise GraphError(
+                f"the network has {len(self.outputs)} outputs ({', '.join(self.outputs)}); name one of them"
+            )
+        return self.outputs[0]
+
+    @property
+    def only_input(self) -> str:
+        """Name of the only input; a GraphError when there are several."""
+        if len(self.inputs) != 1:
+            raise GraphError(f"the network has {len(self.inputs)} inputs ({', '.join(self.inputs)}); name one of them")
+        return next(iter(self.inputs))
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the only input; a GraphError when there are several."""
+        return self.inputs[self.only_input]
+
+    def node(self, name: str) -> Node:
+        """The node called `name`, or a GraphError with the nearest names."""
+        if name not in self.by_name:
+            raise GraphError(f'there is no layer "{name}".{nearest(name, self.by_name)}')
+        return self.by_name[name]
+
+    def summary(self) -> "Summary":
+        """A table of the layers with shapes, parameters and costs; print it, or see `Summary`."""
+        from foveate.graph.summary import summarize
+
+        return summarize(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which `Graph.from_json` makes an equal graph."""
+        from foveate.graph.serialization import graph_to_json
+
+        return graph_to_json(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Graph":
+        """The graph that `to_json` described, every rule checked again."""
+        from foveate.graph.serialization import graph_from_json
+
+        return graph_from_json(data)
+
+
+def nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """A sentence with the known names most like `name`, with a blank before it; empty when there are none."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=3, cutoff=0.4) or list(known)[:5]
+    return f" Nearest: {', '.join(close)}" if close else ""

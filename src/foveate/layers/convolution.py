@@ -1,0 +1,173 @@
+"""Convolution over 1, 2 and 3 spatial axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Never
+
+from foveate.errors import ShapeError
+from foveate.geometry import Window
+from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
+from foveate.layers.options import (
+    Ints,
+    Padding,
+    PaddingOption,
+    initializer_name,
+    no_surplus,
+    padding_pairs,
+    per_axis,
+    positive_int,
+)
+from foveate.layers.windows import describe_windows, resolve_windows, window_sizes
+
+
+@dataclass(frozen=True, init=False)
+class Convolution(SpatialLayer):
+    """What the convolutions over 1, 2 and 3 axes share; use Conv1d, Conv2d or Conv3d."""
+
+    label: ClassVar[str] = "conv"
+
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    dilation: tuple[int, ...]
+    groups: int
+    bias: bool
+    initializer: str
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Ints,
+        *surplus: Never,
+        stride: Ints = 1,
+        padding: PaddingOption = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        bias: bool = True,
+        initializer: str = "auto",
+    ) -> None:
+        owner, axes = type(self).__name__, self.spatial_axes
+        no_surplus(surplus, owner, "out_channels and kernel_size")
+        checked = {
+            "out_channels": positive_int(out_channels, "out_channels", owner),
+            "kernel_size": per_axis(kernel_size, axes, "kernel_size", owner),
+            "stride": per_axis(stride, axes, "stride", owner),
+            "padding": padding_pairs(padding, axes, owner),
+            "dilation": per_axis(dilation, axes, "dilation", owner),
+            "groups": positive_int(groups, "groups", owner),
+            "bias": bool(bias),
+            "initializer": initializer_name(initializer, owner),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.out_channels % self.groups:
+            raise self.refuse(
+                f"groups is {groups}, which does not divide out_channels {out_channels}: each group makes an equal "
+                f"share of the outputs. Use out_channels {groups * max(1, round(out_channels / groups))}, or groups 1"
+            )
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(out_channels, *sizes), each size floor((W - F_eff + P_begin + P_end)/S) + 1."""
+        channels, spatial = self.spatial_input(input_shapes)
+        if channels % self.groups:
+            raise ShapeError(
+                f"groups is {self.groups}, which does not divide its {channels} input channels: each group sees an "
+                f"equal share of them. Divisors of {channels} are {_divisors(channels)}"
+            )
+        return self.out_channels, *window_sizes(spatial, self.windows(input_shapes))
+
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight (O, C/groups, *kernel_size), and bias (O,) unless `bias` is False."""
+        channels = input_shapes[0][0]
+        taps = prod(self.kernel_size)
+        weight = Parameter(
+            shape=(self.out_channels, channels // self.groups, *self.kernel_size),
+            initializer=self.initializer,
+            decay=True,
+            fan_in=channels // self.groups * taps,
+            fan_out=self.out_channels // self.groups * taps,
+        )
+        if not self.bias:
+            return {"weight": weight}
+        return {"weight": weight, "bias": Parameter((self.out_channels,), "zeros", decay=False)}
+
+    def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...]:
+        """One window for each spatial axis, "same" resolved."""
+        _, spatial = self.spatial_input(input_shapes)
+        return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """Each output element is a dot product over the filter's taps, plus its bias."""
+        outputs = prod(self.output_shape(input_shapes))
+        macs = outputs * (input_shapes[0][0] // self.groups) * prod(self.kernel_size)
+        return Cost(macs=macs, flops=2 * macs + (outputs if self.bias else 0))
+
+    def describe(self) -> str:
+        """For example 'Conv2d 3x3, stride 2, padding 1, groups 32'."""
+        words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
+        return words + (f", groups {self.groups}" if self.groups != 1 else "")
+
+
+@dataclass(frozen=True, init=False)
+class Conv1d(Convolution):
+    """Convolution over one axis: sound, series.
+
+        y[o, l] = b[o] + sum over c, k of w[o, c, k] x[c, l*stride + k*dilation - padding]
+
+    Input (C, L), output (out_channels, L'). Arguments as for Conv2d.
+
+    >>> Conv1d(32, 9, stride=2, padding=4).output_shape([(1, 8000)])
+    (32, 4000)
+    """
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, init=False)
+class Conv2d(Convolution):
+    """Convolution over two axes (cross-correlation, as in PyTorch).
+
+        y[o, h, w] = b[o] + sum over c, i, j of w[o, c, i, j] x[c, h*S + i*D - P, w*S + j*D - P]
+
+    Input (C, H, W), output (out_channels, H', W') with H' = floor((H - D(F-1) - 1 + 2P)/S) + 1.
+
+    Args:
+        out_channels: number of filters; input channels are inferred when the network is built.
+        kernel_size: F, an int or (height, width).
+        stride: S, an int or one for each axis.
+        padding: zeros around the input: an int, one for each axis, (begin, end) pairs, "valid" (none) or "same"
+            (output ceil(W/S), the odd zero at the end).
+        dilation: D, the distance of neighbouring taps.
+        groups: channels are split into this many groups, convolved apart and concatenated.
+        bias: whether to add a number to each output channel.
+        initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+
+    Raises:
+        LayerError: a hyper-parameter is out of range, or `groups` does not divide `out_channels`.
+
+    LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
+
+    >>> Conv2d(10, 5, padding=2).output_shape([(3, 32, 32)])
+    (10, 32, 32)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, init=False)
+class Conv3d(Convolution):
+    """Convolution over three axes: volumes, video.
+
+    Input (C, D, H, W), output (out_channels, D', H', W'). Arguments as for Conv2d.
+
+    >>> Conv3d(8, 3, padding="same").output_shape([(1, 16, 16, 16)])
+    (8, 16, 16, 16)
+    """
+
+    spatial_axes: ClassVar[int] = 3
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)

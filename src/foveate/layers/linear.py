@@ -1,0 +1,71 @@
+"""The fully connected layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Never
+
+from foveate.errors import ShapeError
+from foveate.geometry import format_sizes
+from foveate.layers.base import Cost, Layer, Parameter, Shape
+from foveate.layers.options import initializer_name, no_surplus, positive_int
+
+
+@dataclass(frozen=True, init=False)
+class Linear(Layer):
+    """Each output is joined to the entire input: y = W x + b.
+
+    Input (D,), output (out_features,). W has the shape (out_features, D).
+
+    Args:
+        out_features: number of outputs; input features are inferred when the network is built.
+        bias: whether to add a number to each output.
+        initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+
+    Raises:
+        LayerError: a hyper-parameter is out of range.
+
+    >>> Linear(10).output_shape([(3072,)])
+    (10,)
+    """
+
+    label: ClassVar[str] = "linear"
+
+    out_features: int
+    bias: bool
+    initializer: str
+
+    def __init__(self, out_features: int, *surplus: Never, bias: bool = True, initializer: str = "auto") -> None:
+        no_surplus(surplus, "Linear", "out_features")
+        object.__setattr__(self, "out_features", positive_int(out_features, "out_features", "Linear"))
+        object.__setattr__(self, "bias", bool(bias))
+        object.__setattr__(self, "initializer", initializer_name(initializer, "Linear"))
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(out_features,); the input must be flat."""
+        self.check_inputs(input_shapes)
+        shape = input_shapes[0]
+        if len(shape) != 1:
+            raise ShapeError(
+                f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it, or GlobalAvgPool"
+                f"{len(shape) - 1}d to keep only the channels"
+            )
+        return (self.out_features,)
+
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight (out_features, in_features), and bias (out_features,) unless `bias` is False."""
+        (features,) = input_shapes[0]
+        weight = Parameter(
+            (self.out_features, features), self.initializer, decay=True, fan_in=features, fan_out=self.out_features
+        )
+        if not self.bias:
+            return {"weight": weight}
+        return {"weight": weight, "bias": Parameter((self.out_features,), "zeros", decay=False)}
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One multiply-accumulate for each weight."""
+        macs = input_shapes[0][0] * self.out_features
+        return Cost(macs=macs, flops=2 * macs + (self.out_features if self.bias else 0))
+
+    def describe(self) -> str:
+        """For example 'Linear 10'."""
+        return f"Linear {self.out_features}"

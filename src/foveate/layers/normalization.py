@@ -1,0 +1,109 @@
+"""Normalisation layers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from foveate.errors import ShapeError
+from foveate.geometry import format_sizes
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, Statistic
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormalization(Layer):
+    """What batch normalisation over 0 to 3 spatial axes shares; use BatchNorm1d, BatchNorm2d or BatchNorm3d."""
+
+    label: ClassVar[str] = "bn"
+    keeps_signal: ClassVar[bool] = True
+    spatial_ranks: ClassVar[tuple[int, ...]]
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+    affine: bool = True
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise self.refuse(f"eps is {self.eps}; it must be positive (1e-5 is usual)")
+        if not 0 <= self.momentum <= 1:
+            raise self.refuse(
+                f"momentum is {self.momentum}; it is the share of the new batch, from 0 to 1 (0.1 is usual)"
+            )
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The input's shape."""
+        self.check_inputs(input_shapes)
+        shape = input_shapes[0]
+        if len(shape) - 1 not in self.spatial_ranks:
+            wanted = " or ".join("C" + (f" x {SPATIAL_LETTERS[r]}" if r else "") for r in self.spatial_ranks)
+            other = {0: 1, 1: 1, 2: 2, 3: 3}.get(len(shape) - 1)
+            raise ShapeError(
+                f"needs an input of {wanted}, but gets {format_sizes(shape)}. "
+                + (f"Use BatchNorm{other}d" if other else "A sample has at most 3 spatial axes after its channels")
+            )
+        return shape
+
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight (gamma) and bias (beta), one of each per channel, unless `affine` is False."""
+        if not self.affine:
+            return {}
+        channels = (input_shapes[0][0],)
+        return {
+            "weight": Parameter(channels, "ones", decay=False, trainable=not self.frozen),
+            "bias": Parameter(channels, "zeros", decay=False, trainable=not self.frozen),
+        }
+
+    def statistics(self, input_shapes: Sequence[Shape]) -> Mapping[str, Statistic]:
+        """running_mean and running_var, one of each per channel."""
+        channels = (input_shapes[0][0],)
+        return {"running_mean": Statistic(channels, 0.0), "running_var": Statistic(channels, 1.0)}
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """A multiplication and an addition for each element, as at test time."""
+        return Cost(flops=2 * prod(input_shapes[0]))
+
+    def describe(self) -> str:
+        """For example 'BatchNorm2d, frozen'."""
+        return type(self).__name__ + (", frozen" if self.frozen else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm1d(BatchNormalization):
+    """Batch normalisation of features (D,) or of sequences (C, L). Arguments and formula as for BatchNorm2d."""
+
+    spatial_ranks: ClassVar[tuple[int, ...]] = (0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm2d(BatchNormalization):
+    """Batch normalisation: each channel is centred and scaled over the batch and all positions.
+
+        y = gamma (x - mu) / sqrt(var + eps) + beta
+
+    In training mu and var come from the batch (var biased), and the running statistics move towards them:
+    new = (1 - momentum) old + momentum batch (unbiased var). In inference the running statistics are used, so that the
+    layer is linear and folds into the convolution before it.
+
+    Input and output (C, H, W); gamma, beta, mu, var have the shape (C,).
+
+    Args:
+        eps: added to the variance.
+        momentum: the share of the new batch (PyTorch's sense).
+        affine: whether gamma and beta exist.
+        frozen: use running statistics in training too, and train neither gamma nor beta.
+
+    Raises:
+        LayerError: eps or momentum is out of range.
+
+    Ioffe, Szegedy: Batch normalization, 2015.
+    """
+
+    spatial_ranks: ClassVar[tuple[int, ...]] = (2,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm3d(BatchNormalization):
+    """Batch normalisation of volumes (C, D, H, W). Arguments and formula as for BatchNorm2d."""
+
+    spatial_ranks: ClassVar[tuple[int, ...]] = (3,)

@@ -1,0 +1,240 @@
+"""Pooling over 1, 2 and 3 spatial axes: each channel is summarised window by window. No parameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Never
+
+from foveate.geometry import Window
+from foveate.layers.base import Cost, Shape, SpatialLayer
+from foveate.layers.options import Ints, Padding, PaddingOption, no_surplus, padding_pairs, per_axis
+from foveate.layers.windows import describe_windows, resolve_windows, window_sizes
+
+
+@dataclass(frozen=True, init=False)
+class Pooling(SpatialLayer):
+    """What maximum and average pooling share."""
+
+    label: ClassVar[str] = "pool"
+    keeps_signal: ClassVar[bool] = True
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+    def _set_windows(
+        self,
+        kernel_size: Ints,
+        surplus: Sequence[object],
+        stride: Ints | None,
+        padding: PaddingOption,
+        dilation: Ints,
+        ceil_mode: bool,
+    ) -> None:
+        owner, axes = type(self).__name__, self.spatial_axes
+        no_surplus(surplus, owner, "kernel_size")
+        checked = {
+            "kernel_size": per_axis(kernel_size, axes, "kernel_size", owner),
+            "stride": per_axis(kernel_size if stride is None else stride, axes, "stride", owner),
+            "padding": padding_pairs(padding, axes, owner),
+            "dilation": per_axis(dilation, axes, "dilation", owner),
+            "ceil_mode": bool(ceil_mode),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.padding != "same":
+            for axis, pair in enumerate(self.padding):
+                self._check_padding(Window(self.kernel_size[axis], 1, pair, self.dilation[axis]))
+
+    def _check_padding(self, window: Window) -> None:
+        if max(window.padding) >= window.effective_size:
+            raise self.refuse(
+                f"padding {max(window.padding)} is as long as the window ({window.effective_size}), so that a window "
+                f"would see only padding. Use at most padding {window.effective_size - 1}, or a Pad layer before it"
+            )
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(C, *sizes), each size floor((W - F_eff + P_begin + P_end)/S) + 1, or rounded up under `ceil_mode`."""
+        channels, spatial = self.spatial_input(input_shapes)
+        return channels, *window_sizes(spatial, self.windows(input_shapes), ceil_mode=self.ceil_mode)
+
+    def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...]:
+        """One window for each spatial axis, "same" resolved."""
+        _, spatial = self.spatial_input(input_shapes)
+        return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One operation for each position of each window."""
+        return Cost(flops=prod(self.output_shape(input_shapes)) * prod(self.kernel_size))
+
+    def describe(self) -> str:
+        """For example 'MaxPool2d 2x2, stride 2'."""
+        words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
+        return words + (", ceil_mode" if self.ceil_mode else "")
+
+
+@dataclass(frozen=True, init=False)
+class MaxPooling(Pooling):
+    """Maximum over each window; use MaxPool1d, MaxPool2d or MaxPool3d."""
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        *surplus: Never,
+        stride: Ints | None = None,
+        padding: PaddingOption = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
+
+
+@dataclass(frozen=True, init=False)
+class MaxPool1d(MaxPooling):
+    """Maximum over windows of one axis. Input (C, L), output (C, L'). Arguments as for MaxPool2d.
+
+    >>> MaxPool1d(2).output_shape([(8, 100)])
+    (8, 50)
+    """
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, init=False)
+class MaxPool2d(MaxPooling):
+    """Maximum over windows of two axes.
+
+        y[c, h, w] = max over i, j of x[c, h*S + i*D - P, w*S + j*D - P]
+
+    Input (C, H, W), output (C, H', W'). Padding never wins: it counts as minus infinity.
+
+    Args:
+        kernel_size: F, an int or (height, width).
+        stride: S; the kernel's size unless given, so that windows tile the input.
+        padding: at most F_eff - 1 on each side.
+        dilation: D, the distance of neighbouring taps.
+        ceil_mode: whether a last, incomplete window counts (PyTorch's rule: it must start inside).
+
+    Raises:
+        LayerError: a hyper-parameter is out of range, or a window would see only padding.
+
+    >>> MaxPool2d(2).output_shape([(6, 28, 28)])
+    (6, 14, 14)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, init=False)
+class MaxPool3d(MaxPooling):
+    """Maximum over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for MaxPool2d."""
+
+    spatial_axes: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, init=False)
+class AveragePooling(Pooling):
+    """Mean over each window; use AvgPool1d, AvgPool2d or AvgPool3d."""
+
+    count_include_pad: bool
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        *surplus: Never,
+        stride: Ints | None = None,
+        padding: PaddingOption = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
+        object.__setattr__(self, "count_include_pad", bool(count_include_pad))
+        if any(gap != 1 for gap in self.dilation):
+            raise self.refuse(f"dilation is {self.dilation[0]}; averages are taken over whole windows: use dilation 1")
+
+
+@dataclass(frozen=True, init=False)
+class AvgPool1d(AveragePooling):
+    """Mean over windows of one axis. Input (C, L), output (C, L'). Arguments as for AvgPool2d."""
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, init=False)
+class AvgPool2d(AveragePooling):
+    """Mean over windows of two axes.
+
+        y[c, h, w] = (1 / count) * sum over i, j of x[c, h*S + i - P, w*S + j - P]
+
+    Input (C, H, W), output (C, H', W').
+
+    Args:
+        kernel_size: F, an int or (height, width).
+        stride: S; the kernel's size unless given.
+        padding: at most F - 1 on each side.
+        dilation: 1; there for symmetry with MaxPool2d.
+        ceil_mode: whether a last, incomplete window counts.
+        count_include_pad: whether padded zeros count in `count`; what ceil_mode adds past them never does (PyTorch).
+
+    Raises:
+        LayerError: a hyper-parameter is out of range, or a window would see only padding.
+
+    >>> AvgPool2d(2).output_shape([(6, 28, 28)])
+    (6, 14, 14)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, init=False)
+class AvgPool3d(AveragePooling):
+    """Mean over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for AvgPool2d."""
+
+    spatial_axes: ClassVar[int] = 3
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling(SpatialLayer):
+    """Mean over all positions; use GlobalAvgPool1d, GlobalAvgPool2d or GlobalAvgPool3d."""
+
+    label: ClassVar[str] = "pool"
+    keeps_signal: ClassVar[bool] = True
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(C,): one number for each channel."""
+        channels, _ = self.spatial_input(input_shapes)
+        return (channels,)
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One operation for each element."""
+        return Cost(flops=prod(input_shapes[0]))
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool1d(GlobalAveragePooling):
+    """Mean over the one spatial axis. Input (C, L), output (C,)."""
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool2d(GlobalAveragePooling):
+    """Mean over both spatial axes, y[c] = mean over h, w of x[c, h, w]. Input (C, H, W), output (C,).
+
+    Lin, Chen, Yan: Network in network, 2013.
+
+    >>> GlobalAvgPool2d().output_shape([(512, 7, 7)])
+    (512,)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool3d(GlobalAveragePooling):
+    """Mean over all three spatial axes. Input (C, D, H, W), output (C,)."""
+
+    spatial_axes: ClassVar[int] = 3

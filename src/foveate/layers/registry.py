@@ -1,0 +1,63 @@
+"""Layer types by name, for files: a type is found here or not at all; no file can name code to import."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foveate.errors import LayerError
+from foveate.layers import activations, convolution, linear, normalization, pooling, structure
+from foveate.layers.base import Layer
+
+_BUILT_IN: tuple[type[Layer], ...] = (
+    convolution.Conv1d,
+    convolution.Conv2d,
+    convolution.Conv3d,
+    pooling.MaxPool1d,
+    pooling.MaxPool2d,
+    pooling.MaxPool3d,
+    pooling.AvgPool1d,
+    pooling.AvgPool2d,
+    pooling.AvgPool3d,
+    pooling.GlobalAvgPool1d,
+    pooling.GlobalAvgPool2d,
+    pooling.GlobalAvgPool3d,
+    linear.Linear,
+    activations.ReLU,
+    activations.LeakyReLU,
+    activations.ELU,
+    activations.Sigmoid,
+    activations.Tanh,
+    normalization.BatchNorm1d,
+    normalization.BatchNorm2d,
+    normalization.BatchNorm3d,
+    structure.Flatten,
+    structure.Add,
+    structure.Concatenate,
+    structure.Pad,
+    structure.Dropout,
+)
+
+_TYPES: dict[str, type[Layer]] = {layer.__name__: layer for layer in _BUILT_IN}
+
+
+def built_in_layers() -> tuple[type[Layer], ...]:
+    """Every layer type that comes with foveate."""
+    return _BUILT_IN
+
+
+def register_layer_type(layer_type: type[Layer]) -> None:
+    """Make a layer type of one's own loadable by its name; a name that foveate uses is refused."""
+    if layer_type.__name__ in {built_in.__name__ for built_in in _BUILT_IN}:
+        raise LayerError(f"foveate has a layer called {layer_type.__name__} already; choose another class name")
+    _TYPES[layer_type.__name__] = layer_type
+
+
+def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:
+    """The layer that a file describes, or a LayerError that names what is unknown."""
+    if type_name not in _TYPES:
+        raise LayerError(
+            f"there is no layer type {type_name!r}. If it is your own, import the module that registers it first"
+        )
+    try:
+        return _TYPES[type_name](**options)
+    except TypeError as error:
+        raise LayerError(f"{type_name}: {str(error).removeprefix(f'{type_name}.__init__() ')}") from None
