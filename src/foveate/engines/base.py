@@ -162,8 +162,6 @@ class Program(ABC):
         """
         if self.loss is None or self.mode != "training":
             raise EngineError('step() needs a program compiled with mode="training" and a loss')
-        if self.optimizer is not None and state.optimizer is None:
-            raise EngineError("the state has no optimiser slots: make it with engine.new_state(graph, optimizer)")
         self._check_state(state)
         classes = prod(self.graph.output_shape)
         labels = check_labels(targets, self.batch_size, classes)
@@ -232,6 +230,9 @@ class Program(ABC):
     def _check_state(self, state: State) -> None:
         if state.graph is not self.graph and state.graph != self.graph:
             raise EngineError("the state belongs to another graph than the program")
+        if self.optimizer is not None and (state.optimizer is None or state.optimizer.slots != self.optimizer.slots):
+            name = type(self.optimizer).__name__
+            raise EngineError(f"the state has no slots for {name}: make it with engine.new_state(graph, optimizer)")
 
     def _check_inputs(self, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
         named = inputs if isinstance(inputs, Mapping) else {self.graph.only_input: inputs}

@@ -1,0 +1,28 @@
+// The parts of the Python module, one for each topic; module.cpp is their table of contents.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+namespace foveate {
+
+void init_memory(nanobind::module_& module);
+void init_primitive(nanobind::module_& module);
+void init_convolution(nanobind::module_& module);
+void init_linear(nanobind::module_& module);
+void init_pooling(nanobind::module_& module);
+void init_normalization(nanobind::module_& module);
+void init_elementwise(nanobind::module_& module);
+void init_structure(nanobind::module_& module);
+void init_dropout(nanobind::module_& module);
+void init_loss(nanobind::module_& module);
+void init_optimizers(nanobind::module_& module);
+void init_callback(nanobind::module_& module);
+void init_program(nanobind::module_& module);
+void init_threads(nanobind::module_& module);
+
+}  // namespace foveate

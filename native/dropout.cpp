@@ -1,0 +1,86 @@
+// Dropout in the plain layout; which elements fall is decided by (seed, node, step, element) alone.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "bindings.h"
+#include "operation.h"
+#include "philox.h"
+#include "scalars.h"
+
+namespace nb = nanobind;
+
+namespace foveate {
+
+namespace {
+
+// Operands: source, target, factor (0 or 1 / (1 - rate), kept for the backward pass), scalars.
+class Dropout : public Kernel {
+ public:
+  Dropout(std::int64_t count, double rate, std::uint64_t key)
+      : count_(count),
+        threshold_(static_cast<std::uint64_t>(rate * (1 << 24) + 0.5)),
+        scale_(static_cast<float>(1 / (1 - rate))),
+        key_(key) {}
+
+  std::string name() const override { return "dropout"; }
+
+  void execute(const std::vector<void*>& addresses) const override {
+    const auto* source = static_cast<const float*>(addresses[0]);
+    auto* target = static_cast<float*>(addresses[1]);
+    auto* factor = static_cast<float*>(addresses[2]);
+    const auto* scalars = static_cast<const RunScalars*>(addresses[3]);
+    const std::int64_t blocks = (count_ + 3) / 4;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const auto bits = philox({static_cast<std::uint64_t>(block) + 1, static_cast<std::uint64_t>(scalars->step), 0, 0},
+                               scalars->seed, key_);
+      const std::int64_t end = std::min<std::int64_t>(count_, block * 4 + 4);
+      for (std::int64_t index = block * 4; index < end; ++index) {
+        factor[index] = (bits[index % 4] >> 40) >= threshold_ ? scale_ : 0.0f;
+        target[index] = source[index] * factor[index];
+      }
+    }
+  }
+
+ private:
+  std::int64_t count_;
+  std::uint64_t threshold_;
+  float scale_;
+  std::uint64_t key_;
+};
+
+// target = left * right, number by number. Operands: left, right, target.
+class Product : public Kernel {
+ public:
+  explicit Product(std::int64_t count) : count_(count) {}
+  std::string name() const override { return "product"; }
+
+  void execute(const std::vector<void*>& addresses) const override {
+    const auto* left = static_cast<const float*>(addresses[0]);
+    const auto* right = static_cast<const float*>(addresses[1]);
+    auto* target = static_cast<float*>(addresses[2]);
+#pragma omp parallel for simd schedule(static)
+    for (std::int64_t index = 0; index < count_; ++index) target[index] = left[index] * right[index];
+  }
+
+ private:
+  std::int64_t count_;
+};
+
+}  // namespace
+
+void init_dropout(nb::module_& module) {
+  module.def(
+      "dropout",
+      [](std::int64_t count, double rate, std::uint64_t key) -> std::shared_ptr<Operation> {
+        return std::make_shared<Dropout>(count, rate, key);
+      },
+      nb::arg("count"), nb::arg("rate"), nb::arg("key"));
+  module.def(
+      "product", [](std::int64_t count) -> std::shared_ptr<Operation> { return std::make_shared<Product>(count); },
+      nb::arg("count"));
+}
+
+}  // namespace foveate

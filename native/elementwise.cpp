@@ -1,0 +1,104 @@
+// Activation functions, sums of arrays, reorders.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "bindings.h"
+#include "primitive.h"
+
+namespace nb = nanobind;
+
+namespace foveate {
+
+namespace {
+
+dnnl::eltwise_forward::primitive_desc forward_description(const std::string& kind, const Description& source,
+                                                          float alpha, float beta, bool training) {
+  return dnnl::eltwise_forward::primitive_desc(
+      cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
+      elementwise_algorithm(kind, training), source, source, alpha, beta, attributes());
+}
+
+std::shared_ptr<Primitive> elementwise_forward(const std::string& kind, const Description& source, float alpha,
+                                               float beta, bool training) {
+  return Primitive::make<dnnl::eltwise_forward>(kind, forward_description(kind, source, alpha, beta, training));
+}
+
+// The derivative from the output: the input need not be kept.
+std::shared_ptr<Primitive> elementwise_backward(const std::string& kind, const Description& gradient,
+                                                const Description& output, float alpha, float beta) {
+  return Primitive::make<dnnl::eltwise_backward>(
+      kind + " backward",
+      dnnl::eltwise_backward::primitive_desc(cpu_engine(), elementwise_algorithm(kind, true), gradient, gradient,
+                                             output, alpha, beta,
+                                             forward_description(kind, output, alpha, beta, true), attributes()));
+}
+
+std::shared_ptr<Primitive> reorder(const Description& source, const Description& target) {
+  return Primitive::make<dnnl::reorder>(
+      "reorder", dnnl::reorder::primitive_desc(cpu_engine(), source, cpu_engine(), target, attributes()));
+}
+
+// Adds arrays of one layout, number by number. Operands: target, sources.
+class Sum : public Kernel {
+ public:
+  Sum(std::int64_t count, bool relu) : count_(count), relu_(relu) {}
+
+  std::string name() const override { return relu_ ? "sum, relu" : "sum"; }
+
+  void execute(const std::vector<void*>& addresses) const override {
+    auto* target = static_cast<float*>(addresses[0]);
+    const auto* first = static_cast<const float*>(addresses[1]);
+    if (addresses.size() == 3)
+      add(target, first, static_cast<const float*>(addresses[2]), relu_);
+    else
+      for (std::size_t index = 2; index < addresses.size(); ++index)
+        add(target, index == 2 ? first : target, static_cast<const float*>(addresses[index]),
+            relu_ && index + 1 == addresses.size());
+  }
+
+ private:
+  void add(float* target, const float* left, const float* right, bool relu) const {
+    if (relu) {
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = 0; index < count_; ++index) target[index] = std::max(left[index] + right[index], 0.0f);
+    } else {
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = 0; index < count_; ++index) target[index] = left[index] + right[index];
+    }
+  }
+
+  std::int64_t count_;
+  bool relu_;
+};
+
+// Sets an array to zero. Operand: the array.
+class Zero : public Kernel {
+ public:
+  explicit Zero(std::size_t bytes) : bytes_(bytes) {}
+  std::string name() const override { return "zero"; }
+  void execute(const std::vector<void*>& addresses) const override { std::memset(addresses[0], 0, bytes_); }
+
+ private:
+  std::size_t bytes_;
+};
+
+}  // namespace
+
+void init_elementwise(nb::module_& module) {
+  module.def("elementwise_forward", &elementwise_forward, nb::arg("kind"), nb::arg("source"), nb::arg("alpha"),
+             nb::arg("beta"), nb::arg("training"));
+  module.def("elementwise_backward", &elementwise_backward, nb::arg("kind"), nb::arg("gradient"), nb::arg("output"),
+             nb::arg("alpha"), nb::arg("beta"));
+  module.def("reorder_operation", &reorder, nb::arg("source"), nb::arg("target"));
+  module.def(
+      "sum", [](std::int64_t count, bool relu) -> std::shared_ptr<Operation> { return std::make_shared<Sum>(count, relu); },
+      nb::arg("count"), nb::arg("relu") = false);
+  module.def(
+      "zero", [](std::size_t bytes) -> std::shared_ptr<Operation> { return std::make_shared<Zero>(bytes); },
+      nb::arg("bytes"));
+}
+
+}  // namespace foveate

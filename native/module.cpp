@@ -1,0 +1,20 @@
+// The Python module foveate.engines.native._native: its table of contents.
+#include "bindings.h"
+
+NB_MODULE(_native, module) {
+  module.doc() = "oneDNN primitives and kernels of our own, and the program that runs a list of them in one call.";
+  foveate::init_memory(module);
+  foveate::init_primitive(module);
+  foveate::init_convolution(module);
+  foveate::init_linear(module);
+  foveate::init_pooling(module);
+  foveate::init_normalization(module);
+  foveate::init_elementwise(module);
+  foveate::init_structure(module);
+  foveate::init_dropout(module);
+  foveate::init_loss(module);
+  foveate::init_optimizers(module);
+  foveate::init_callback(module);
+  foveate::init_program(module);
+  foveate::init_threads(module);
+}

@@ -1,0 +1,90 @@
+"""Which nodes run as one step: a convolution with what follows it, a normalisation or an addition with its ReLU."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from foveate.graph import Graph, Node
+from foveate.layers import ELU, Add, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from foveate.layers.convolution import Convolution
+from foveate.layers.normalization import BatchNormalization
+
+ACTIVATIONS = (ReLU, LeakyReLU, ELU, Sigmoid, Tanh)
+"""Activations that oneDNN applies to a product before it is written, and whose derivative needs the output alone."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes that run together: `head`, then whatever of the others there is, in this order."""
+
+    head: Node
+    normalization: Node | None = None
+    addition: Node | None = None
+    activation: Node | None = None
+
+    @property
+    def output(self) -> str:
+        """The name of the last node: the group's result."""
+        return self.members[-1].name
+
+    @property
+    def members(self) -> list[Node]:
+        """The nodes in order."""
+        return [node for node in (self.head, self.normalization, self.addition, self.activation) if node is not None]
+
+    @property
+    def added(self) -> str:
+        """The name of what the addition adds to the group's own result."""
+        assert self.addition is not None
+        before = (self.normalization or self.head).name
+        first, second = self.addition.inputs
+        return second if first == before else first
+
+
+def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
+    """The graph as groups in order; kept nodes and outputs stay visible.
+
+    With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
+    """
+    visible = {*keep, *graph.outputs}
+    order = {node.name: position for position, node in enumerate(graph.nodes)}
+
+    def only_follower(name: str) -> Node | None:
+        followers = graph.consumers[name]
+        alone = len(followers) == 1 and name not in visible and followers[0].inputs.count(name) == 1
+        return followers[0] if alone else None
+
+    groups: list[Group] = []
+    taken: set[str] = set()
+    for node in graph.nodes:
+        if node.name in taken:
+            continue
+        normalization = addition = activation = None
+        last, follower = node, only_follower(node.name)
+        is_product = isinstance(node.layer, (Convolution, Linear))
+        if fold and is_product and follower and isinstance(follower.layer, BatchNormalization):
+            normalization = last = follower
+            follower = only_follower(last.name)
+        if fold and is_product and follower and _adds_last(follower, last, order):
+            addition = last = follower
+            follower = only_follower(last.name)
+        if follower and _absorbs(node, follower, fused=is_product):
+            activation = follower
+        group = Group(node, normalization, addition, activation)
+        taken.update(member.name for member in group.members)
+        groups.append(group)
+    return sorted(groups, key=lambda group: order[group.output])
+
+
+def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
+    """Whether `follower` adds one other value to `last`, and that value is there before `last`."""
+    if not isinstance(follower.layer, Add) or len(follower.inputs) != 2:
+        return False
+    (other,) = (name for name in follower.inputs if name != last.name)
+    return order.get(other, -1) < order[last.name]
+
+
+def _absorbs(node: Node, follower: Node, *, fused: bool) -> bool:
+    """Whether the activation `follower` can be computed together with `node`."""
+    if fused:
+        return isinstance(follower.layer, ACTIVATIONS)
+    return isinstance(node.layer, (BatchNormalization, Add)) and isinstance(follower.layer, ReLU)

@@ -1,0 +1,84 @@
+"""Where each parameter lies in the packed master copy, and in which layout: the one that training likes best.
+
+Parameters that feel weight decay come first, then those that do not, then those that are not trained: so one loop over
+a stretch of numbers updates them all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from foveate.engines.native import _native
+from foveate.engines.native.plan import ALIGNMENT
+from foveate.engines.native.products import forward_primitive, weight_dims
+from foveate.graph import Graph, Node
+from foveate.layers import Linear, Parameter
+from foveate.layers.convolution import Convolution
+
+TYPICAL_BATCH_SIZE = 32
+"""Layouts hardly depend on the batch; a program that wants another one reorders."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An array in a packed space: offset in bytes, the layout it has there, and its canonical layout."""
+
+    offset: int
+    layout: _native.Layout
+    canonical: _native.Layout
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Places of all parameters and statistics, and the numbers that optimisers count by."""
+
+    parameters: Mapping[str, Place]
+    statistics: Mapping[str, Place]
+    parameter_bytes: int
+    statistic_bytes: int
+    decayed: int
+    trained: int
+
+
+def pack(graph: Graph) -> Packing:
+    """The packing of `graph`; the same for every state and program of it."""
+    layouts = _parameter_layouts(graph)
+    groups: dict[tuple[bool, bool], list[str]] = {(True, True): [], (False, True): [], (False, False): []}
+    for name, parameter in graph.parameters.items():
+        groups[(parameter.decay and parameter.trainable, parameter.trainable)].append(name)
+    places: dict[str, Place] = {}
+    ends, offset = [], 0
+    for names in groups.values():
+        for name in names:
+            layout, canonical = layouts[name]
+            places[name] = Place(offset, layout, canonical)
+            offset += -(-layout.bytes // ALIGNMENT) * ALIGNMENT
+        ends.append(offset // 4)
+    statistics: dict[str, Place] = {}
+    end = 0
+    for name, statistic in graph.statistics.items():
+        layout = _native.Layout.plain(list(statistic.shape))
+        statistics[name] = Place(end, layout, layout)
+        end += -(-layout.bytes // ALIGNMENT) * ALIGNMENT
+    return Packing(places, statistics, offset, end, decayed=ends[0], trained=ends[1])
+
+
+def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.Layout]]:
+    layouts = {}
+    for node in graph.owners:
+        for name, parameter in node.layer.parameters(node.input_shapes).items():
+            layouts[f"{node.parameters}.{name}"] = _layouts(node, name, parameter)
+    return layouts
+
+
+def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layout, _native.Layout]:
+    if name == "weight" and isinstance(node.layer, (Convolution, Linear)):
+        canonical = _native.Layout.plain(weight_dims(node))
+        primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, training=True)
+        return primitive.layout(_native.WEIGHTS), canonical
+    canonical = _native.Layout.plain(_dims(parameter.shape))
+    return canonical, canonical
+
+
+def _dims(shape: Sequence[int]) -> list[int]:
+    return list(shape) if prod(shape) else [1]

@@ -1,0 +1,162 @@
+"""The list of steps while it is made, and the memory plan: which arrays may lie in the same place."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from foveate.engines.base import StepInfo
+from foveate.engines.native import _native
+from foveate.errors import EngineError
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector."""
+
+WORKSPACE = "workspace"
+"""The space that the memory plan divides; all others are laid out beforehand."""
+
+
+@dataclass(eq=False)
+class Storage:
+    """A stretch of bytes in a space; in the workspace `offset` is set by the plan.
+
+    `pinned` storages are never reused: what they hold is read after the run.
+    """
+
+    space: str
+    bytes: int
+    offset: int = 0
+    pinned: bool = False
+
+
+@dataclass(eq=False)
+class Array:
+    """Numbers in a layout, in a storage that other arrays may view too."""
+
+    layout: _native.Layout
+    storage: Storage
+    copies: list["Array"] = field(default_factory=list)
+    """The same numbers in other layouts."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation with its operands by argument, in order."""
+
+    phase: str
+    node: str
+    operation: _native.Operation
+    operands: tuple[tuple[str, int, Array], ...]
+
+    def info(self) -> StepInfo:
+        """For people who tune."""
+        return StepInfo(
+            phase=self.phase,
+            node=self.node,
+            operation=self.operation.name,
+            implementation=self.operation.implementation,
+            layouts={name: array.layout.name for name, _, array in self.operands if name != "scratchpad"},
+            bytes=sum(array.layout.bytes for _, _, array in self.operands),
+        )
+
+
+class Plan:
+    """Collects steps and arrays; `place` then gives every workspace array its offset."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.phase = "forward"
+        self.node = ""
+
+    @contextmanager
+    def at(self, node: str) -> Iterator[None]:
+        """Steps made inside belong to `node`; what oneDNN refuses there becomes an error with its name."""
+        before, self.node = self.node, node
+        try:
+            yield
+        except RuntimeError as error:
+            raise EngineError(f"{node}: oneDNN cannot do this: {error}") from None
+        finally:
+            self.node = before
+
+    def new(self, layout: _native.Layout, *, pinned: bool = False) -> Array:
+        """An array in the workspace."""
+        return Array(layout, Storage(WORKSPACE, layout.bytes, pinned=pinned))
+
+    def run(self, operation: _native.Operation, operands: Mapping[str, Array | None]) -> None:
+        """Add a step; operands are named as oneDNN names its arguments, or in a kernel's order."""
+        placed = [(name, argument_number(name), array) for name, array in operands.items() if array is not None]
+        if isinstance(operation, _native.Primitive):
+            scratchpad = operation.layout(_native.SCRATCHPAD)
+            if scratchpad.bytes:
+                placed.append(("scratchpad", _native.SCRATCHPAD, self.new(scratchpad)))
+        self.steps.append(Step(self.phase, self.node, operation, tuple(placed)))
+
+    def in_layout(self, array: Array, layout: _native.Layout) -> Array:
+        """`array`, or a copy of it in `layout`, made once."""
+        for known in (array, *array.copies):
+            if known.layout == layout:
+                return known
+        copy = self.new(layout)
+        self.run(_native.reorder_operation(array.layout, layout), {"src": array, "dst": copy})
+        array.copies.append(copy)
+        return copy
+
+    def plain(self, array: Array) -> Array:
+        """`array` in the plain layout."""
+        return self.in_layout(array, _native.Layout.plain(array.layout.dims))
+
+    def reshaped(self, array: Array, dims: Sequence[int]) -> Array:
+        """The same numbers with other axes, copied only where the layout leaves no other way."""
+        view = array.layout.reshaped(list(dims))
+        if view is None:
+            array = self.plain(array)
+            view = _native.Layout.plain(list(dims))
+        return Array(view, array.storage)
+
+    def place(self) -> int:
+        """Give every workspace storage its offset; returns the bytes that the workspace needs."""
+        lifetimes: dict[int, tuple[Storage, int, int]] = {}
+        for index, step in enumerate(self.steps):
+            for _, _, array in step.operands:
+                storage = array.storage
+                if storage.space == WORKSPACE:
+                    first = lifetimes.get(id(storage), (storage, index, index))[1]
+                    lifetimes[id(storage)] = (storage, first, len(self.steps) if storage.pinned else index)
+        return _place_greedily(list(lifetimes.values()))
+
+
+def argument_number(name: str) -> int:
+    """oneDNN's number for an argument such as "src"; kernels of our own count by order and ignore it."""
+    number = getattr(_native, name.upper(), None)
+    if number is not None:
+        return int(number)
+    if name.startswith("post_operation_"):
+        return int(_native.post_operation_argument(int(name.removeprefix("post_operation_"))))
+    if name.startswith("src_"):
+        return int(_native.MULTIPLE_SRC) + int(name.removeprefix("src_"))
+    return 0
+
+
+def _place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:
+    """Largest first, each at the lowest offset that is free for its whole life (Pisarchyk, Lee 2020)."""
+    placed: list[tuple[Storage, int, int]] = []
+    total = 0
+    for storage, first, last in sorted(lifetimes, key=lambda life: -life[0].bytes):
+        rivals = sorted(
+            (other.offset, other.offset + _aligned(other.bytes))
+            for other, begin, end in placed
+            if begin <= last and first <= end
+        )
+        offset = 0
+        for begin, end in rivals:
+            if offset + storage.bytes <= begin:
+                break
+            offset = max(offset, end)
+        storage.offset = offset
+        placed.append((storage, first, last))
+        total = max(total, offset + _aligned(storage.bytes))
+    return total
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,132 @@
+"""Convolutions and linear layers, with what is fused into them."""
+
+import numpy as np
+
+from foveate.engines.base import FloatArray, State
+from foveate.engines.native import _native
+from foveate.engines.native.fusion import Group
+from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.plan import Array
+from foveate.engines.native.products import (
+    backward_data_primitive,
+    backward_weights_primitive,
+    elementwise,
+    forward_primitive,
+    weight_dims,
+)
+from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.graph import Node
+
+
+class ProductRule(Rule):
+    """oneDNN's convolution or inner product."""
+
+    def forward(self, lowering: Lowering, group: Group) -> Array:
+        """One product; the normalisation folded into its weights, addition and activation applied to its result."""
+        node, plan = group.head, lowering.plan
+        folded = group.normalization is not None
+        added: Array | None = None
+        posts: list[_native.PostOperation] = []
+        target: _native.Layout | None = None
+        if group.addition is not None:
+            target = forward_primitive(node, lowering.batch_size, training=False).layout(_native.DST)
+            added = plan.in_layout(lowering.values[group.added], target)
+            posts.append(_native.PostOperation("add", other=target))
+        if group.activation is not None:
+            posts.append(_native.PostOperation(elementwise(group.activation.layer)[0], alpha=_alpha(group.activation)))
+        primitive = forward_primitive(
+            node,
+            lowering.batch_size,
+            training=lowering.with_gradients,
+            post_operations=posts,
+            with_bias=True if folded else None,
+            target=target,
+        )
+        output = plan.new(primitive.layout(_native.DST))
+        operands: dict[str, Array | None] = {
+            "src": plan.in_layout(lowering.values[node.inputs[0]], primitive.layout(_native.SRC)),
+            **_weights(lowering, group, primitive),
+            "dst": output,
+        }
+        if added is not None:
+            operands["post_operation_0"] = added
+        plan.run(primitive, operands)
+        lowering.saved[node.name] = {"output": output}
+        return output
+
+    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+        """Through the activation, then to the weights, then to the input if anyone wants it."""
+        node, plan = group.head, lowering.plan
+        if group.activation is not None:
+            output = lowering.saved[node.name]["output"]
+            gradient = activation_backward(lowering, group.activation, output, gradient)
+        source = node.inputs[0]
+        primitive = backward_weights_primitive(node, lowering.batch_size)
+        weights = lowering.parameter_gradient(node, "weight", primitive.layout(_native.DIFF_WEIGHTS))
+        bias = None
+        if getattr(node.layer, "bias", False):
+            bias = lowering.parameter_gradient(node, "bias", primitive.layout(_native.DIFF_BIAS))
+        plan.run(
+            primitive,
+            {
+                "src": plan.in_layout(lowering.values[source], primitive.layout(_native.SRC)),
+                "diff_dst": plan.in_layout(gradient, primitive.layout(_native.DIFF_DST)),
+                "diff_weights": weights,
+                "diff_bias": bias,
+            },
+        )
+        lowering.finish_gradient(node, "weight", weights)
+        if bias is not None:
+            lowering.finish_gradient(node, "bias", bias)
+        if lowering.wants_gradient(source):
+            primitive = backward_data_primitive(node, lowering.batch_size)
+            result = plan.new(primitive.layout(_native.DIFF_SRC))
+            plan.run(
+                primitive,
+                {
+                    "diff_dst": plan.in_layout(gradient, primitive.layout(_native.DIFF_DST)),
+                    "weights": lowering.parameter_in(node, "weight", primitive.layout(_native.WEIGHTS)),
+                    "diff_src": result,
+                },
+            )
+            lowering.add_gradient(source, result)
+
+
+def _alpha(activation: Node) -> float:
+    return elementwise(activation.layer)[1]
+
+
+def _weights(lowering: Lowering, group: Group, primitive: _native.Primitive) -> dict[str, Array | None]:
+    """Weights and bias: the state's own, or folded with the normalisation."""
+    node, normalization = group.head, group.normalization
+    layout = primitive.layout(_native.WEIGHTS)
+    if normalization is None:
+        biased = getattr(node.layer, "bias", False)
+        return {
+            "weights": lowering.parameter_in(node, "weight", layout),
+            "bias": lowering.parameter(node, "bias") if biased else None,
+        }
+    bias_layout = primitive.layout(_native.BIAS)
+    canonical = _native.Layout.plain(weight_dims(node))
+    return {
+        "weights": lowering.constant(layout, canonical, lambda state: folded(state, node, normalization)[0]),
+        "bias": lowering.constant(bias_layout, bias_layout, lambda state: folded(state, node, normalization)[1]),
+    }
+
+
+def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, FloatArray]:
+    """Weight and bias of a product that does its normalisation's work too.
+
+    y = gamma (W x + b - mu) / sqrt(var + eps) + beta is again a product, with W' = s W and b' = s (b - mu) + beta where
+    s = gamma / sqrt(var + eps).
+    """
+    layer = normalization.layer
+    read = {name: state.read(f"{normalization.parameters}.{name}") for name in layer.parameters(normalization.input_shapes)}
+    mean = state.read(f"{normalization.parameters}.running_mean").astype(np.float64)
+    variance = state.read(f"{normalization.parameters}.running_var").astype(np.float64)
+    scale = read.get("weight", np.ones(1)) / np.sqrt(variance + getattr(layer, "eps", 0.0))
+    weight = state.read(f"{node.parameters}.weight")
+    bias = state.read(f"{node.parameters}.bias") if getattr(node.layer, "bias", False) else np.zeros(len(weight))
+    shifted = scale * (bias - mean) + read.get("bias", np.zeros(1))
+    scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    return scaled.astype(np.float32), shifted.astype(np.float32)

@@ -1,0 +1,43 @@
+"""The native engine's state: a few flat arrays in the packed layout, on which optimisers work number by number."""
+
+import numpy as np
+
+from foveate.engines.base import FloatArray, State
+from foveate.engines.initializers import initial_arrays
+from foveate.engines.native import _native
+from foveate.engines.native.lowering import read_canonical
+from foveate.engines.native.packing import Packing, Place
+from foveate.graph import Graph, Optimizer
+
+
+class NativeState(State):
+    """Parameters, statistics and slots, each kind in one array."""
+
+    def __init__(self, graph: Graph, optimizer: Optimizer | None, seed: int, packing: Packing) -> None:
+        super().__init__(graph, optimizer, seed)
+        self.packing = packing
+        self.spaces: dict[str, FloatArray] = {
+            "parameters": _native.aligned_zeros(packing.parameter_bytes // 4),
+            "statistics": _native.aligned_zeros(packing.statistic_bytes // 4),
+        }
+        for slot in optimizer.slots if optimizer is not None else ():
+            self.spaces[f"slot:{slot}"] = _native.aligned_zeros(packing.parameter_bytes // 4)
+        for name, array in initial_arrays(graph, seed).items():
+            self._load(name, array)
+
+    def _read(self, name: str) -> FloatArray:
+        flat, place = self._find(name)
+        return read_canonical(flat, place, self._check_name(name))
+
+    def _load(self, name: str, array: FloatArray) -> None:
+        flat, place = self._find(name)
+        source = np.ascontiguousarray(array, np.float32)
+        _native.reorder(source, place.canonical, flat[place.offset // 4 :], place.layout)
+
+    def _find(self, name: str) -> tuple[FloatArray, Place]:
+        slot, _, plain = name.rpartition("/")
+        if slot:
+            return self.spaces[f"slot:{slot}"], self.packing.parameters[plain]
+        if name in self.packing.parameters:
+            return self.spaces["parameters"], self.packing.parameters[name]
+        return self.spaces["statistics"], self.packing.statistics[name]
