@@ -24,5 +24,6 @@ void init_optimizers(nanobind::module_& module);
 void init_callback(nanobind::module_& module);
 void init_program(nanobind::module_& module);
 void init_threads(nanobind::module_& module);
+void init_winograd(nanobind::module_& module);
 
 }  // namespace foveate

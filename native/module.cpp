@@ -17,4 +17,5 @@ NB_MODULE(_native, module) {
   foveate::init_callback(module);
   foveate::init_program(module);
   foveate::init_threads(module);
+  foveate::init_winograd(module);
 }

@@ -15,7 +15,14 @@ from foveate.engines.native.products import (
     weight_dims,
 )
 from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.engines.native.rules.winograd import (
+    weight_layout,
+    winograd_backward_data,
+    winograd_fits,
+    winograd_forward,
+)
 from foveate.graph import Node
+from foveate.layers import ReLU
 
 
 class ProductRule(Rule):
@@ -24,6 +31,8 @@ class ProductRule(Rule):
     def forward(self, lowering: Lowering, group: Group) -> Array:
         """One product; the normalisation folded into its weights, addition and activation applied to its result."""
         node, plan = group.head, lowering.plan
+        if _by_winograd(lowering, group):
+            return self._forward_by_winograd(lowering, group)
         folded = group.normalization is not None
         added: Array | None = None
         posts: list[_native.PostOperation] = []
@@ -45,7 +54,7 @@ class ProductRule(Rule):
         output = plan.new(primitive.layout(_native.DST))
         operands: dict[str, Array | None] = {
             "src": plan.in_layout(lowering.values[node.inputs[0]], primitive.layout(_native.SRC)),
-            **_weights(lowering, group, primitive),
+            **_weights(lowering, group, primitive.layout(_native.WEIGHTS)),
             "dst": output,
         }
         if added is not None:
@@ -78,7 +87,9 @@ class ProductRule(Rule):
         lowering.finish_gradient(node, "weight", weights)
         if bias is not None:
             lowering.finish_gradient(node, "bias", bias)
-        if lowering.wants_gradient(source):
+        if lowering.wants_gradient(source) and winograd_fits(node, lowering.batch_size):
+            lowering.add_gradient(source, winograd_backward_data(lowering, node, gradient))
+        elif lowering.wants_gradient(source):
             primitive = backward_data_primitive(node, lowering.batch_size)
             result = plan.new(primitive.layout(_native.DIFF_SRC))
             plan.run(
@@ -92,21 +103,36 @@ class ProductRule(Rule):
             lowering.add_gradient(source, result)
 
 
+    def _forward_by_winograd(self, lowering: Lowering, group: Group) -> Array:
+        node, relu = group.head, group.activation is not None
+        given = _weights(lowering, group, weight_layout(node, flipped=False))
+        weights, bias = given["weights"], given["bias"]
+        assert weights is not None
+        output = winograd_forward(lowering, node, lowering.values[node.inputs[0]], weights, bias, relu=relu)
+        lowering.saved[node.name] = {"output": output}
+        return output
+
+
+def _by_winograd(lowering: Lowering, group: Group) -> bool:
+    """Whether the kernel can do all that the group wants: a bias and ReLU, no other activation and no addition."""
+    plain = group.addition is None and (group.activation is None or isinstance(group.activation.layer, ReLU))
+    return plain and winograd_fits(group.head, lowering.batch_size)
+
+
 def _alpha(activation: Node) -> float:
     return elementwise(activation.layer)[1]
 
 
-def _weights(lowering: Lowering, group: Group, primitive: _native.Primitive) -> dict[str, Array | None]:
+def _weights(lowering: Lowering, group: Group, layout: _native.Layout) -> dict[str, Array | None]:
     """Weights and bias: the state's own, or folded with the normalisation."""
     node, normalization = group.head, group.normalization
-    layout = primitive.layout(_native.WEIGHTS)
     if normalization is None:
         biased = getattr(node.layer, "bias", False)
         return {
             "weights": lowering.parameter_in(node, "weight", layout),
             "bias": lowering.parameter(node, "bias") if biased else None,
         }
-    bias_layout = primitive.layout(_native.BIAS)
+    bias_layout = _native.Layout.plain([node.output_shape[0]])
     canonical = _native.Layout.plain(weight_dims(node))
     return {
         "weights": lowering.constant(layout, canonical, lambda state: folded(state, node, normalization)[0]),

@@ -1,0 +1,132 @@
+// Winograd's convolution as operations: weights once for each run, then blocks of tiles over the threads.
+#include <omp.h>
+
+#include <stdexcept>
+
+#include "bindings.h"
+#include "memory.h"
+#include "operation.h"
+#include "winograd.h"
+
+namespace nb = nanobind;
+
+namespace foveate {
+
+namespace {
+
+using winograd::Shape;
+
+bool available() {
+#if defined(FOVEATE_WINOGRAD) && defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
+
+void check(const Shape& shape) {
+  if (!available()) throw std::runtime_error("this processor has no AVX-512, which the Winograd kernels need");
+  if (shape.channels % 16 || shape.filters % 16) throw std::invalid_argument("channels must come in blocks of 16");
+  if (shape.tile != 2 && shape.tile != 4) throw std::invalid_argument("a tile has 2 or 4 outputs along an axis");
+}
+
+std::string described(const Shape& shape) {
+  return "foveate:winograd F(" + std::to_string(shape.tile) + "x" + std::to_string(shape.tile) + ", 3x3)";
+}
+
+// Operands: weights, transformed.
+class TransformWeights : public Kernel {
+ public:
+  TransformWeights(const Shape& shape, bool flipped) : shape_(shape), flipped_(flipped) { check(shape); }
+  std::string name() const override { return "filter transform"; }
+  std::string implementation() const override { return described(shape_); }
+
+  void execute(const std::vector<void*>& addresses) const override {
+#if defined(FOVEATE_WINOGRAD)
+    winograd::transform_weights(shape_, flipped_, static_cast<const float*>(addresses[0]),
+                                static_cast<float*>(addresses[1]));
+#else
+    (void)addresses;
+#endif
+  }
+
+ private:
+  Shape shape_;
+  bool flipped_;
+};
+
+// Operands: source, transformed weights, scratch, target, and bias if there is one.
+class Convolve : public Kernel {
+ public:
+  Convolve(const Shape& shape, bool relu, int threads) : shape_(shape), relu_(relu), threads_(threads) { check(shape); }
+  std::string name() const override { return "convolution"; }
+  std::string implementation() const override { return described(shape_); }
+
+  void execute(const std::vector<void*>& addresses) const override {
+#if defined(FOVEATE_WINOGRAD)
+    const auto* source = static_cast<const float*>(addresses[0]);
+    const auto* weights = static_cast<const float*>(addresses[1]);
+    auto* scratch = static_cast<float*>(addresses[2]);
+    auto* target = static_cast<float*>(addresses[3]);
+    const auto* bias = addresses.size() > 4 ? static_cast<const float*>(addresses[4]) : nullptr;
+    const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+    const std::int64_t tiles =
+        shape_.samples * up(shape_.output_height, shape_.tile) * up(shape_.output_width, shape_.tile);
+    const std::int64_t blocks = up(tiles, winograd::tiles_in_block(shape_));
+    // Each block writes outputs of its own, so that the order of blocks does not matter.
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
+    for (std::int64_t block = 0; block < blocks; ++block)
+      winograd::convolve_block(shape_, block, source, weights, bias, relu_, target,
+                               scratch + omp_get_thread_num() * winograd::scratch_numbers(shape_));
+#else
+    (void)addresses;
+#endif
+  }
+
+ private:
+  Shape shape_;
+  bool relu_;
+  int threads_;
+};
+
+Description blocked_weights(const Dims& dims, bool flipped) {
+  return Description(dims, dnnl::memory::data_type::f32,
+                     flipped ? dnnl::memory::format_tag::OIhw16o16i : dnnl::memory::format_tag::OIhw16i16o);
+}
+
+}  // namespace
+
+void init_winograd(nb::module_& module) {
+  nb::class_<Shape>(module, "WinogradShape", "Sizes of a 3x3 convolution with stride 1, and of its tiles.")
+      .def(
+          "__init__",
+          [](Shape* self, const Dims& source, const Dims& target, const Dims& padding_begin, int tile) {
+            new (self) Shape{source.at(0), source.at(1), target.at(1), source.at(2),          source.at(3),
+                             target.at(2), target.at(3), padding_begin.at(0), padding_begin.at(1), tile};
+          },
+          nb::arg("source"), nb::arg("target"), nb::arg("padding_begin"), nb::arg("tile"))
+#if defined(FOVEATE_WINOGRAD)
+      .def_prop_ro("scratch_numbers", &winograd::scratch_numbers)
+#else
+      .def_prop_ro("scratch_numbers", [](const Shape&) { return std::int64_t{0}; })
+#endif
+      .def_prop_ro("weight_numbers", [](const Shape& self) {
+        return (self.tile + 2) * (self.tile + 2) * self.channels * self.filters;
+      });
+  module.def("winograd_available", &available, "Whether this processor can run the Winograd kernels.");
+  module.def("winograd_weight_layout", &blocked_weights, nb::arg("dims"), nb::arg("flipped"));
+  module.def(
+      "winograd_transform",
+      [](const Shape& shape, bool flipped) -> std::shared_ptr<Operation> {
+        return std::make_shared<TransformWeights>(shape, flipped);
+      },
+      nb::arg("shape"), nb::arg("flipped"));
+  module.def(
+      "winograd_convolution",
+      [](const Shape& shape, bool relu, int threads) -> std::shared_ptr<Operation> {
+        return std::make_shared<Convolve>(shape, relu, threads);
+      },
+      nb::arg("shape"), nb::arg("relu"), nb::arg("threads"));
+}
+
+}  // namespace foveate
