@@ -113,7 +113,9 @@ void init_memory(nb::module_& module) {
       .def("part", &part, nb::arg("dims"), nb::arg("offsets"),
            nb::sig("def part(self, dims: list[int], offsets: list[int]) -> Layout | None"),
            "A box inside, or None where the layout's blocks do not allow it.")
-      .def("__eq__", [](const Description& self, const Description& other) { return self == other; });
+      .def(
+          "__eq__", [](const Description& self, const Description& other) { return self == other; },
+          nb::is_operator(), nb::sig("def __eq__(self, other: object, /) -> bool"));
   module.def("reorder", &reorder, nb::arg("source"), nb::arg("source_layout"), nb::arg("target"),
              nb::arg("target_layout"), "Copy an array from one layout to another.");
 }

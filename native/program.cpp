@@ -136,8 +136,10 @@ void init_program(nb::module_& module) {
       .def(nb::init<const std::vector<std::tuple<std::string, std::shared_ptr<Operation>, std::vector<PlacedOperand>>>&,
                     std::size_t>(),
            nb::arg("steps"), nb::arg("spaces"))
-      .def("run", &Program::run, nb::arg("begin"), nb::arg("end"), nb::arg("buffers"))
-      .def("profile", &Program::profile, nb::arg("begin"), nb::arg("end"), nb::arg("buffers"));
+      .def("run", &Program::run, nb::arg("begin"), nb::arg("end"), nb::arg("buffers"),
+           nb::sig("def run(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> None"))
+      .def("profile", &Program::profile, nb::arg("begin"), nb::arg("end"), nb::arg("buffers"),
+           nb::sig("def profile(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> list[float]"));
   module.def("aligned_zeros", &aligned_zeros, nb::arg("count"));
 }
 

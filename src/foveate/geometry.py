@@ -84,10 +84,25 @@ def output_size(size: int, window: Window, *, ceil_mode: bool = False) -> int:
     3
     """
     placed = fit(size, window)
-    if not ceil_mode or placed.fits or placed.output < 1:
+    if not ceil_mode or placed.fits:
         return placed.output
     last_start = placed.output * window.stride
     return placed.output + (1 if last_start < size + window.padding[0] else 0)
+
+
+def sees_only_padding(size: int, window: Window, outputs: int) -> int | None:
+    """The first of `outputs` positions at which no tap of `window` meets the input, or None.
+
+    >>> sees_only_padding(1, Window(2, padding=(2, 2), dilation=3), 2)
+    0
+    """
+    before_input = -(-window.padding[0] // window.stride)
+    for position in [*range(min(before_input, outputs)), outputs - 1]:
+        start = position * window.stride - window.padding[0]
+        first_inside = max(0, -(start // window.dilation))
+        if first_inside >= window.kernel_size or start + first_inside * window.dilation >= size:
+            return position
+    return None
 
 
 def transposed_output_size(size: int, window: Window, output_padding: int = 0) -> int:
@@ -133,17 +148,23 @@ class Suggestions:
         return ", or ".join(ways)
 
 
-def suggest(size: int, window: Window, *, limit: int = 2) -> Suggestions:
+def suggest(size: int, window: Window, *, limit: int = 2, largest_padding: int | None = None) -> Suggestions:
     """Strides, paddings and input sizes near the given ones that fit; at most `limit` of each.
+
+    `largest_padding` is the most that the layer accepts on a side.
 
     >>> suggest(7, Window(3, stride=3)).sentence()
     'stride 1 or 2, or padding 1, or an input of 6 or 9'
     """
     free = size - window.effective_size
     strides = [s for s in range(1, window.stride) if (free + sum(window.padding)) % s == 0]
-    most = window.effective_size + window.stride
-    symmetric = [p for p in range(most) if free + 2 * p >= 0 and (free + 2 * p) % window.stride == 0]
-    asymmetric = [(p, p + 1) for p in range(most) if free + 2 * p + 1 >= 0 and (free + 2 * p + 1) % window.stride == 0]
+    paddings = window.effective_size + window.stride
+    if largest_padding is not None:
+        paddings = min(paddings, largest_padding + 1)
+    symmetric = [p for p in range(paddings) if free + 2 * p >= 0 and (free + 2 * p) % window.stride == 0]
+    asymmetric = [
+        (p, p + 1) for p in range(paddings - 1) if free + 2 * p + 1 >= 0 and (free + 2 * p + 1) % window.stride == 0
+    ]
     sizes = [
         s
         for s in range(max(1, size - window.stride), size + window.stride + 1)

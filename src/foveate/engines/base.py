@@ -128,6 +128,7 @@ class Program(ABC):
         self.optimizer = optimizer
         self.keep = tuple(keep)
         self.differentiable = differentiable
+        self._has_run = False
 
     def forward(self, state: State, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
         """Run the network on a batch; returns a copy of every output by its name.
@@ -135,7 +136,9 @@ class Program(ABC):
         In training mode normalisation uses the batch's statistics and moves the running ones, as a step would.
         """
         self._check_state(state)
-        return self._forward(state, self._check_inputs(inputs))
+        outputs = self._forward(state, self._check_inputs(inputs))
+        self._has_run = True
+        return outputs
 
     def step(
         self,
@@ -166,7 +169,9 @@ class Program(ABC):
         classes = prod(self.graph.output_shape)
         labels = check_labels(targets, self.batch_size, classes)
         weights = self._check_weights(sample_weight)
-        return self._step(state, self._check_inputs(inputs), labels, learning_rate, momentum, weights)
+        result = self._step(state, self._check_inputs(inputs), labels, float(learning_rate), momentum, weights)
+        self._has_run = True
+        return result
 
     def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
         """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
@@ -176,6 +181,8 @@ class Program(ABC):
         """
         if not self.differentiable:
             raise EngineError("backward() needs a program compiled with differentiable=True")
+        if not self._has_run:
+            raise EngineError("backward() needs a forward() before it")
         allowed = {*self.graph.outputs, *self.keep}
         checked = {}
         for name, seed in seeds.items():
@@ -188,6 +195,8 @@ class Program(ABC):
         """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
         if name not in {*self.keep, *self.graph.outputs}:
             raise EngineError(f'"{name}" was not kept; compile with keep=("{name}",)')
+        if not self._has_run:
+            raise EngineError(f'there is no activation of "{name}" yet: run forward() or step() first')
         return self._activation(name)
 
     @abstractmethod
@@ -254,7 +263,8 @@ class Program(ABC):
         if sample_weight is None:
             return None
         weights: FloatArray = np.ascontiguousarray(sample_weight, dtype=self._dtype)
-        if weights.shape != (self.batch_size,) or not np.all(weights >= 0) or not weights.sum() > 0:
+        finite = np.isfinite(weights).all()
+        if weights.shape != (self.batch_size,) or not finite or weights.min() < 0 or not weights.sum() > 0:
             raise DataError(
                 f"sample_weight must be {self.batch_size} numbers, none negative and not all zero, one for each sample"
             )

@@ -22,7 +22,10 @@ def generator(seed: int, name: str, step: int = 0) -> np.random.Generator:
     >>> bool((generator(0, "conv1").random(2) == generator(0, "conv1").random(2)).all())
     True
     """
-    return np.random.Generator(np.random.Philox(key=[seed & _MASK, stream_key(name)], counter=[0, step, 0, 0]))
+    # Arrays of uint64, because NumPy takes a list of large ints by way of float64 and rounds them.
+    key = np.array([seed & _MASK, stream_key(name)], np.uint64)
+    counter = np.array([0, step, 0, 0], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def raw(seed: int, name: str, step: int, count: int) -> NDArray[np.uint64]:

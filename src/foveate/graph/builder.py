@@ -4,12 +4,12 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foveate.errors import FoveateError, GraphError, LayerError, ShapeError
 from foveate.geometry import LARGEST_SIZE, Window, fit, format_sizes, suggest
 from foveate.graph.graph import Graph, Node
-from foveate.layers import Layer, Parameter, Shape
+from foveate.layers import Layer, Parameter, Shape, Statistic
 
 
 class DroppedBorderWarning(UserWarning):
@@ -22,6 +22,7 @@ class Value:
 
     name: str
     shape: Shape
+    builder: "GraphBuilder" = field(repr=False, compare=False)
 
 
 class GraphBuilder:
@@ -44,21 +45,22 @@ class GraphBuilder:
         self._scope: tuple[str, ...] = ()
         self._counts: Counter[str] = Counter()
 
-    def input(self, shape: Sequence[int], name: str = "input") -> Value:
+    def input(self, shape: Sequence[int] | int, name: str = "input") -> Value:
         """Declare an input of one sample's `shape`, channels first, without the batch axis."""
-        sizes = tuple(shape)
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
             raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")
         if max(sizes) > LARGEST_SIZE:
             raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
         self._claim(name)
         self._inputs[name] = sizes
-        return Value(name, sizes)
+        return Value(name, sizes, self)
 
     def add(self, layer: Layer, *inputs: Value, name: str | None = None, parameters: str | None = None) -> Value:
         """Join `layer` to `inputs`; `parameters` names a key that other nodes use too, to share parameters."""
         path = self.path(name or self.numbered(layer.label))
         self._claim(path)
+        self._own(inputs)
         shapes = tuple(value.shape for value in inputs)
         try:
             layer.check_inputs(shapes)
@@ -70,10 +72,14 @@ class GraphBuilder:
         if self._strict and any(node.dropped):
             raise self._placed(ShapeError(_does_not_fit(node)), path, layer)
         self._nodes[path] = node
-        return Value(path, output)
+        return Value(path, output, self)
 
-    def build(self, *outputs: Value, quiet: bool = False) -> Graph:
-        """The finished graph; unless `quiet`, one warning lists the layers that drop a border."""
+    def build(self, *outputs: Value, quiet: bool = False, stacklevel: int = 2) -> Graph:
+        """The finished graph; unless `quiet`, one warning lists the layers that drop a border.
+
+        `stacklevel` counts the callers up to the line that the warning is to point at.
+        """
+        self._own(outputs)
         if not outputs:
             raise GraphError(
                 "a graph needs at least one output: pass the value that the last layer returned to build()"
@@ -83,7 +89,7 @@ class GraphBuilder:
         )
         dropping = [node for node in graph.nodes if any(node.dropped)]
         if dropping and not quiet:
-            warnings.warn(_dropping_sentence(dropping), DroppedBorderWarning, stacklevel=3)
+            warnings.warn(_dropping_sentence(dropping), DroppedBorderWarning, stacklevel=stacklevel)
         return graph
 
     @contextmanager
@@ -112,13 +118,20 @@ class GraphBuilder:
         return Graph(dict(self._inputs), tuple(self._nodes.values()), tuple(self._nodes)[-1:], self._name)
 
     def _claim(self, name: str) -> None:
+        if not name or "/" in name:
+            raise GraphError(f'"{name}" cannot be a name: it must be a word without "/" (which joins optimiser slots)')
         if name in self._nodes or name in self._inputs:
             raise GraphError(f'two layers are called "{name}"; give one of them another name')
+
+    def _own(self, values: Sequence[Value]) -> None:
+        for value in values:
+            if value.builder is not self:
+                raise GraphError(f'"{value.name}" belongs to another builder; use values that this one returned')
 
     def _check_sharing(self, node: Node) -> None:
         for other in self._nodes.values():
             if other.parameters == node.parameters:
-                theirs, ours = (dict(n.layer.parameters(n.input_shapes)) for n in (other, node))
+                theirs, ours = (_arrays_of(n) for n in (other, node))
                 if theirs != ours:
                     raise GraphError(
                         f'{node} shares the parameters "{node.parameters}" with {other}, but theirs are '
@@ -147,8 +160,11 @@ def _does_not_fit(node: Node) -> str:
     square = len({*zip(sizes, windows, strict=True)}) == 1
     what = {1: "position", 2: "row and column" if square else ("row", "column")[axis], 3: "layer of voxels"}[len(sizes)]
     if dropped > 1:
-        what = what.replace("position", "positions").replace("row", "rows").replace("column", "columns")
-    ways = suggest(size, window)
+        for word in ("position", "row", "column", "layer"):
+            what = what.replace(word, f"{word}s")
+    ways = suggest(
+        size, window, largest_padding=window.effective_size - 1 if node.layer.pads_less_than_window else None
+    )
     if square:
         offered = [format_sizes((s,) * len(sizes)) for s in ways.sizes]
         words = ways.sentence().rsplit("an input of ", 1)
@@ -178,5 +194,9 @@ def _dropping_sentence(nodes: Sequence[Node]) -> str:
     )
 
 
-def _shapes_of(parameters: Mapping[str, Parameter]) -> str:
+def _arrays_of(node: Node) -> dict[str, Parameter | Statistic]:
+    return {**node.layer.parameters(node.input_shapes), **node.layer.statistics(node.input_shapes)}
+
+
+def _shapes_of(parameters: Mapping[str, Parameter | Statistic]) -> str:
     return ", ".join(f"{name} {format_sizes(p.shape)}" for name, p in parameters.items()) or "none"

@@ -19,7 +19,7 @@ class Composite(ABC):
         """Add this composite's nodes to `builder` after `value`; return its output."""
 
     def build(
-        self, input_shape: Sequence[int], *, strict: bool = False, quiet: bool = False, name: str = "network"
+        self, input_shape: Sequence[int] | int, *, strict: bool = False, quiet: bool = False, name: str = "network"
     ) -> Graph:
         """Resolve every shape for one sample of `input_shape`, channels first; every mistake is found here.
 
@@ -34,7 +34,7 @@ class Composite(ABC):
         """
         builder = GraphBuilder(strict=strict, name=name)
         output = self.lower(builder, builder.input(input_shape))
-        return builder.build(output, quiet=quiet)
+        return builder.build(output, quiet=quiet, stacklevel=3)
 
 
 Block: TypeAlias = Layer | Composite
@@ -96,8 +96,8 @@ class Residual(Composite):
 
     def __init__(self, *block: Block, shortcut: Block | None = None, after: Block | None = None) -> None:
         self.block = Sequential(*check_blocks(block, "Residual"))
-        self.shortcut = shortcut
-        self.after = after
+        self.shortcut = None if shortcut is None else check_blocks((shortcut,), "Residual")[0]
+        self.after = None if after is None else check_blocks((after,), "Residual")[0]
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Both ways, the addition and what comes after, in a scope of their own."""
@@ -183,9 +183,10 @@ def _fitting_shortcut(before: Shape, way: Shape) -> str:
     if len(before) != len(way) or len(before) < 2:
         return "Give it a shortcut that makes the same shape"
     axes = len(before) - 1
-    strides = tuple(round(b / w) if w else 0 for b, w in zip(before[1:], way[1:], strict=True))
-    if all(s >= 1 and -(-b // s) == w for b, w, s in zip(before[1:], way[1:], strides, strict=True)):
-        shown = strides[0] if len(set(strides)) == 1 else strides
+    sizes = zip(before[1:], way[1:], strict=True)
+    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
+    if all(strides):
+        shown = strides[0] if len(set(strides)) == 1 else tuple(strides)
         stride = "" if set(strides) == {1} else f", stride={shown}"
         return f"shortcut=Conv{axes}d({way[0]}, 1{stride}) would do"
     return (

@@ -64,6 +64,12 @@ class OneCycle:
 
     def __post_init__(self) -> None:
         _check_rate("OneCycle", self.learning_rate)
+        if self.momentum is not None and not (
+            len(self.momentum) == 2 and 0 <= self.momentum[0] <= self.momentum[1] < 1
+        ):
+            raise TrainingError(
+                f"OneCycle: momentum is {self.momentum}; give the lowest and the highest, from 0 to below 1, or None"
+            )
         _check_warmup("OneCycle", self.warmup)
 
     def at(self, step: int, steps: int) -> tuple[float, float | None]:

@@ -60,6 +60,9 @@ class Layer(ABC):
     keeps_signal: ClassVar[bool] = False
     """Whether the search for that rectifier looks past this layer (normalisation, pooling, dropout)."""
 
+    pads_less_than_window: ClassVar[bool] = False
+    """Whether padding as long as the window is refused, because some window would see nothing else."""
+
     @abstractmethod
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """Shape of the output of one sample, or a ShapeError that says what would fit."""

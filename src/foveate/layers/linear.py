@@ -6,7 +6,7 @@ from typing import ClassVar, Never
 
 from foveate.errors import ShapeError
 from foveate.geometry import format_sizes
-from foveate.layers.base import Cost, Layer, Parameter, Shape
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape
 from foveate.layers.options import initializer_name, no_surplus, positive_int
 
 
@@ -45,10 +45,9 @@ class Linear(Layer):
         self.check_inputs(input_shapes)
         shape = input_shapes[0]
         if len(shape) != 1:
-            raise ShapeError(
-                f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it, or GlobalAvgPool"
-                f"{len(shape) - 1}d to keep only the channels"
-            )
+            pooled = len(shape) - 1 in SPATIAL_LETTERS
+            alternative = f", or GlobalAvgPool{len(shape) - 1}d to keep only the channels" if pooled else ""
+            raise ShapeError(f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it{alternative}")
         return (self.out_features,)
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:

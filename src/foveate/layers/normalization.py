@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar, Never, Self
 
 from foveate.errors import ShapeError
 from foveate.geometry import format_sizes
 from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, Statistic
+from foveate.layers.options import no_surplus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,11 @@ class BatchNormalization(Layer):
     momentum: float = 0.1
     affine: bool = True
     frozen: bool = False
+
+    def __new__(cls, *surplus: Never, **_: Any) -> Self:
+        """Refuse the number of channels with which PyTorch's normalisations begin."""
+        no_surplus(surplus, cls.__name__, "")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         if not self.eps > 0:

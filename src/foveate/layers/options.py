@@ -69,11 +69,13 @@ def initializer_name(value: str, owner: str) -> str:
 
 def no_surplus(surplus: Sequence[object], owner: str, positional: str) -> None:
     """Refuse positional numbers past those in `positional`: PyTorch's order begins with the input channels."""
-    if surplus:
+    if surplus and positional:
         raise LayerError(
             f"{owner}: input channels are inferred, so that only {positional} can stand without a name. "
             f"Leave the first number out, and name what follows: {owner}(..., stride=2)"
         )
+    if surplus:
+        raise LayerError(f"{owner}: input channels are inferred: write {owner}(), and options by their names")
 
 
 def _int_from(value: object, least: int, name: str, owner: str) -> int:

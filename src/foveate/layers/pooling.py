@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Never
 
-from foveate.geometry import Window
+from foveate.errors import ShapeError
+from foveate.geometry import Window, format_sizes, sees_only_padding
 from foveate.layers.base import Cost, Shape, SpatialLayer
 from foveate.layers.options import Ints, Padding, PaddingOption, no_surplus, padding_pairs, per_axis
 from foveate.layers.windows import describe_windows, resolve_windows, window_sizes
@@ -17,6 +18,7 @@ class Pooling(SpatialLayer):
 
     label: ClassVar[str] = "pool"
     keeps_signal: ClassVar[bool] = True
+    pads_less_than_window: ClassVar[bool] = True
 
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -58,7 +60,17 @@ class Pooling(SpatialLayer):
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """(C, *sizes), each size floor((W - F_eff + P_begin + P_end)/S) + 1, or rounded up under `ceil_mode`."""
         channels, spatial = self.spatial_input(input_shapes)
-        return channels, *window_sizes(spatial, self.windows(input_shapes), ceil_mode=self.ceil_mode)
+        windows = self.windows(input_shapes)
+        outputs = window_sizes(spatial, windows, ceil_mode=self.ceil_mode)
+        for size, window, count in zip(spatial, windows, outputs, strict=True):
+            position = sees_only_padding(size, window, count)
+            if position is not None:
+                raise ShapeError(
+                    f"does not fit its {format_sizes(spatial)} input: its window {position + 1} of {count} would see "
+                    f"only padding, because {window.kernel_size} taps {window.dilation} apart miss all {size} "
+                    f"positions. Use a smaller dilation or padding, or an input longer than {window.dilation}"
+                )
+        return channels, *outputs
 
     def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...]:
         """One window for each spatial axis, "same" resolved."""
@@ -153,7 +165,9 @@ class AveragePooling(Pooling):
         self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
         object.__setattr__(self, "count_include_pad", bool(count_include_pad))
         if any(gap != 1 for gap in self.dilation):
-            raise self.refuse(f"dilation is {self.dilation[0]}; averages are taken over whole windows: use dilation 1")
+            raise self.refuse(
+                f"dilation is {max(self.dilation)}; averages are taken over whole windows: use dilation 1"
+            )
 
 
 @dataclass(frozen=True, init=False)

@@ -60,4 +60,4 @@ def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:
     try:
         return _TYPES[type_name](**options)
     except TypeError as error:
-        raise LayerError(f"{type_name}: {str(error).removeprefix(f'{type_name}.__init__() ')}") from None
+        raise LayerError(f"{type_name}: {str(error).split('__init__() ')[-1]}") from None

@@ -84,7 +84,9 @@ class Pad(Layer):
     padding: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        pairs = tuple(tuple(pair) for pair in self.padding)
+        pairs: tuple[tuple[int, ...], ...] = ()
+        if isinstance(self.padding, Sequence) and all(isinstance(pair, Sequence) for pair in self.padding):
+            pairs = tuple(tuple(pair) for pair in self.padding)
         if not pairs or any(len(pair) != 2 or not all(isinstance(n, int) for n in pair) for pair in pairs):
             raise self.refuse(f"padding is {self.padding!r}; give a (begin, end) pair of ints for each axis")
         object.__setattr__(self, "padding", pairs)

@@ -13,7 +13,7 @@ import numpy as np
 
 from foveate.engines.base import FloatArray, Mode, State
 from foveate.engines.native import _native
-from foveate.engines.native.fusion import Group, fuse
+from foveate.engines.native.fusion import fuse
 from foveate.engines.native.packing import Packing, Place
 from foveate.engines.native.plan import Array, Plan, Storage
 from foveate.graph import SGD, Graph, Loss, Node, Optimizer
@@ -151,9 +151,7 @@ class Lowering:
             share = self.plan.in_layout(written, target.layout)
             self.plan.run(_native.sum(target.layout.bytes // 4), {"dst": target, "src": target, "other": share})
         elif written.storage.space != "gradients":
-            self.plan.run(
-                _native.reorder_operation(written.layout, target.layout), {"src": written, "dst": target}
-            )
+            self.plan.run(_native.reorder_operation(written.layout, target.layout), {"src": written, "dst": target})
         self._written_gradients.add(full)
 
     # The walks.

@@ -113,15 +113,20 @@ class Plan:
             view = _native.Layout.plain(list(dims))
         return Array(view, array.storage)
 
-    def place(self) -> int:
-        """Give every workspace storage its offset; returns the bytes that the workspace needs."""
+    def place(self, *, reread_from: int | None = None) -> int:
+        """Give every workspace storage its offset; returns the bytes that the workspace needs.
+
+        Steps from `reread_from` on may be run more than once: what they read of earlier steps stays.
+        """
+        end = len(self.steps)
         lifetimes: dict[int, tuple[Storage, int, int]] = {}
         for index, step in enumerate(self.steps):
             for _, _, array in step.operands:
                 storage = array.storage
                 if storage.space == WORKSPACE:
                     first = lifetimes.get(id(storage), (storage, index, index))[1]
-                    lifetimes[id(storage)] = (storage, first, len(self.steps) if storage.pinned else index)
+                    reread = reread_from is not None and first < reread_from <= index
+                    lifetimes[id(storage)] = (storage, first, end if storage.pinned or reread else index)
         return _place_greedily(list(lifetimes.values()))
 
 

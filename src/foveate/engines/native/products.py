@@ -88,5 +88,3 @@ def elementwise(layer: Layer) -> tuple[str, float]:
         case Tanh():
             return "tanh", 0.0
     raise AssertionError(f"{layer} is no activation of oneDNN's")
-
-

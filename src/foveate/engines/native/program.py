@@ -32,22 +32,23 @@ class NativeProgram(Program):
         super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable)
         self._packing = packing
         self._lowering = Lowering(graph, packing, batch_size, mode, loss, optimizer, keep, differentiable)
-        workspace_bytes = self._lowering.plan.place()
+        workspace_bytes = self._lowering.plan.place(reread_from=self._lowering.loss_end if differentiable else None)
         self._scalars = np.zeros(4, np.float64)
         self._results = np.zeros(2, np.float64)
         self._uniform_weight = np.ones(batch_size, np.float32)
+        self._constants = _native.aligned_zeros(self._lowering.constant_bytes // 4)
         self._buffers: dict[str, NDArray[np.generic]] = {
             WORKSPACE: _native.aligned_zeros(workspace_bytes // 4),
-            "constants": _native.aligned_zeros(self._lowering.constant_bytes // 4),
+            "constants": self._constants,
             "scalars": self._scalars,
             "results": self._results,
             "targets": np.zeros(batch_size, np.int64),
             "sample_weight": self._uniform_weight,
         }
-        if self._lowering.with_gradients:
-            self._buffers["gradients"] = _native.aligned_zeros(packing.parameter_bytes // 4)
-        for name, seed in self._lowering.seeds.items():
-            self._buffers[f"seed:{name}"] = np.zeros(seed.layout.dims, np.float32)
+        self._gradients = _native.aligned_zeros(packing.parameter_bytes // 4 if self._lowering.with_gradients else 0)
+        self._buffers["gradients"] = self._gradients
+        self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowering.seeds.items()}
+        self._buffers |= {f"seed:{name}": seed for name, seed in self._seeds.items()}
         self._spaces: list[str] = []
         self._program = self._assemble()
         self._prepared: tuple[int, int] | None = None
@@ -86,9 +87,7 @@ class NativeProgram(Program):
         """A copy of the last gradient with respect to an input, a kept node or a parameter."""
         if name in self._packing.parameters and self._gradients_valid:
             shape = self.graph.parameters[name].shape
-            return read_canonical(
-                self._buffers["gradients"], self._packing.parameters[name], shape  # type: ignore[arg-type]
-            )
+            return read_canonical(self._gradients, self._packing.parameters[name], shape)
         if name in self._lowering.kept_gradients and self._gradients_valid:
             return self._read(self._lowering.kept_gradients[name])
         raise EngineError(
@@ -105,10 +104,9 @@ class NativeProgram(Program):
         return {name: self._activation(name) for name in self.graph.outputs}
 
     def _backward(self, seeds: dict[str, FloatArray]) -> None:
-        if self._last is None:
-            raise EngineError("backward() needs a forward() before it")
-        for name in self._lowering.seeds:
-            self._seed(name)[...] = seeds.get(name, 0.0)
+        assert self._last is not None
+        for name, seed in self._seeds.items():
+            seed[...] = seeds.get(name, 0.0)
         state, inputs = self._last
         self._run(state, self._lowering.loss_end, self._lowering.backward_end, inputs)
         self._gradients_valid = True
@@ -122,9 +120,9 @@ class NativeProgram(Program):
         momentum: float | None,
         sample_weight: FloatArray | None,
     ) -> StepResult:
-        for name in self._lowering.seeds:
+        for name, seed in self._seeds.items():
             if name != self.graph.only_output:
-                self._seed(name)[...] = 0.0
+                seed[...] = 0.0
         given: dict[str, NDArray[np.generic]] = {f"input:{name}": array for name, array in inputs.items()}
         given["targets"] = targets
         given["sample_weight"] = self._uniform_weight if sample_weight is None else sample_weight
@@ -154,11 +152,10 @@ class NativeProgram(Program):
         """Compute again what is derived from the state, if that has changed."""
         if not self._lowering.constants or self._prepared == (id(state), state.version):
             return
-        flat = self._buffers["constants"]
         for constant in self._lowering.constants:
             source = np.ascontiguousarray(constant.compute(state), np.float32)
             offset = constant.array.storage.offset // 4
-            _native.reorder(source, constant.canonical, flat[offset:], constant.array.layout)
+            _native.reorder(source, constant.canonical, self._constants[offset:], constant.array.layout)
         self._prepared = (id(state), state.version)
 
     def _set_scalars(self, state: State, learning_rate: float, momentum: float | None) -> None:
@@ -168,24 +165,19 @@ class NativeProgram(Program):
         self._scalars.view(np.int64)[2] = state.step_count
         self._scalars.view(np.uint64)[3] = state.seed % 2**64
 
-    def _seed(self, name: str) -> FloatArray:
-        return self._buffers[f"seed:{name}"]  # type: ignore[return-value]
-
     def _read(self, array: Array) -> FloatArray:
         """A copy of a pinned plain array; inputs are what was given last."""
         space = array.storage.space
         if space.startswith("input:"):
             assert self._last is not None
-            return np.array(self._last[1][space], np.float32)
+            return np.array(self._last[1][space], np.float32).reshape(array.layout.dims)
         begin = array.storage.offset // 4
         flat = self._buffers[space].reshape(-1)
         return np.array(flat[begin : begin + array.layout.bytes // 4], np.float32).reshape(array.layout.dims)
 
     def _assemble(self) -> _native.Program:
         plan = self._lowering.plan
-        self._spaces = list(
-            dict.fromkeys(array.storage.space for step in plan.steps for _, _, array in step.operands)
-        )
+        self._spaces = list(dict.fromkeys(array.storage.space for step in plan.steps for _, _, array in step.operands))
         numbers = {space: number for number, space in enumerate(self._spaces)}
         steps = [
             (

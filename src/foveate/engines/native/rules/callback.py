@@ -6,8 +6,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from foveate.engines.base import FloatArray
 from foveate.engines.native import _native
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
@@ -92,13 +92,12 @@ class CallbackRule(Rule):
         }
 
 
-def _view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> FloatArray:
+def _view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
     """NumPy's view of numbers that the program owns."""
     size = prod(dims) * np.dtype(dtype).itemsize
-    return np.frombuffer((ctypes.c_char * size).from_address(address), dtype).reshape(dims)  # type: ignore[return-value]
+    memory = memoryview((ctypes.c_char * size).from_address(address))
+    return np.frombuffer(memory, dtype).reshape(dims)
 
 
 def _numbered(arrays: Sequence[Array]) -> dict[str, Array | None]:
     return {f"operand_{number}": array for number, array in enumerate(arrays)}
-
-

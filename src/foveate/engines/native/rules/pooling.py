@@ -34,9 +34,7 @@ class PoolingRule(Rule):
         pool = _pool_of(lowering, node)
         source = lowering.values[node.inputs[0]]
         any_target = _native.Layout.any(pool.output_dims)
-        primitive = _native.pooling_forward(
-            pool.kind, source.layout, any_target, pool.window, lowering.with_gradients
-        )
+        primitive = _native.pooling_forward(pool.kind, source.layout, any_target, pool.window, lowering.with_gradients)
         output = plan.new(primitive.layout(_native.DST))
         workspace_layout = primitive.layout(_native.WORKSPACE)
         workspace = plan.new(workspace_layout) if workspace_layout.bytes else None
@@ -104,5 +102,3 @@ def _overhang_counts_differently(node: Node) -> bool:
     windows = layer.windows(node.input_shapes)
     reaches = _reaches(node, windows, node.output_shape[1:])
     return any(reach > w.padding[1] for reach, w in zip(reaches, windows, strict=True))
-
-

@@ -102,7 +102,6 @@ class ProductRule(Rule):
             )
             lowering.add_gradient(source, result)
 
-
     def _forward_by_winograd(self, lowering: Lowering, group: Group) -> Array:
         node, relu = group.head, group.activation is not None
         given = _weights(lowering, group, weight_layout(node, flipped=False))
@@ -147,7 +146,9 @@ def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, F
     s = gamma / sqrt(var + eps).
     """
     layer = normalization.layer
-    read = {name: state.read(f"{normalization.parameters}.{name}") for name in layer.parameters(normalization.input_shapes)}
+    read = {
+        name: state.read(f"{normalization.parameters}.{name}") for name in layer.parameters(normalization.input_shapes)
+    }
     mean = state.read(f"{normalization.parameters}.running_mean").astype(np.float64)
     variance = state.read(f"{normalization.parameters}.running_var").astype(np.float64)
     scale = read.get("weight", np.ones(1)) / np.sqrt(variance + getattr(layer, "eps", 0.0))

@@ -92,10 +92,9 @@ class ConcatenateRule(Rule):
             if part is None:
                 whole = plan.plain(gradient)
                 part = whole.layout.part(dims, offsets)
+            assert part is not None, "a plain layout can be cut anywhere"
             share = plan.new(lowering.values[name].layout)
-            plan.run(
-                _native.reorder_operation(part, share.layout), {"src": Array(part, whole.storage), "dst": share}
-            )
+            plan.run(_native.reorder_operation(part, share.layout), {"src": Array(part, whole.storage), "dst": share})
             lowering.add_gradient(name, share)
 
 
@@ -152,8 +151,6 @@ class DropoutRule(Rule):
             factor: Array = lowering.saved[node.name]["factor"]
             gradient = plan.plain(gradient)
             result = plan.new(factor.layout)
-            plan.run(
-                _native.product(factor.layout.bytes // 4), {"left": gradient, "right": factor, "target": result}
-            )
+            plan.run(_native.product(factor.layout.bytes // 4), {"left": gradient, "right": factor, "target": result})
             gradient = result
         lowering.add_gradient(node.inputs[0], gradient)

@@ -1,0 +1,47 @@
+"""The command line; what is heavy is imported inside the commands, so that `foveate --help` comes at once."""
+
+from typing import Annotated
+
+import typer
+
+from foveate.cli import data, networks, training, using
+from foveate.cli.output import Commands, warn_in_sentences
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Convolutional neural networks on ordinary computers: train, run, understand.",
+)
+app.command()(training.train)
+app.command()(using.evaluate)
+app.command()(using.predict)
+app.command()(networks.summary)
+app.command()(networks.steps)
+app.add_typer(data.commands, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from foveate import __version__
+
+        typer.echo(f"foveate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    warn_in_sentences()
+    app(prog_name="foveate")

@@ -1,0 +1,116 @@
+"""`foveate summary` and `foveate steps`: what a network is, and what a compiled program of it runs."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import Annotated
+
+import typer
+
+from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.errors import FoveateError, GraphError
+from foveate.graph import Graph, GraphBuilder
+
+
+class ModeName(StrEnum):
+    """The two ways in which a program can be compiled."""
+
+    INFERENCE = "inference"
+    TRAINING = "training"
+
+
+NetworkArgument = Annotated[str, typer.Argument(help="A network's name, or a model.safetensors file.")]
+InputOption = Annotated[
+    str | None, typer.Option("--input", help="Another input shape for a network's name, channels first: 3x32x32.")
+]
+ClassesOption = Annotated[int | None, typer.Option(min=1, help="Another number of classes for a network's name.")]
+
+
+def summary(
+    net_or_model: NetworkArgument,
+    input_shape: InputOption = None,
+    classes: ClassesOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse layers that drop rows or columns.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a network's layers, shapes, parameters and costs.
+
+    Example: foveate summary resnet20 --input 3x64x64 --classes 100
+    """
+    try:
+        graph = _graph(net_or_model, input_shape, classes)
+        table = (_strictly(graph) if strict else graph).summary()
+    except FoveateError as error:
+        if error.partial is not None and not as_json:
+            typer.echo(error.partial.summary().render())
+        raise
+    if as_json:
+        print_json(table.to_json())
+    else:
+        typer.echo(table.to_markdown() if markdown else table.render(get_terminal_size((110, 24)).columns))
+
+
+def steps(
+    net_or_model: NetworkArgument,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
+    mode: Annotated[ModeName, typer.Option(help="Whether to compile for use or for training.")] = ModeName.INFERENCE,
+    input_shape: InputOption = None,
+    classes: ClassesOption = None,
+    threads: ThreadsOption = None,
+    engine: EngineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a compiled program runs: each step with its node, implementation, layouts and bytes.
+
+    Example: foveate steps vgg6 --batch-size 128 --mode training
+    """
+    from foveate.model import Model
+
+    use_threads(threads)
+    model = Model(_graph(net_or_model, input_shape, classes), engine=engine)
+    infos = model.steps(batch_size, "training" if mode is ModeName.TRAINING else "inference")
+    if as_json:
+        print_json([{**asdict(info), "layouts": dict(info.layouts)} for info in infos])
+        return
+    for info in infos:
+        typer.echo(str(info).rstrip())
+    typer.echo(f"{len(infos)} steps, {sum(info.bytes for info in infos):,} bytes read and written")
+
+
+def _graph(net_or_model: str, input_shape: str | None, classes: int | None) -> Graph:
+    """The network of that name, or the one in that model file."""
+    from foveate import zoo
+
+    if net_or_model in zoo.NETWORKS:
+        return zoo.make(net_or_model, input_shape=_sizes(input_shape), classes=classes)
+    path = Path(net_or_model)
+    if not path.exists() and path.suffix != ".safetensors":
+        raise GraphError(
+            f'there is no network and no file "{net_or_model}"; the networks are {", ".join(zoo.NETWORKS)}'
+        )
+    if input_shape is not None or classes is not None:
+        raise typer.BadParameter("--input and --classes go with a network's name; a model file has its own")
+    from foveate.files import read_description
+
+    return read_description(path).graph
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(size) for size in text.lower().split("x"))
+    except ValueError:
+        raise typer.BadParameter(f'--input is "{text}"; write sizes joined by x, channels first: 3x32x32') from None
+
+
+def _strictly(graph: Graph) -> Graph:
+    """The same graph built again under the strict rule."""
+    builder = GraphBuilder(strict=True, name=graph.name)
+    values = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
+    for node in graph.nodes:
+        inputs = [values[name] for name in node.inputs]
+        values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
+    return builder.build(*(values[name] for name in graph.outputs))

@@ -1,0 +1,61 @@
+"""What the commands share: JSON on standard output, errors and warnings as one sentence on standard error."""
+
+import json
+import warnings
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from foveate.errors import FoveateError
+
+
+class Commands(TyperGroup):
+    """Commands whose errors end as one sentence and exit status 1, never as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (FoveateError, OSError) as error:
+            typer.echo(f"foveate: {error}", err=True)
+        except MemoryError:
+            typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
+        raise typer.Exit(1)
+
+
+class EngineName(StrEnum):
+    """The engines by their names."""
+
+    NATIVE = "native"
+    REFERENCE = "reference"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+EngineOption = Annotated[EngineName | None, typer.Option(help="What computes; the fastest there is unless given.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the native engine; all cores unless given.")]
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(data, indent=2))
+
+
+def use_threads(count: int | None) -> None:
+    """Let the native engine use `count` threads, if a number is given."""
+    if count is not None:
+        from foveate.engines import set_threads
+
+        set_threads(count)
+
+
+def warn_in_sentences() -> None:
+    """Show each warning as a sentence on standard error, without the line of code it came from."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.echo(f"foveate: {message}", err=True)
+
+    warnings.showwarning = show

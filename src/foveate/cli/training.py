@@ -1,0 +1,86 @@
+"""`foveate train`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.errors import TrainingError
+
+if TYPE_CHECKING:
+    from foveate.data import Splits
+    from foveate.model import Model
+    from foveate.training import History
+
+# Chosen on Fashion-MNIST with vgg6 for the best accuracy in four minutes on two cores.
+EPOCHS = 6
+BATCH_SIZE = 128
+LEARNING_RATE = 0.15
+SHIFT = 1
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, or a folder with a subfolder for each class.")],
+    net: Annotated[str, typer.Option(help="A network's name; `foveate summary` shows what is in it.")] = "vgg6",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = EPOCHS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = BATCH_SIZE,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")] = LEARNING_RATE,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model, bit for bit.")] = 0,
+    threads: ThreadsOption = None,
+    engine: EngineOption = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; runs/DATASET unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Also write one after so many steps.")] = None,
+    augment: Annotated[bool, typer.Option(help="Shift and mirror the training images at random.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on a data set, and measure it on the test images.
+
+    Writes model.safetensors (class names and preprocessing inside), history.csv, curves.png and a checkpoint to --out.
+    Ctrl-C saves and ends; --resume goes on.
+
+    Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
+    """
+    from foveate import zoo
+    from foveate.data import Augmentation, datasets
+    from foveate.graph import OneCycle
+    from foveate.model import Model
+    from foveate.training import RunFolder, make_progress
+
+    use_threads(threads)
+    data = datasets.load(dataset, seed=seed)
+    graph = zoo.make(net, input_shape=data.train.shape, classes=len(data.classes))
+    model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
+    folder = RunFolder(out or Path("runs") / data.name)
+    history = model.fit(
+        data.train,
+        validation=data.validation,
+        epochs=epochs,
+        batch_size=batch_size,
+        schedule=OneCycle(learning_rate),
+        augmentation=Augmentation(shift=SHIFT, flip=True) if augment else None,
+        out=folder.path,
+        progress=make_progress(True, sys.stderr if as_json else sys.stdout),
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+    )
+    if history.interrupted:
+        raise TrainingError(
+            f"interrupted in epoch {len(history) + 1} of {epochs}; what was learnt is in {folder.path}, and the same "
+            "command with --resume goes on"
+        )
+    _report(model, data, history, folder, as_json)
+
+
+def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_json: bool) -> None:
+    result = model.evaluate(data.test)
+    files = {"model": folder.model, "history": folder.history, "curves": folder.curves}
+    if as_json:
+        places = {name: str(path) for name, path in files.items()}
+        print_json({**result.to_json(), "classes": list(data.classes), "epochs": history.to_json(), **places})
+        return
+    typer.echo(f"test accuracy: {100 * result.accuracy:.2f} %")
+    for name, path in files.items():
+        typer.echo(f"{name}: {path}")

@@ -1,0 +1,93 @@
+"""Data sets by name, and folders of images as data sets: what `fv.datasets` offers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from foveate.data import fashion_mnist as _fashion_mnist
+from foveate.data.dataset import Splits
+from foveate.data.fashion_mnist import fashion_mnist
+from foveate.data.image_folder import SkippedImagesWarning, image_folder
+from foveate.errors import DataError
+from foveate.graph import nearest
+
+__all__ = [
+    "DATASETS",
+    "DatasetEntry",
+    "DatasetStatus",
+    "SkippedImagesWarning",
+    "fashion_mnist",
+    "image_folder",
+    "load",
+    "status",
+]
+
+
+class Loader(Protocol):
+    """A function that loads a data set, split by a seed."""
+
+    def __call__(self, *, seed: int = 0) -> Splits:
+        """The data set in three parts."""
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set that has a name: its title, how it is loaded, one line about it, and where it is, if anywhere."""
+
+    title: str
+    load: Loader
+    description: str
+    find: Callable[[], Path | None]
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """Whether a named data set is on this computer, and in which folder."""
+
+    name: str
+    title: str
+    description: str
+    folder: Path | None
+
+    @property
+    def found(self) -> bool:
+        """Whether it can be loaded without fetching anything."""
+        return self.folder is not None
+
+
+DATASETS: dict[str, DatasetEntry] = {
+    "fashion-mnist": DatasetEntry(
+        title="Fashion-MNIST",
+        load=fashion_mnist,
+        description="70,000 grey 28x28 pictures of clothes in 10 classes (30 MB)",
+        find=_fashion_mnist.find,
+    ),
+}
+"""Every data set that has a name."""
+
+
+def load(name: str | Path, *, seed: int = 0) -> Splits:
+    """The data set called `name`, or the images in the folder of that path (see `image_folder`).
+
+    Args:
+        name: of `DATASETS`, or the path of a folder with one subfolder of images for each class.
+        seed: chooses which samples are for validation.
+
+    Raises:
+        DataError: there is neither such a data set nor such a folder, or it cannot be loaded.
+        FileError: one of its files is damaged.
+    """
+    if str(name) in DATASETS:
+        return DATASETS[str(name)].load(seed=seed)
+    if Path(name).is_dir():
+        return image_folder(name, seed=seed)
+    raise DataError(
+        f'there is no data set and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
+        "folder with one subfolder of images for each class"
+    )
+
+
+def status() -> list[DatasetStatus]:
+    """Each named data set with the folder in which it was found; nothing is fetched."""
+    return [DatasetStatus(name, entry.title, entry.description, entry.find()) for name, entry in DATASETS.items()]

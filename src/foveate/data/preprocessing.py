@@ -1,0 +1,297 @@
+"""What is done to inputs before a network sees them: to its shape, to the scale 0 to 1, normalised per channel."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data.images import byte_pixels, float_pixels, image_pixels, read_pixels
+from foveate.errors import DataError, FileError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.layers import Shape
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from foveate.data.dataset import Dataset
+
+InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on the scale 0 to 1."""
+
+ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
+"""One image: the path of a file, a PIL image, or an array."""
+
+_CHUNK = 1 << 22
+_ROUNDING = 1e-9
+"""Deviations below this part of the mean are the sums' own rounding: the channel is constant."""
+
+_IMAGE_CHANNELS = (1, 3, 4)
+_MOST_ON_UNIT_SCALE = 16.0
+"""Floating-point images beyond it are on the scale 0 to 255; a little beyond 1 may be sharpening or noise."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From raw inputs to what the network takes: x -> (x - mean) / std in each channel, x on the scale 0 to 1.
+
+    Args:
+        shape: of one sample, (C, *spatial).
+        mean: of each channel over the training data, bytes divided by 255.
+        std: standard deviation of each channel, likewise.
+
+    Raises:
+        DataError: the numbers are not one finite mean and one positive std for each channel.
+    """
+
+    shape: Shape
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        given = isinstance(self.shape, tuple | list) and len(self.shape) > 0
+        if not given or not all(isinstance(size, int) and size > 0 for size in self.shape):
+            raise DataError(f"Preprocessing: shape is {self.shape!r}; give (C, *spatial), ints of at least 1")
+        object.__setattr__(self, "shape", tuple(self.shape))
+        for name in ("mean", "std"):
+            values = _numbers(getattr(self, name), name)
+            object.__setattr__(self, name, values)
+            if len(values) != self.shape[0]:
+                raise DataError(
+                    f"Preprocessing: there are {self.shape[0]} channels, but {len(values)} values of {name}; "
+                    "give one for each channel"
+                )
+            if not all(isfinite(value) and (value > 0 or name == "mean") for value in values):
+                wanted = "finite numbers" if name == "mean" else "positive, finite numbers"
+                raise DataError(f"Preprocessing: {name} is {values}; it must be {wanted}")
+
+    @staticmethod
+    def measure(dataset: "Dataset") -> "Preprocessing":
+        """The preprocessing that brings each channel of `dataset` to mean 0 and standard deviation 1.
+
+        Measured in float64; a channel that is constant keeps its scale.
+        """
+        channels = dataset.shape[0]
+        values_each = len(dataset) * prod(dataset.shape[1:])
+        mean = sum(_channel_sums(dataset.inputs, np.zeros(channels), 1)) / values_each
+        variance = sum(_channel_sums(dataset.inputs, mean, 2)) / values_each
+        std = np.sqrt(variance)
+        std[std <= _ROUNDING * np.abs(mean)] = 1.0
+        return Preprocessing(dataset.shape, tuple(mean.tolist()), tuple(std.tolist()))
+
+    def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalised float32 (N, *shape), contiguous; bytes are divided by 255, floating point is on 0 to 1 already.
+
+        Raises:
+            ShapeError: the inputs are not (N, *shape).
+            DataError: they are neither uint8 nor floating point.
+        """
+        values = pixels(np.asarray(inputs), "inputs")
+        if values.shape[1:] != self.shape or values.ndim != len(self.shape) + 1:
+            raise ShapeError(
+                f"inputs must have the shape N x {format_sizes(self.shape)} (batch first), but the array has "
+                f"{format_sizes(values.shape) or 'no axes'}"
+            )
+        unit = 255.0 if values.dtype == np.uint8 else 1.0
+        std, mean = (np.asarray(each).reshape(-1, *(1,) * (len(self.shape) - 1)) for each in (self.std, self.mean))
+        outputs = np.empty(values.shape, np.float32)
+        np.multiply(values, (1 / (unit * std)).astype(np.float32), out=outputs)
+        outputs -= (mean / std).astype(np.float32)
+        return outputs
+
+    def from_images(self, images: "ImageLike | Iterable[ImageLike]") -> NDArray[np.float32]:
+        """One image, a list of images, or an array that is a batch, as normalised float32 (N, *shape).
+
+        For grey and RGB networks each image may be a path, a PIL image or an array (H, W), (H, W, C) or (C, H, W) of
+        uint8, or floating point on the scale 0 to 1. Files are turned as their EXIF orientation says; what is
+        transparent is laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
+        (bilinear). Every other network (sound, volumes, more channels) takes arrays of exactly its shape.
+
+        Raises:
+            FileError: a file is missing, damaged, not an image, or too large to be honest.
+            DataError: an array holds NaN or infinity, is of another type, or could be read in two ways.
+            ShapeError: an array does not have the network's shape.
+        """
+        if isinstance(images, str | os.PathLike) or _is_pil(images):
+            return self.apply(self._sample(images, "the image")[None])
+        if hasattr(images, "__array__"):
+            array = np.asarray(images)
+            if array.ndim != len(self.shape) + 1:
+                return self.apply(self._sample(array, "the array")[None])
+            if array.shape[1:] == self.shape and len(array):
+                return self.apply(self._checked(array, ""))
+            images = list(array)
+        if not isinstance(images, Iterable):
+            raise _not_an_image(images, "the input")
+        samples = [
+            self.apply(self._sample(image, f"{self._noun} {place}")[None])[0] for place, image in enumerate(images)
+        ]
+        if not samples:
+            raise DataError("there are no images; give at least one path, PIL image or array")
+        return np.stack(samples)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which `from_json` makes an equal preprocessing."""
+        return {"shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Preprocessing":
+        """The preprocessing that `to_json` described, every rule checked again; a FileError if it is damaged."""
+        try:
+            return Preprocessing(tuple(data["shape"]), tuple(data["mean"]), tuple(data["std"]))
+        except (KeyError, TypeError, ValueError, DataError) as error:
+            raise FileError(f"its preprocessing is damaged: {type(error).__name__} {error}") from None
+
+    @property
+    def _takes_images(self) -> bool:
+        return len(self.shape) == 3 and self.shape[0] in (1, 3)
+
+    def _sample(self, image: Any, name: str) -> InputArray:
+        """One sample of exactly `shape`, not yet normalised."""
+        if isinstance(image, str | os.PathLike):
+            return self._from_path(Path(image))
+        if _is_pil(image):
+            return self._from_pil(image, name)
+        if not hasattr(image, "__array__"):
+            raise _not_an_image(image, name)
+        return self._from_array(np.asarray(image), name)
+
+    def _from_path(self, path: Path) -> InputArray:
+        if not self._takes_images:
+            raise DataError(
+                f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so that "
+                f'"{path}" cannot be read for it; give an array of that shape'
+            )
+        return read_pixels(path, self.shape[0], self._size)
+
+    def _from_pil(self, image: "Image.Image", name: str) -> InputArray:
+        if not self._takes_images:
+            raise DataError(
+                f"the network takes {format_sizes(self.shape)}, but {name} is a PIL image; give an array of that shape"
+            )
+        try:
+            from PIL import ImageOps
+
+            return image_pixels(ImageOps.exif_transpose(image), self.shape[0], self._size)
+        except Exception as error:  # an image that PIL has only opened is decoded now, and may be damaged
+            raise DataError(f"{name} cannot be used: {error}") from None
+
+    def _from_array(self, array: NDArray[Any], name: str) -> InputArray:
+        values = self._checked(array, name)
+        if values.shape == self.shape:
+            return values
+        if not self._takes_images:
+            raise ShapeError(
+                f"the network takes {format_sizes(self.shape)} (a batch N x {format_sizes(self.shape)}), but {name} is "
+                f"{format_sizes(values.shape) or 'a number'}"
+            )
+        rows = self._channels_last(values, name)
+        if rows.dtype == np.uint8:
+            return byte_pixels(rows, self.shape[0], self._size)
+        return float_pixels(rows, self.shape[0], self._size)
+
+    def _channels_last(self, array: InputArray, name: str) -> Any:
+        """The image as (H, W, C), or an error where its axes could mean different things."""
+        if array.ndim == 2 and array.size:
+            return array[:, :, None]
+        if array.ndim != 3 or not array.size:
+            raise ShapeError(
+                f"{name} is {format_sizes(array.shape) or 'a number'}, but an image is (H, W), (H, W, C) or (C, H, W), "
+                "and a batch (N, C, H, W)"
+            )
+        last = array.shape[2] in _IMAGE_CHANNELS
+        first = array.shape[0] in _IMAGE_CHANNELS
+        if last and not first:
+            return array
+        # A few channels first that the network does not have might as well be as many grey images.
+        if first and not last and array.shape[0] in (1, self.shape[0]):
+            return array.transpose(1, 2, 0)
+        raise DataError(
+            f"{name} is {format_sizes(array.shape)}, in which the channels cannot be told from rows, columns or "
+            f"several images; give (H, W, C) with 1, 3 or 4 channels, or exactly {format_sizes(self.shape)}, "
+            f"or a batch of N x {format_sizes(self.shape)}"
+        )
+
+    def _checked(self, array: NDArray[Any], name: str) -> InputArray:
+        """The array as uint8 or float32 without NaN; `name` is empty for a batch."""
+        values = pixels(array, name or "images")
+        bad = first_not_finite(values if not name else values[None])
+        if bad is not None:
+            raise DataError(f"{name or f'{self._noun} {bad}'} holds NaN or infinity; mend it or leave it out")
+        on_unit_scale = all(0 <= mean <= 1 and std <= 0.5 for mean, std in zip(self.mean, self.std, strict=True))
+        if self._takes_images and on_unit_scale and values.dtype != np.uint8 and values.size:
+            largest = float(values.max())
+            if largest > _MOST_ON_UNIT_SCALE and values.min() >= 0:
+                raise DataError(
+                    f"{name or 'the batch'} has floating-point values up to {largest:g}, but the scale is 0 to 1; "
+                    "divide by 255, or give uint8"
+                )
+        return values
+
+    @property
+    def _noun(self) -> str:
+        return "image" if self._takes_images else "sample"
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.shape[1], self.shape[2]
+
+
+def pixels(array: NDArray[Any], name: str) -> InputArray:
+    """The array as uint8 or float32, the only types that inputs have; a DataError says how to convert others."""
+    if array.dtype in (np.uint8, np.float32):
+        return array
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+            return array.astype(np.float32)
+    raise DataError(
+        f"{name} of type {array.dtype} cannot be used; give uint8 from 0 to 255 (.astype(np.uint8)), or floating point "
+        "on the scale 0 to 1"
+    )
+
+
+def first_not_finite(inputs: InputArray) -> int | None:
+    """Index of the first sample that holds NaN or infinity, or None."""
+    if inputs.dtype == np.uint8:
+        return None
+    for start, chunk in _chunks(inputs):
+        if not np.isfinite(chunk).all():
+            return start + int(np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1))[0])
+    return None
+
+
+def _numbers(values: Iterable[float], name: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise DataError(f"Preprocessing: {name} is {values!r}; give one number for each channel, as a tuple") from None
+
+
+def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
+    """The samples a few million values at a time, each time with the index of the first."""
+    step = max(1, _CHUNK // max(1, prod(inputs.shape[1:])))
+    return ((start, inputs[start : start + step]) for start in range(0, len(inputs), step))
+
+
+def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
+    """For each chunk the sum over each channel of (x - mean)**power, x on the scale 0 to 1."""
+    unit = 255.0 if inputs.dtype == np.uint8 else 1.0
+    for _, chunk in _chunks(inputs):
+        values = chunk.reshape(len(chunk), inputs.shape[1], -1) / unit - np.asarray(mean)[:, None]
+        yield (values**power).sum(axis=(0, 2))
+
+
+def _is_pil(image: Any) -> bool:
+    import sys
+
+    # An object can only be a PIL image where PIL is imported already.
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(image, module.Image)
+
+
+def _not_an_image(image: Any, name: str) -> DataError:
+    return DataError(f"{name} is a {type(image).__name__}; give a path, a PIL image or a NumPy array")

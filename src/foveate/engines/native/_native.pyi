@@ -1,0 +1,215 @@
+"""
+oneDNN primitives and kernels of our own, and the program that runs a list of them in one call.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+
+class Layout:
+    """The order of an array's numbers in memory (float32)."""
+
+    @staticmethod
+    def plain(dims: Sequence[int]) -> Layout:
+        """First axis outermost."""
+
+    @staticmethod
+    def any(dims: Sequence[int]) -> Layout:
+        """Whatever a primitive likes best."""
+
+    @staticmethod
+    def none() -> Layout:
+        """No array."""
+
+    @staticmethod
+    def channel_blocked(dims: Sequence[int], block: int) -> Layout:
+        """Channels in blocks."""
+
+    @property
+    def dims(self) -> list[int]: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_plain(self) -> bool: ...
+
+    @property
+    def strides(self) -> list[int]: ...
+
+    @property
+    def inner_blocks(self) -> list[int]: ...
+
+    @property
+    def inner_axes(self) -> list[int]: ...
+
+    def reshaped(self, dims: list[int]) -> Layout | None:
+        """
+        The same bytes with other axes, or None where the layout does not allow it.
+        """
+
+    def part(self, dims: list[int], offsets: list[int]) -> Layout | None:
+        """A box inside, or None where the layout's blocks do not allow it."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+def reorder(source: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], source_layout: Layout, target: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], target_layout: Layout) -> None:
+    """Copy an array from one layout to another."""
+
+class Operation:
+    """What a step of a program runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def implementation(self) -> str: ...
+
+class Primitive(Operation):
+    """A oneDNN primitive."""
+
+    def layout(self, argument: int) -> Layout:
+        """The layout that it wants for an argument."""
+
+class PostOperation:
+    """A function applied to a primitive's result before it is written."""
+
+    def __init__(self, kind: str, alpha: float = 0.0, beta: float = 0.0, other: Layout = ...) -> None: ...
+
+SRC: int = 1
+
+SRC_1: int = 2
+
+DST: int = 17
+
+WEIGHTS: int = 33
+
+BIAS: int = 41
+
+MEAN: int = 49
+
+VARIANCE: int = 50
+
+SCALE: int = 51
+
+SHIFT: int = 52
+
+WORKSPACE: int = 64
+
+SCRATCHPAD: int = 80
+
+DIFF_SRC: int = 129
+
+DIFF_DST: int = 145
+
+DIFF_WEIGHTS: int = 161
+
+DIFF_BIAS: int = 169
+
+DIFF_SCALE: int = 255
+
+DIFF_SHIFT: int = 256
+
+MULTIPLE_SRC: int = 1024
+
+def post_operation_argument(index: int) -> int:
+    """The argument of the array that post-operation `index` adds."""
+
+class Window:
+    """Stride, dilation and padding, one of each for an axis."""
+
+    def __init__(self, stride: Sequence[int], dilation: Sequence[int], padding_begin: Sequence[int], padding_end: Sequence[int]) -> None: ...
+
+def convolution_forward(source: Layout, weights: Layout, bias: Layout, target: Layout, window: Window, training: bool, post_operations: Sequence[PostOperation]) -> Primitive: ...
+
+def convolution_backward_data(source: Layout, weights: Layout, target: Layout, window: Window) -> Primitive: ...
+
+def convolution_backward_weights(source: Layout, weights: Layout, bias: Layout, target: Layout, window: Window) -> Primitive: ...
+
+def linear_forward(source: Layout, weights: Layout, bias: Layout, target: Layout, training: bool, post_operations: Sequence[PostOperation]) -> Primitive: ...
+
+def linear_backward_data(source: Layout, weights: Layout, target: Layout) -> Primitive: ...
+
+def linear_backward_weights(source: Layout, weights: Layout, bias: Layout, target: Layout) -> Primitive: ...
+
+class PoolingWindow:
+    """Kernel, stride, dilation and padding, one of each for an axis."""
+
+    def __init__(self, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding_begin: Sequence[int], padding_end: Sequence[int]) -> None: ...
+
+def pooling_forward(kind: str, source: Layout, target: Layout, window: PoolingWindow, training: bool) -> Primitive: ...
+
+def pooling_backward(kind: str, source: Layout, target: Layout, window: PoolingWindow) -> Primitive: ...
+
+def batch_normalization_forward(source: Layout, eps: float, affine: bool, use_running: bool, relu: bool, training: bool) -> Primitive: ...
+
+def batch_normalization_backward(gradient: Layout, source: Layout, eps: float, affine: bool, use_running: bool, relu: bool) -> Primitive: ...
+
+def running_statistics(channels: int, momentum: float, unbiased: float) -> Operation: ...
+
+def elementwise_forward(kind: str, source: Layout, alpha: float, beta: float, training: bool) -> Primitive: ...
+
+def elementwise_backward(kind: str, gradient: Layout, output: Layout, alpha: float, beta: float) -> Primitive: ...
+
+def reorder_operation(source: Layout, target: Layout) -> Primitive: ...
+
+def sum(count: int, relu: bool = False) -> Operation: ...
+
+def zero(bytes: int) -> Operation: ...
+
+def pad(source: Layout, target: Layout, begin: Sequence[int]) -> Operation: ...
+
+def concatenation(sources: Sequence[Layout], target: Layout) -> Primitive: ...
+
+def dropout(count: int, rate: float, key: int) -> Operation: ...
+
+def product(count: int) -> Operation: ...
+
+def cross_entropy(samples: int, classes: int, label_smoothing: float) -> Operation: ...
+
+def sgd(decayed: int, trained: int, nesterov: bool, weight_decay: float) -> Operation: ...
+
+def adamw(decayed: int, trained: int, second_momentum: float, eps: float, weight_decay: float) -> Operation: ...
+
+def callback(name: str, function: object) -> Operation: ...
+
+class Program:
+    """Steps bound to places in spaces, run in one call."""
+
+    def __init__(self, steps: Sequence[tuple[str, Operation, Sequence[tuple[int, Layout, int, int, int]]]], spaces: int) -> None: ...
+
+    def run(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> None: ...
+
+    def profile(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> list[float]: ...
+
+def aligned_zeros(count: int) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
+
+def set_threads(count: int) -> None: ...
+
+def threads() -> int: ...
+
+class WinogradShape:
+    """Sizes of a 3x3 convolution with stride 1, and of its tiles."""
+
+    def __init__(self, source: Sequence[int], target: Sequence[int], padding_begin: Sequence[int], tile: int) -> None: ...
+
+    @property
+    def scratch_numbers(self) -> int: ...
+
+    @property
+    def weight_numbers(self) -> int: ...
+
+def winograd_available() -> bool:
+    """Whether this processor can run the Winograd kernels."""
+
+def winograd_weight_layout(dims: Sequence[int], flipped: bool) -> Layout: ...
+
+def winograd_transform(shape: WinogradShape, flipped: bool) -> Operation: ...
+
+def winograd_convolution(shape: WinogradShape, relu: bool, threads: int) -> Operation: ...

@@ -1,0 +1,16 @@
+"""Model and checkpoint files: safetensors, written atomically, holding data only."""
+
+from foveate.files.atomic import write_atomically
+from foveate.files.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from foveate.files.model_file import ModelDescription, read_description, read_model, write_model
+
+__all__ = [
+    "Checkpoint",
+    "ModelDescription",
+    "read_checkpoint",
+    "read_description",
+    "read_model",
+    "write_atomically",
+    "write_checkpoint",
+    "write_model",
+]

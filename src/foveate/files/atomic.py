@@ -1,0 +1,55 @@
+"""Writing a file so that it is there whole or not at all: a temporary beside it, fsync, rename."""
+
+import os
+from pathlib import Path
+from secrets import token_hex
+
+from foveate.errors import FileError
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Replace `path` by `content` in one instant; missing folders are made.
+
+    Whatever goes wrong, at whatever moment, `path` holds either all of what it held or all of `content`.
+
+    Args:
+        path: the file; where it is a link, what it points at.
+        content: its bytes.
+
+    Raises:
+        FileError: it cannot be written (disk full, no permission); the old file is untouched.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{token_hex(4)}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write_through(temporary, content)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(target.parent)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written: {error.strerror or error}. What was there before is untouched"
+        ) from None
+
+
+def _write_through(path: Path, content: bytes | memoryview) -> None:
+    """Write and wait until the disk has it: a rename that outruns the data would leave an empty file."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Wait until the disk has the new name; where folders cannot be opened (Windows), renames are journalled anyway."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""Checkpoints: a training as it stands, from which it goes on to the same bits as if it had never stopped.
+
+Randomness is counter-based, so that the seed, the epoch and the position in it are all that need be kept of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foveate.errors import FileError
+from foveate.files.container import FloatArray, check_shapes, read_container, write_container
+from foveate.files.model_file import CHECKPOINT, ModelDescription, description_from, shapes_of
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All of a training's state.
+
+    `arrays` are parameters, statistics and the optimiser's slots ("momentum/conv1.weight"), `slots` the names before
+    the slash; `position` counts the batches done in `epoch` (from 0), `totals` what was measured in them; `history` has
+    a row for each finished epoch; `configuration` is what must not change when the training goes on.
+    """
+
+    description: ModelDescription
+    arrays: Mapping[str, FloatArray]
+    slots: tuple[str, ...]
+    step_count: int
+    epoch: int
+    position: int
+    totals: Mapping[str, float]
+    history: Sequence[Mapping[str, Any]]
+    configuration: Mapping[str, Any]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically.
+
+    Raises:
+        FileError: an array holds NaN or infinity, or the file cannot be written; what was there is untouched.
+    """
+    document = {
+        **checkpoint.description.to_json(),
+        "slots": list(checkpoint.slots),
+        "step_count": checkpoint.step_count,
+        "epoch": checkpoint.epoch,
+        "position": checkpoint.position,
+        "totals": dict(checkpoint.totals),
+        "history": [dict(row) for row in checkpoint.history],
+        "configuration": dict(checkpoint.configuration),
+    }
+    write_container(path, CHECKPOINT, checkpoint.arrays, document)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FileError: the file is missing, cut short, damaged, no checkpoint or of another version.
+    """
+    header, arrays = read_container(path)
+    if header.kind != CHECKPOINT:
+        raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which a training can go on")
+    description = description_from(path, header)
+    document = header.document
+    try:
+        checkpoint = Checkpoint(
+            description=description,
+            arrays=arrays,
+            slots=tuple(str(slot) for slot in document["slots"]),
+            step_count=_count(document["step_count"]),
+            epoch=_count(document["epoch"]),
+            position=_count(document["position"]),
+            totals={str(name): float(value) for name, value in document["totals"].items()},
+            history=[dict(row) for row in document["history"]],
+            configuration=dict(document["configuration"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
+    check_shapes(path, header.shapes, shapes_of(description, checkpoint.slots))
+    return checkpoint
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} where a count is expected")
+    return value

@@ -1,0 +1,335 @@
+"""A model: a graph with its state, class names and preprocessing, ready to be trained, used and saved."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foveate.data import Augmentation, Dataset, Preprocessing
+from foveate.data.preprocessing import ImageLike
+from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
+from foveate.engines.base import FloatArray, Mode
+from foveate.engines.reference.losses import log_softmax
+from foveate.errors import DataError, FileError, ShapeError, TrainingError
+from foveate.files import ModelDescription, read_model, write_model
+from foveate.geometry import format_sizes
+from foveate.graph import SGD, CrossEntropy, Graph, Loss, Optimizer, Schedule, Summary
+from foveate.training import (
+    Evaluation,
+    History,
+    Job,
+    Programs,
+    Progress,
+    Recipe,
+    RunFolder,
+    check_classes,
+    check_dataset,
+    check_preprocessing,
+    class_count,
+    default_schedule,
+    evaluate,
+    fit,
+    forward,
+    in_batches,
+    make_progress,
+    save_curves,
+)
+
+__all__ = ["Evaluation", "Model", "load"]
+
+INFERENCE_BATCH = 256
+
+
+class Model:
+    """A graph with its parameters, the names of its classes, and what is done to inputs before it sees them.
+
+    Args:
+        graph: the network.
+        classes: a name for each of its outputs; `fit` takes them from the data unless given.
+        preprocessing: what `predict` and `fit` do to raw inputs; `fit` measures it on the data unless given.
+        seed: of the initial parameters, of shuffling, augmentation and dropout.
+        engine: "native", "reference" or an Engine; the fastest there is unless given.
+
+    Raises:
+        DataError: the network has another number of outputs than `classes`, or another input than `preprocessing`.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        classes: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
+        seed: int = 0,
+        engine: str | Engine | None = None,
+    ) -> None:
+        self.graph = graph
+        self.classes = None if classes is None else tuple(classes)
+        self.preprocessing = preprocessing
+        self.seed = seed
+        self.engine = _engine(engine)
+        self.training: dict[str, Any] = {}
+        """How the model was trained; kept in its file."""
+        check_classes(graph, self.classes)
+        check_preprocessing(graph, preprocessing)
+        self.state: State = self.engine.new_state(graph, seed=seed)
+        self._programs = Programs(self.engine, graph)
+
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        validation: Dataset | None = None,
+        epochs: int = 5,
+        batch_size: int = 128,
+        optimizer: Optimizer | None = None,
+        schedule: Schedule | None = None,
+        loss: Loss | None = None,
+        augmentation: Augmentation | None = None,
+        out: str | Path | None = None,
+        progress: bool | Progress = True,
+        resume: bool = False,
+        checkpoint_every: int | None = None,
+    ) -> History:
+        """Train on `dataset`; Ctrl-C ends it between two steps and keeps what was learnt.
+
+        The same seed, engine and thread count give the same parameters, bit for bit, whether or not training was
+        stopped and resumed in between; a further `fit` shuffles anew.
+
+        Args:
+            dataset: what to learn.
+            validation: what to measure after each epoch.
+            epochs: passes over the data.
+            batch_size: samples in a step; the last of an epoch may have fewer.
+            optimizer: SGD with Nesterov momentum and weight decay unless given.
+            schedule: one cycle unless given.
+            loss: cross-entropy unless given.
+            augmentation: random changes to the inputs; none unless given.
+            out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
+            progress: whether to show a live bar, or lines where the output is no terminal.
+            resume: go on from the checkpoint in `out`; start anew where there is none.
+            checkpoint_every: write a checkpoint after so many steps too.
+
+        Returns:
+            a row for each epoch; `interrupted` is set where Ctrl-C ended it.
+
+        Raises:
+            DataError: the data do not fit the network.
+            TrainingError: the loss is no number any more (the model is then as it was before), or there is nothing to
+                resume from.
+            FileError: a file in `out` cannot be read or written.
+        """
+        if resume and out is None:
+            raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
+        if checkpoint_every is not None and checkpoint_every < 1:
+            raise TrainingError(f"checkpoint_every is {checkpoint_every}; it must be at least 1 step, or None")
+        optimizer = optimizer or SGD()
+        recipe = Recipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            schedule=schedule or default_schedule(optimizer),
+            loss=loss or CrossEntropy(),
+            augmentation=augmentation or Augmentation(),
+            seed=self.seed + _whole(self.training.get("trainings")),
+        )
+        job = self._job(dataset, validation, recipe, None if out is None else RunFolder(Path(out)), checkpoint_every)
+        history = fit(job, make_progress(progress), resume=resume)
+        self._take(job, history)
+        if job.folder is not None:
+            self._write(job.folder, history)
+        return history
+
+    def evaluate(self, dataset: Dataset, batch_size: int = INFERENCE_BATCH) -> Evaluation:
+        """Accuracy, loss and confusion on `dataset`, with running statistics and without dropout.
+
+        Raises:
+            DataError: the data do not fit the model, or it has no preprocessing yet.
+        """
+        check_dataset(self.graph, self.classes, dataset)
+        return evaluate(self.state, self._programs, dataset, self._prepared(), batch_size=batch_size)
+
+    def predict(self, images: "ImageLike | Iterable[ImageLike]") -> NDArray[np.float32]:
+        """Probabilities (N, classes) for raw images, preprocessed as in training.
+
+        Args:
+            images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array.
+
+        Raises:
+            FileError: a file is no image.
+            DataError: an array cannot be used, or the model has no preprocessing yet.
+            ShapeError: an array does not have the network's shape.
+        """
+        class_count(self.graph)
+        logits = self.logits(self._prepared().from_images(images))
+        return np.exp(log_softmax(logits.astype(np.float64))).astype(np.float32)
+
+    def classify(self, images: "ImageLike | Iterable[ImageLike]") -> list[tuple[str, float]]:
+        """The name and the probability of the most probable class of each raw image; arguments as for `predict`."""
+        names = self.class_names
+        return [(names[int(row.argmax())], float(row.max())) for row in self.predict(images)]
+
+    def logits(self, inputs: ArrayLike, batch_size: int = INFERENCE_BATCH) -> FloatArray:
+        """The network's output for prepared inputs: float32, preprocessed already.
+
+        Args:
+            inputs: (N, *input shape).
+            batch_size: samples that are run at once.
+
+        Raises:
+            ShapeError: the inputs do not have the network's shape.
+            DataError: there are none, or one holds NaN or infinity.
+        """
+        values = np.asarray(inputs, np.float32)
+        if values.shape[1:] != self.graph.input_shape or not values.ndim:
+            raise ShapeError(
+                f"the network takes N x {format_sizes(self.graph.input_shape)} (batch first), but the inputs are "
+                f"{format_sizes(values.shape) or 'one number'}"
+            )
+        if not len(values):
+            raise DataError("there are no inputs; give at least one")
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            raise DataError(f"input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
+        return np.concatenate([forward(self.state, self._programs, batch) for batch in in_batches(values, batch_size)])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, or a DataError where the model has none."""
+        if self.classes is None:
+            raise DataError("the model has no class names yet; fit it, or make it with Model(graph, classes=...)")
+        return self.classes
+
+    def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
+        """The compiled program for `batch_size` in `mode`; its `steps()` say what runs, in which layouts and bytes."""
+        if mode == "training":
+            return self._programs.get(batch_size, mode, CrossEntropy(), SGD())
+        return self._programs.get(batch_size, mode)
+
+    def steps(self, batch_size: int = 1, mode: Mode = "inference") -> list[StepInfo]:
+        """What the compiled program runs, in order; print each to see node, implementation, layouts and bytes."""
+        return self.program(batch_size, mode).steps()
+
+    def summary(self) -> Summary:
+        """A table of the layers with shapes, parameters and costs."""
+        return self.graph.summary()
+
+    def read(self, name: str) -> FloatArray:
+        """A copy of the parameter or statistic `name` ("conv1.weight"), in the layout (O, I/groups, *kernel)."""
+        return self.state.read(name)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one safetensors file, atomically.
+
+        Raises:
+            FileError: a parameter is NaN or infinite, or the file cannot be written; what was there is untouched.
+        """
+        arrays = {name: self.state.read(name) for name in self.state.names()}
+        write_model(Path(path), arrays, self._description(self.classes, self.preprocessing))
+
+    def _job(
+        self,
+        dataset: Dataset,
+        validation: Dataset | None,
+        recipe: Recipe,
+        folder: RunFolder | None,
+        checkpoint_every: int | None,
+    ) -> Job:
+        """What to train, on a state of its own, so that the model stays as it is should training fail."""
+        classes = self.classes or dataset.classes
+        for part in (dataset, validation):
+            if part is not None:
+                check_dataset(self.graph, classes, part)
+        check_classes(self.graph, classes)
+        preprocessing = self.preprocessing or Preprocessing.measure(dataset)
+        state = self.engine.new_state(self.graph, recipe.optimizer, recipe.seed)
+        for name in self.state.names():
+            state.load(name, self.state.read(name))
+        description = self._description(classes, preprocessing)
+        return Job(
+            state=state,
+            programs=self._programs,
+            recipe=recipe,
+            train=dataset,
+            preprocessing=preprocessing,
+            description=description,
+            validation=validation,
+            folder=folder,
+            checkpoint_every=checkpoint_every,
+        )
+
+    def _take(self, job: Job, history: History) -> None:
+        """Make what was trained this model's own."""
+        self.state = job.state
+        self.classes, self.preprocessing = job.description.classes, job.preprocessing
+        finished = 0 if history.interrupted else 1
+        self.training = {
+            "trainings": _whole(self.training.get("trainings")) + finished,
+            "interrupted": history.interrupted,
+            "engine": self.engine.name,
+            "samples": len(job.train),
+            "recipe": job.recipe.to_json(),
+            "history": history.to_json(),
+        }
+
+    def _write(self, folder: RunFolder, history: History) -> None:
+        self.save(folder.model)
+        history.to_csv(folder.history)
+        if history.epochs:
+            save_curves(history, folder.curves)
+
+    def _description(self, classes: tuple[str, ...] | None, preprocessing: Preprocessing | None) -> ModelDescription:
+        facts = {**self.training, "seed": self.seed}
+        return ModelDescription(self.graph, classes, None if preprocessing is None else preprocessing.to_json(), facts)
+
+    def _prepared(self) -> Preprocessing:
+        if self.preprocessing is None:
+            raise DataError(
+                "the model has no preprocessing yet; fit it, or make it with "
+                "Model(graph, preprocessing=Preprocessing.measure(dataset))"
+            )
+        return self.preprocessing
+
+
+def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
+    """The model that `Model.save` or a training wrote; from a checkpoint, the model as it stood.
+
+    Args:
+        path: the safetensors file.
+        engine: as for `Model`.
+
+    Raises:
+        FileError: the file is missing, cut short, damaged, of another kind or of another version.
+    """
+    arrays, description = read_model(Path(path))
+    try:
+        model = Model(
+            description.graph,
+            classes=description.classes,
+            preprocessing=_preprocessing(description.preprocessing),
+            seed=_whole(description.training.get("seed")),
+            engine=engine,
+        )
+    except (FileError, DataError) as error:
+        raise FileError(f"{path} cannot be used: {error}") from None
+    for name, array in arrays.items():
+        model.state.load(name, array)
+    model.training = dict(description.training)
+    return model
+
+
+def _engine(engine: str | Engine | None) -> Engine:
+    if engine is None:
+        return default_engine()
+    return get_engine(engine) if isinstance(engine, str) else engine
+
+
+def _preprocessing(described: Mapping[str, Any] | None) -> Preprocessing | None:
+    return None if described is None else Preprocessing.from_json(described)
+
+
+def _whole(value: object) -> int:
+    """A whole number from a file's training facts, 0 where there is none."""
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,69 @@
+"""A picture of a training: loss and accuracy over the epochs."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foveate.errors import TrainingError
+from foveate.files import write_atomically
+from foveate.training.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAIN = {"color": "#0072B2", "marker": "o", "linestyle": "-", "label": "training"}
+VALIDATION = {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "validation"}
+"""Blue and vermilion of Okabe and Ito, told apart by every kind of colour vision; marks and lines differ as well."""
+
+
+def draw_curves(history: History) -> "Figure":
+    """Loss and accuracy over the epochs, side by side, training and validation.
+
+    Raises:
+        TrainingError: the history has no epoch yet.
+    """
+    if not history.epochs:
+        raise TrainingError("there are no learning curves to draw: no epoch was finished")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained", facecolor="white")
+    loss, accuracy = figure.subplots(1, 2)
+    numbers = [row.epoch for row in history.epochs]
+    _draw(loss, numbers, [row.train_loss for row in history.epochs], TRAIN)
+    _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION)
+    _draw(accuracy, numbers, _percent([row.train_accuracy for row in history.epochs]), TRAIN)
+    _draw(accuracy, numbers, _percent([row.validation_accuracy for row in history.epochs]), VALIDATION)
+    _label(loss, "loss")
+    _label(accuracy, "accuracy (%)")
+    return figure
+
+
+def save_curves(history: History, path: str | Path) -> None:
+    """Write the learning curves as a PNG, atomically."""
+    content = BytesIO()
+    draw_curves(history).savefig(content, format="png")
+    write_atomically(Path(path), content.getvalue())
+
+
+def _percent(shares: Sequence[float | None]) -> list[float | None]:
+    return [None if share is None else 100 * share for share in shares]
+
+
+def _draw(axes: Any, numbers: Sequence[int], values: Sequence[float | None], style: dict[str, Any]) -> None:
+    points = [(number, value) for number, value in zip(numbers, values, strict=True) if value is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), linewidth=2, markersize=5, **style)
+
+
+def _label(axes: Any, quantity: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch", fontsize=12)
+    axes.set_ylabel(quantity, fontsize=12)
+    axes.tick_params(labelsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=True, color="0.88")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=11, frameon=False)

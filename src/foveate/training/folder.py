@@ -1,0 +1,31 @@
+"""The folder that a training writes to, and the names of the files in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a training keeps its checkpoint and leaves its model, history and learning curves."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training as it stood last."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """A line for each epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def curves(self) -> Path:
+        """A picture of the history."""
+        return self.path / "curves.png"

@@ -1,0 +1,101 @@
+"""How good a network is on a data set, and its raw outputs in batches."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data import Dataset, Preprocessing, batch_indices
+from foveate.engines import State
+from foveate.engines.base import FloatArray, check_labels
+from foveate.engines.reference.losses import cross_entropy
+from foveate.graph import CrossEntropy, Loss
+from foveate.training.compatibility import class_count
+from foveate.training.prefetch import prefetch
+from foveate.training.programs import Programs
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a network is on a data set.
+
+    `accuracy` goes from 0 to 1, `loss` is the mean over the samples; `per_class` is the accuracy on each class, None
+    where the data have no sample of it; `confusion[i, j]` counts the samples of class i that were taken for class j.
+    """
+
+    accuracy: float
+    loss: float
+    samples: int
+    per_class: tuple[float | None, ...]
+    confusion: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "samples": self.samples,
+            "per_class": list(self.per_class),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate(
+    state: State,
+    programs: Programs,
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int = 256,
+    loss: Loss | None = None,
+) -> Evaluation:
+    """Run the network over `dataset` in batches, with running statistics and without dropout.
+
+    Args:
+        state: the parameters and statistics.
+        programs: of the same graph.
+        dataset: inputs and labels.
+        preprocessing: applied to each batch.
+        batch_size: samples in a batch; the last may be smaller.
+        loss: what to measure; cross-entropy unless given.
+
+    Raises:
+        DataError: the data do not fit the network.
+    """
+    classes = class_count(programs.graph)
+    labels = check_labels(dataset.labels, len(dataset), classes)
+    confusion = np.zeros((classes, classes), np.int64)
+    total = 0.0
+    batches = batch_indices(len(dataset), batch_size)
+    prepared = prefetch(lambda indices: preprocessing.apply(dataset.inputs[indices]), batches)
+    with closing(prepared):
+        for indices, inputs in zip(batches, prepared, strict=True):
+            logits = forward(state, programs, inputs).astype(np.float64)
+            total += cross_entropy(loss or CrossEntropy(), logits, labels[indices])[0] * len(indices)
+            np.add.at(confusion, (labels[indices], logits.argmax(axis=1)), 1)
+    return _evaluation(confusion, total / len(dataset))
+
+
+def forward(state: State, programs: Programs, inputs: FloatArray) -> FloatArray:
+    """The network's only output for one batch of prepared inputs."""
+    return programs.get(len(inputs), "inference").forward(state, inputs)[programs.graph.only_output]
+
+
+def in_batches(inputs: FloatArray, batch_size: int) -> Iterator[FloatArray]:
+    """`inputs` in slices of `batch_size`, the last perhaps smaller."""
+    for start in range(0, len(inputs), batch_size):
+        yield inputs[start : start + batch_size]
+
+
+def _evaluation(confusion: NDArray[np.int64], loss: float) -> Evaluation:
+    correct, counts = confusion.diagonal(), confusion.sum(axis=1)
+    return Evaluation(
+        accuracy=int(correct.sum()) / int(counts.sum()),
+        loss=loss,
+        samples=int(counts.sum()),
+        per_class=tuple(int(c) / int(n) if n else None for c, n in zip(correct, counts, strict=True)),
+        confusion=confusion,
+    )

@@ -1,0 +1,56 @@
+"""A training recipe: everything that decides which parameters come out, apart from the network and the data."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from foveate.data import Augmentation
+from foveate.errors import TrainingError
+from foveate.graph import SGD, CrossEntropy, Loss, OneCycle, Optimizer, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train.
+
+    Args:
+        epochs: passes over the data.
+        batch_size: samples in a step.
+        optimizer: how parameters follow gradients.
+        schedule: learning rate and momentum of each step.
+        loss: what is minimised.
+        augmentation: random changes to the training inputs.
+        seed: of shuffling, augmentation and dropout.
+
+    Raises:
+        TrainingError: epochs or batch_size is below 1.
+    """
+
+    epochs: int = 5
+    batch_size: int = 128
+    optimizer: Optimizer = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=lambda: OneCycle(0.1))
+    loss: Loss = field(default_factory=CrossEntropy)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise TrainingError(f"{name} is {value!r}; it must be an int of at least 1")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for model files and to see whether a checkpoint was made by the same recipe."""
+        plain = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return dict(json.loads(json.dumps(plain)))
+
+
+def default_schedule(optimizer: Optimizer) -> Schedule:
+    """One cycle, its peak where the optimiser usually trains well."""
+    return OneCycle(0.1 if isinstance(optimizer, SGD) else 0.003)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__, **asdict(value)}
+    return value

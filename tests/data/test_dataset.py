@@ -1,0 +1,112 @@
+"""Data sets: what is checked at the border, subsets and splits."""
+
+import numpy as np
+import pytest
+
+from foveate import DataError, Dataset, Preprocessing, Splits
+from foveate.data.dataset import split
+from tests.data.support import noise, small_dataset
+
+
+def test_arrays_are_brought_to_one_form():
+    dataset = Dataset(noise(4, 5, 6, 1).transpose(0, 3, 1, 2), [0, 1, 0, 1], ["cat", "dog"])
+    assert dataset.inputs.flags.c_contiguous
+    assert dataset.labels.dtype == np.int64
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset) == 4
+    assert dataset.shape == (1, 5, 6)
+    assert repr(dataset) == "Dataset(4 samples of 1x5x6 uint8, 2 classes)"
+    assert Dataset(np.zeros((1, 3)), [0], ("cat",)).inputs.dtype == np.float32
+
+
+def test_a_subset_keeps_order_labels_and_names():
+    dataset = small_dataset(10)
+    chosen = dataset.subset([7, 2, 2])
+    assert np.array_equal(chosen.inputs, dataset.inputs[[7, 2, 2]])
+    assert chosen.labels.tolist() == [1, 2, 2]
+    assert chosen.classes == dataset.classes
+    assert dataset.subset(dataset.labels == 0).labels.tolist() == [0, 0, 0, 0]
+    assert len(dataset.subset(range(3))) == 3
+
+
+def test_a_split_is_fixed_by_its_seed_and_loses_nothing():
+    dataset = Dataset(np.arange(50, dtype=np.uint8)[:, None], np.zeros(50, int), ("one",))
+    rest, held_out = split(dataset, 10, seed=0)
+    assert (len(rest), len(held_out)) == (40, 10)
+    values = np.concatenate([rest.inputs, held_out.inputs]).ravel()
+    assert sorted(values.tolist()) == list(range(50))
+    assert np.all(np.diff(rest.inputs.ravel().astype(int)) > 0)
+    assert np.array_equal(split(dataset, 10, seed=0)[1].inputs, held_out.inputs)
+    assert not np.array_equal(split(dataset, 10, seed=1)[1].inputs, held_out.inputs)
+
+
+IMAGES = noise(3, 1, 2, 2)
+LABELS = [0, 1, 0]
+NAMES = ("cat", "dog")
+WITH_NAN = np.ones((3, 1, 2, 2), np.float32)
+WITH_NAN[2, 0, 1, 1] = np.nan
+TOO_LARGE = np.full((2, 1, 2, 2), 1e300)
+
+WRONG_DATASETS = {
+    "count": (IMAGES, [0, 1], NAMES, "there are 3 samples, but 2 labels; each sample needs one"),
+    "empty": (IMAGES[:0], [], NAMES, "the data set is empty: its inputs are 0x1x2x2; give at least one sample"),
+    "no-pixels": (IMAGES[:, :, :0], LABELS, NAMES, "the data set is empty: its inputs are 3x1x0x2"),
+    "nan": (WITH_NAN, LABELS, NAMES, "sample 2 of 3 holds NaN or infinity"),
+    "infinite": (TOO_LARGE, [0, 0], NAMES, "sample 0 of 2 holds NaN or infinity"),
+    "type": (IMAGES.astype(int), LABELS, NAMES, "inputs of type int64 cannot be used; give uint8 from 0 to 255"),
+    "axes": (np.zeros(3, np.uint8), LABELS, NAMES, r"inputs have the shape 3; they need a batch axis and channels"),
+    "above": (IMAGES, [0, 2, 0], NAMES, "sample 1 has the label 2, but the 2 classes count from 0 to 1"),
+    "below": (IMAGES, [0, 1, -1], NAMES, "sample 2 has the label -1, but the 2 classes"),
+    "fractions": (
+        IMAGES,
+        [0.0, 1.0, 0.0],
+        NAMES,
+        r"labels must be whole numbers \(class indices\), but they are float64",
+    ),
+    "one-hot": (IMAGES, np.eye(3), NAMES, r"labels have the shape 3x3; .* \(argmax\(axis=1\) turns one-hot rows"),
+    "no-classes": (IMAGES, LABELS, (), r"classes are \(\); give the name of each class"),
+    "letters": (IMAGES, LABELS, "ab", "classes are 'ab'; give the name of each class, as a tuple of strings"),
+    "numbers": (IMAGES, LABELS, (0, 1), r"classes are \(0, 1\); give the name of each class"),
+    "twins": (IMAGES, LABELS, ("cat", "cat"), 'two classes are called "cat"; give each its own name'),
+}
+
+
+@pytest.mark.parametrize(("inputs", "labels", "classes", "message"), WRONG_DATASETS.values(), ids=WRONG_DATASETS)
+def test_a_wrong_data_set_is_a_sentence(inputs, labels, classes, message: str):
+    with pytest.raises(DataError, match=message):
+        Dataset(inputs, labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([], "no sample of the 10 was chosen"),
+        ([3, 10], "there is no sample 10: the 10 samples count from 0 to 9"),
+        ([-1], "there is no sample -1"),
+        ([0.5], "indices have the shape 1 and the type float64; give a list of whole numbers, or 10 booleans"),
+        (3, "indices have the shape of one number"),
+        ([True, False], "indices have the shape 2 and the type bool"),
+        ([False] * 10, "no sample of the 10 was chosen"),
+    ],
+)
+def test_a_wrong_subset_is_a_sentence(indices, message: str):
+    with pytest.raises(DataError, match=message):
+        small_dataset(10).subset(indices)
+
+
+@pytest.mark.parametrize("count", [0, 10, -1])
+def test_a_split_that_leaves_nothing_is_refused(count: int):
+    with pytest.raises(DataError, match=f"{count} of 10 samples cannot be held out; at least one must be"):
+        split(small_dataset(10), count, seed=0)
+
+
+def test_the_parts_of_a_data_set_must_fit_together():
+    dataset, other = small_dataset(), small_dataset(shape=(1, 6, 6))
+    fitting = Preprocessing.measure(dataset)
+    assert Splits(dataset, dataset, dataset, fitting, "toy").classes == dataset.classes
+    with pytest.raises(DataError, match="toy: a test sample is 1x6x6, but a training sample is 1x6x5"):
+        Splits(dataset, dataset, other, fitting, "toy")
+    with pytest.raises(DataError, match=r"toy: the validation part has other classes .* the same 3 names"):
+        Splits(dataset, small_dataset(classes=4), dataset, fitting, "toy")
+    with pytest.raises(DataError, match=r"toy: the preprocessing is for 1x6x6, but a sample is 1x6x5; make it with"):
+        Splits(dataset, dataset, dataset, Preprocessing.measure(other), "toy")

@@ -1,0 +1,153 @@
+"""Folders of images as data sets."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveate import DataError, FileError
+from foveate.data.datasets import SkippedImagesWarning, image_folder
+from foveate.data.image_folder import LONGEST_SIDE
+from tests.data.support import write_images
+
+
+def test_classes_come_in_natural_order_and_every_image_keeps_its_class(tmp_path):
+    counts = {"10": 9, "9": 7, "1": 6, "0": 8}
+    root = write_images(tmp_path / "digits", counts)
+    (root / ".hidden").mkdir()
+    (root / "readme.txt").write_text("not a class")
+    (root / "1" / "Thumbs.db").write_text("not an image")
+    splits = image_folder(root)
+    assert splits.classes == ("0", "1", "9", "10")
+    assert splits.name == "digits"
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (24, 3, 3)
+    assert splits.train.shape == (3, 9, 7)
+    seen = []
+    for part in (splits.train, splits.validation, splits.test):
+        for pixels, label in zip(part.inputs, part.labels, strict=True):
+            assert len(np.unique(pixels[0])) == 1
+            assert list(counts)[pixels[0, 0, 0] // 40] == splits.classes[label]
+            seen.append(int(pixels[0, 0, 0]))
+    assert len(seen) == len(set(seen)) == 30
+
+
+def test_the_split_is_fixed_by_the_seed(tmp_path):
+    root = write_images(tmp_path, {"a": 20, "b": 20})
+    first, again, other = (image_folder(root, seed=seed).test.inputs for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_preprocessing_fits_the_training_part(tmp_path):
+    splits = image_folder(write_images(tmp_path, {"a": 20, "b": 20}))
+    outputs = splits.preprocessing.apply(splits.train.inputs)
+    np.testing.assert_allclose(outputs[:, 0].mean(), 0, atol=1e-5)
+    np.testing.assert_allclose(outputs[:, 0].std(), 1, rtol=1e-5)
+
+
+def test_a_shape_that_nobody_gave_is_found_from_the_images(tmp_path):
+    grey = write_images(tmp_path / "grey", {"a": 3, "b": 3}, mode="L", size=(5, 8))
+    assert image_folder(grey).train.shape == (1, 5, 8)
+    Image.new("RGB", (8, 5)).save(grey / "a" / "color.png")
+    assert image_folder(grey).train.shape == (3, 5, 8)
+    large = write_images(tmp_path / "large", {"a": 3, "b": 3}, mode="L", size=(300, 150))
+    assert image_folder(large).train.shape == (1, LONGEST_SIDE, LONGEST_SIDE // 2)
+    turned = write_images(tmp_path / "turned", {"a": 3}, mode="L", size=(5, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for path in (turned / "a").iterdir():
+        Image.new("L", (8, 5)).save(path, exif=exif)
+    assert image_folder(turned).train.shape == (1, 8, 5)
+    deep = write_images(tmp_path / "deep", {"a": 3}, mode="L", size=(5, 8))
+    for path in (deep / "a").iterdir():
+        Image.fromarray(np.full((5, 8), 40000, np.uint16)).save(path)
+    splits = image_folder(deep)
+    assert splits.train.shape == (1, 5, 8)
+    assert np.all(splits.train.inputs == 40000 // 257)
+
+
+def test_a_given_shape_is_kept(tmp_path):
+    root = write_images(tmp_path, {"a": 5, "b": 5})
+    splits = image_folder(root, shape=(1, 4, 3))
+    assert splits.train.shape == splits.preprocessing.shape == (1, 4, 3)
+
+
+@pytest.mark.parametrize("shape", [None, (3, 9, 7)])
+def test_images_that_cannot_be_read_are_skipped_and_listed(tmp_path, shape):
+    root = write_images(tmp_path / "photos", {"a": 9, "b": 9})
+    (root / "a" / "3.png").write_bytes(b"no image")
+    (root / "b" / "0.png").write_bytes((root / "b" / "1.png").read_bytes()[:50])
+    with pytest.warns(SkippedImagesWarning) as caught:
+        splits = image_folder(root, shape=shape)
+    message = str(caught[0].message)
+    assert message.startswith(f"2 of 18 images in {root} cannot be read and are left out: a/3.png, b/0.png. First: ")
+    assert '3.png" is not an image that can be read' in message
+    assert caught[0].filename == __file__
+    assert sum(map(len, (splits.train, splits.validation, splits.test))) == 16
+    levels = np.concatenate([part.inputs[:, 0, 0, 0] for part in (splits.train, splits.validation, splits.test)])
+    assert sorted(levels.tolist()) == [0, 1, 2, *range(4, 9), *range(41, 49)]
+    labels = np.concatenate([part.labels for part in (splits.train, splits.validation, splits.test)])
+    assert np.array_equal(labels, levels >= 40)
+
+
+def test_of_many_damaged_images_the_first_are_named(tmp_path):
+    root = write_images(tmp_path, {"a": 9})
+    for number in range(5):
+        (root / "a" / f"{number}.png").write_bytes(b"")
+    with pytest.warns(
+        SkippedImagesWarning, match=r"5 of 9 images in .*: a/0.png, a/1.png, a/2.png and 2 more\. First: .*empty"
+    ):
+        image_folder(root)
+
+
+def test_a_folder_that_is_none_is_a_sentence(tmp_path):
+    with pytest.raises(
+        FileError, match=r'".*none" does not exist; a folder with one subfolder of images for each class'
+    ):
+        image_folder(tmp_path / "none")
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(FileError, match=r'".*file" is a file; a folder'):
+        image_folder(path)
+
+
+def test_a_folder_without_classes_or_images_is_a_sentence(tmp_path):
+    with pytest.raises(DataError, match=r'".*" has no subfolders; put the images of each class into a subfolder'):
+        image_folder(tmp_path)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(DataError, match=r'the class folder ".*cat" has no images; fill it with .png, .*, or remove it'):
+        image_folder(tmp_path)
+    (tmp_path / "cat" / "tabby").mkdir()
+    with pytest.raises(DataError, match=r'".*cat" has no images; if its subfolders are the classes, give this folder'):
+        image_folder(tmp_path)
+
+
+def test_too_few_images_are_a_sentence(tmp_path):
+    root = write_images(tmp_path, {"a": 2})
+    with pytest.raises(DataError, match=r'".*" has 2 images that can be read; at least 3 are needed, one each'):
+        image_folder(root)
+
+
+@pytest.mark.filterwarnings("ignore::foveate.data.datasets.SkippedImagesWarning")
+def test_a_class_or_folder_of_damaged_images_is_a_sentence(tmp_path):
+    root = write_images(tmp_path, {"a": 5, "b": 1})
+    (root / "b" / "0.png").write_bytes(b"no image")
+    with pytest.raises(
+        DataError, match=r'no image of the class "b" in ".*" can be read; replace them or remove the class'
+    ):
+        image_folder(root)
+    for path in (root / "a").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r'none of the 6 images can be read; the first: ".*0.png" is not an image'):
+        image_folder(root)
+
+
+def test_a_wrong_or_enormous_shape_is_a_sentence(tmp_path):
+    root = write_images(tmp_path, {"a": 3})
+    for shape in ((2, 9, 9), (9, 9), (3, 0, 9)):
+        with pytest.raises(DataError, match=r"shape is .*; give \(1, H, W\) for grey images or \(3, H, W\) for RGB"):
+            image_folder(root, shape=shape)
+    for side in (2**24, 2**31):
+        with pytest.raises(
+            DataError, match=f"3 images of 3x{side}x{side} do not fit into memory; give a smaller shape"
+        ):
+            image_folder(root, shape=(3, side, side))
