@@ -39,8 +39,8 @@ class Window:
 class Fit:
     """How a window falls on an axis.
 
-    `exact_output` is the size before flooring, `remainder` what the division leaves, `dropped` the real positions at the
-    far end that no window covers (padding is not counted).
+    `exact_output` is the size before flooring, `remainder` what the division leaves, `dropped` the real positions at
+    the far end that no window covers (padding is not counted).
     """
 
     output: int
@@ -101,7 +101,7 @@ def sees_only_padding(size: int, window: Window, outputs: int) -> int | None:
         start = position * window.stride - window.padding[0]
         first_inside = max(0, -(start // window.dilation))
         if first_inside >= window.kernel_size or start + first_inside * window.dilation >= size:
-            return position
+            return int(position)
     return None
 
 

@@ -72,7 +72,7 @@ def register(
     Args:
         layer_type: a frozen dataclass derived from foveate.Layer; saved in files by its class name.
         forward: (layer, inputs, parameters) -> output; inputs and output have the batch axis first.
-        backward: (layer, inputs, parameters, output, output_gradient) -> (input gradients, parameter gradients by name).
+        backward: (layer, inputs, parameters, output, output_gradient) -> (input gradients, parameter gradients).
 
     Raises:
         LayerError: foveate has a layer of that name already.

@@ -135,7 +135,8 @@ class ReferenceProgram(Program):
         momentum: float | None,
         sample_weight: FloatArray | None,
     ) -> StepResult:
-        assert isinstance(state, ReferenceState) and self.loss is not None
+        assert isinstance(state, ReferenceState)
+        assert self.loss is not None
         output = self.graph.only_output
         logits = self._forward(state, inputs)[output]
         loss, gradient = cross_entropy(self.loss, logits, targets, sample_weight)
