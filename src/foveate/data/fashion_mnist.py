@@ -199,7 +199,11 @@ def _install_package(cache: Path, checksums: Mapping[str, str] = _SHA256) -> Non
     """Unpack the distribution's package into `cache`; needs no administrator, because nothing is installed."""
     with TemporaryDirectory(dir=cache) as temporary:
         folder = Path(temporary)
-        _run(["apt-get", "download", _DEBIAN_PACKAGE], folder)
+        try:
+            _run(["apt-get", "download", _DEBIAN_PACKAGE], folder)
+        except _NotFetchedError as reason:
+            if not _downloaded_with_own_lists(folder):
+                raise reason from None
         packages = list(folder.glob("*.deb"))
         if not packages:
             raise _NotFetchedError(f"it left no {_DEBIAN_PACKAGE} package")
@@ -209,6 +213,19 @@ def _install_package(cache: Path, checksums: Mapping[str, str] = _SHA256) -> Non
             if not found:
                 raise _NotFetchedError(f"the package {_DEBIAN_PACKAGE} has no {name}.gz")
             _keep(found[0], cache, checksum)
+
+
+def _downloaded_with_own_lists(folder: Path) -> bool:
+    """Try once more with package lists of our own: a fresh machine has none, and to fetch the system's needs root."""
+    for part in ("lists/partial", "archives/partial"):
+        (folder / "apt" / part).mkdir(parents=True)
+    own = ["-o", f"Dir::State::Lists={folder}/apt/lists", "-o", f"Dir::Cache={folder}/apt"]
+    try:
+        _run(["apt-get", *own, "update"], folder)
+        _run(["apt-get", *own, "download", _DEBIAN_PACKAGE], folder)
+    except _NotFetchedError:
+        return False
+    return True
 
 
 def _run(command: list[str], folder: Path) -> None:

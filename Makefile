@@ -1,0 +1,52 @@
+# Sets up a virtual environment by itself, so that each target works from a clean clone.
+#   make demo       train on Fashion-MNIST and say how well
+#   make test       everything that is quick: style, types, imports, tests
+#   make test-slow  big networks, long sweeps, whole examples
+#   make format     put the code into its usual form
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/* native/*) $(shell find src -name '*.py' -o -name '*.pyi')
+OUT ?= runs/fashion-mnist
+
+.PHONY: demo test test-slow format clean
+
+demo: $(VENV)/.installed
+	$(BIN)/foveate data fetch fashion-mnist
+	$(BIN)/foveate train fashion-mnist --out $(OUT)
+
+test: $(VENV)/.tested-with
+	$(BIN)/foveate data fetch fashion-mnist
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.tested-with
+	$(BIN)/foveate data fetch fashion-mnist
+	$(BIN)/python -m pytest -m slow tests
+
+format: $(VENV)/.tested-with
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+	touch $@
+
+$(VENV)/.installed: $(SOURCES) | $(VENV)/.python
+	@echo "Building and installing foveate (about a minute)"
+	$(PIP) install .
+	touch $@
+
+# PyTorch first and alone: its version is fixed, and a plain "torch" would bring gigabytes of GPU libraries.
+$(VENV)/.tested-with: $(VENV)/.installed
+	@echo "Installing what the tests need (PyTorch and others)"
+	$(PIP) install torch==2.13.0
+	$(PIP) install --group test
+	touch $@
