@@ -1,0 +1,152 @@
+"""The command line of the benchmarks."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks import compare, environment, startup, tables
+from benchmarks.compare import Case, Settings
+from benchmarks.errors import BenchmarkError
+from benchmarks.modes import MODES, find_modes
+from benchmarks.workers import Kind
+from foveate import FoveateError, zoo
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="foveate against PyTorch, in one run each; benchmarks/README.md says what is measured and how.",
+)
+
+Nets = Annotated[str, typer.Option(help="Networks of the zoo, with commas between.")]
+Modes = Annotated[str, typer.Option(help="Modes of PyTorch, with commas between.")]
+Rounds = Annotated[int, typer.Option(min=1, help="How often each worker is timed; medians are reported.")]
+Seconds = Annotated[float, typer.Option(min=0.0, help="How long one timing lasts at least.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of every framework; all cores unless given.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every round, median and ratio to this file.")]
+
+_ALL_NETS = "lenet5,vgg6,resnet20"
+_ALL_MODES = ",".join(MODES)
+
+
+@app.command()
+def train(
+    nets: Nets = _ALL_NETS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
+    modes: Modes = _ALL_MODES,
+    rounds: Rounds = 7,
+    seconds: Seconds = 0.5,
+    threads: Threads = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Time one training step.
+
+    Example: python -m benchmarks train --nets vgg6 --json step.json
+    """
+    cases = [Case(net, batch_size) for net in _networks(nets)]
+    _compare("train", "One training step", cases, modes, rounds, seconds, threads, json_file)
+
+
+@app.command()
+def forward(
+    nets: Nets = _ALL_NETS,
+    batch_sizes: Annotated[str, typer.Option(help="Batch sizes, with commas between.")] = "1,64",
+    modes: Modes = _ALL_MODES,
+    rounds: Rounds = 7,
+    seconds: Seconds = 0.5,
+    threads: Threads = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Time inference.
+
+    Example: python -m benchmarks forward --nets lenet5,vgg6 --batch-sizes 1,64
+    """
+    cases = [Case(net, size) for net in _networks(nets) for size in _sizes(batch_sizes)]
+    _compare("forward", "Inference", cases, modes, rounds, seconds, threads, json_file)
+
+
+@app.command(name="startup")
+def start_up(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each command is timed.")] = 9,
+    json_file: JsonFile = None,
+) -> None:
+    """Time imports and --help in fresh processes.
+
+    Example: python -m benchmarks startup --json startup.json
+    """
+    _check_writable(json_file)
+    report: dict[str, Any] = {
+        "benchmark": "startup",
+        "title": f"Start-up in a fresh process, {rounds} rounds",
+        "environment": environment.describe(),
+        "settings": {"rounds": rounds},
+    }
+    report["results"] = startup.measure(startup.commands(), rounds)
+    _write(json_file, report)
+    tables.print_startup(Console(), report)
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one sentence on stderr and exit status 1."""
+    try:
+        app(prog_name="python -m benchmarks")
+    except (BenchmarkError, FoveateError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _compare(
+    kind: Kind,
+    title: str,
+    cases: Sequence[Case],
+    modes: str,
+    rounds: int,
+    seconds: float,
+    threads: int | None,
+    json_file: Path | None,
+) -> None:
+    _check_writable(json_file)
+    count = threads or environment.physical_cores()
+    settings = Settings(kind, find_modes(modes.split(",")), rounds, seconds, count)
+    report: dict[str, Any] = {
+        "benchmark": kind,
+        "title": f"{title}, median of {rounds} rounds",
+        "environment": environment.describe(count),
+        "settings": {"modes": [mode.name for mode in settings.modes], "rounds": rounds, "seconds": seconds},
+    }
+    progress = Console(stderr=True)
+    with progress.status("starting the workers") as status:
+        report["results"] = compare.compare(settings, cases, status.update)
+    _write(json_file, report)
+    tables.print_comparison(Console(), report)
+
+
+def _networks(nets: str) -> list[str]:
+    """The names, each checked before anything is started."""
+    names = [name.strip() for name in nets.split(",")]
+    for name in names:
+        zoo.make(name)
+    return names
+
+
+def _sizes(batch_sizes: str) -> list[int]:
+    sizes = batch_sizes.split(",")
+    if not all(size.strip().isdecimal() and int(size) for size in sizes):
+        raise typer.BadParameter(f'"{batch_sizes}" is not a list such as 1,64')
+    return [int(size) for size in sizes]
+
+
+def _check_writable(json_file: Path | None) -> None:
+    """Minutes of measuring should not end at a folder that is not there."""
+    if json_file is not None and not json_file.resolve().parent.is_dir():
+        raise BenchmarkError(f"{json_file} cannot be written: there is no folder {json_file.resolve().parent}")
+
+
+def _write(json_file: Path | None, report: dict[str, Any]) -> None:
+    if json_file is not None:
+        json_file.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,0 +1,177 @@
+"""Comparisons of foveate with PyTorch's modes: prepare all workers, check their answers, time them in turn."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import isfinite
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.modes import AS_WRITTEN, Mode
+from benchmarks.workers import CHECKED_STEPS, Job, Kind, Worker
+
+FOVEATE = "foveate"
+
+PAUSE = 0.1
+"""Seconds before each timing, in which the threads of the worker before stop spinning and sleep."""
+
+LEAST_RUNS = 3
+
+FIRST_LOSS_BOUND = 1e-4
+LAST_LOSS_BOUND = 1e-2
+OUTPUT_BOUND = 1e-4
+
+Reports: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What each worker said of its first runs, by the name of its column."""
+
+Rounds: TypeAlias = Mapping[str, Sequence[float]]
+"""Seconds of one run in each round, by the name of the column."""
+
+Tell: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How comparisons are made."""
+
+    kind: Kind
+    modes: Sequence[Mode]
+    rounds: int
+    seconds: float
+    threads: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    net: str
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"{self.net}, batch {self.batch_size}"
+
+
+def compare(settings: Settings, cases: Sequence[Case], tell: Tell) -> list[dict[str, Any]]:
+    """The results of every case; `tell` hears what happens meanwhile.
+
+    Raises:
+        BenchmarkError: a mode's answer is not foveate's, or a worker fails.
+    """
+    with TemporaryDirectory(prefix="foveate-benchmark-") as name, _crew(settings, Path(name)) as crew:
+        return [_compare_one(settings, crew, case, Path(name) / f"{n}.npz", tell) for n, case in enumerate(cases)]
+
+
+@contextmanager
+def _crew(settings: Settings, folder: Path) -> Iterator[dict[str, Worker]]:
+    """A process for foveate, which comes first, and one for each mode of PyTorch; they end with the context."""
+    if find_spec("torch") is None:
+        raise BenchmarkError("there is no PyTorch to compare with; install it: pip install torch==2.13.0")
+    modules = {FOVEATE: "foveate_worker", **{mode.name: "pytorch_worker" for mode in settings.modes}}
+    with ExitStack() as stack:
+        crew = {}
+        for name, module in modules.items():
+            crew[name] = Worker(name, f"benchmarks.{module}", settings.threads, folder)
+            stack.callback(crew[name].close)
+        yield crew
+
+
+def _compare_one(
+    settings: Settings, crew: Mapping[str, Worker], case: Case, arrays: Path, tell: Tell
+) -> dict[str, Any]:
+    reports = {}
+    for name, worker in crew.items():
+        tell(f"{case}: preparing {name}")
+        reports[name] = worker.prepare(
+            Job(settings.kind, case.net, case.batch_size, settings.threads, arrays=str(arrays), mode=name)
+        )
+    arrays.unlink()
+    differences = check(settings.kind, case, reports)
+    rounds = _alternate(settings, crew, case, tell)
+    return {
+        "net": case.net,
+        "batch_size": case.batch_size,
+        "differences": differences,
+        "rounds": rounds,
+        **summarize(rounds),
+    }
+
+
+def _alternate(settings: Settings, crew: Mapping[str, Worker], case: Case, tell: Tell) -> dict[str, list[float]]:
+    """Every worker once a round, each round beginning with another, so that none always comes after the same."""
+    names = list(crew)
+    rounds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(settings.rounds):
+        tell(f"{case}: round {number + 1} of {settings.rounds}")
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(PAUSE)
+            rounds[name].append(crew[name].time(settings.seconds, LEAST_RUNS)["seconds_per_step"])
+    return rounds
+
+
+def check(kind: Kind, case: Case, reports: Reports) -> dict[str, dict[str, float]]:
+    """How far each mode's answer is from foveate's; a BenchmarkError where that is too far."""
+    measure = _loss_differences if kind == "train" else _output_difference
+    ours = reports[FOVEATE]
+    return {name: measure(f"{case}: {name}", ours, theirs) for name, theirs in reports.items() if name != FOVEATE}
+
+
+def _loss_differences(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, float]:
+    first = _within(FIRST_LOSS_BOUND, f"{place} begins with the loss", theirs["losses"][0], ours["losses"][0])
+    steps = f"after {CHECKED_STEPS - 1} steps"
+    last = _within(LAST_LOSS_BOUND, f"{place} has {steps} the loss", theirs["losses"][-1], ours["losses"][-1])
+    return {"first_loss": first, "last_loss": last}
+
+
+def _within(bound: float, sentence: str, theirs: float, ours: float) -> float:
+    difference = abs(theirs - ours) / abs(ours) if ours else abs(theirs)
+    if not (isfinite(difference) and difference <= bound):
+        raise BenchmarkError(
+            f"{sentence} {theirs:.6g}, but foveate {ours:.6g}: they differ by more than {bound:g} of it, "
+            "so that the two do not compute the same and their times cannot be compared"
+        )
+    return difference
+
+
+def _output_difference(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, float]:
+    expected, actual = np.asarray(ours["output"]), np.asarray(theirs["output"])
+    difference = float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+    if not (isfinite(difference) and difference <= OUTPUT_BOUND):
+        raise BenchmarkError(
+            f"{place} gives an output that differs from foveate's by {difference:.2g} of its norm, more than "
+            f"{OUTPUT_BOUND:g}, so that the two do not compute the same and their times cannot be compared"
+        )
+    return {"output": difference}
+
+
+def summarize(rounds: Rounds) -> dict[str, Any]:
+    """Medians, how many times as long as foveate each mode takes, and the best mode.
+
+    "ratio" is the ratio of medians, "ratio_of_rounds" the median of the rounds' ratios; "spread" is what separates
+    the slowest from the fastest round, in medians.
+    """
+    medians = {name: median(seconds) for name, seconds in rounds.items()}
+    modes = [name for name in rounds if name != FOVEATE]
+    ratios = {name: medians[name] / medians[FOVEATE] for name in modes}
+    best = min(modes, key=lambda name: medians[name])
+    return {
+        "medians": medians,
+        "spread": {name: (max(seconds) - min(seconds)) / medians[name] for name, seconds in rounds.items()},
+        "ratio": ratios,
+        "ratio_of_rounds": {name: _ratio_of_rounds(rounds[name], rounds[FOVEATE]) for name in modes},
+        "best_mode": best,
+        "ratio_to_best": ratios[best],
+        "ratio_to_as_written": ratios.get(AS_WRITTEN.name),
+    }
+
+
+def _ratio_of_rounds(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    return median(their / our for their, our in zip(theirs, ours, strict=True))

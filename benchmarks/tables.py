@@ -1,0 +1,98 @@
+"""Results as tables for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compare import FOVEATE
+from benchmarks.environment import sentence
+from benchmarks.modes import MODES
+
+NOISY = 0.5
+"""A spread between rounds, in medians, from which on the table says that something else was running."""
+
+
+def print_comparison(console: Console, report: Mapping[str, Any]) -> None:
+    """One row for each network and batch size, and beneath it what makes the numbers comparable."""
+    results, modes = report["results"], report["settings"]["modes"]
+    table = _table(report["title"])
+    table.add_column("network", no_wrap=True)
+    for heading in ("batch", "foveate", *(MODES[mode].heading for mode in modes)):
+        table.add_column(heading, justify="right")
+    for heading in ("ratio to\nbest", "ratio to\nwritten"):
+        table.add_column(heading, justify="right", style="bold")
+    for result in results:
+        table.add_row(*_comparison_row(result, modes))
+    console.print(table)
+    _say(console, "Times in milliseconds; ratios are PyTorch's time by foveate's: above 1, foveate is faster.")
+    _say(console, _agreement(results))
+    _say(console, sentence(report["environment"]))
+    for result in results:
+        _warn_of_noise(console, result)
+
+
+def print_startup(console: Console, report: Mapping[str, Any]) -> None:
+    """One row for each command, with the design's limit where there is one."""
+    table = _table(report["title"])
+    table.add_column("command")
+    for heading in ("median s", "fastest s", "slowest s", "limit s"):
+        table.add_column(heading, justify="right")
+    results = report["results"]
+    for title, seconds in results["rounds"].items():
+        limit = results["limits"].get(title)
+        numbers = [results["medians"][title], min(seconds), max(seconds)]
+        table.add_row(title, *(f"{number:.3f}" for number in numbers), f"{limit:.2f}" if limit else "")
+    console.print(table)
+    _say(console, sentence(report["environment"]))
+
+
+def _table(title: str) -> Table:
+    """Narrow enough for eighty columns."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+
+
+def _comparison_row(result: Mapping[str, Any], modes: Sequence[str]) -> list[str]:
+    medians = result["medians"]
+    times = [_milliseconds(medians[name]) for name in (FOVEATE, *modes)]
+    ratios = [_ratio(result["ratio_to_best"]), _ratio(result["ratio_to_as_written"])]
+    return [result["net"], str(result["batch_size"]), *times, *ratios]
+
+
+def _milliseconds(seconds: float) -> str:
+    """Three digits: 0.0512, 7.31, 114."""
+    number = seconds * 1000
+    decimals = max(0, 3 - len(str(int(number)))) if number >= 1 else 3
+    return f"{number:.{decimals}f}"
+
+
+def _ratio(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def _agreement(results: Sequence[Mapping[str, Any]]) -> str:
+    """The largest difference of each kind that the check found and allowed."""
+    worst: dict[str, float] = {}
+    for result in results:
+        for differences in result["differences"].values():
+            for name, difference in differences.items():
+                worst[name] = max(worst.get(name, 0.0), difference)
+    words = ", ".join(f"{name.replace('_', ' ')} {difference:.1e}" for name, difference in worst.items())
+    return f"Every mode computed what foveate did; largest relative differences: {words}."
+
+
+def _warn_of_noise(console: Console, result: Mapping[str, Any]) -> None:
+    spread = max(result["spread"].values())
+    if spread > NOISY:
+        place = f"{result['net']}, batch {result['batch_size']}"
+        _say(
+            console,
+            f"{place}: rounds differ by {spread:.0%} of their median. Was something else running? Measure again.",
+        )
+
+
+def _say(console: Console, words: str) -> None:
+    """A line that is not broken where it goes into a file."""
+    console.print(words, soft_wrap=True, highlight=False)

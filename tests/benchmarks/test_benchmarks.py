@@ -1,0 +1,316 @@
+"""The benchmarks run, say what they should, and refuse to compare what does not compute the same."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.cli import main
+from benchmarks.compare import Case, check, summarize
+from benchmarks.errors import BenchmarkError
+from benchmarks.exchange import Exchange
+from benchmarks.modes import find_modes
+from benchmarks.pytorch_twin import decay_groups, load_arrays, twin
+from benchmarks.startup import commands
+from benchmarks.startup import run as run_command
+from benchmarks.workers import Job, Worker
+from foveate import (
+    ELU,
+    Add,
+    AvgPool2d,
+    BatchNorm2d,
+    Concat,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    GraphBuilder,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    Pad,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    zoo,
+)
+from foveate.layers.base import ElementwiseLayer
+from tests.support import beyond, random_arrays, random_inputs, random_seed, run, state_with
+
+QUICK = ("--rounds", "1", "--seconds", "0.01", "--threads", "1")
+
+
+class Unheard(ElementwiseLayer):
+    """A layer that PyTorch does not have."""
+
+    label = "unheard"
+
+
+@pytest.fixture
+def benchmarks(monkeypatch, capsys):
+    """Runs the command line; returns the exit status, stdout and stderr."""
+
+    def invoke(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return invoke
+
+
+def every_layer():
+    """A graph with one of everything that has a twin, padded evenly and unevenly."""
+    return Sequential(
+        Conv2d(4, 3, padding=1, groups=2), LeakyReLU(),
+        Conv2d(6, 2, padding="same", stride=2, bias=False), BatchNorm2d(), ELU(),
+        Concat(
+            Sequential(AvgPool2d(3, stride=1, padding=1, count_include_pad=False), Conv2d(2, 1, dilation=1), Sigmoid()),
+            MaxPool2d(2, stride=1, padding="same"),
+            AvgPool2d(2, stride=1, padding="same"),
+            Sequential(Pad(((1, 0), (1, 1), (1, 1))), Conv2d(2, 3), Tanh()),
+        ),
+        Residual(Conv2d(8, 1), shortcut=Sequential(MaxPool2d(1, stride=1), Pad(((-8, 0), (0, 0), (0, 0))))),
+        Dropout(0.0), MaxPool2d(3, stride=2, padding=1, ceil_mode=True), GlobalAvgPool2d(), Linear(5),
+    ).build((2, 9, 9), quiet=True)  # fmt: skip
+
+
+def shared_layer():
+    """One layer used twice, its outputs added."""
+    builder = GraphBuilder()
+    image = builder.input((2, 5, 5))
+    first = builder.add(Conv2d(2, 3, padding=1), image, parameters="shared")
+    second = builder.add(Conv2d(2, 3, padding=1), first, parameters="shared")
+    return builder.build(builder.add(Add(), image, first, second))
+
+
+GRAPHS = {"every layer": every_layer, "shared": shared_layer, **zoo.NETWORKS}
+
+
+@pytest.mark.parametrize("mode", ["training", "inference"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_twin_computes_what_the_reference_engine_does(name, mode, truth):
+    graph = GRAPHS[name]()
+    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, 3), random_seed(graph, 3)
+    expected = run(truth, graph, arrays, inputs, seed, mode=mode)
+
+    module = twin(graph).double().train(mode == "training")
+    load_arrays(module, arrays)
+    x = torch.tensor(inputs["input"], requires_grad=True)
+    output = module(x)
+    named = {"input": x, **dict(module.named_parameters())}
+    gradients = torch.autograd.grad(output, list(named.values()), torch.tensor(seed))
+
+    assert not beyond(1e-10, {"output": output.detach()}, {"output": expected.output})
+    assert not beyond(1e-8, dict(zip(named, gradients, strict=True)), expected.gradients)
+
+
+def test_the_twin_measures_the_same_statistics(truth):
+    graph = zoo.make("vgg6")
+    arrays, inputs = random_arrays(graph), random_inputs(graph, 3)
+    state = state_with(truth, graph, arrays)
+    truth.compile(graph, batch_size=3, mode="training").forward(state, inputs)
+
+    module = twin(graph).double().train()
+    load_arrays(module, arrays)
+    module(torch.tensor(inputs["input"]))
+    measured = {name: module.state_dict()[name] for name in graph.statistics}
+    assert not beyond(1e-10, measured, {name: state.read(name) for name in graph.statistics})
+
+
+def test_a_chain_is_written_as_a_sequential():
+    assert isinstance(twin(zoo.make("vgg6")), torch.nn.Sequential)
+    assert not isinstance(twin(zoo.make("resnet20")), torch.nn.Sequential)
+
+
+def test_only_weights_decay():
+    graph = zoo.make("resnet20")
+    decayed, spared = decay_groups(twin(graph), graph, 0.1)
+    assert {parameter.dim() for parameter in decayed["params"]} == {2, 4}
+    assert {parameter.dim() for parameter in spared["params"]} == {1}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (BatchNorm2d(frozen=True), r"bn1 \(BatchNorm2d, frozen\) is frozen"),
+        (MaxPool2d(2, stride=2, padding="same", ceil_mode=True), "pool1 .* has no twin"),
+        (AvgPool2d(2, stride=1, padding="same", count_include_pad=False), "pool1 .* has no twin"),
+        (Unheard(), r"unheard1 \(Unheard\) has no PyTorch twin"),
+    ],
+)
+def test_what_has_no_twin_is_refused(layer, message):
+    with pytest.raises(BenchmarkError, match=message):
+        twin(Sequential(layer).build((2, 5, 5), quiet=True))
+
+
+def test_several_outputs_are_refused():
+    builder = GraphBuilder(name="forked")
+    image = builder.input((2,))
+    graph = builder.build(builder.add(ReLU(), image), builder.add(Tanh(), image))
+    with pytest.raises(BenchmarkError, match="forked has several inputs or outputs"):
+        twin(graph)
+
+
+def test_arrays_of_another_network_are_refused():
+    module = twin(Sequential(Flatten(), Linear(2)).build((3,)))
+    with pytest.raises(BenchmarkError, match=r"name arrays differently: linear1\.bias, other$"):
+        load_arrays(module, {"linear1.weight": np.zeros((2, 3)), "other": np.zeros(1)})
+
+
+def test_train_reports_every_round_and_ratio(benchmarks, tmp_path):
+    file = tmp_path / "train.json"
+    options = ("--nets", "lenet5", "--batch-size", 8, "--modes", "as-written,channels_last", "--json", file)
+    status, output, _ = benchmarks("train", *options, *QUICK)
+    assert status == 0
+    assert "lenet5" in output
+    assert "Every mode computed what foveate did" in output
+
+    report = json.loads(file.read_text())
+    assert report["environment"]["threads"] == 1
+    assert report["environment"]["versions"]["torch"] == torch.__version__
+    (result,) = report["results"]
+    assert (result["net"], result["batch_size"]) == ("lenet5", 8)
+    assert list(result["rounds"]) == ["foveate", "as_written", "channels_last"]
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in result["rounds"].values())
+    assert result["medians"] == {name: seconds[0] for name, seconds in result["rounds"].items()}
+    assert result["ratio"] == result["ratio_of_rounds"]
+    assert result["ratio_to_best"] == min(result["ratio"].values()) == result["ratio"][result["best_mode"]]
+    assert result["ratio_to_as_written"] == result["ratio"]["as_written"]
+    assert all(difference["first_loss"] < 1e-5 for difference in result["differences"].values())
+
+
+def test_other_parameters_are_found_out(benchmarks, monkeypatch, tmp_path):
+    prepare = Worker.prepare
+
+    def tampering(worker: Worker, job: Job):
+        if worker.name != "foveate":
+            path = Path(job.arrays)
+            sent = Exchange.read(path)
+            changed = sent.state["conv1.weight"] * 1.01
+            Exchange(sent.inputs, sent.targets, {**sent.state, "conv1.weight": changed}).write(path)
+        return prepare(worker, job)
+
+    monkeypatch.setattr(Worker, "prepare", tampering)
+    file = tmp_path / "train.json"
+    options = ("--nets", "lenet5", "--batch-size", 8, "--modes", "as-written", "--json", file)
+    status, output, error = benchmarks("train", *options, *QUICK)
+    assert status == 1
+    assert "lenet5, batch 8: as_written begins with the loss" in error
+    assert "do not compute the same" in error
+    assert not output
+    assert not file.exists()
+
+
+def test_forward_reports_every_batch_size(benchmarks, tmp_path):
+    file = tmp_path / "forward.json"
+    options = ("--nets", "lenet5", "--batch-sizes", "1,3", "--modes", "channels-last", "--json", file)
+    status, output, _ = benchmarks("forward", *options, *QUICK)
+    assert status == 0
+    assert "largest relative differences: output" in output
+    results = json.loads(file.read_text())["results"]
+    assert [result["batch_size"] for result in results] == [1, 3]
+    assert all(result["differences"]["channels_last"]["output"] < 1e-5 for result in results)
+    assert all(result["ratio_to_as_written"] is None for result in results)
+
+
+def test_startup_times_each_command(benchmarks, monkeypatch, tmp_path):
+    command = [sys.executable, "-c", "pass"]
+    monkeypatch.setattr("benchmarks.startup.commands", lambda: {"python -c pass": command, "import foveate": command})
+    file = tmp_path / "startup.json"
+    status, output, _ = benchmarks("startup", "--rounds", 2, "--json", file)
+    assert status == 0
+    assert "import foveate" in output
+    results = json.loads(file.read_text())["results"]
+    assert [len(seconds) for seconds in results["rounds"].values()] == [2, 2]
+
+
+def test_startup_times_what_people_type():
+    assert list(commands()) == ["python -c pass", "import foveate", "foveate --help", "import torch"]
+
+
+def test_a_failing_command_is_not_timed():
+    with pytest.raises(BenchmarkError, match="failed with exit status 3 and said: nothing"):
+        run_command([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ([2.001, 1.0], "begins with the loss 2.001, but foveate 2: they differ by more than 0.0001"),
+        ([2.0, 1.02], "has after 3 steps the loss 1.02, but foveate 1: they differ by more than 0.01"),
+        ([float("nan"), 1.0], "begins with the loss nan"),
+    ],
+)
+def test_another_loss_is_an_error(losses, message):
+    with pytest.raises(BenchmarkError, match=f"net, batch 2: compile {message}"):
+        check("train", Case("net", 2), {"foveate": {"losses": [2.0, 1.0]}, "compile": {"losses": losses}})
+
+
+def test_another_output_is_an_error():
+    with pytest.raises(
+        BenchmarkError, match=r"net, batch 2: compile gives an output that differs from foveate's by 0\.1"
+    ):
+        check("forward", Case("net", 2), {"foveate": {"output": [1.0, 0.0]}, "compile": {"output": [1.1, 0.0]}})
+
+
+def test_ratios_are_of_medians_and_of_rounds():
+    summary = summarize({"foveate": [1.0, 2.0, 4.0], "as_written": [3.0, 2.0, 8.0], "compile": [2.0, 9.0, 4.0]})
+    assert summary["medians"] == {"foveate": 2.0, "as_written": 3.0, "compile": 4.0}
+    assert summary["ratio"] == {"as_written": 1.5, "compile": 2.0}
+    assert summary["ratio_of_rounds"] == {"as_written": 2.0, "compile": 2.0}
+    assert summary["best_mode"] == "as_written"
+    assert summary["spread"]["foveate"] == 1.5
+
+
+def test_a_worker_that_ends_is_reported_with_its_last_words(tmp_path):
+    worker = Worker("lost", "benchmarks.nowhere", 1, tmp_path)
+    try:
+        with pytest.raises(BenchmarkError, match=r"the lost worker ended unasked.*nowhere"):
+            worker.time(0.0, 1)
+    finally:
+        worker.close()
+
+
+def test_a_worker_that_fails_says_why(tmp_path):
+    worker = Worker("foveate", "benchmarks.foveate_worker", 1, tmp_path)
+    try:
+        with pytest.raises(BenchmarkError, match=r'the foveate worker: .*there is no network "lenet6"'):
+            worker.prepare(Job("train", "lenet6", 2, 1, str(tmp_path / "arrays.npz")))
+    finally:
+        worker.close()
+
+
+def test_without_pytorch_nothing_is_compared(benchmarks, monkeypatch):
+    monkeypatch.setattr("benchmarks.compare.find_spec", lambda _: None)
+    status, _, error = benchmarks("train", *QUICK)
+    assert (status, error.count("pip install torch==2.13.0")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "--nets", "lenet6"], 1, 'there is no network "lenet6"'),
+        (["train", "--json", "nowhere/at/all.json"], 1, "nowhere/at/all.json cannot be written: there is no folder"),
+        (["train", "--modes", "faster"], 1, 'PyTorch has no mode "faster" here; the modes are as_written'),
+        (["forward", "--batch-sizes", "1,many"], 2, "is not a list such as 1,64"),
+        (["train", "--rounds", "0"], 2, "Invalid value for '--rounds'"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(benchmarks, arguments, status, message):
+    code, _, error = benchmarks(*arguments)
+    assert code == status
+    assert message in error
+
+
+def test_modes_come_in_the_order_of_the_table():
+    assert [mode.name for mode in find_modes(["compile-channels-last", "as_written"])] == [
+        "as_written",
+        "compile_channels_last",
+    ]

@@ -1,0 +1,55 @@
+"""No step of a zoo network may fall to oneDNN's slow implementations, except those listed here with a reason."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate.engines import StepInfo, get_engine
+
+
+@dataclass(frozen=True)
+class KnownSlowStep:
+    """A slow implementation that is known: on which instruction set, of which primitive, and why it stays."""
+
+    instruction_set: str
+    operation: str
+    reason: str
+
+
+KNOWN: tuple[KnownSlowStep, ...] = ()
+"""Empty: on AVX-512 every step of every zoo network has a fast implementation."""
+
+
+def steps_of(name: str, mode: str) -> list[StepInfo]:
+    graph = fv.zoo.make(name)
+    options = {"loss": fv.CrossEntropy(), "optimizer": fv.SGD()} if mode == "training" else {}
+    return get_engine("native").compile(graph, batch_size=32, mode=mode, **options).steps()
+
+
+@pytest.mark.parametrize("mode", ["training", "inference"])
+@pytest.mark.parametrize("name", sorted(fv.zoo.NETWORKS))
+def test_no_step_is_slow(name: str, mode: str):
+    slow = [step for step in steps_of(name, mode) if step.implementation.split(":")[0] in ("ref", "simple")]
+    unknown = [step for step in slow if step.operation not in {known.operation for known in KNOWN}]
+    assert not unknown, "\n".join(map(str, unknown))
+
+
+def test_steps_tell_node_implementation_layouts_and_bytes():
+    step = next(step for step in steps_of("vgg6", "training") if step.operation == "convolution to weights")
+    assert step.node == "conv6"
+    assert step.phase == "backward"
+    assert step.implementation.startswith(("jit", "brg", "foveate", "ref", "gemm"))
+    assert set(step.layouts) == {"src", "diff_dst", "diff_weights"}
+    activations = 32 * 128 * 7 * 7 * 4
+    assert step.bytes >= 2 * activations + 128 * 128 * 9 * 4
+    assert "conv6" in str(step)
+
+
+def test_a_profile_has_a_time_for_each_step():
+    engine, graph = get_engine("native"), fv.zoo.lenet5()
+    program = engine.compile(graph, batch_size=4, mode="inference")
+    times = program.profile(engine.new_state(graph), np.zeros((4, 1, 28, 28), np.float32))
+    assert [step for step, _ in times] == program.steps()
+    assert all(0 <= seconds < 1 for _, seconds in times)

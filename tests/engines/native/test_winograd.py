@@ -1,0 +1,94 @@
+"""Winograd's convolution against the definition, at sizes that do and do not divide into tiles."""
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate.engines import get_engine
+from foveate.engines.native import _native
+from foveate.engines.reference import ReferenceEngine
+from tests.support import relative_error
+
+needs_avx512 = pytest.mark.skipif(not _native.winograd_available(), reason="the kernels need AVX-512")
+
+
+def implementations(program: fv.engines.Program) -> set[str]:
+    return {step.implementation for step in program.steps()}
+
+
+@needs_avx512
+@pytest.mark.parametrize(
+    ("channels", "filters", "height", "width", "padding", "batch_size"),
+    [
+        (16, 16, 28, 28, 1, 4),
+        (32, 48, 13, 17, 1, 12),
+        (48, 32, 9, 31, 0, 12),
+        (64, 16, 7, 7, 2, 33),
+        (16, 160, 5, 33, ((0, 2), (1, 0)), 9),
+        (32, 32, 1, 29, 1, 40),
+    ],
+)
+def test_forward_and_backward_equal_the_definition(channels, filters, height, width, padding, batch_size):
+    graph = fv.Sequential(fv.Named("conv", fv.Conv2d(filters, 3, padding=padding, bias=False))).build(
+        (channels, height, width)
+    )
+    random = np.random.default_rng(0)
+    x = random.standard_normal((batch_size, channels, height, width))
+    seed = random.standard_normal((batch_size, *graph.output_shape))
+    results = []
+    for engine in (ReferenceEngine(np.float64), get_engine("native")):
+        state = engine.new_state(graph, seed=1)
+        program = engine.compile(graph, batch_size=batch_size, mode="training", differentiable=True)
+        output = program.forward(state, x)["conv"]
+        program.backward({"conv": seed})
+        results.append((output, program.gradient("input"), program.gradient("conv.weight")))
+    assert any("winograd" in name for name in implementations(program))
+    (output, to_input, to_weight), (ours, our_input, our_weight) = results
+    assert relative_error(ours, output) < 3e-6
+    assert relative_error(our_input, to_input) < 3e-6
+    assert relative_error(our_weight, to_weight) < 3e-6
+
+
+@needs_avx512
+def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel():
+    graph = fv.Sequential(
+        fv.Conv2d(32, 3, padding=1), fv.BatchNorm2d(), fv.ReLU(), fv.Conv2d(16, 3, padding=1), fv.ReLU()
+    ).build((16, 20, 20))
+    x = np.random.default_rng(0).standard_normal((16, 16, 20, 20))
+    exact, native = ReferenceEngine(np.float64), get_engine("native")
+    states = exact.new_state(graph, seed=2), native.new_state(graph, seed=2)
+    for name, low in (("bn1.running_mean", -1), ("bn1.running_var", 0.5), ("bn1.weight", 0.5), ("conv1.bias", -1)):
+        values = np.random.default_rng(1).uniform(low, low + 2, states[0].read(name).shape)
+        for state in states:
+            state.load(name, values)
+    outputs = [
+        engine.compile(graph, batch_size=16, mode="inference").forward(state, x)["relu2"]
+        for engine, state in zip((exact, native), states, strict=True)
+    ]
+    steps = native.compile(graph, batch_size=16, mode="inference").steps()
+    assert sum(step.operation == "convolution" for step in steps) == 2
+    assert not any("batch norm" in step.operation for step in steps)
+    assert relative_error(outputs[1], outputs[0]) < 3e-6
+
+
+def test_few_tiles_are_left_to_the_direct_convolution():
+    graph = fv.Sequential(fv.Conv2d(16, 3, padding=1)).build((16, 8, 8))
+    program = get_engine("native").compile(graph, batch_size=1, mode="inference")
+    assert not any("winograd" in name for name in implementations(program))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        fv.Conv2d(16, 3, stride=2, padding=1),
+        fv.Conv2d(16, 3, dilation=2, padding=2),
+        fv.Conv2d(16, 3, groups=16, padding=1),
+        fv.Conv2d(24, 3, padding=1),
+        fv.Conv2d(16, 5, padding=2),
+    ],
+    ids=lambda layer: layer.describe(),
+)
+def test_what_the_kernel_cannot_do_is_left_to_the_direct_convolution(layer):
+    graph = fv.Sequential(layer).build((16, 32, 32))
+    program = get_engine("native").compile(graph, batch_size=64, mode="inference")
+    assert not any("winograd" in name for name in implementations(program))

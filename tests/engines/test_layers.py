@@ -1,0 +1,122 @@
+"""Every layer forward and backward: the reference against PyTorch in float64, every engine against the reference."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+
+import foveate as fv
+from foveate.engines import Engine
+from foveate.layers import built_in_layers
+from tests.engines.cases import ALL_CASES, Case
+from tests.support import (
+    beyond,
+    normal,
+    random_arrays,
+    random_inputs,
+    random_seed,
+    relative_error,
+    run,
+    run_torch,
+    single_layer,
+)
+
+every_case = pytest.mark.parametrize("case", ALL_CASES.values(), ids=ALL_CASES)
+
+
+@every_case
+def test_the_reference_engine_in_float64_agrees_with_pytorch(case: Case, truth: Engine):
+    graph = single_layer(case.layer, *case.shapes)
+    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, case.batch), random_seed(graph, case.batch)
+    ours = run(truth, graph, arrays, inputs, seed, mode=case.mode)
+    theirs = run_torch(case.torch, graph, arrays, inputs, seed)
+    assert relative_error(ours.output, theirs.output) <= 1e-10
+    assert beyond(1e-10, ours.gradients, theirs.gradients) == {}
+
+
+@every_case
+def test_an_engine_agrees_with_the_reference_in_float64(case: Case, engine: Engine, truth: Engine):
+    graph = single_layer(case.layer, *case.shapes)
+    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, case.batch), random_seed(graph, case.batch)
+    ours = run(engine, graph, arrays, inputs, seed, mode=case.mode)
+    exact = run(truth, graph, arrays, inputs, seed, mode=case.mode)
+    assert relative_error(ours.output, exact.output) <= 1e-5
+    assert beyond(1e-4, ours.gradients, exact.gradients) == {}
+
+
+@pytest.mark.parametrize("layer_type", built_in_layers(), ids=lambda layer_type: layer_type.__name__)
+def test_every_layer_type_has_a_case(layer_type: type[fv.Layer]):
+    assert any(type(case.layer) is layer_type for case in ALL_CASES.values())
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "stride", "padding"), [(2, 3, 2, 0), (1, 2, 2, 0), (4, 5, 3, 0), (2, 6, 3, 1)]
+)
+def test_ceil_mode_takes_a_window_longer_than_its_input_as_pytorch_does(
+    engine: Engine, size: int, kernel_size: int, stride: int, padding: int
+):
+    layer = fv.MaxPool1d(kernel_size, stride=stride, padding=padding, ceil_mode=True)
+    x = normal((1, 1, size))
+    expected = F.max_pool1d(torch.tensor(x), kernel_size, stride, padding, ceil_mode=True)
+    graph = single_layer(layer, (1, size))
+    assert run(engine, graph, {}, {"input": x}, np.ones(expected.shape)).output.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (1, {"kernel_size": 2, "dilation": 3, "padding": 2}),
+        (2, {"kernel_size": 2, "dilation": 3, "padding": "same"}),
+        (2, {"kernel_size": 2, "dilation": 5, "padding": 3}),
+    ],
+)
+def test_a_dilated_window_whose_taps_all_miss_the_input_never_yields_minus_infinity(
+    engine: Engine, size: int, options: dict
+):
+    """Refusing it when built is as good: the design says that such a window is refused."""
+    try:
+        graph = single_layer(fv.MaxPool1d(stride=1, **options), (1, size))
+    except fv.FoveateError:
+        return
+    program = engine.compile(graph, batch_size=1, mode="inference")
+    output = program.forward(engine.new_state(graph), np.ones((1, 1, size)))["layer"]
+    assert np.isfinite(output).all()
+
+
+def test_maximum_pooling_gives_a_tie_to_the_first_position(any_engine: Engine):
+    graph = single_layer(fv.MaxPool2d(2), (1, 4, 4))
+    ours = run(any_engine, graph, {}, {"input": np.zeros((1, 1, 4, 4))}, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    assert ours.gradients["input"][0, 0].tolist() == [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("layer", "slope"),
+    [(fv.ReLU(), 0.0), (fv.LeakyReLU(), 0.1), (fv.ELU(), 1.0), (fv.Sigmoid(), 0.25), (fv.Tanh(), 1.0)],
+    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
+)
+def test_the_derivative_at_zero_is_pytorchs(any_engine: Engine, layer: fv.Layer, slope: float):
+    graph = single_layer(layer, (3,))
+    ours = run(any_engine, graph, {}, {"input": np.zeros((1, 3))}, np.ones((1, 3)))
+    assert ours.gradients["input"][0] == pytest.approx([slope] * 3, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("layer", "low", "high"),
+    [(fv.Sigmoid(), 0.0, 1.0), (fv.Tanh(), -1.0, 1.0), (fv.ELU(), -1.0, 1e4), (fv.LeakyReLU(), -1e3, 1e4)],
+    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
+)
+def test_an_activation_far_from_zero_saturates_without_overflow(
+    any_engine: Engine, layer: fv.Layer, low: float, high: float
+):
+    graph = single_layer(layer, (2,))
+    ours = run(any_engine, graph, {}, {"input": np.array([[-1e4, 1e4]])}, np.ones((1, 2)))
+    assert ours.output[0] == pytest.approx([low, high], abs=1e-6)
+    assert np.isfinite(ours.gradients["input"]).all()
+
+
+def test_the_loss_of_huge_logits_is_finite(any_engine: Engine):
+    graph = single_layer(fv.Flatten(), (3,))
+    program = any_engine.compile(graph, batch_size=1, mode="training", loss=fv.CrossEntropy(), keep=("input",))
+    result = program.step(any_engine.new_state(graph), np.array([[1e4, 0.0, -1e4]]), [1])
+    assert result.loss == pytest.approx(1e4)
+    assert program.gradient("input")[0] == pytest.approx([1, -1, 0])

@@ -1,0 +1,101 @@
+"""Layer types by name, as files know them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import foveate as fv
+from foveate.layers import Layer, built_in_layers, make_layer, register_layer_type
+from tests.layers.examples import EXAMPLES
+
+
+@pytest.mark.parametrize("layer", EXAMPLES, ids=lambda layer: type(layer).__name__)
+def test_a_layer_is_made_again_from_its_name_and_options(layer: Layer):
+    assert make_layer(type(layer).__name__, layer.options()) == layer
+
+
+def test_the_examples_are_of_every_type():
+    assert {type(layer) for layer in EXAMPLES} == set(built_in_layers())
+
+
+def test_an_unknown_type_is_refused():
+    sentence = "there is no layer type 'Capsule'. If it is your own, import the module that registers it first"
+    with pytest.raises(fv.LayerError, match=f"^{re.escape(sentence)}$"):
+        make_layer("Capsule", {})
+
+
+@pytest.mark.parametrize("name", ["os.system", "foveate.layers.Conv2d", "__import__", ""])
+def test_no_name_leads_to_code(name: str):
+    with pytest.raises(fv.LayerError, match="there is no layer type"):
+        make_layer(name, {})
+
+
+@pytest.mark.parametrize(
+    ("type_name", "options", "sentence"),
+    [
+        ("Linear", {"out_features": 3, "colour": 1}, "Linear: got an unexpected keyword argument 'colour'"),
+        ("ReLU", {"colour": 1}, "ReLU: got an unexpected keyword argument 'colour'"),
+        (
+            "Conv2d",
+            {"out_channels": 3, "kernel_size": 3, "colour": 1},
+            "Conv2d: got an unexpected keyword argument 'colour'",
+        ),
+        ("MaxPool2d", {"kernel_size": 3, "colour": 1}, "MaxPool2d: got an unexpected keyword argument 'colour'"),
+        ("Linear", {}, "Linear: missing 1 required positional argument: 'out_features'"),
+        ("Conv1d", {"out_channels": 3}, "Conv1d: missing 1 required positional argument: 'kernel_size'"),
+    ],
+    ids=str,
+)
+def test_unknown_and_missing_options_are_named_in_a_sentence(type_name: str, options: dict[str, Any], sentence: str):
+    with pytest.raises(fv.LayerError, match=f"^{re.escape(sentence)}$"):
+        make_layer(type_name, options)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "options", "words"),
+    [
+        ("Conv2d", {"out_channels": 3, "kernel_size": "big"}, "kernel_size is 'big'"),
+        ("Dropout", {"rate": 7}, "rate is 7"),
+        ("Dropout", {"rate": "half"}, "Dropout"),
+        ("BatchNorm2d", {"eps": None}, "BatchNorm2d"),
+        ("Pad", {"padding": 3}, "Pad"),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_wrong_kind_in_a_file_is_a_layer_error(type_name: str, options: dict[str, Any], words: str):
+    with pytest.raises(fv.LayerError, match=words):
+        make_layer(type_name, options)
+
+
+@dataclass(frozen=True)
+class Swish(Layer):
+    """A layer of one's own."""
+
+    label = "swish"
+    beta: float = 1.0
+
+    def output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+        return input_shapes[0]
+
+
+def test_a_layer_type_of_ones_own_is_found_once_it_is_registered():
+    register_layer_type(Swish)
+    assert make_layer("Swish", {"beta": 2.0}) == Swish(2.0)
+    assert Swish not in built_in_layers()
+
+
+def test_the_name_of_a_built_in_layer_is_taken():
+    @dataclass(frozen=True)
+    class Linear(Layer):
+        """Another Linear."""
+
+        def output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+            return input_shapes[0]
+
+    sentence = "foveate has a layer called Linear already; choose another class name"
+    with pytest.raises(fv.LayerError, match=f"^{sentence}$"):
+        register_layer_type(Linear)
+    assert type(make_layer("Linear", {"out_features": 2})) is fv.Linear

@@ -1,0 +1,92 @@
+"""The rules of the house: floors, sizes of files, light imports, types, and what is public."""
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import foveate as fv
+from foveate.layers import Layer, built_in_layers
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("src/foveate", "native", "tests", "benchmarks")
+    for ending in ("*.py", "*.cpp", "*.h", "*.hpp")
+    for path in (ROOT / folder).rglob(ending)
+)
+HEAVY = ("numpy", "matplotlib", "rich", "PIL", "typer", "safetensors", "platformdirs", "torch", "onnx")
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter on this source tree."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_each_floor_imports_only_from_those_below():
+    done = python("-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 kept, 0 broken" in done.stdout
+
+
+def test_the_types_hold_under_mypy_strict():
+    done = python("-m", "mypy")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_file_has_at_most_600_lines(path: str):
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 600
+
+
+@pytest.mark.parametrize("layer_type", built_in_layers(), ids=lambda layer_type: layer_type.__name__)
+def test_a_layer_has_under_100_lines(layer_type: type[Layer]):
+    assert len(inspect.getsource(layer_type).splitlines()) < 100
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_importing_foveate_does_not_import(module: str):
+    done = python("-c", f"import sys, foveate; raise SystemExit({module!r} in sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_building_a_network_does_not_import(module: str):
+    build = "foveate.Sequential(foveate.Conv2d(8, 3), foveate.ReLU()).build((1, 9, 9)).to_json()"
+    done = python("-c", f"import sys, foveate; {build}; raise SystemExit({module!r} in sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", fv.__all__)
+def test_every_public_name_is_there(name: str):
+    assert getattr(fv, name) is not None
+
+
+def test_public_names_are_listed_once_and_shown_by_dir():
+    assert len(set(fv.__all__)) == len(fv.__all__)
+    assert set(fv.__all__) <= set(dir(fv))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"^module 'foveate' has no attribute 'Conv4d'$"):
+        fv.Conv4d  # noqa: B018 (the attribute raises)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        fv.LayerError, fv.ShapeError, fv.GraphError, fv.EngineError, fv.DataError, fv.FileError, fv.TrainingError
+    ],
+)  # fmt: skip
+def test_every_error_is_a_foveate_error(error: type[Exception]):
+    assert issubclass(error, fv.FoveateError)
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "src/foveate/py.typed").exists()
