@@ -1,6 +1,7 @@
 // Convolution: forward, and backward to the data and to the weights. Layouts of Layout.any are oneDNN's choice.
 #include "bindings.h"
 #include "primitive.h"
+#include "window.h"
 
 namespace nb = nanobind;
 
@@ -9,17 +10,6 @@ namespace foveate {
 namespace {
 
 constexpr auto direct = dnnl::algorithm::convolution_direct;
-
-struct Window {
-  Dims stride, dilation, padding_begin, padding_end;
-
-  // oneDNN counts the gaps between taps, not their distance.
-  Dims gaps() const {
-    Dims gaps = dilation;
-    for (auto& gap : gaps) --gap;
-    return gaps;
-  }
-};
 
 dnnl::convolution_forward::primitive_desc forward_description(const Description& source, const Description& weights,
                                                               const Description& bias, const Description& target,
@@ -35,10 +25,8 @@ dnnl::convolution_forward::primitive_desc forward_description(const Description&
 dnnl::convolution_forward::primitive_desc hint(const Description& source, const Description& weights,
                                                const Description& bias, const Description& target,
                                                const Window& window) {
-  auto open = [](const Description& given) {
-    return given.get_ndims() ? any_layout(given.get_dims()) : Description();
-  };
-  return forward_description(open(source), open(weights), open(bias), open(target), window, true, {});
+  return forward_description(left_open(source), left_open(weights), left_open(bias), left_open(target), window, true,
+                             {});
 }
 
 std::shared_ptr<Primitive> convolution_forward(const Description& source, const Description& weights,
@@ -71,9 +59,9 @@ std::shared_ptr<Primitive> convolution_backward_weights(const Description& sourc
 }  // namespace
 
 void init_convolution(nb::module_& module) {
-  nb::class_<Window>(module, "Window", "Stride, dilation and padding, one of each for an axis.")
-      .def(nb::init<Dims, Dims, Dims, Dims>(), nb::arg("stride"), nb::arg("dilation"), nb::arg("padding_begin"),
-           nb::arg("padding_end"));
+  nb::class_<Window>(module, "Window", "Kernel, stride, dilation and padding, one of each for an axis.")
+      .def(nb::init<Dims, Dims, Dims, Dims, Dims>(), nb::arg("kernel_size"), nb::arg("stride"), nb::arg("dilation"),
+           nb::arg("padding_begin"), nb::arg("padding_end"));
   module.def("convolution_forward", &convolution_forward, nb::arg("source"), nb::arg("weights"), nb::arg("bias"),
              nb::arg("target"), nb::arg("window"), nb::arg("training"), nb::arg("post_operations"));
   module.def("convolution_backward_data", &convolution_backward_data, nb::arg("source"), nb::arg("weights"),

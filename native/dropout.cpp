@@ -1,4 +1,5 @@
 // Dropout in the plain layout; which elements fall is decided by (seed, node, step, element) alone.
+// Whole stretches of `span` numbers may fall together: the channels of spatial dropout.
 #include <omp.h>
 
 #include <algorithm>
@@ -18,8 +19,9 @@ namespace {
 // Operands: source, target, factor (0 or 1 / (1 - rate), kept for the backward pass), scalars.
 class Dropout : public Kernel {
  public:
-  Dropout(std::int64_t count, double rate, std::uint64_t key)
-      : count_(count),
+  Dropout(std::int64_t groups, std::int64_t span, double rate, std::uint64_t key)
+      : groups_(groups),
+        span_(span),
         threshold_(static_cast<std::uint64_t>(rate * (1 << 24) + 0.5)),
         scale_(static_cast<float>(1 / (1 - rate))),
         key_(key) {}
@@ -31,21 +33,24 @@ class Dropout : public Kernel {
     auto* target = static_cast<float*>(addresses[1]);
     auto* factor = static_cast<float*>(addresses[2]);
     const auto* scalars = static_cast<const RunScalars*>(addresses[3]);
-    const std::int64_t blocks = (count_ + 3) / 4;
+    const std::int64_t blocks = (groups_ + 3) / 4;
 #pragma omp parallel for schedule(static)
     for (std::int64_t block = 0; block < blocks; ++block) {
       const auto bits = philox({static_cast<std::uint64_t>(block) + 1, static_cast<std::uint64_t>(scalars->step), 0, 0},
                                scalars->seed, key_);
-      const std::int64_t end = std::min<std::int64_t>(count_, block * 4 + 4);
-      for (std::int64_t index = block * 4; index < end; ++index) {
-        factor[index] = (bits[index % 4] >> 40) >= threshold_ ? scale_ : 0.0f;
-        target[index] = source[index] * factor[index];
+      const std::int64_t end = std::min<std::int64_t>(groups_, block * 4 + 4);
+      for (std::int64_t group = block * 4; group < end; ++group) {
+        const float kept = (bits[group % 4] >> 40) >= threshold_ ? scale_ : 0.0f;
+        for (std::int64_t index = group * span_; index < (group + 1) * span_; ++index) {
+          factor[index] = kept;
+          target[index] = source[index] * kept;
+        }
       }
     }
   }
 
  private:
-  std::int64_t count_;
+  std::int64_t groups_, span_;
   std::uint64_t threshold_;
   float scale_;
   std::uint64_t key_;
@@ -74,10 +79,10 @@ class Product : public Kernel {
 void init_dropout(nb::module_& module) {
   module.def(
       "dropout",
-      [](std::int64_t count, double rate, std::uint64_t key) -> std::shared_ptr<Operation> {
-        return std::make_shared<Dropout>(count, rate, key);
+      [](std::int64_t groups, std::int64_t span, double rate, std::uint64_t key) -> std::shared_ptr<Operation> {
+        return std::make_shared<Dropout>(groups, span, rate, key);
       },
-      nb::arg("count"), nb::arg("rate"), nb::arg("key"));
+      nb::arg("groups"), nb::arg("span"), nb::arg("rate"), nb::arg("key"));
   module.def(
       "product", [](std::int64_t count) -> std::shared_ptr<Operation> { return std::make_shared<Product>(count); },
       nb::arg("count"));

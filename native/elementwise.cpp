@@ -26,7 +26,7 @@ std::shared_ptr<Primitive> elementwise_forward(const std::string& kind, const De
   return Primitive::make<dnnl::eltwise_forward>(kind, forward_description(kind, source, alpha, beta, training));
 }
 
-// The derivative from the output: the input need not be kept.
+// The derivative from the output, where the function has one, so that the input need not be kept; else from the input.
 std::shared_ptr<Primitive> elementwise_backward(const std::string& kind, const Description& gradient,
                                                 const Description& output, float alpha, float beta) {
   return Primitive::make<dnnl::eltwise_backward>(

@@ -10,11 +10,9 @@ namespace {
 
 dnnl::inner_product_forward::primitive_desc hint(const Description& source, const Description& weights,
                                                  const Description& bias, const Description& target) {
-  auto open = [](const Description& given) {
-    return given.get_ndims() ? any_layout(given.get_dims()) : Description();
-  };
-  return dnnl::inner_product_forward::primitive_desc(cpu_engine(), dnnl::prop_kind::forward_training, open(source),
-                                                     open(weights), open(bias), open(target), attributes());
+  return dnnl::inner_product_forward::primitive_desc(cpu_engine(), dnnl::prop_kind::forward_training,
+                                                     left_open(source), left_open(weights), left_open(bias),
+                                                     left_open(target), attributes());
 }
 
 std::shared_ptr<Primitive> linear_forward(const Description& source, const Description& weights,

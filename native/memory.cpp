@@ -70,6 +70,10 @@ Description any_layout(const Dims& dims) {
   return Description(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
 }
 
+Description left_open(const Description& description) {
+  return description.get_ndims() ? any_layout(description.get_dims()) : Description();
+}
+
 Description channel_blocked(const Dims& dims, dnnl::memory::dim block) {
   using tag = dnnl::memory::format_tag;
   const std::size_t axes = dims.size();
@@ -99,6 +103,12 @@ void init_memory(nb::module_& module) {
   nb::class_<Description>(module, "Layout", "The order of an array's numbers in memory (float32).")
       .def_static("plain", &plain, nb::arg("dims"), "First axis outermost.")
       .def_static("any", &any_layout, nb::arg("dims"), "Whatever a primitive likes best.")
+      .def_static(
+          "strided",
+          [](const Dims& dims, const Dims& strides) {
+            return Description(dims, dnnl::memory::data_type::f32, strides);
+          },
+          nb::arg("dims"), nb::arg("strides"), "Any distance between neighbours along each axis.")
       .def_static("none", [] { return Description(); }, "No array.")
       .def_static("channel_blocked", &channel_blocked, nb::arg("dims"), nb::arg("block"), "Channels in blocks.")
       .def_prop_ro("dims", [](const Description& self) { return self.get_dims(); })

@@ -16,6 +16,9 @@ Description plain(const Dims& dims);
 // float32 in whatever order the primitive likes best.
 Description any_layout(const Dims& dims);
 
+// The same axes in whatever order the primitive likes best; no array stays no array.
+Description left_open(const Description& description);
+
 // float32 with channels (the second axis) in blocks.
 Description channel_blocked(const Dims& dims, dnnl::memory::dim block);
 

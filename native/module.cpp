@@ -12,6 +12,12 @@ NB_MODULE(_native, module) {
   foveate::init_elementwise(module);
   foveate::init_structure(module);
   foveate::init_dropout(module);
+  foveate::init_binary(module);
+  foveate::init_gather(module);
+  foveate::init_group_normalization(module);
+  foveate::init_resampling(module);
+  foveate::init_softmax(module);
+  foveate::init_transposed(module);
   foveate::init_loss(module);
   foveate::init_optimizers(module);
   foveate::init_callback(module);

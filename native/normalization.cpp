@@ -41,6 +41,28 @@ std::shared_ptr<Primitive> batch_normalization_backward(const Description& gradi
           forward_description(source, eps, affine, use_running, relu, true), attributes()));
 }
 
+dnnl::lrn_forward::primitive_desc lrn_description(const Description& source, std::int64_t size, float alpha, float beta,
+                                                  float k, bool training) {
+  return dnnl::lrn_forward::primitive_desc(
+      cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
+      dnnl::algorithm::lrn_across_channels, source, source, size, alpha, beta, k, attributes());
+}
+
+std::shared_ptr<Primitive> local_response_forward(const Description& source, std::int64_t size, float alpha, float beta,
+                                                  float k, bool training) {
+  return Primitive::make<dnnl::lrn_forward>("local response norm",
+                                            lrn_description(source, size, alpha, beta, k, training));
+}
+
+std::shared_ptr<Primitive> local_response_backward(const Description& source, std::int64_t size, float alpha,
+                                                   float beta, float k) {
+  return Primitive::make<dnnl::lrn_backward>(
+      "local response norm backward",
+      dnnl::lrn_backward::primitive_desc(cpu_engine(), dnnl::algorithm::lrn_across_channels, source, source, source,
+                                         size, alpha, beta, k, lrn_description(source, size, alpha, beta, k, true),
+                                         attributes()));
+}
+
 // running = (1 - momentum) running + momentum batch, the variance made unbiased.
 // Operands: batch mean, batch variance, running mean, running variance.
 class RunningStatistics : public Kernel {
@@ -73,6 +95,10 @@ void init_normalization(nb::module_& module) {
              nb::arg("affine"), nb::arg("use_running"), nb::arg("relu"), nb::arg("training"));
   module.def("batch_normalization_backward", &batch_normalization_backward, nb::arg("gradient"), nb::arg("source"),
              nb::arg("eps"), nb::arg("affine"), nb::arg("use_running"), nb::arg("relu"));
+  module.def("local_response_forward", &local_response_forward, nb::arg("source"), nb::arg("size"), nb::arg("alpha"),
+             nb::arg("beta"), nb::arg("k"), nb::arg("training"));
+  module.def("local_response_backward", &local_response_backward, nb::arg("source"), nb::arg("size"),
+             nb::arg("alpha"), nb::arg("beta"), nb::arg("k"));
   module.def(
       "running_statistics",
       [](std::int64_t channels, float momentum, float unbiased) -> std::shared_ptr<Operation> {

@@ -3,22 +3,13 @@
 
 #include "bindings.h"
 #include "primitive.h"
+#include "window.h"
 
 namespace nb = nanobind;
 
 namespace foveate {
 
 namespace {
-
-struct PoolingWindow {
-  Dims kernel_size, stride, dilation, padding_begin, padding_end;
-
-  Dims gaps() const {
-    Dims gaps = dilation;
-    for (auto& gap : gaps) --gap;
-    return gaps;
-  }
-};
 
 dnnl::algorithm algorithm(const std::string& kind) {
   if (kind == "max") return dnnl::algorithm::pooling_max;
@@ -28,7 +19,7 @@ dnnl::algorithm algorithm(const std::string& kind) {
 }
 
 dnnl::pooling_forward::primitive_desc forward_description(const std::string& kind, const Description& source,
-                                                          const Description& target, const PoolingWindow& window,
+                                                          const Description& target, const Window& window,
                                                           bool training) {
   return dnnl::pooling_forward::primitive_desc(
       cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
@@ -37,13 +28,13 @@ dnnl::pooling_forward::primitive_desc forward_description(const std::string& kin
 }
 
 std::shared_ptr<Primitive> pooling_forward(const std::string& kind, const Description& source,
-                                           const Description& target, const PoolingWindow& window, bool training) {
+                                           const Description& target, const Window& window, bool training) {
   return Primitive::make<dnnl::pooling_forward>("pooling forward",
                                                 forward_description(kind, source, target, window, training));
 }
 
 std::shared_ptr<Primitive> pooling_backward(const std::string& kind, const Description& source,
-                                            const Description& target, const PoolingWindow& window) {
+                                            const Description& target, const Window& window) {
   return Primitive::make<dnnl::pooling_backward>(
       "pooling backward",
       dnnl::pooling_backward::primitive_desc(cpu_engine(), algorithm(kind), source, target, window.stride,
@@ -55,9 +46,6 @@ std::shared_ptr<Primitive> pooling_backward(const std::string& kind, const Descr
 }  // namespace
 
 void init_pooling(nb::module_& module) {
-  nb::class_<PoolingWindow>(module, "PoolingWindow", "Kernel, stride, dilation and padding, one of each for an axis.")
-      .def(nb::init<Dims, Dims, Dims, Dims, Dims>(), nb::arg("kernel_size"), nb::arg("stride"), nb::arg("dilation"),
-           nb::arg("padding_begin"), nb::arg("padding_end"));
   module.def("pooling_forward", &pooling_forward, nb::arg("kind"), nb::arg("source"), nb::arg("target"),
              nb::arg("window"), nb::arg("training"));
   module.def("pooling_backward", &pooling_backward, nb::arg("kind"), nb::arg("source"), nb::arg("target"),

@@ -64,6 +64,13 @@ dnnl::algorithm elementwise_algorithm(const std::string& kind, bool from_output)
   if (kind == "elu") return from_output ? algorithm::eltwise_elu_use_dst_for_bwd : algorithm::eltwise_elu;
   if (kind == "tanh") return from_output ? algorithm::eltwise_tanh_use_dst_for_bwd : algorithm::eltwise_tanh;
   if (kind == "sigmoid") return from_output ? algorithm::eltwise_logistic_use_dst_for_bwd : algorithm::eltwise_logistic;
+  if (kind == "relu6") return from_output ? algorithm::eltwise_clip_v2_use_dst_for_bwd : algorithm::eltwise_clip_v2;
+  if (kind == "silu") return algorithm::eltwise_swish;
+  if (kind == "hardswish") return algorithm::eltwise_hardswish;
+  if (kind == "hardsigmoid") return algorithm::eltwise_hardsigmoid;
+  if (kind == "gelu") return algorithm::eltwise_gelu_erf;
+  if (kind == "gelu_tanh") return algorithm::eltwise_gelu_tanh;
+  if (kind == "softplus") return algorithm::eltwise_soft_relu;
   throw std::invalid_argument("there is no elementwise function " + kind);
 }
 

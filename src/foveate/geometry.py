@@ -114,6 +114,15 @@ def transposed_output_size(size: int, window: Window, output_padding: int = 0) -
     return (size - 1) * window.stride - sum(window.padding) + window.effective_size + output_padding
 
 
+def adaptive_bins(size: int, outputs: int) -> tuple[tuple[int, int], ...]:
+    """The (begin, end) of each of `outputs` bins over `size` positions: floor(i W / O) to ceil((i + 1) W / O).
+
+    >>> adaptive_bins(7, 3)
+    ((0, 3), (2, 5), (4, 7))
+    """
+    return tuple((i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs))
+
+
 def same_padding(size: int, window: Window) -> tuple[int, int]:
     """Padding for which the output is ceil(W / S); an odd position goes to the end.
 

@@ -1,9 +1,14 @@
-"""Activation functions: elementwise, without parameters."""
+"""Activation functions: elementwise, or over the channels of each position."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
-from foveate.layers.base import ElementwiseLayer
+from foveate.errors import ShapeError
+from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape
+from foveate.layers.options import one_of, positive_int
+from foveate.layers.windows import divisors
 
 
 @dataclass(frozen=True)
@@ -77,3 +82,197 @@ class Tanh(ElementwiseLayer):
     """Hyperbolic tangent: y = tanh(x). Any shape."""
 
     label: ClassVar[str] = "tanh"
+
+
+@dataclass(frozen=True)
+class ReLU6(ElementwiseLayer):
+    """Rectifier that stops at six: y = min(max(0, x), 6). Any shape.
+
+    Krizhevsky: Convolutional deep belief networks on CIFAR-10, 2010; used by MobileNet.
+    """
+
+    label: ClassVar[str] = "relu"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class SiLU(ElementwiseLayer):
+    """Sigmoid linear unit, also called swish: y = x / (1 + exp(-x)). Any shape.
+
+    Elfwing, Uchibe, Doya: Sigmoid-weighted linear units, 2017. Ramachandran, Zoph, Le: Swish, 2017.
+    """
+
+    label: ClassVar[str] = "silu"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Hardsigmoid(ElementwiseLayer):
+    """Sigmoid in three straight lines: y = min(max(0, x + 3), 6) / 6. Any shape.
+
+    Howard et al.: Searching for MobileNetV3, 2019.
+    """
+
+    label: ClassVar[str] = "hardsigmoid"
+
+
+@dataclass(frozen=True)
+class Hardswish(ElementwiseLayer):
+    """SiLU with the hard sigmoid: y = x min(max(0, x + 3), 6) / 6. Any shape.
+
+    Howard et al.: Searching for MobileNetV3, 2019.
+    """
+
+    label: ClassVar[str] = "hardswish"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class GELU(ElementwiseLayer):
+    """Gaussian error linear unit: y = x Phi(x), Phi being the normal distribution's integral. Any shape.
+
+    Args:
+        approximate: "none", or "tanh" for x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+
+    Raises:
+        LayerError: `approximate` is another word.
+
+    Hendrycks, Gimpel: Gaussian error linear units, 2016.
+    """
+
+    label: ClassVar[str] = "gelu"
+    rectifies: ClassVar[bool] = True
+
+    approximate: str = "none"
+
+    def __post_init__(self) -> None:
+        one_of(self.approximate, ("none", "tanh"), "approximate", "GELU")
+
+    def describe(self) -> str:
+        """For example 'GELU, tanh'."""
+        return "GELU" if self.approximate == "none" else f"GELU, {self.approximate}"
+
+
+@dataclass(frozen=True)
+class Softplus(ElementwiseLayer):
+    """Smooth rectifier: y = log(1 + exp(beta x)) / beta. Any shape.
+
+    Args:
+        beta: how sharply it bends at 0; positive.
+
+    Raises:
+        LayerError: beta is not positive.
+
+    Dugas et al.: Incorporating second-order functional knowledge for better option pricing, 2000.
+    """
+
+    label: ClassVar[str] = "softplus"
+    rectifies: ClassVar[bool] = True
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0:
+            raise self.refuse(f"beta is {self.beta}; it must be positive (1 is usual)")
+
+    def describe(self) -> str:
+        """For example 'Softplus 1'."""
+        return f"Softplus {self.beta:g}"
+
+
+@dataclass(frozen=True)
+class PReLU(ElementwiseLayer):
+    """Rectifier whose slope below zero is learned: y = x for x > 0, weight * x below. Any shape.
+
+    `weight` has the shape (1,), or (C,) per channel; it starts at 0.25 and does not decay.
+
+    Args:
+        per_channel: a slope for each channel instead of one for all.
+
+    He et al.: Delving deep into rectifiers, 2015.
+    """
+
+    label: ClassVar[str] = "prelu"
+    rectifies: ClassVar[bool] = True
+
+    per_channel: bool = False
+
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight: the slope, or the slope of each channel."""
+        count = input_shapes[0][0] if self.per_channel else 1
+        return {"weight": Parameter((count,), "constant 0.25", decay=False)}
+
+    def describe(self) -> str:
+        """For example 'PReLU, per channel'."""
+        return "PReLU, per channel" if self.per_channel else "PReLU"
+
+
+@dataclass(frozen=True)
+class Softmax(ElementwiseLayer):
+    """Probabilities of classes: y[c] = exp(x[c]) / sum over k of exp(x[k]), over the channels (a sample's first axis).
+
+    CrossEntropy applies it itself: a network that is trained ends with the layer before.
+    """
+
+    label: ClassVar[str] = "softmax"
+
+
+@dataclass(frozen=True)
+class LogSoftmax(ElementwiseLayer):
+    """Logarithms of probabilities: y[c] = x[c] - log of the sum over k of exp(x[k]), over the channels.
+
+    CrossEntropy applies it itself: a network that is trained ends with the layer before.
+    """
+
+    label: ClassVar[str] = "log_softmax"
+
+
+@dataclass(frozen=True)
+class Maxout(Layer):
+    """Maximum over groups of channels, so that the layer before gives each output several linear pieces.
+
+        y[c] = max over p of x[c * pieces + p]
+
+    After a Linear or a convolution with C * pieces outputs this is max(w1 x + b1, w2 x + b2, ...), a convex function
+    that is learned. Input (C * pieces, ...), output (C, ...).
+
+    Args:
+        pieces: how many channels each maximum is taken over, at least 1.
+
+    Raises:
+        LayerError: pieces is not a positive int.
+
+    Goodfellow et al.: Maxout networks, 2013.
+
+    >>> Maxout(2).output_shape([(64, 7, 7)])
+    (32, 7, 7)
+    """
+
+    label: ClassVar[str] = "maxout"
+
+    pieces: int
+
+    def __post_init__(self) -> None:
+        positive_int(self.pieces, "pieces", "Maxout")
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(channels / pieces, ...)."""
+        self.check_inputs(input_shapes)
+        channels, *rest = input_shapes[0]
+        if channels % self.pieces:
+            below = channels // self.pieces * self.pieces
+            ways = [str(count) for count in (below, below + self.pieces) if count]
+            raise ShapeError(
+                f"takes the maximum over {self.pieces} pieces, which do not divide its {channels} input channels. "
+                f"Give the layer before {' or '.join(ways)} outputs, or use as many pieces as divide {channels}: "
+                f"{divisors(channels)}"
+            )
+        return channels // self.pieces, *rest
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One comparison for each element."""
+        return Cost(flops=prod(input_shapes[0]))
+
+    def describe(self) -> str:
+        """For example 'Maxout 2'."""
+        return f"Maxout {self.pieces}"

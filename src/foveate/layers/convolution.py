@@ -14,11 +14,15 @@ from foveate.layers.options import (
     PaddingOption,
     initializer_name,
     no_surplus,
+    one_of,
     padding_pairs,
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import describe_windows, resolve_windows, window_sizes
+from foveate.layers.windows import describe_windows, divisors, resolve_windows, window_sizes
+
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 @dataclass(frozen=True, init=False)
@@ -35,6 +39,7 @@ class Convolution(SpatialLayer):
     groups: int
     bias: bool
     initializer: str
+    padding_mode: str
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Convolution(SpatialLayer):
         groups: int = 1,
         bias: bool = True,
         initializer: str = "auto",
+        padding_mode: str = "zeros",
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
         no_surplus(surplus, owner, "out_channels and kernel_size")
@@ -59,6 +65,7 @@ class Convolution(SpatialLayer):
             "groups": positive_int(groups, "groups", owner),
             "bias": bool(bias),
             "initializer": initializer_name(initializer, owner),
+            "padding_mode": one_of(padding_mode, PADDING_MODES, "padding_mode", owner),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -74,9 +81,22 @@ class Convolution(SpatialLayer):
         if channels % self.groups:
             raise ShapeError(
                 f"groups is {self.groups}, which does not divide its {channels} input channels: each group sees an "
-                f"equal share of them. Divisors of {channels} are {_divisors(channels)}"
+                f"equal share of them. Divisors of {channels} are {divisors(channels)}"
             )
-        return self.out_channels, *window_sizes(spatial, self.windows(input_shapes))
+        windows = self.windows(input_shapes)
+        for size, window in zip(spatial, windows, strict=True):
+            self._check_padding_mode(size, max(window.padding))
+        return self.out_channels, *window_sizes(spatial, windows)
+
+    def _check_padding_mode(self, size: int, padding: int) -> None:
+        most = {"reflect": size - 1, "circular": size}.get(self.padding_mode, padding)
+        if padding > most:
+            takes = "the border itself is not repeated" if self.padding_mode == "reflect" else "it goes round once"
+            raise ShapeError(
+                f'padding_mode "{self.padding_mode}" takes its padding from the input, and {takes}: from {size} '
+                f"positions come at most {most} on a side, but the padding is {padding}. "
+                f'Use at most padding {most}, or padding_mode "zeros" or "replicate"'
+            )
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (O, C/groups, *kernel_size), and bias (O,) unless `bias` is False."""
@@ -107,7 +127,8 @@ class Convolution(SpatialLayer):
     def describe(self) -> str:
         """For example 'Conv2d 3x3, stride 2, padding 1, groups 32'."""
         words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
-        return words + (f", groups {self.groups}" if self.groups != 1 else "")
+        words += f", groups {self.groups}" if self.groups != 1 else ""
+        return words + (f", {self.padding_mode}" if self.padding_mode != "zeros" else "")
 
 
 @dataclass(frozen=True, init=False)
@@ -143,6 +164,8 @@ class Conv2d(Convolution):
         groups: channels are split into this many groups, convolved apart and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        padding_mode: what stands in the padding: "zeros", "reflect" (the input mirrored at its border position),
+            "replicate" (its border position again) or "circular" (the other end).
 
     Raises:
         LayerError: a hyper-parameter is out of range, or `groups` does not divide `out_channels`.
@@ -167,7 +190,3 @@ class Conv3d(Convolution):
     """
 
     spatial_axes: ClassVar[int] = 3
-
-
-def _divisors(number: int) -> str:
-    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)

@@ -67,6 +67,14 @@ def initializer_name(value: str, owner: str) -> str:
     return value
 
 
+def one_of(value: str, choices: Sequence[str], name: str, owner: str) -> str:
+    """`value` if it is one of `choices`, else a LayerError that lists them."""
+    if value not in choices:
+        words = ", ".join(f'"{choice}"' for choice in choices)
+        raise LayerError(f"{owner}: {name} is {value!r}; it must be one of {words}")
+    return value
+
+
 def no_surplus(surplus: Sequence[object], owner: str, positional: str) -> None:
     """Refuse positional numbers past those in `positional`: PyTorch's order begins with the input channels."""
     if surplus and positional:

@@ -211,8 +211,8 @@ class AvgPool3d(AveragePooling):
 
 
 @dataclass(frozen=True)
-class GlobalAveragePooling(SpatialLayer):
-    """Mean over all positions; use GlobalAvgPool1d, GlobalAvgPool2d or GlobalAvgPool3d."""
+class GlobalPooling(SpatialLayer):
+    """What global average and maximum pooling share."""
 
     label: ClassVar[str] = "pool"
     keeps_signal: ClassVar[bool] = True
@@ -225,6 +225,11 @@ class GlobalAveragePooling(SpatialLayer):
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One operation for each element."""
         return Cost(flops=prod(input_shapes[0]))
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling(GlobalPooling):
+    """Mean over all positions; use GlobalAvgPool1d, GlobalAvgPool2d or GlobalAvgPool3d."""
 
 
 @dataclass(frozen=True)
@@ -250,5 +255,35 @@ class GlobalAvgPool2d(GlobalAveragePooling):
 @dataclass(frozen=True)
 class GlobalAvgPool3d(GlobalAveragePooling):
     """Mean over all three spatial axes. Input (C, D, H, W), output (C,)."""
+
+    spatial_axes: ClassVar[int] = 3
+
+
+@dataclass(frozen=True)
+class GlobalMaximumPooling(GlobalPooling):
+    """Maximum over all positions; use GlobalMaxPool1d, GlobalMaxPool2d or GlobalMaxPool3d."""
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool1d(GlobalMaximumPooling):
+    """Maximum over the one spatial axis. Input (C, L), output (C,)."""
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool2d(GlobalMaximumPooling):
+    """Maximum over both spatial axes, y[c] = max over h, w of x[c, h, w]. Input (C, H, W), output (C,).
+
+    >>> GlobalMaxPool2d().output_shape([(512, 7, 7)])
+    (512,)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool3d(GlobalMaximumPooling):
+    """Maximum over all three spatial axes. Input (C, D, H, W), output (C,)."""
 
     spatial_axes: ClassVar[int] = 3

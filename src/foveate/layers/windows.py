@@ -51,6 +51,15 @@ def window_sizes(spatial: Shape, windows: Sequence[Window], *, ceil_mode: bool =
     return tuple(output_size(size, window, ceil_mode=ceil_mode) for size, window in zip(spatial, windows, strict=True))
 
 
+def divisors(number: int) -> str:
+    """All divisors of `number`, as errors list them.
+
+    >>> divisors(12)
+    '1, 2, 3, 4, 6, 12'
+    """
+    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)
+
+
 def _too_long(spatial: Shape, size: int, window: Window) -> str:
     padded = size + sum(window.padding)
     need = -(-(window.effective_size - size) // 2)

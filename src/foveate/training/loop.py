@@ -136,7 +136,7 @@ class _Run:
                     self.save()
                 if stop():
                     break
-        return self.position == self._batches
+        return self.position >= self._batches
 
     def finish_epoch(self) -> Epoch:
         """Validate, add the epoch's row to the history and turn to the next."""
@@ -194,6 +194,8 @@ class _Run:
             self.history = History.from_json(checkpoint.history)
         except (KeyError, TypeError) as error:
             raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
+        if checkpoint.position > self._batches or not self.totals.samples >= checkpoint.position:
+            raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._batches} cannot come next")
         state.step_count = checkpoint.step_count
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
 

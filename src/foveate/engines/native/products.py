@@ -26,6 +26,7 @@ def window_of(node: Node) -> _native.Window:
     """The node's window as oneDNN takes it."""
     windows = node.layer.windows(node.input_shapes) or ()
     return _native.Window(
+        [w.kernel_size for w in windows],
         [w.stride for w in windows],
         [w.dilation for w in windows],
         [w.padding[0] for w in windows],

@@ -19,7 +19,7 @@ class _Pool:
     """What oneDNN needs to know of a pooling: its kind, its window, and the output with all spatial axes."""
 
     kind: str
-    window: _native.PoolingWindow
+    window: _native.Window
     output_dims: list[int]
 
 
@@ -77,7 +77,7 @@ def _pool_of(lowering: Lowering, node: Node) -> _Pool:
     if isinstance(layer, AveragePooling) and not layer.count_include_pad:
         kind = "average without padding"
     ends = [max(w.padding[1], reach) for w, reach in zip(windows, _reaches(node, windows, outputs), strict=True)]
-    window = _native.PoolingWindow(
+    window = _native.Window(
         [w.kernel_size for w in windows],
         [w.stride for w in windows],
         [w.dilation for w in windows],

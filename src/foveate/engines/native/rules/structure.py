@@ -139,7 +139,7 @@ class DropoutRule(Rule):
         assert isinstance(node.layer, Dropout)
         source = plan.plain(source)
         output, factor = plan.new(source.layout), plan.new(source.layout)
-        operation = _native.dropout(source.layout.bytes // 4, node.layer.rate, stream_key(node.name))
+        operation = _native.dropout(source.layout.bytes // 4, 1, node.layer.rate, stream_key(node.name))
         plan.run(operation, {"src": source, "dst": output, "factor": factor, "scalars": lowering.scalars()})
         lowering.saved[node.name] = {"factor": factor}
         return output

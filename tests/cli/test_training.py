@@ -1,0 +1,242 @@
+"""`foveate train`, `evaluate` and `predict`."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate as fv
+from foveate.cli import training, using
+from foveate.training import History, RunFolder
+
+
+def test_train_writes_its_files_and_ends_with_the_accuracy(trained):
+    out, said = trained
+    lines = said.splitlines()
+    assert lines[0].startswith("epoch 1: loss ")
+    assert lines[2].startswith("test accuracy: ")
+    assert lines[2].endswith(" %")
+    assert lines[3:] == [
+        f"model: {out / 'model.safetensors'}",
+        f"history: {out / 'history.csv'}",
+        f"curves: {out / 'curves.png'}",
+    ]
+    model = fv.load(RunFolder(out).model, engine="reference")
+    assert model.classes == ("dark", "grey", "light")
+    assert model.graph.name == "vgg6"
+    assert len(History.from_csv(RunFolder(out).history)) == 2
+    with Image.open(RunFolder(out).curves) as image:
+        assert image.format == "PNG"
+
+
+def test_train_as_json(foveate, images, tmp_path, engine):
+    result = foveate(
+        "train",
+        images,
+        "--net",
+        "lenet5",
+        "--epochs",
+        1,
+        "--engine",
+        engine,
+        "--out",
+        tmp_path,
+        "--no-augment",
+        "--json",
+    )
+    assert result.exit_code == 1
+    assert "conv2" in result.stderr  # LeNet-5 does not fit 8x8 images; nothing was written
+    assert not list(tmp_path.iterdir())
+    result = foveate("train", images, "--epochs", 1, "--engine", engine, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["samples"] == 9
+    assert 0 <= report["accuracy"] <= 1
+    assert report["classes"] == ["dark", "grey", "light"]
+    assert [row["epoch"] for row in report["epochs"]] == [1]
+    assert report["model"] == str(tmp_path / "model.safetensors")
+    assert result.stderr.startswith("epoch 1: loss ")
+
+
+def test_train_writes_to_runs_unless_told(foveate, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = foveate("train", images, "--epochs", 1, "--engine", "reference")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs" / "shades" / "model.safetensors").exists()
+
+
+def test_train_hands_its_options_on(foveate, images, tmp_path, monkeypatch):
+    seen = {}
+    real = fv.Model.fit
+    monkeypatch.setattr(fv.Model, "fit", lambda self, *a, **k: seen.update(k, seed=self.seed) or real(self, *a, **k))
+    result = foveate(
+        "train", images, "--epochs", 1, "--batch-size", 32, "--learning-rate", 0.01, "--seed", 5, "--out", tmp_path,
+        "--engine", "reference", "--no-augment", "--resume", "--checkpoint-every", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert (seen["epochs"], seen["batch_size"], seen["seed"], seen["resume"]) == (1, 32, 5, True)
+    assert seen["schedule"] == fv.OneCycle(0.01)
+    assert seen["checkpoint_every"] == 2
+    assert seen["augmentation"] is None
+    foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "reference")
+    assert seen["augmentation"] == fv.Augmentation(shift=training.SHIFT, flip=True)
+    assert seen["schedule"] == fv.OneCycle(training.LEARNING_RATE)
+
+
+def test_threads_are_set(foveate, images, tmp_path, monkeypatch):
+    counts = []
+    monkeypatch.setattr("foveate.engines.set_threads", counts.append)
+    assert (
+        foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "native", "--threads", 1).exit_code == 0
+    )
+    assert counts == [1]
+
+
+def test_resume_with_other_settings(foveate, images, trained):
+    out, _ = trained
+    before = (out / "model.safetensors").read_bytes()
+    result = foveate(
+        "train", images, "--epochs", 3, "--batch-size", 16, "--engine", "reference", "--out", out, "--resume"
+    )
+    assert result.exit_code == 1
+    assert "made with another epochs (2 then, 3 now)" in result.stderr
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_divergence_is_one_sentence(foveate, images, tmp_path):
+    result = foveate(
+        "train",
+        images,
+        "--learning-rate",
+        1e20,
+        "--epochs",
+        2,
+        "--batch-size",
+        4,
+        "--engine",
+        "reference",
+        "--out",
+        tmp_path,
+    )
+    assert result.exit_code == 1
+    assert re.search(r"became nan at step \d+ of 36 .*Try a learning rate of 1e\+1\d", result.stderr)
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
+    """A real process and a real signal, long before the 25th epoch."""
+    options = ["--epochs", "25", "--batch-size", "4", "--engine", "reference", "--out", str(tmp_path), "--no-augment"]
+    command = [sys.executable, "-m", "foveate", "train", str(images), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline().startswith("epoch 1: ")
+        running.send_signal(signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert error.startswith("foveate: interrupted in epoch ")
+    assert "the same command with --resume goes on" in error
+    assert len(error.splitlines()) == 1
+    model = fv.load(RunFolder(tmp_path).model, engine="reference")
+    assert model.training["interrupted"]
+    assert 1 <= len(History.from_csv(RunFolder(tmp_path).history)) < 25
+    resumed = process(*command[3:], "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "test accuracy: " in resumed.stdout
+    assert len(History.from_csv(RunFolder(tmp_path).history)) == 25
+
+
+def test_evaluate_as_json_gives_the_trainings_own_figure(foveate, images, trained, engine):
+    out, said = trained
+    result = foveate("evaluate", out / "model.safetensors", images, "--engine", engine, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["samples"] == 9
+    assert f"test accuracy: {100 * report['accuracy']:.2f} %" in said
+    assert set(report) == {"accuracy", "loss", "samples", "per_class", "confusion", "classes"}
+
+
+def test_evaluate_for_people(foveate, images, trained):
+    result = foveate("evaluate", trained[0] / "model.safetensors", images, "--engine", "reference")
+    assert result.exit_code == 0, result.output
+    assert " of 9 samples\nloss: " in result.stdout
+    assert "dark " in result.stdout
+
+
+def test_evaluate_on_a_data_set_of_another_shape(foveate, trained):
+    result = foveate("evaluate", trained[0] / "model.safetensors", "fashion-mnist", "--engine", "reference")
+    assert result.exit_code == 1
+    assert "a sample is 1x28x28, but the network takes 1x8x8" in result.stderr
+
+
+def test_predict_names_the_class(foveate, images, trained, engine):
+    model = trained[0] / "model.safetensors"
+    paths = [images / name / "0.png" for name in ("dark", "light")]
+    result = foveate("predict", model, *paths, "--engine", engine)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(path) for path in paths]
+    assert all(line.count(" %") == 3 for line in lines)
+    report = json.loads(foveate("predict", model, *paths, "--top", 1, "--engine", engine, "--json").stdout)
+    best, probability = fv.load(model, engine=engine).classify(paths)[0]
+    assert report[0] == {"image": str(paths[0]), "classes": [{"name": best, "probability": pytest.approx(probability)}]}
+    assert len(report[1]["classes"]) == 1
+
+
+def test_predict_on_a_file_that_is_no_image(foveate, trained, tmp_path):
+    (tmp_path / "notes.png").write_text("no image")
+    result = foveate("predict", trained[0] / "model.safetensors", tmp_path / "notes.png", "--engine", "reference")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "notes.png" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_predict_with_a_model_cut_in_half(foveate, images, trained, tmp_path):
+    content = (trained[0] / "model.safetensors").read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(content[: len(content) // 2])
+    result = foveate("predict", tmp_path / "half.safetensors", images / "dark" / "0.png", "--engine", "reference")
+    assert result.exit_code == 1
+    assert f"half.safetensors is cut short: it has {len(content) // 2:,} bytes" in result.stderr
+
+
+def test_an_empty_folder(foveate, tmp_path):
+    result = foveate("train", tmp_path, "--engine", "reference", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_exit_statuses_of_a_real_process(process, images, trained, tmp_path):
+    model = trained[0] / "model.safetensors"
+    good = process("predict", model, images / "dark" / "0.png", "--engine", "reference")
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = process("evaluate", tmp_path / "nowhere.safetensors", "fashion-mnist", "--engine", "reference")
+    assert bad.returncode == 1
+    assert bad.stdout == ""
+    assert bad.stderr == (
+        f"foveate: {tmp_path / 'nowhere.safetensors'} does not exist; expected a file written by foveate\n"
+    )
+    wrong = process("train")
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_test_image_written_as_png_is_named(foveate, images, trained, tmp_path):
+    model = fv.load(trained[0] / "model.safetensors", engine="reference")
+    test = fv.datasets.image_folder(images, shape=(1, 8, 8)).test
+    Image.fromarray(test.inputs[0, 0]).save(tmp_path / "test.png")
+    wanted = model.class_names[int(model.predict(test.inputs[:1]).argmax())]
+    result = foveate("predict", trained[0] / "model.safetensors", tmp_path / "test.png", "--engine", "reference")
+    assert result.stdout.startswith(f"{tmp_path / 'test.png'}: {wanted} ")
+    assert np.asarray(Image.open(tmp_path / "test.png")).shape == (8, 8)
+
+
+def test_a_folders_test_images_are_those_that_the_training_left_out(images):
+    model = fv.Model(fv.zoo.make("vgg6", input_shape=(1, 8, 8), classes=3), seed=5, engine="reference")
+    left_out = fv.datasets.load(images, seed=5).test
+    np.testing.assert_array_equal(using._test_images(model, str(images)).inputs, left_out.inputs)
+    assert not np.array_equal(left_out.inputs, fv.datasets.load(images, seed=0).test.inputs)

@@ -1,0 +1,232 @@
+"""Model files: what is written is read again, and whatever else a file holds ends as one sentence."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from foveate.errors import FileError
+from foveate.files import read_description, read_model, write_model
+from foveate.files.container import KEY, write_container
+
+
+def rewritten(path, change=lambda document: None, arrays=None):
+    """The model file at `path` with its document changed, or with other arrays."""
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    document = json.loads(header["__metadata__"][KEY])
+    change(document)
+    path.write_bytes(save(load(content) if arrays is None else arrays, {KEY: json.dumps(document)}))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path, arrays, description):
+    write_model(tmp_path / "model.safetensors", arrays, description)
+    return tmp_path / "model.safetensors"
+
+
+def refused(path, match):
+    with pytest.raises(FileError, match=match) as caught:
+        read_model(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip(path, arrays, description):
+    read, found = read_model(path)
+    assert found == description
+    assert read_description(path) == description
+    assert set(read) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == np.float32
+
+
+def test_equal_models_are_equal_files(path, tmp_path, arrays, description):
+    write_model(tmp_path / "again", arrays, description)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_arrays_that_are_views_are_written_right(tmp_path, arrays, description):
+    strided = {name: np.repeat(array, 2, axis=0)[::2] for name, array in arrays.items()}
+    strided["conv1.weight"] = np.asfortranarray(arrays["conv1.weight"])
+    write_model(tmp_path / "model", strided, description)
+    for name, array in read_model(tmp_path / "model")[0].items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_float64_stays_float64(tmp_path, arrays, description):
+    write_model(tmp_path / "model", {name: array.astype(np.float64) for name, array in arrays.items()}, description)
+    assert all(array.dtype == np.float64 for array in read_model(tmp_path / "model")[0].values())
+
+
+def test_without_classes_and_preprocessing(tmp_path, arrays, description):
+    plain = replace(description, classes=None, preprocessing=None, training={})
+    write_model(tmp_path / "model", arrays, plain)
+    assert read_model(tmp_path / "model")[1] == plain
+
+
+def test_a_file_cut_anywhere_is_one_sentence(path):
+    content = path.read_bytes()
+    for length in [*range(0, 40), *range(40, len(content), 37), len(content) - 1]:
+        path.write_bytes(content[:length])
+        refused(path, r"is empty|is cut short|is not a safetensors file")
+
+
+def test_a_file_with_a_changed_byte_is_read_or_refused_in_one_sentence(path):
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    for place in {*range(12), *random.integers(0, len(content), 400).tolist()}:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(changed)
+        sentences = outcome(path)
+        assert all(str(path) in sentence and "\n" not in sentence for sentence in sentences)
+
+
+def outcome(path):
+    """Nothing where the file could be read, else the sentence that says why not."""
+    try:
+        read_model(path)
+    except FileError as error:
+        return [str(error)]
+    return []
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + b"0" * 50, b"\xff" * 64])
+def test_another_kind_of_file(path, content):
+    path.write_bytes(content)
+    refused(path, "is not a safetensors file; expected one written by foveate")
+
+
+def test_missing(tmp_path):
+    refused(tmp_path / "nowhere", "does not exist; expected a file written by foveate")
+
+
+def test_a_folder(tmp_path):
+    refused(tmp_path, "cannot be read: Is a directory")
+
+
+def test_a_header_that_is_not_json(path):
+    path.write_bytes((9).to_bytes(8, "little") + b"{nothing}" + b" " * 10)
+    refused(path, "is damaged: its header is not valid JSON")
+
+
+def test_a_header_nested_without_end(path):
+    header = b'{"a":' + b"[" * 200_000
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    refused(path, "is damaged: its header is not valid JSON")
+
+
+def test_a_header_that_describes_an_array_wrongly(path):
+    header = b'{"a":{"dtype":"F32","shape":3,"data_offsets":[0]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    refused(path, "is damaged: its header describes a wrongly")
+
+
+def test_bytes_that_belong_to_no_array(path):
+    path.write_bytes(path.read_bytes() + b"more")
+    refused(path, "is damaged: .*Copy or write it again")
+
+
+def test_another_dtype(path, arrays):
+    rewritten(path, arrays={name: array.astype(np.int32) for name, array in arrays.items()})
+    refused(path, "holds I32, but foveate writes F32 and F64 only")
+
+
+def test_safetensors_of_somebody_else(path, arrays):
+    path.write_bytes(save(arrays, {"format": "pt"}))
+    refused(path, "is a safetensors file, but not one of foveate's: it has no description of a network")
+    path.write_bytes(save(arrays))
+    refused(path, "not one of foveate's")
+
+
+def test_a_description_that_is_no_object(path, arrays):
+    path.write_bytes(save(arrays, {KEY: "[1]"}))
+    refused(path, "its description is not a JSON object")
+    path.write_bytes(save(arrays, {KEY: "{"}))
+    refused(path, "its description is not valid JSON")
+
+
+def test_another_format_version(path):
+    rewritten(path, lambda document: document.update(format_version=99, foveate_version="9.9"))
+    refused(
+        path, r"has format version 99, but this foveate reads version 1; install the foveate that wrote it \(9\.9\)"
+    )
+
+
+def test_another_kind_of_foveate_file(tmp_path, arrays, description):
+    write_container(tmp_path / "x", "poem", arrays, description.to_json())
+    refused(tmp_path / "x", "holds a poem; expected a model or a checkpoint")
+
+
+def test_no_network(path):
+    rewritten(path, lambda document: document.pop("graph"))
+    refused(path, "is damaged: it has no network")
+
+
+def test_a_network_of_another_version(path):
+    rewritten(path, lambda document: document["graph"].update(format_version=2))
+    refused(path, "cannot be used: its network has format version 2")
+
+
+def test_a_layer_that_nobody_knows(path):
+    rewritten(path, lambda document: document["graph"]["nodes"][0].update(type="os.system"))
+    refused(path, "cannot be used: .*there is no layer type 'os.system'")
+
+
+def test_a_network_that_does_not_fit(path):
+    rewritten(path, lambda document: document["graph"]["inputs"].update(input=[1, 2, 2]))
+    refused(path, "cannot be used: layer 1, conv1")
+
+
+def test_an_array_missing(path, arrays):
+    del arrays["bn1.weight"]
+    rewritten(path, arrays=arrays)
+    refused(path, "its network has an array bn1.weight, but the file does not")
+
+
+def test_an_array_of_another_shape(path, arrays):
+    arrays["bn1.weight"] = np.ones(3, np.float32)
+    rewritten(path, arrays=arrays)
+    refused(path, r"bn1.weight has the shape \[3\] in the file, \[2\] in its network")
+
+
+def test_an_array_too_many(path, arrays):
+    rewritten(path, arrays={**arrays, "extra": np.ones(3, np.float32)})
+    refused(path, "it has an array extra that its network does not know")
+
+
+def test_a_million_outputs_need_no_memory_before_they_are_refused(path):
+    rewritten(path, lambda document: document["graph"]["nodes"][-1]["options"].update(out_features=10**9))
+    refused(path, "3 class names for a network of 1,000,000,000 outputs")
+    rewritten(path, lambda document: document.update(classes=None))
+    refused(path, r"linear1.weight has the shape \[3, 8\] in the file, \[1000000000, 8\]")
+
+
+def test_class_names_that_are_none(path):
+    rewritten(path, lambda document: document.update(classes=["a", 2, "c"]))
+    refused(path, "its class names are not a list of words")
+
+
+def test_facts_that_are_none(path):
+    rewritten(path, lambda document: document.update(preprocessing=[1]))
+    refused(path, "its preprocessing or training facts are not a JSON object")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_parameters_are_refused_when_read(path, arrays, value):
+    arrays["linear1.bias"][1] = value
+    rewritten(path, arrays=arrays)
+    refused(path, "is damaged: linear1.bias holds NaN or infinity where numbers are expected")
+
+
+def test_nan_parameters_are_not_written_over_good_ones(path, arrays, description):
+    before = path.read_bytes()
+    arrays["linear1.bias"][1] = np.nan
+    with pytest.raises(FileError, match=r"is not written: linear1.bias holds NaN or infinity\. What was there"):
+        write_model(path, arrays, description)
+    assert path.read_bytes() == before

@@ -1,0 +1,81 @@
+"""What a training measured, as a table and as a picture."""
+
+import pytest
+from PIL import Image
+
+from foveate.errors import FileError, TrainingError
+from foveate.training import Epoch, History, draw_curves, save_curves
+
+ROWS = [
+    Epoch(1, 0.5, 0.8, 0.45, 0.85, 0.1, 12.25, 4490.1),
+    Epoch(2, 0.3, 0.9, None, None, 1e-05, 12.0, 4500.0),
+]
+
+
+def test_csv_round_trip(tmp_path):
+    History(ROWS).to_csv(tmp_path / "history.csv")
+    assert History.from_csv(tmp_path / "history.csv") == History(ROWS)
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == (
+        "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second"
+    )
+    assert lines[2] == "2,0.3,0.9,,,1e-05,12.0,4500.0"
+
+
+def test_json_round_trip():
+    assert History.from_json(History(ROWS).to_json()) == History(ROWS)
+    assert len(History(ROWS)) == 2
+
+
+def test_a_row_as_a_line():
+    assert str(ROWS[0]) == (
+        "epoch 1: loss 0.5000, accuracy 80.00%, validation loss 0.4500, accuracy 85.00%, 12.2 s, 4,490 images/s"
+    )
+    assert str(ROWS[1]) == "epoch 2: loss 0.3000, accuracy 90.00%, 12.0 s, 4,500 images/s"
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", r"is not a history: its first line should be epoch,train_loss"),
+        (b"a,b\n1,2\n", r"is not a history"),
+        (b"\xff\xfe", r"cannot be read as a history"),
+        (",".join(Epoch.__dataclass_fields__).encode() + b"\n1,2,x,4,5,6,7,8\n", r"line 2: expected 8 numbers"),
+        (",".join(Epoch.__dataclass_fields__).encode() + b"\n1,2\n", r"line 2: expected 8 numbers"),
+    ],
+)
+def test_other_tables(tmp_path, content, match):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(FileError, match=match):
+        History.from_csv(tmp_path / "history.csv")
+
+
+def test_no_table(tmp_path):
+    with pytest.raises(FileError, match="cannot be read as a history"):
+        History.from_csv(tmp_path / "nowhere.csv")
+
+
+def test_curves_show_every_figure():
+    loss, accuracy = draw_curves(History(ROWS)).axes
+    assert [line.get_label() for line in loss.lines] == ["training", "validation"]
+    assert [line.get_xydata().tolist() for line in loss.lines] == [[[1, 0.5], [2, 0.3]], [[1, 0.45]]]
+    assert [line.get_xydata().tolist() for line in accuracy.lines] == [[[1, 80.0], [2, 90.0]], [[1, 85.0]]]
+    assert (loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()) == ("epoch", "loss", "accuracy (%)")
+
+
+def test_curves_without_validation():
+    loss, _ = draw_curves(History(ROWS[1:])).axes
+    assert [line.get_label() for line in loss.lines] == ["training"]
+
+
+def test_curves_are_saved_as_an_image(tmp_path):
+    save_curves(History(ROWS), tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.format == "PNG"
+        assert image.width > 800
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_nothing_to_draw():
+    with pytest.raises(TrainingError, match="there are no learning curves to draw: no epoch was finished"):
+        draw_curves(History())

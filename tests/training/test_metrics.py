@@ -1,0 +1,58 @@
+"""Evaluation, against figures by hand."""
+
+import numpy as np
+import pytest
+
+from foveate import CrossEntropy, DataError, Flatten, Linear, Sequential
+from foveate.data import Dataset, Preprocessing
+from foveate.training import Programs, evaluate, in_batches
+
+GRAPH = Sequential(Flatten(), Linear(3, bias=False)).build((3, 1, 1))
+PLAIN = Preprocessing((3, 1, 1), (0.0,) * 3, (1.0,) * 3)
+
+
+@pytest.fixture
+def network(engine):
+    """Each output is one input, so that the largest input is the class."""
+    state = engine.new_state(GRAPH)
+    state.load("linear1.weight", np.eye(3))
+    return state, Programs(engine, GRAPH)
+
+
+def rows(values, labels):
+    return Dataset(np.asarray(values, np.float32).reshape(-1, 3, 1, 1), labels, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 256])
+def test_by_hand(network, batch_size):
+    data = rows([[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 0, 1])
+    found = evaluate(*network, data, PLAIN, batch_size=batch_size)
+    assert found.accuracy == 0.75
+    assert found.samples == 4
+    assert found.per_class == (2 / 3, 1.0, None)
+    assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
+    total = np.log(np.e + 2)
+    assert found.loss == pytest.approx((3 * (total - 1) + total) / 4, rel=1e-6)
+    assert found.to_json() == {
+        "accuracy": 0.75,
+        "loss": found.loss,
+        "samples": 4,
+        "per_class": [2 / 3, 1.0, None],
+        "confusion": [[2, 1, 0], [0, 1, 0], [0, 0, 0]],
+    }
+
+
+def test_another_loss(network):
+    data = rows([[1, 0, 0]], [0])
+    smoothed = evaluate(*network, data, PLAIN, loss=CrossEntropy(0.3)).loss
+    assert smoothed == pytest.approx(np.log(np.e + 2) - 0.8, rel=1e-6)
+
+
+def test_labels_beyond_the_network(network):
+    data = Dataset(np.zeros((1, 3, 1, 1), np.float32), [3], tuple("abcd"))
+    with pytest.raises(DataError, match="label 3 is outside 0 to 2: the network's output has 3 classes"):
+        evaluate(*network, data, PLAIN)
+
+
+def test_in_batches():
+    assert [batch.tolist() for batch in in_batches(np.arange(5.0), 2)] == [[0, 1], [2, 3], [4]]
