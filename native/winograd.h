@@ -26,4 +26,12 @@ void transform_weights(const Shape& shape, bool flipped, const float* weights, f
 void convolve_block(const Shape& shape, std::int64_t block, const float* source, const float* transformed,
                     const float* bias, bool relu, float* target, float* scratch);
 
+// The gradient of the weights: each thread adds its blocks to sums of its own, [point][channel][filter], which start at
+// zero; `scratch` is as for convolve_block.
+void accumulate_gradient(const Shape& shape, std::int64_t block, const float* source, const float* gradient,
+                         float* sums, float* scratch);
+
+// All threads' sums, transformed back for one channel, into blocks of (16 channels, 16 filters).
+void finish_gradient(const Shape& shape, std::int64_t channel, const float* sums, int threads, float* weights);
+
 }  // namespace foveate::winograd

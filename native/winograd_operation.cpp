@@ -1,6 +1,7 @@
 // Winograd's convolution as operations: weights once for each run, then blocks of tiles over the threads.
 #include <omp.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "bindings.h"
@@ -33,6 +34,18 @@ void check(const Shape& shape) {
 std::string described(const Shape& shape) {
   return "foveate:winograd F(" + std::to_string(shape.tile) + "x" + std::to_string(shape.tile) + ", 3x3)";
 }
+
+std::int64_t sum_numbers(const Shape& shape) {
+  return (shape.tile + 2) * (shape.tile + 2) * shape.channels * shape.filters;
+}
+
+#if defined(FOVEATE_WINOGRAD)
+std::int64_t block_count(const Shape& shape) {
+  const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t tiles = shape.samples * up(shape.output_height, shape.tile) * up(shape.output_width, shape.tile);
+  return up(tiles, winograd::tiles_in_block(shape));
+}
+#endif
 
 // Operands: weights, transformed.
 class TransformWeights : public Kernel {
@@ -69,10 +82,7 @@ class Convolve : public Kernel {
     auto* scratch = static_cast<float*>(addresses[2]);
     auto* target = static_cast<float*>(addresses[3]);
     const auto* bias = addresses.size() > 4 ? static_cast<const float*>(addresses[4]) : nullptr;
-    const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
-    const std::int64_t tiles =
-        shape_.samples * up(shape_.output_height, shape_.tile) * up(shape_.output_width, shape_.tile);
-    const std::int64_t blocks = up(tiles, winograd::tiles_in_block(shape_));
+    const std::int64_t blocks = block_count(shape_);
     // Each block writes outputs of its own, so that the order of blocks does not matter.
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
     for (std::int64_t block = 0; block < blocks; ++block)
@@ -86,6 +96,42 @@ class Convolve : public Kernel {
  private:
   Shape shape_;
   bool relu_;
+  int threads_;
+};
+
+// Operands: source, gradient, sums (one stretch for each thread), scratch, weights' gradient.
+class WeightGradient : public Kernel {
+ public:
+  WeightGradient(const Shape& shape, int threads) : shape_(shape), threads_(threads) { check(shape); }
+  std::string name() const override { return "convolution to weights"; }
+  std::string implementation() const override { return described(shape_); }
+
+  void execute(const std::vector<void*>& addresses) const override {
+#if defined(FOVEATE_WINOGRAD)
+    const auto* source = static_cast<const float*>(addresses[0]);
+    const auto* gradient = static_cast<const float*>(addresses[1]);
+    auto* sums = static_cast<float*>(addresses[2]);
+    auto* scratch = static_cast<float*>(addresses[3]);
+    auto* weights = static_cast<float*>(addresses[4]);
+    const std::int64_t blocks = block_count(shape_), numbers = sum_numbers(shape_);
+    // Share by share in a fixed order, so that the sums depend on the number of threads alone.
+#pragma omp parallel for schedule(static, 1) num_threads(threads_)
+    for (int share = 0; share < threads_; ++share) {
+      std::fill_n(sums + share * numbers, numbers, 0.0f);
+      for (std::int64_t block = share; block < blocks; block += threads_)
+        winograd::accumulate_gradient(shape_, block, source, gradient, sums + share * numbers,
+                                      scratch + share * winograd::scratch_numbers(shape_));
+    }
+#pragma omp parallel for schedule(static) num_threads(threads_)
+    for (std::int64_t channel = 0; channel < shape_.channels; ++channel)
+      winograd::finish_gradient(shape_, channel, sums, threads_, weights);
+#else
+    (void)addresses;
+#endif
+  }
+
+ private:
+  Shape shape_;
   int threads_;
 };
 
@@ -110,9 +156,7 @@ void init_winograd(nb::module_& module) {
 #else
       .def_prop_ro("scratch_numbers", [](const Shape&) { return std::int64_t{0}; })
 #endif
-      .def_prop_ro("weight_numbers", [](const Shape& self) {
-        return (self.tile + 2) * (self.tile + 2) * self.channels * self.filters;
-      });
+      .def_prop_ro("weight_numbers", &sum_numbers);
   module.def("winograd_available", &available, "Whether this processor can run the Winograd kernels.");
   module.def("winograd_weight_layout", &blocked_weights, nb::arg("dims"), nb::arg("flipped"));
   module.def(
@@ -127,6 +171,12 @@ void init_winograd(nb::module_& module) {
         return std::make_shared<Convolve>(shape, relu, threads);
       },
       nb::arg("shape"), nb::arg("relu"), nb::arg("threads"));
+  module.def(
+      "winograd_weight_gradient",
+      [](const Shape& shape, int threads) -> std::shared_ptr<Operation> {
+        return std::make_shared<WeightGradient>(shape, threads);
+      },
+      nb::arg("shape"), nb::arg("threads"));
 }
 
 }  // namespace foveate

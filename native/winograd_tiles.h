@@ -3,7 +3,7 @@
 // A tile of M outputs of a 3-tap filter is computed as y = A^T [(G g) * (B^T d)] with M + 2 products instead of 3 M
 // (Cook, Toom; Lavin, Gray: Fast algorithms for convolutional neural networks, 2015). The rows of B^T are the
 // polynomials that vanish at all points of interpolation but one. For M = 4 the points 0, +-5/8, +-3/2 and infinity lose
-// half as many digits as the usual 0, +-1, +-2.
+// half as many digits as the usual 0, +-1, +-2. `gradient` is A, the way back through `output`.
 #pragma once
 
 namespace foveate::winograd {
@@ -31,6 +31,14 @@ struct Tile<2> {
     const Vector m1 = m[stride], m2 = m[2 * stride];
     y[0] = m[0] + m1 + m2;
     y[1] = m1 - m2 + m[3 * stride];
+  }
+
+  static void gradient(const Vector* y, int stride, Vector* m) {
+    const Vector y0 = y[0], y1 = y[stride];
+    m[0] = y0;
+    m[1] = y0 + y1;
+    m[2] = y0 - y1;
+    m[3] = y1;
   }
 };
 
@@ -68,6 +76,19 @@ struct Tile<4> {
     y[1] = fa * difference_a + fb * difference_b;
     y[2] = faa * sum_a + fbb * sum_b;
     y[3] = faaa * difference_a + fbbb * difference_b + m[5 * stride];
+  }
+
+  static void gradient(const Vector* y, int stride, Vector* m) {
+    constexpr float fa = a, fb = b, faa = aa, fbb = bb;
+    const Vector y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
+    const Vector even_a = y0 + faa * y2, odd_a = fa * (y1 + faa * y3);
+    const Vector even_b = y0 + fbb * y2, odd_b = fb * (y1 + fbb * y3);
+    m[0] = y0;
+    m[1] = even_a + odd_a;
+    m[2] = even_a - odd_a;
+    m[3] = even_b + odd_b;
+    m[4] = even_b - odd_b;
+    m[5] = y3;
   }
 };
 

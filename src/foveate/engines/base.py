@@ -4,14 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foveate.engines.targets import check_targets
 from foveate.errors import DataError, EngineError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Loss, Optimizer, nearest
+from foveate.graph import CrossEntropy, Graph, Loss, MeanSquaredError, Optimizer, nearest
+from foveate.layers import LogSoftmax, Sigmoid, Softmax
 
 FloatArray: TypeAlias = NDArray[np.floating]
 """An array of the engine's floating-point type."""
@@ -22,7 +24,11 @@ Mode: TypeAlias = Literal["inference", "training"]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one training step measured: the mean loss, and how many samples were classified correctly."""
+    """What one training step measured: the mean loss, and how many samples were classified correctly.
+
+    With BinaryCrossEntropy a sample is correct if each of its outputs is on its target's side of 0; with
+    MeanSquaredError none is.
+    """
 
     loss: float
     correct: int
@@ -155,21 +161,21 @@ class Program(ABC):
         Args:
             state: changed in place.
             inputs: (N, ...) float32.
-            targets: (N,) class indices.
+            targets: (N,) class indices for CrossEntropy; numbers of the output's shape for other losses.
             learning_rate: of this step.
             momentum: of this step; the optimiser's own unless given.
             sample_weight: (N,) weights; the loss is their weighted mean.
 
         Raises:
             EngineError: the program was compiled without a loss or for inference.
+            DataError: the loss cannot compare the output with such targets.
         """
         if self.loss is None or self.mode != "training":
             raise EngineError('step() needs a program compiled with mode="training" and a loss')
         self._check_state(state)
-        classes = prod(self.graph.output_shape)
-        labels = check_labels(targets, self.batch_size, classes)
+        wanted = check_targets(self.loss, targets, self.batch_size, self.graph.output_shape, self._dtype)
         weights = self._check_weights(sample_weight)
-        result = self._step(state, self._check_inputs(inputs), labels, float(learning_rate), momentum, weights)
+        result = self._step(state, self._check_inputs(inputs), wanted, float(learning_rate), momentum, weights)
         self._has_run = True
         return result
 
@@ -220,7 +226,7 @@ class Program(ABC):
         self,
         state: State,
         inputs: dict[str, FloatArray],
-        targets: NDArray[np.int64],
+        targets: NDArray[Any],
         learning_rate: float,
         momentum: float | None,
         sample_weight: FloatArray | None,
@@ -321,19 +327,6 @@ class Engine(ABC):
     ) -> Program: ...
 
 
-def check_labels(targets: ArrayLike, count: int, classes: int) -> NDArray[np.int64]:
-    """Class indices as int64, or a DataError that says which one is out of range."""
-    labels = np.asarray(targets)
-    if labels.shape != (count,):
-        raise DataError(f"there are {count} samples, but labels of shape {format_sizes(labels.shape) or 'one number'}")
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"labels must be whole numbers (class indices), but they are {labels.dtype}")
-    if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
-        wrong = int(labels.min()) if labels.min() < 0 else int(labels.max())
-        raise DataError(f"label {wrong} is outside 0 to {classes - 1}: the network's output has {classes} classes")
-    return np.ascontiguousarray(labels, dtype=np.int64)
-
-
 def single_value_normalization(graph: Graph, batch_size: int) -> str | None:
     """The name of a batch normalisation that would see one value per channel in training, or None."""
     for node in graph.nodes:
@@ -352,15 +345,31 @@ def check_compilable(graph: Graph, batch_size: int, mode: Mode, loss: Loss | Non
     for name in keep:
         if name not in graph.inputs:
             graph.node(name)
-    if loss is not None and len(graph.output_shape) != 1:
-        raise EngineError(
-            f"the loss needs one number for each class, but the network's output {graph.only_output} is "
-            f"{format_sizes(graph.output_shape)}; end it with Flatten or a global pooling, and Linear(classes)"
-        )
+    if loss is not None:
+        _check_loss(graph, loss)
     starved = single_value_normalization(graph, batch_size) if mode == "training" else None
     if starved is not None:
         raise EngineError(
             f"{graph.node(starved)} would see a single value for each channel: with batch_size 1 and no positions to "
             "average over, every value is its own mean and normalises to zero. Train with at least 2 samples a batch, "
             "or with frozen=True"
+        )
+
+
+def _check_loss(graph: Graph, loss: Loss) -> None:
+    """Refuse an output that the loss cannot compare, or to which it would apply its own softmax or sigmoid again."""
+    name = type(loss).__name__
+    if isinstance(loss, CrossEntropy) and len(graph.output_shape) != 1:
+        raise EngineError(
+            f"the loss needs one number for each class, but the network's output {graph.only_output} is "
+            f"{format_sizes(graph.output_shape)}; end it with Flatten or a global pooling, and Linear(classes)"
+        )
+    output = graph.by_name.get(graph.only_output)
+    own = "softmax" if isinstance(loss, CrossEntropy) else "sigmoid"
+    if isinstance(loss, MeanSquaredError) or output is None:
+        return
+    if isinstance(output.layer, Softmax | LogSoftmax | Sigmoid):
+        raise EngineError(
+            f"{name} applies the {own} itself, and the network's output {output.name} is a "
+            f"{type(output.layer).__name__} already: remove {output.name}, so that the loss gets logits"
         )

@@ -27,4 +27,5 @@ def _initial(parameter: Parameter, rule: str, seed: int, name: str) -> FloatArra
     if rule == "xavier":
         bound = sqrt(6 / (parameter.fan_in + parameter.fan_out))
         return random.uniform(-bound, bound, parameter.shape).astype(np.float32)
-    return np.full(parameter.shape, {"zeros": 0.0, "ones": 1.0}[rule], np.float32)
+    value = {"zeros": 0.0, "ones": 1.0}.get(rule)
+    return np.full(parameter.shape, float(rule.removeprefix("constant ")) if value is None else value, np.float32)

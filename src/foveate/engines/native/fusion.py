@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from foveate.graph import Graph, Node
-from foveate.layers import ELU, Add, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from foveate.layers import ELU, Add, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 
@@ -40,6 +40,11 @@ class Group:
         return second if first == before else first
 
 
+def runs_as_product(layer: Layer) -> bool:
+    """Whether the layer is a oneDNN convolution or product; padding that repeats the input is none."""
+    return isinstance(layer, Linear) or (isinstance(layer, Convolution) and layer.padding_mode == "zeros")
+
+
 def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
@@ -60,7 +65,7 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
             continue
         normalization = addition = activation = None
         last, follower = node, only_follower(node.name)
-        is_product = isinstance(node.layer, (Convolution, Linear))
+        is_product = runs_as_product(node.layer)
         if fold and is_product and follower and isinstance(follower.layer, BatchNormalization):
             normalization = last = follower
             follower = only_follower(last.name)

@@ -6,7 +6,6 @@ the walk, so that results do not depend on chance.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -175,6 +174,8 @@ class Lowering:
                 self.kept[name].storage.pinned = True
 
     def _begin_backward(self, loss: Loss | None) -> None:
+        from foveate.engines.native.losses import lower_loss
+
         self.plan.phase = "backward"
         for name in dict.fromkeys((*self.graph.outputs, *sorted(self.keep))):
             if name in self.graph.inputs or (not self.differentiable and name not in self.graph.outputs):
@@ -183,18 +184,8 @@ class Lowering:
             self._gradients.setdefault(name, []).append(self.seeds[name])
         if loss is not None:
             output = self.graph.only_output
-            classes = prod(self.graph.output_shape)
             with self.plan.at(output):
-                self.plan.run(
-                    _native.cross_entropy(self.batch_size, classes, loss.label_smoothing),
-                    {
-                        "logits": self.plan.plain(self.values[output]),
-                        "targets": self.outside("targets", _native.Layout.plain([2 * self.batch_size])),
-                        "weights": self.outside("sample_weight", _native.Layout.plain([self.batch_size])),
-                        "results": self.outside("results", _native.Layout.plain([4])),
-                        "gradient": self.seeds[output],
-                    },
-                )
+                lower_loss(self, loss, self.seeds[output])
 
     def _walk_back(self) -> None:
         from foveate.engines.native.rules import rule_of

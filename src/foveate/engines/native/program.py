@@ -1,6 +1,7 @@
 """A compiled program of the native engine: a plan with its memory, run in one call."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,7 @@ class NativeProgram(Program):
         self,
         state: State,
         inputs: dict[str, FloatArray],
-        targets: NDArray[np.int64],
+        targets: NDArray[Any],
         learning_rate: float,
         momentum: float | None,
         sample_weight: FloatArray | None,

@@ -1,6 +1,23 @@
 """The reference engine. Importing it fills the table of operations."""
 
-from foveate.engines.reference import activations, convolution, normalization, pooling, structure
+from foveate.engines.reference import (
+    activations,
+    convolution,
+    normalization,
+    pooling,
+    resampling,
+    sample_normalization,
+    structure,
+)
 from foveate.engines.reference.engine import ReferenceEngine
 
-__all__ = ["ReferenceEngine", "activations", "convolution", "normalization", "pooling", "structure"]
+__all__ = [
+    "ReferenceEngine",
+    "activations",
+    "convolution",
+    "normalization",
+    "pooling",
+    "resampling",
+    "sample_normalization",
+    "structure",
+]

@@ -1,6 +1,7 @@
 """Activation functions and their derivatives."""
 
 from collections.abc import Callable
+from math import erf, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,23 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
-from foveate.layers import ELU, LeakyReLU, ReLU, Sigmoid, Tanh
+from foveate.layers import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    LogSoftmax,
+    Maxout,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 
 
 def _elementwise(
@@ -28,10 +45,87 @@ def _elementwise(
     return Operation(forward, backward)
 
 
+_error_function = np.vectorize(erf, otypes=[float])
+
+
+def log_softmax(x: FloatArray) -> FloatArray:
+    """(N, K, ...) logits to logarithms of probabilities over K, without overflow."""
+    shifted = x - x.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _gelu(layer: GELU, x: FloatArray) -> FloatArray:
+    if layer.approximate == "tanh":
+        return np.asarray(x / 2 * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))))
+    return np.asarray(x / 2 * (1 + _error_function(x / sqrt(2))))
+
+
+def _gelu_slope(layer: GELU, x: FloatArray, y: FloatArray) -> FloatArray:
+    if layer.approximate == "tanh":
+        bend = np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))
+        return np.asarray((1 + bend) / 2 + x / 2 * (1 - bend**2) * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2))
+    return np.asarray((1 + _error_function(x / sqrt(2))) / 2 + x * np.exp(-x * x / 2) / sqrt(2 * pi))
+
+
+def _hard_sigmoid(x: FloatArray) -> FloatArray:
+    return np.clip(x + 3, 0, 6) / 6
+
+
 def sigmoid(x: FloatArray) -> FloatArray:
     """1 / (1 + exp(-x)), without overflow."""
     small = np.exp(-np.abs(x))
     return np.asarray(np.where(x >= 0, 1, small) / (1 + small))
+
+
+def _softmax_backward(
+    layer: Softmax, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    along = (gradient * output).sum(axis=1, keepdims=True)
+    return [output * (gradient - along)], {}
+
+
+def _log_softmax_backward(
+    layer: LogSoftmax, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [gradient - np.exp(output) * gradient.sum(axis=1, keepdims=True)], {}
+
+
+def _slope(parameters: Named, x: FloatArray) -> FloatArray:
+    """PReLU's weight, to be multiplied with (N, C, ...)."""
+    return parameters["weight"].reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def _prelu_forward(layer: PReLU, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    return np.where(x > 0, x, _slope(parameters, x) * x)
+
+
+def _prelu_backward(
+    layer: PReLU, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    (x,) = inputs
+    below = gradient * np.minimum(x, 0)
+    axes = (0, *range(2, x.ndim)) if layer.per_channel else None
+    weight_gradient = np.reshape(below.sum(axis=axes), -1)
+    return [gradient * np.where(x > 0, 1, _slope(parameters, x))], {"weight": weight_gradient}
+
+
+def _pieces(layer: Maxout, x: FloatArray) -> FloatArray:
+    """(N, C * pieces, ...) as (N, C, pieces, ...)."""
+    return x.reshape(len(x), -1, layer.pieces, *x.shape[2:])
+
+
+def _maxout_forward(layer: Maxout, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    return np.asarray(_pieces(layer, inputs[0]).max(axis=2))
+
+
+def _maxout_backward(
+    layer: Maxout, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    pieces = _pieces(layer, inputs[0])
+    to_first = np.zeros_like(pieces)
+    np.put_along_axis(to_first, pieces.argmax(axis=2, keepdims=True), np.expand_dims(gradient, 2), axis=2)
+    return [to_first.reshape(inputs[0].shape)], {}
 
 
 OPERATIONS[ReLU] = _elementwise(lambda _, x: np.maximum(x, 0), lambda _, x, y: x > 0)
@@ -44,3 +138,17 @@ OPERATIONS[ELU] = _elementwise(
 )
 OPERATIONS[Sigmoid] = _elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y))
 OPERATIONS[Tanh] = _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y)
+OPERATIONS[ReLU6] = _elementwise(lambda _, x: np.clip(x, 0, 6), lambda _, x, y: (x > 0) & (x < 6))
+OPERATIONS[SiLU] = _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+OPERATIONS[Hardsigmoid] = _elementwise(lambda _, x: _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, 1 / 6, 0))
+OPERATIONS[Hardswish] = _elementwise(
+    lambda _, x: x * _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)
+)
+OPERATIONS[GELU] = _elementwise(_gelu, _gelu_slope)
+OPERATIONS[Softplus] = _elementwise(
+    lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
+)
+OPERATIONS[PReLU] = Operation(_prelu_forward, _prelu_backward)
+OPERATIONS[Softmax] = Operation(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward)
+OPERATIONS[LogSoftmax] = Operation(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward)
+OPERATIONS[Maxout] = Operation(_maxout_forward, _maxout_backward)

@@ -1,7 +1,7 @@
-"""Convolution and linear layers, by definition: one product for each tap of the kernel."""
+"""Convolutions, transposed convolutions and linear layers, by definition: one product for each tap of the kernel."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, N
 from foveate.geometry import Window
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
+from foveate.layers.transposed import TransposedConvolution
 
 
 def pad(x: FloatArray, windows: tuple[Window, ...], value: float = 0.0) -> FloatArray:
@@ -21,6 +22,34 @@ def unpad(x: FloatArray, windows: tuple[Window, ...]) -> FloatArray:
     """The inverse of `pad`."""
     spatial = (slice(w.padding[0], size - w.padding[1]) for w, size in zip(windows, x.shape[2:], strict=True))
     return x[(slice(None), slice(None), *spatial)]
+
+
+_BORDERS: dict[str, Literal["reflect", "edge", "wrap"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+"""NumPy's words for the padding modes that repeat the input."""
+
+
+def _bordered(x: FloatArray, windows: tuple[Window, ...], mode: str) -> FloatArray:
+    """(N, C, *spatial) with each window's padding around it, filled as `mode` says."""
+    if mode == "zeros":
+        return pad(x, windows)
+    return np.pad(x, [(0, 0), (0, 0), *(window.padding for window in windows)], mode=_BORDERS[mode])
+
+
+def _unbordered(gradient: FloatArray, windows: tuple[Window, ...], mode: str) -> FloatArray:
+    """The transpose of `_bordered`: what fell on the padding is added to the positions it came from."""
+    if mode == "zeros":
+        return unpad(gradient, windows)
+    for axis, window in enumerate(windows, start=2):
+        size = gradient.shape[axis] - sum(window.padding)
+        sources = np.pad(np.arange(size), window.padding, mode=_BORDERS[mode])
+        folded = np.zeros_like(gradient, shape=(size, *np.delete(gradient.shape, axis)))
+        np.add.at(folded, sources, np.moveaxis(gradient, axis, 0))
+        gradient = np.moveaxis(folded, 0, axis)
+    return gradient
 
 
 def taps(windows: tuple[Window, ...], outputs: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
@@ -43,7 +72,7 @@ def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: Named, 
     weight, groups = parameters["weight"], layer.groups
     windows = layer.windows([x.shape[1:]])
     outputs = layer.output_shape([x.shape[1:]])
-    padded = pad(x, windows)
+    padded = _bordered(x, windows, layer.padding_mode)
     y = np.zeros((len(x), groups, outputs[0] // groups, int(np.prod(outputs[1:]))), x.dtype)
     for tap, seen in taps(windows, outputs[1:]):
         by_group = weight[(..., *tap)].reshape(groups, outputs[0] // groups, -1)
@@ -60,7 +89,7 @@ def _convolution_backward(
     (x,) = inputs
     weight, groups = parameters["weight"], layer.groups
     windows = layer.windows([x.shape[1:]])
-    padded = pad(x, windows)
+    padded = _bordered(x, windows, layer.padding_mode)
     padded_gradient, weight_gradient = np.zeros_like(padded), np.zeros_like(weight)
     by_group = _grouped(gradient, groups)
     for tap, seen in taps(windows, output.shape[2:]):
@@ -72,7 +101,46 @@ def _convolution_backward(
     gradients = {"weight": weight_gradient}
     if layer.bias:
         gradients["bias"] = gradient.sum(axis=(0, *range(2, gradient.ndim)))
-    return [unpad(padded_gradient, windows)], gradients
+    return [_unbordered(padded_gradient, windows, layer.padding_mode)], gradients
+
+
+def _transposed_forward(
+    layer: TransposedConvolution, inputs: Arrays, parameters: Named, context: Context
+) -> FloatArray:
+    (x,) = inputs
+    weight, groups, windows = parameters["weight"], layer.groups, layer.transposed_windows
+    channels, *sizes = layer.output_shape([x.shape[1:]])
+    spread = np.zeros((len(x), channels, *sizes), x.dtype)
+    spread = pad(spread, windows)
+    for tap, met in taps(windows, x.shape[2:]):
+        by_group = weight[(..., *tap)].reshape(groups, len(weight) // groups, -1).swapaxes(1, 2)
+        spread[met] += (by_group @ _grouped(x, groups)).reshape(len(x), channels, *x.shape[2:])
+    y = unpad(spread, windows)
+    return y + parameters["bias"].reshape(-1, *(1,) * len(windows)) if layer.bias else y
+
+
+def _transposed_backward(
+    layer: TransposedConvolution,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    weight, groups, windows = parameters["weight"], layer.groups, layer.transposed_windows
+    spread = pad(gradient, windows)
+    x_gradient, weight_gradient = np.zeros_like(x), np.zeros_like(weight)
+    for tap, met in taps(windows, x.shape[2:]):
+        seen = _grouped(spread[met], groups)
+        by_group = weight[(..., *tap)].reshape(groups, len(weight) // groups, -1)
+        x_gradient += (by_group @ seen).reshape(x.shape)
+        products = _grouped(x, groups) @ seen.swapaxes(2, 3)
+        weight_gradient[(..., *tap)] = products.sum(axis=0).reshape(weight.shape[:2])
+    gradients = {"weight": weight_gradient}
+    if layer.bias:
+        gradients["bias"] = gradient.sum(axis=(0, *range(2, gradient.ndim)))
+    return [x_gradient], gradients
 
 
 def _linear_forward(layer: Linear, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
@@ -90,4 +158,5 @@ def _linear_backward(
 
 
 OPERATIONS[Convolution] = Operation(_convolution_forward, _convolution_backward)
+OPERATIONS[TransposedConvolution] = Operation(_transposed_forward, _transposed_backward)
 OPERATIONS[Linear] = Operation(_linear_forward, _linear_backward)

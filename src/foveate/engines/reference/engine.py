@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from foveate.engines.base import Engine, FloatArray, Mode, Program, State, StepI
 from foveate.engines.initializers import initial_arrays
 from foveate.engines.operations import Context, operation_of
 from foveate.engines.random import raw
-from foveate.engines.reference.losses import cross_entropy
+from foveate.engines.reference.losses import count_correct, loss_and_gradient
 from foveate.engines.reference.optimizers import update
 from foveate.errors import EngineError
 from foveate.graph import Graph, Loss, Node, Optimizer
@@ -130,7 +130,7 @@ class ReferenceProgram(Program):
         self,
         state: State,
         inputs: dict[str, FloatArray],
-        targets: NDArray[np.int64],
+        targets: NDArray[Any],
         learning_rate: float,
         momentum: float | None,
         sample_weight: FloatArray | None,
@@ -139,12 +139,12 @@ class ReferenceProgram(Program):
         assert self.loss is not None
         output = self.graph.only_output
         logits = self._forward(state, inputs)[output]
-        loss, gradient = cross_entropy(self.loss, logits, targets, sample_weight)
+        loss, gradient = loss_and_gradient(self.loss, logits, targets, sample_weight)
         self._backward({output: gradient})
         state.step_count += 1
         if self.optimizer is not None:
             self._update(state, self.optimizer, learning_rate, momentum)
-        return StepResult(loss, int((logits.argmax(axis=1) == targets).sum()))
+        return StepResult(loss, count_correct(self.loss, logits, targets))
 
     def _update(
         self, state: ReferenceState, optimizer: Optimizer, learning_rate: float, momentum: float | None

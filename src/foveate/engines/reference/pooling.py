@@ -6,7 +6,7 @@ from foveate.engines.base import FloatArray
 from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
 from foveate.engines.reference.convolution import pad, taps, unpad
 from foveate.geometry import Window
-from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling, Pooling
+from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling, Pooling
 
 
 def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tuple[int, ...]]:
@@ -92,6 +92,27 @@ def _global_backward(
     return [np.broadcast_to(spread, x.shape).astype(x.dtype)], {}
 
 
+def _global_max_forward(layer: GlobalMaximumPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    return np.asarray(x.max(axis=tuple(range(2, x.ndim))))
+
+
+def _global_max_backward(
+    layer: GlobalMaximumPooling,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    positions = x.reshape(*x.shape[:2], -1)
+    to_first = np.zeros_like(positions)
+    np.put_along_axis(to_first, positions.argmax(axis=2)[:, :, None], gradient[:, :, None], axis=2)
+    return [to_first.reshape(x.shape)], {}
+
+
 OPERATIONS[MaxPooling] = Operation(_max_forward, _max_backward)
 OPERATIONS[AveragePooling] = Operation(_average_forward, _average_backward)
 OPERATIONS[GlobalAveragePooling] = Operation(_global_forward, _global_backward)
+OPERATIONS[GlobalMaximumPooling] = Operation(_global_max_forward, _global_max_backward)

@@ -1,10 +1,13 @@
-"""Flatten, Add, Concatenate, Pad and Dropout."""
+"""Layers that move, join or drop values."""
+
+from functools import reduce
+from math import prod
 
 import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
-from foveate.layers import Add, Concatenate, Dropout, Flatten, Pad
+from foveate.layers import Add, ChannelShuffle, Concatenate, Dropout, Flatten, Multiply, Pad, SpatialDropout
 
 RANDOM_BITS = 24
 """Dropout compares this many bits of each raw number with its rate, as a float32 fraction would."""
@@ -56,18 +59,64 @@ def _pad_backward(
     return [_pad_forward(opposite, [gradient], {}, context)], {}
 
 
-def _dropout_forward(layer: Dropout, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _filled(x: FloatArray, ndim: int) -> FloatArray:
+    """`x` with axes of length 1 behind its own, `ndim` in all."""
+    return x.reshape(*x.shape, *(1,) * (ndim - x.ndim))
+
+
+def _multiply_forward(layer: Multiply, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    ndim = max(x.ndim for x in inputs)
+    return reduce(np.multiply, [_filled(x, ndim) for x in inputs])
+
+
+def _multiply_backward(
+    layer: Multiply, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    factors = [_filled(x, output.ndim) for x in inputs]
+    gradients = []
+    for number, factor in enumerate(factors):
+        others = reduce(np.multiply, factors[:number] + factors[number + 1 :])
+        repeated = tuple(axis for axis in range(1, output.ndim) if factor.shape[axis] < output.shape[axis])
+        share = (gradient * others).sum(axis=repeated, keepdims=True)
+        gradients.append(share.reshape(inputs[number].shape))
+    return gradients, {}
+
+
+def _interleaved(x: FloatArray, groups: int) -> FloatArray:
+    """Channel g*K + k of `groups` groups of K goes to k*groups + g."""
+    return x.reshape(len(x), groups, -1, *x.shape[2:]).swapaxes(1, 2).reshape(x.shape)
+
+
+def _shuffle_forward(layer: ChannelShuffle, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    return _interleaved(inputs[0], layer.groups)
+
+
+def _shuffle_backward(
+    layer: ChannelShuffle, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [_interleaved(gradient, gradient.shape[1] // layer.groups)], {}
+
+
+def _dropout_forward(
+    layer: Dropout | SpatialDropout, inputs: Arrays, parameters: Named, context: Context
+) -> FloatArray:
     (x,) = inputs
     if not context.training:
         return x
-    fraction = context.random(x.size) >> np.uint64(64 - RANDOM_BITS)
+    shape = (*x.shape[:2], *(1,) * (x.ndim - 2)) if isinstance(layer, SpatialDropout) else x.shape
+    fraction = context.random(prod(shape)) >> np.uint64(64 - RANDOM_BITS)
     kept = fraction >= np.uint64(round(layer.rate * 2**RANDOM_BITS))
-    context.saved["factor"] = (kept.reshape(x.shape) / (1 - layer.rate)).astype(x.dtype)
+    context.saved["factor"] = (kept.reshape(shape) / (1 - layer.rate)).astype(x.dtype)
     return np.asarray(x * context.saved["factor"])
 
 
 def _dropout_backward(
-    layer: Dropout, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Dropout | SpatialDropout,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     return [gradient * context.saved["factor"] if context.training else gradient], {}
 
@@ -76,4 +125,7 @@ OPERATIONS[Flatten] = Operation(_flatten_forward, _flatten_backward)
 OPERATIONS[Add] = Operation(_add_forward, _add_backward)
 OPERATIONS[Concatenate] = Operation(_concatenate_forward, _concatenate_backward)
 OPERATIONS[Pad] = Operation(_pad_forward, _pad_backward)
+OPERATIONS[Multiply] = Operation(_multiply_forward, _multiply_backward)
+OPERATIONS[ChannelShuffle] = Operation(_shuffle_forward, _shuffle_backward)
+OPERATIONS[SpatialDropout] = Operation(_dropout_forward, _dropout_backward)
 OPERATIONS[Dropout] = Operation(_dropout_forward, _dropout_backward)

@@ -1,5 +1,6 @@
 """The rules by layer type; a type without one is called back in NumPy."""
 
+from foveate.engines.native.fusion import runs_as_product
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
@@ -35,4 +36,6 @@ RULES: dict[type[Layer], Rule] = {
 
 def rule_of(layer: Layer) -> Rule:
     """The rule of a layer's type."""
+    if isinstance(layer, Convolution) and not runs_as_product(layer):
+        return CallbackRule()
     return next((RULES[kind] for kind in type(layer).__mro__ if kind in RULES), CallbackRule())

@@ -33,8 +33,8 @@ class CallbackRule(Rule):
         training, operation = lowering.training, operation_of(node.layer)
 
         def call(addresses: Sequence[int]) -> None:
-            arrays = [_view(address, dims) for address, dims in zip(addresses, shapes, strict=False)]
-            run = _view(addresses[-1], [4], np.uint64)
+            arrays = [view(address, dims) for address, dims in zip(addresses, shapes, strict=False)]
+            run = view(addresses[-1], [4], np.uint64)
             given, rest = arrays[: len(inputs)], arrays[len(inputs) :]
             named = dict(zip(parameters, rest, strict=False))
             measured = dict(zip(statistics, rest[len(parameters) :], strict=False))
@@ -45,7 +45,7 @@ class CallbackRule(Rule):
                 array[...] = context.statistics[name]
             saved["context"] = context
 
-        operands = _numbered((*inputs, *parameters.values(), *statistics.values(), output, scalars))
+        operands = numbered((*inputs, *parameters.values(), *statistics.values(), output, scalars))
         plan.run(_native.callback(type(node.layer).__name__, call), operands)
         lowering.saved[node.name] = saved
         return output
@@ -65,7 +65,7 @@ class CallbackRule(Rule):
         operation = operation_of(node.layer)
 
         def call(addresses: Sequence[int]) -> None:
-            arrays = [_view(address, dims) for address, dims in zip(addresses, shapes, strict=True)]
+            arrays = [view(address, dims) for address, dims in zip(addresses, shapes, strict=True)]
             count = len(inputs) + len(parameters)
             named = dict(zip(parameters, arrays[len(inputs) : count], strict=True))
             of_inputs, of_parameters = operation.backward(
@@ -77,7 +77,7 @@ class CallbackRule(Rule):
             for target, name in zip(targets[len(inputs) :], parameters, strict=True):
                 target[...] = of_parameters[name]
 
-        plan.run(_native.callback(f"{type(node.layer).__name__} backward", call), _numbered(everything))
+        plan.run(_native.callback(f"{type(node.layer).__name__} backward", call), numbered(everything))
         for name, array in to_parameters.items():
             lowering.finish_gradient(node, name, array)
         for name, array in zip(node.inputs, to_inputs, strict=True):
@@ -92,12 +92,13 @@ class CallbackRule(Rule):
         }
 
 
-def _view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+def view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
     """NumPy's view of numbers that the program owns."""
     size = prod(dims) * np.dtype(dtype).itemsize
     memory = memoryview((ctypes.c_char * size).from_address(address))
     return np.frombuffer(memory, dtype).reshape(dims)
 
 
-def _numbered(arrays: Sequence[Array]) -> dict[str, Array | None]:
+def numbered(arrays: Sequence[Array]) -> dict[str, Array | None]:
+    """Operands of a callback, which gets their addresses in this order."""
     return {f"operand_{number}": array for number, array in enumerate(arrays)}

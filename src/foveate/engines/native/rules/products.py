@@ -16,8 +16,10 @@ from foveate.engines.native.products import (
 )
 from foveate.engines.native.rules.base import Rule, activation_backward
 from foveate.engines.native.rules.winograd import (
+    gradient_fits,
     weight_layout,
     winograd_backward_data,
+    winograd_backward_weights,
     winograd_fits,
     winograd_forward,
 )
@@ -65,11 +67,18 @@ class ProductRule(Rule):
 
     def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
         """Through the activation, then to the weights, then to the input if anyone wants it."""
-        node, plan = group.head, lowering.plan
+        node = group.head
         if group.activation is not None:
             output = lowering.saved[node.name]["output"]
             gradient = activation_backward(lowering, group.activation, output, gradient)
-        source = node.inputs[0]
+        if gradient_fits(node, lowering.batch_size):
+            winograd_backward_weights(lowering, node, gradient)
+        else:
+            self._backward_weights(lowering, node, gradient)
+        self._backward_data(lowering, node, gradient)
+
+    def _backward_weights(self, lowering: Lowering, node: Node, gradient: Array) -> None:
+        plan, source = lowering.plan, node.inputs[0]
         primitive = backward_weights_primitive(node, lowering.batch_size)
         weights = lowering.parameter_gradient(node, "weight", primitive.layout(_native.DIFF_WEIGHTS))
         bias = None
@@ -87,6 +96,9 @@ class ProductRule(Rule):
         lowering.finish_gradient(node, "weight", weights)
         if bias is not None:
             lowering.finish_gradient(node, "bias", bias)
+
+    def _backward_data(self, lowering: Lowering, node: Node, gradient: Array) -> None:
+        plan, source = lowering.plan, node.inputs[0]
         if lowering.wants_gradient(source) and winograd_fits(node, lowering.batch_size):
             lowering.add_gradient(source, winograd_backward_data(lowering, node, gradient))
         elif lowering.wants_gradient(source):

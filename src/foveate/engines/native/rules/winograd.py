@@ -19,6 +19,9 @@ FEWEST_TILES = 128
 BLOCK = 16
 """Channels that lie together in memory."""
 
+LARGEST_SUMS = 4 * 2**20
+"""Bytes of one thread's sums for the gradient of the weights; above this they would not stay in its cache."""
+
 
 def winograd_fits(node: Node, batch_size: int) -> bool:
     """Whether the node's convolution, forward and back to its data, can and should run by Winograd's algorithm."""
@@ -30,6 +33,12 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
     padded = all(max(window.padding) <= 2 for window in layer.windows(node.input_shapes))
     down, across = (-(-size // TILE) for size in node.output_shape[1:])
     return plain and blocked and padded and batch_size * down * across >= FEWEST_TILES
+
+
+def gradient_fits(node: Node, batch_size: int) -> bool:
+    """Whether the weights' gradient should run by Winograd's algorithm too: its sums must stay in the cache."""
+    sums = (TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
+    return winograd_fits(node, batch_size) and not getattr(node.layer, "bias", False) and sums <= LARGEST_SUMS
 
 
 def winograd_forward(
@@ -47,6 +56,25 @@ def winograd_backward_data(lowering: Lowering, node: Node, gradient: Array) -> A
     begins = [2 - window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
     weights = lowering.parameter_in(node, "weight", weight_layout(node, flipped=True))
     return _convolve(lowering, gradient, weights, None, target_dims, source_dims, begins, relu=False, flipped=True)
+
+
+def winograd_backward_weights(lowering: Lowering, node: Node, gradient: Array) -> None:
+    """The gradient of the weights, tile by tile in the transformed domain."""
+    plan, threads = lowering.plan, _native.threads()
+    source_dims, target_dims = data_dims(node, lowering.batch_size)
+    begins = [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
+    shape = _native.WinogradShape(source_dims, target_dims, begins, TILE)
+    written = lowering.parameter_gradient(node, "weight", weight_layout(node, flipped=False))
+    source = lowering.values[node.inputs[0]]
+    operands: dict[str, Array | None] = {
+        "src": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
+        "diff_dst": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
+        "sums": plan.new(_native.Layout.plain([threads * shape.weight_numbers])),
+        "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
+        "diff_weights": written,
+    }
+    plan.run(_native.winograd_weight_gradient(shape, threads), operands)
+    lowering.finish_gradient(node, "weight", written)
 
 
 def weight_layout(node: Node, *, flipped: bool) -> _native.Layout:

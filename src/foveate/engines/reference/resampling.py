@@ -1,0 +1,104 @@
+"""Adaptive pooling and upsampling, by definition: along each axis every output is a weighted sum of positions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.geometry import adaptive_bins
+from foveate.layers import Upsample
+from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
+
+
+def along_axes(x: FloatArray, matrices: Sequence[FloatArray]) -> FloatArray:
+    """(N, C, *spatial) with the matrix (W', W) of each spatial axis applied along it."""
+    for axis, matrix in enumerate(matrices, start=2):
+        x = np.moveaxis(np.tensordot(x, matrix.astype(x.dtype), axes=(axis, 1)), -1, axis)
+    return x
+
+
+def mean_matrix(size: int, outputs: int) -> FloatArray:
+    """(outputs, size): the mean over each adaptive bin."""
+    matrix = np.zeros((outputs, size))
+    for row, (begin, end) in enumerate(adaptive_bins(size, outputs)):
+        matrix[row, begin:end] = 1 / (end - begin)
+    return matrix
+
+
+def upsampling_matrix(size: int, outputs: int, mode: str) -> FloatArray:
+    """(outputs, size): the nearest position, or the two neighbours of (i + 1/2) W / W' - 1/2 by their distance."""
+    rows, matrix = np.arange(outputs), np.zeros((outputs, size))
+    if mode == "nearest":
+        matrix[rows, rows * size // outputs] = 1
+        return matrix
+    places = np.maximum((rows + 0.5) * size / outputs - 0.5, 0)
+    lower = np.minimum(places.astype(int), size - 1)
+    upper = np.minimum(lower + 1, size - 1)
+    np.add.at(matrix, (rows, lower), 1 - (places - lower))
+    np.add.at(matrix, (rows, upper), places - lower)
+    return matrix
+
+
+def _matrices(layer: AdaptiveAveragePooling | Upsample, x: FloatArray) -> list[FloatArray]:
+    outputs = layer.output_shape([x.shape[1:]])[1:]
+    pairs = zip(x.shape[2:], outputs, strict=True)
+    if isinstance(layer, Upsample):
+        return [upsampling_matrix(size, count, layer.mode) for size, count in pairs]
+    return [mean_matrix(size, count) for size, count in pairs]
+
+
+def _linear_forward(
+    layer: AdaptiveAveragePooling | Upsample, inputs: Arrays, parameters: Named, context: Context
+) -> FloatArray:
+    return along_axes(inputs[0], _matrices(layer, inputs[0]))
+
+
+def _linear_backward(
+    layer: AdaptiveAveragePooling | Upsample,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    return [along_axes(gradient, [matrix.T for matrix in _matrices(layer, inputs[0])])], {}
+
+
+def _cells(layer: AdaptiveMaximumPooling, x: FloatArray) -> Iterator[tuple[Any, Any]]:
+    """Each output position with the slices of the input that it sees."""
+    bins = layer.bins(x.shape[2:])
+    for at in np.ndindex(*layer.output_size):
+        seen = (slice(*axis[index]) for axis, index in zip(bins, at, strict=True))
+        yield (slice(None), slice(None), *at), (slice(None), slice(None), *seen)
+
+
+def _max_forward(layer: AdaptiveMaximumPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    y = np.empty((*x.shape[:2], *layer.output_size), x.dtype)
+    for at, seen in _cells(layer, x):
+        y[at] = x[seen].max(axis=tuple(range(2, x.ndim)))
+    return y
+
+
+def _max_backward(
+    layer: AdaptiveMaximumPooling,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    x_gradient = np.zeros_like(x)
+    for at, seen in _cells(layer, x):
+        positions = x[seen].reshape(*x.shape[:2], -1)
+        first = np.arange(positions.shape[2]) == positions.argmax(axis=2)[:, :, None]
+        x_gradient[seen] += (first * gradient[at][:, :, None]).reshape(x[seen].shape)
+    return [x_gradient], {}
+
+
+OPERATIONS[AdaptiveAveragePooling] = Operation(_linear_forward, _linear_backward)
+OPERATIONS[Upsample] = Operation(_linear_forward, _linear_backward)
+OPERATIONS[AdaptiveMaximumPooling] = Operation(_max_forward, _max_backward)

@@ -1,0 +1,86 @@
+"""Normalisations within one sample, by definition."""
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.layers import GroupNorm, LocalResponseNorm
+from foveate.layers.sample_normalization import InstanceNormalization, LayerNorm, SampleNormalization
+
+
+def _spread(layer: SampleNormalization, values: FloatArray, x: FloatArray) -> FloatArray:
+    """Gamma or beta with the axes it lacks, to be multiplied with `x`."""
+    if isinstance(layer, LayerNorm):
+        return values.reshape((1,) * (x.ndim - values.ndim) + values.shape)
+    return values.reshape(1, -1, *(1,) * (x.ndim - 2))
+
+
+def _forward(layer: SampleNormalization, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    rows = x.reshape(-1, layer.values_per_mean(x.shape[1:]))
+    scale = 1 / np.sqrt(rows.var(axis=1, keepdims=True) + layer.eps)
+    normalized = (rows - rows.mean(axis=1, keepdims=True)) * scale
+    context.saved.update(normalized=normalized, scale=scale)
+    y: FloatArray = normalized.reshape(x.shape)
+    if not layer.affine:
+        return y
+    return np.asarray(y * _spread(layer, parameters["weight"], x) + _spread(layer, parameters["bias"], x))
+
+
+def _backward(
+    layer: SampleNormalization,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    normalized, scale = context.saved["normalized"], context.saved["scale"]
+    gradients = {}
+    if layer.affine:
+        weight = _spread(layer, parameters["weight"], x)
+        shared = tuple(axis for axis, size in enumerate(weight.shape) if size < x.shape[axis] or axis == 0)
+        shape = parameters["weight"].shape
+        gradients["weight"] = (gradient * normalized.reshape(x.shape)).sum(axis=shared).reshape(shape)
+        gradients["bias"] = gradient.sum(axis=shared).reshape(shape)
+        gradient = gradient * weight
+    rows = gradient.reshape(normalized.shape)
+    along = (rows * normalized).mean(axis=1, keepdims=True)
+    centred = rows - rows.mean(axis=1, keepdims=True) - normalized * along
+    return [(centred * scale).reshape(x.shape)], gradients
+
+
+def _neighbours(values: FloatArray, before: int, after: int) -> FloatArray:
+    """For each channel the sum over the channels from `before` below to `after` above it."""
+    padded = np.pad(values, [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1, axis=1)
+    return np.asarray(windows.sum(axis=-1))
+
+
+def _response_forward(layer: LocalResponseNorm, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    (x,) = inputs
+    before, after = layer.size // 2, (layer.size - 1) // 2
+    context.saved["base"] = layer.k + layer.alpha / layer.size * _neighbours(x * x, before, after)
+    return np.asarray(x * context.saved["base"] ** -layer.beta)
+
+
+def _response_backward(
+    layer: LocalResponseNorm,
+    inputs: Arrays,
+    parameters: Named,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    base, before, after = context.saved["base"], layer.size // 2, (layer.size - 1) // 2
+    from_neighbours = _neighbours(gradient * output / base, after, before)
+    factor = 2 * layer.alpha * layer.beta / layer.size
+    return [gradient * base**-layer.beta - factor * x * from_neighbours], {}
+
+
+OPERATIONS[LayerNorm] = Operation(_forward, _backward)
+OPERATIONS[InstanceNormalization] = Operation(_forward, _backward)
+OPERATIONS[GroupNorm] = Operation(_forward, _backward)
+OPERATIONS[LocalResponseNorm] = Operation(_response_forward, _response_backward)
