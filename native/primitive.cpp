@@ -99,6 +99,7 @@ void init_primitive(nb::module_& module) {
            nb::arg("beta") = 0.0f, nb::arg("other") = Description());
 
   module.attr("SRC") = DNNL_ARG_SRC;
+  module.attr("SECOND_SRC") = DNNL_ARG_SRC_1;
   module.attr("DST") = DNNL_ARG_DST;
   module.attr("WEIGHTS") = DNNL_ARG_WEIGHTS;
   module.attr("BIAS") = DNNL_ARG_BIAS;

@@ -87,17 +87,6 @@ std::shared_ptr<Primitive> concatenation(const std::vector<Description>& sources
       "concatenation", dnnl::concat::primitive_desc(cpu_engine(), target, 1, sources, attributes()));
 }
 
-constexpr int channel_axis = 1;
-
-dnnl::shuffle_forward::primitive_desc shuffle_description(const Description& source, std::int64_t group_size) {
-  return dnnl::shuffle_forward::primitive_desc(cpu_engine(), dnnl::prop_kind::forward_training, source, source,
-                                               channel_axis, group_size, attributes());
-}
-
-std::shared_ptr<Primitive> shuffle(const Description& source, std::int64_t group_size) {
-  return Primitive::make<dnnl::shuffle_forward>("shuffle", shuffle_description(source, group_size));
-}
-
 }  // namespace
 
 void init_structure(nb::module_& module) {
@@ -107,7 +96,6 @@ void init_structure(nb::module_& module) {
         return std::make_shared<Pad>(source, target, begin);
       },
       nb::arg("source"), nb::arg("target"), nb::arg("begin"));
-  module.def("shuffle", &shuffle, nb::arg("source"), nb::arg("group_size"));
   module.def("concatenation", &concatenation, nb::arg("sources"), nb::arg("target"));
 }
 

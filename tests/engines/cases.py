@@ -3,8 +3,7 @@
 PyTorch's operations get explicit padding, computed here again, so that foveate's own arithmetic is not its own judge.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -13,52 +12,11 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
 from foveate.engines.base import Mode
-from foveate.layers import Layer, Shape
-from tests.support import TorchForward
-
-Pairs = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A layer, the shapes of its inputs and what PyTorch says it computes."""
-
-    layer: Layer
-    shapes: tuple[Shape, ...]
-    torch: TorchForward
-    batch: int = 2
-    mode: Mode = "training"
-
-
-def each(value: Any, axes: int) -> tuple[Any, ...]:
-    """`value` for each axis."""
-    return (value,) * axes if isinstance(value, int) else tuple(value)
-
-
-def same_pairs(sizes: Shape, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Pairs:
-    """ "same" by its definition: output ceil(W/S), the odd zero at the end."""
-    pairs = []
-    for size, taps, step, gap in zip(sizes, kernel, stride, dilation, strict=True):
-        outputs = (size + step - 1) // step
-        missing = max(0, (outputs - 1) * step + gap * (taps - 1) + 1 - size)
-        pairs.append((missing // 2, (missing + 1) // 2))
-    return tuple(pairs)
-
-
-def explicit_pairs(
-    padding: Any, sizes: Shape, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Pairs:
-    """Padding in any of its forms as (begin, end) pairs."""
-    if padding == "same":
-        return same_pairs(sizes, kernel, stride, dilation)
-    if padding == "valid":
-        return ((0, 0),) * len(sizes)
-    return tuple((item, item) if isinstance(item, int) else item for item in each(padding, len(sizes)))
-
-
-def padded(x: torch.Tensor, pairs: Pairs, value: float = 0.0) -> torch.Tensor:
-    """`x` with `pairs` of padding around its last axes."""
-    return F.pad(x, [n for pair in reversed(pairs) for n in pair], value=value)
+from foveate.layers import Shape
+from tests.engines.case import Case, Pairs, each, elementwise, explicit_pairs, padded
+from tests.engines.cases_of_activations import CHANNEL_ACTIVATIONS, SMOOTH_ACTIVATIONS
+from tests.engines.cases_of_normalization import SAMPLE_NORMALIZATION
+from tests.engines.cases_of_resampling import ADAPTIVE_POOLING, MOVEMENT, TRANSPOSED, UPSAMPLING
 
 
 def conv(shape: Shape, out_channels: int, kernel_size: Any, *, batch: int = 2, **options: Any) -> Case:
@@ -72,7 +30,8 @@ def conv(shape: Shape, out_channels: int, kernel_size: Any, *, batch: int = 2, *
 
     def forward(inputs: list[torch.Tensor], arrays: dict[str, torch.Tensor]) -> torch.Tensor:
         settings = {"stride": stride, "dilation": dilation, "groups": options.get("groups", 1)}
-        return function(padded(inputs[0], pairs), arrays["weight"], arrays.get("bias"), **settings)
+        mode = options.get("padding_mode", "zeros").replace("zeros", "constant")
+        return function(padded(inputs[0], pairs, mode=mode), arrays["weight"], arrays.get("bias"), **settings)
 
     return Case(layer, (shape,), forward, batch)
 
@@ -153,11 +112,6 @@ def linear(features: int, out_features: int, *, batch: int = 3, **options: Any) 
     )
 
 
-def elementwise(layer: Layer, function: Callable[[torch.Tensor], torch.Tensor], shape: Shape = (3, 5, 4)) -> Case:
-    """A layer that keeps its input's shape."""
-    return Case(layer, (shape,), lambda x, _: function(x[0]))
-
-
 def pads(padding: Pairs, shape: Shape) -> Case:
     """Zeros around a sample, channels included; PyTorch crops by negative numbers too."""
     return Case(fv.Pad(padding), (shape,), lambda x, _: padded(x[0], padding))
@@ -226,6 +180,24 @@ CONVOLUTIONS = {
     "3-D, blocks of 16 channels, batch 1": conv((16, 4, 4, 4), 16, 3, padding=1, batch=1),
 }  # fmt: skip
 
+PADDING_MODES = {
+    f"{mode}: {name}": conv(*arguments, padding_mode=mode, **options)
+    for (name, (arguments, options)), mode in product(
+        {
+            "2-D": (((3, 7, 6), 4, 3), {"padding": 1}),
+            "asymmetric, stride 2": (((3, 7, 8), 5, 3), {"padding": ((2, 1), (0, 3)), "stride": 2}),
+            "same, even window": (((2, 6, 5), 3, 4), {"padding": "same"}),
+            "grouped, dilated, prime channels": (((7, 9, 9), 14, 3), {"padding": 2, "dilation": 2, "groups": 7}),
+            "no padding": (((3, 5, 5), 4, 3), {"bias": False}),
+            "height 1, batch 1": (((5, 1, 9), 4, (1, 5)), {"padding": (0, 2), "batch": 1}),
+            "as much padding as there can be": (((2, 4, 5), 3, 3), {"padding": (3, 3)}),
+            "1-D": (((3, 11), 4, 5), {"padding": ((3, 2),)}),
+            "3-D": (((2, 4, 5, 4), 3, 3), {"padding": (1, 2, 1)}),
+        }.items(),
+        ("zeros", "reflect", "replicate", "circular"),
+    )
+}
+
 AVERAGE_POOLING_2D = {
     f"kernel {kernel}, stride {stride}, padding {padding}, ceil {ceil}, counts padding {counts}": avg_pool(
         (3, 9, 8), kernel, stride=stride, padding=padding, ceil_mode=ceil, count_include_pad=counts
@@ -281,6 +253,12 @@ POOLING = {
     "average 3-D, ceil, real positions only": avg_pool(
         (3, 6, 7, 5), (3, 2, 3), stride=2, padding=1, ceil_mode=True, count_include_pad=False
     ),
+    "global maximum 1-D": Case(fv.GlobalMaxPool1d(), ((5, 9),), lambda x, _: x[0].amax(2)),
+    "global maximum 2-D": Case(fv.GlobalMaxPool2d(), ((16, 7, 5),), lambda x, _: x[0].amax((2, 3))),
+    "global maximum, prime channels, batch 1": Case(
+        fv.GlobalMaxPool2d(), ((13, 1, 3),), lambda x, _: x[0].amax((2, 3)), 1
+    ),
+    "global maximum 3-D": Case(fv.GlobalMaxPool3d(), ((3, 4, 3, 5),), lambda x, _: x[0].amax((2, 3, 4))),
     "global 1-D": Case(fv.GlobalAvgPool1d(), ((5, 9),), lambda x, _: x[0].mean(2)),
     "global 2-D": Case(fv.GlobalAvgPool2d(), ((16, 7, 5),), lambda x, _: x[0].mean((2, 3))),
     "global 2-D, prime channels, batch 1": Case(fv.GlobalAvgPool2d(), ((13, 3, 3),), lambda x, _: x[0].mean((2, 3)), 1),
@@ -355,13 +333,18 @@ STRUCTURE = {
 CASES = {
     "Conv2d": CONVOLUTIONS_2D,
     "convolution": CONVOLUTIONS,
+    "padding mode": PADDING_MODES,
+    "transposed convolution": TRANSPOSED,
     "AvgPool2d": AVERAGE_POOLING_2D,
     "MaxPool2d": MAXIMUM_POOLING_2D,
     "pooling": POOLING,
+    "adaptive pooling": ADAPTIVE_POOLING,
+    "upsampling": UPSAMPLING,
     "normalisation": NORMALIZATION,
+    "normalisation within a sample": SAMPLE_NORMALIZATION,
     "linear": LINEAR,
-    "activation": ACTIVATIONS,
-    "structure": STRUCTURE,
+    "activation": ACTIVATIONS | SMOOTH_ACTIVATIONS | CHANNEL_ACTIVATIONS,
+    "structure": STRUCTURE | MOVEMENT,
 }
 
 ALL_CASES = {f"{group}: {name}": case for group, cases in CASES.items() for name, case in cases.items()}

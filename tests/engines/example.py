@@ -50,5 +50,5 @@ def read(state: State, names: Sequence[str] | None = None) -> Arrays:
 
 
 def batches(steps: int = STEPS) -> list[Array]:
-    """Seeds of batches in which no ReLU is within 1e-4 of its kink, nor a maximum of the second: rounding turns none."""
+    """Batches in which no ReLU is within 1e-4 of its kink, nor a maximum of the second: rounding turns none over."""
     return [normal((BATCH, 3, 8, 8), 67 + step) for step in range(steps)]

@@ -64,6 +64,27 @@ def test_each_training_step_drops_other_elements(engine: Engine):
     assert 0.3 < (masks[0] != masks[1]).mean() < 0.7
 
 
+def test_spatial_dropout_drops_whole_channels_the_same_in_every_engine(any_engine: Engine, truth: Engine):
+    graph = single_layer(fv.SpatialDropout(0.3), (40, 3, 2))
+    fallen = dropped(any_engine, graph, 5, seed=5, step=2)
+    assert np.array_equal(fallen, np.broadcast_to(fallen[:, :, :1, :1], fallen.shape))
+    assert np.array_equal(fallen, dropped(truth, graph, 5, seed=5, step=2))
+    assert 0.15 < fallen.mean() < 0.45
+
+
+def test_spatial_dropout_of_a_channel_is_dropout_of_the_element_of_its_number(any_engine: Engine):
+    elements, channels = single_layer(fv.Dropout(0.3), (40,)), single_layer(fv.SpatialDropout(0.3), (40, 3, 2))
+    fallen = dropped(any_engine, channels, 5, seed=1, step=7)
+    assert np.array_equal(fallen[:, :, 0, 0], dropped(any_engine, elements, 5, seed=1, step=7))
+
+
+def test_spatial_dropout_scales_up_the_rest(any_engine: Engine):
+    graph = single_layer(fv.SpatialDropout(0.2), (50, 2, 2))
+    ours = run(any_engine, graph, {}, {"input": np.ones((2, 50, 2, 2))}, np.ones((2, 50, 2, 2)))
+    assert np.unique(ours.output) == pytest.approx([0, 1.25])
+    assert np.array_equal(ours.gradients["input"], ours.output)
+
+
 def test_dropout_is_zero_in_inference(engine: Engine):
     graph = single_layer(fv.Dropout(0.9), (50,))
     x = normal((2, 50))

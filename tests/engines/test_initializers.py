@@ -43,6 +43,12 @@ def test_biases_start_at_zero_and_normalisation_as_the_identity(engine: Engine, 
     assert set(start(engine, graph, name).ravel()) == {value}
 
 
+def test_a_learned_slope_starts_at_a_quarter(engine: Engine):
+    graph = fv.Sequential(fv.Conv2d(4, 3), fv.PReLU(per_channel=True)).build((1, 5, 5))
+    assert start(engine, graph, "prelu1.weight").tolist() == [0.25] * 4
+    assert not graph.parameters["prelu1.weight"].decay
+
+
 @pytest.mark.parametrize(("rule", "value"), [("zeros", 0), ("ones", 1)])
 def test_a_layer_can_name_its_start(engine: Engine, rule: str, value: int):
     graph = fv.Sequential(fv.Linear(3, initializer=rule)).build((4,))

@@ -1,5 +1,7 @@
 """Every layer forward and backward: the reference against PyTorch in float64, every engine against the reference."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from foveate.layers import built_in_layers
 from tests.engines.cases import ALL_CASES, Case
 from tests.support import (
     beyond,
+    bound,
     normal,
     random_arrays,
     random_inputs,
@@ -19,6 +22,7 @@ from tests.support import (
     run,
     run_torch,
     single_layer,
+    state_with,
 )
 
 every_case = pytest.mark.parametrize("case", ALL_CASES.values(), ids=ALL_CASES)
@@ -90,10 +94,66 @@ def test_maximum_pooling_gives_a_tie_to_the_first_position(any_engine: Engine):
 
 
 @pytest.mark.parametrize(
-    ("layer", "slope"),
-    [(fv.ReLU(), 0.0), (fv.LeakyReLU(), 0.1), (fv.ELU(), 1.0), (fv.Sigmoid(), 0.25), (fv.Tanh(), 1.0)],
-    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
+    ("layer", "shape", "first"),
+    [
+        (fv.GlobalMaxPool2d(), (2, 2, 3), [[[1, 0, 0], [0, 0, 0]]] * 2),
+        (fv.AdaptiveMaxPool1d(2), (1, 4), [[1, 0, 1, 0]]),
+        (fv.AdaptiveMaxPool1d(2), (1, 3), [[1, 1, 0]]),
+        (fv.Maxout(2), (4,), [1, 0, 1, 0]),
+    ],
+    ids=repr,
 )
+def test_the_first_of_equal_maxima_gets_the_gradient(
+    any_engine: Engine, layer: fv.Layer, shape: tuple[int, ...], first: list[Any]
+):
+    graph = single_layer(layer, shape)
+    seed = np.ones((1, *graph.output_shape))
+    ours = run(any_engine, graph, {}, {"input": np.zeros((1, *shape))}, seed)
+    assert ours.gradients["input"][0].tolist() == first
+
+
+def test_a_squeezed_and_excited_block_reads_its_own_input_twice(any_engine: Engine):
+    builder = fv.GraphBuilder()
+    x = builder.input((3, 4, 4), "input")
+    scale = builder.add(fv.Sigmoid(), builder.add(fv.Linear(3), builder.add(fv.GlobalAvgPool2d(), x)))
+    graph = builder.build(builder.add(fv.Multiply(), x, scale, name="output"), quiet=True)
+    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, 2), random_seed(graph, 2)
+    theirs = run_torch(
+        lambda x, p: x[0] * torch.sigmoid(F.linear(x[0].mean((2, 3)), p["weight"], p["bias"]))[:, :, None, None],
+        graph, arrays, inputs, seed,
+    )  # fmt: skip
+    ours = run(any_engine, graph, arrays, inputs, seed)
+    assert relative_error(ours.output, theirs.output) <= bound(any_engine, double=1e-10, single=1e-5)
+    assert beyond(bound(any_engine, double=1e-10, single=1e-4), ours.gradients, theirs.gradients) == {}
+
+
+def test_a_convolution_with_repeated_borders_keeps_its_followers(engine: Engine, truth: Engine):
+    """A batch normalisation and an activation after it run apart, and it may share its weight with another."""
+    builder = fv.GraphBuilder()
+    x = builder.input((4, 6, 6), "input")
+    for mode in ("reflect", "zeros", "circular"):
+        x = builder.add(fv.Conv2d(4, 3, padding=1, groups=2, bias=False, padding_mode=mode), x, parameters="shared")
+        x = builder.add(fv.ReLU(), builder.add(fv.BatchNorm2d(), x))
+    graph = builder.build(x, quiet=True)
+    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, 2), random_seed(graph, 2)
+    for way in ("training", "inference"):
+        ours, exact = (run(e, graph, arrays, inputs, seed, mode=way) for e in (engine, truth))
+        assert relative_error(ours.output, exact.output) <= 1e-5
+        assert beyond(1e-4, ours.gradients, exact.gradients) == {}
+    program = engine.compile(graph, batch_size=2, mode="inference")
+    output = program.forward(state_with(engine, graph, arrays), inputs)[graph.only_output]
+    assert relative_error(output, exact.output) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("layer", "slope"),
+    [
+        (fv.ReLU(), 0.0), (fv.LeakyReLU(), 0.1), (fv.ELU(), 1.0), (fv.Sigmoid(), 0.25), (fv.Tanh(), 1.0),
+        (fv.ReLU6(), 0.0), (fv.SiLU(), 0.5), (fv.Hardswish(), 0.5), (fv.Hardsigmoid(), 1 / 6), (fv.GELU(), 0.5),
+        (fv.GELU("tanh"), 0.5), (fv.Softplus(), 0.5), (fv.PReLU(), 0.25),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
+)  # fmt: skip
 def test_the_derivative_at_zero_is_pytorchs(any_engine: Engine, layer: fv.Layer, slope: float):
     graph = single_layer(layer, (3,))
     ours = run(any_engine, graph, {}, {"input": np.zeros((1, 3))}, np.ones((1, 3)))
@@ -102,9 +162,14 @@ def test_the_derivative_at_zero_is_pytorchs(any_engine: Engine, layer: fv.Layer,
 
 @pytest.mark.parametrize(
     ("layer", "low", "high"),
-    [(fv.Sigmoid(), 0.0, 1.0), (fv.Tanh(), -1.0, 1.0), (fv.ELU(), -1.0, 1e4), (fv.LeakyReLU(), -1e3, 1e4)],
+    [
+        (fv.Sigmoid(), 0.0, 1.0), (fv.Tanh(), -1.0, 1.0), (fv.ELU(), -1.0, 1e4), (fv.LeakyReLU(), -1e3, 1e4),
+        (fv.ReLU6(), 0.0, 6.0), (fv.SiLU(), 0.0, 1e4), (fv.Hardswish(), 0.0, 1e4), (fv.Hardsigmoid(), 0.0, 1.0),
+        (fv.GELU(), 0.0, 1e4), (fv.GELU("tanh"), 0.0, 1e4), (fv.Softplus(), 0.0, 1e4), (fv.Softplus(3.0), 0.0, 1e4),
+        (fv.PReLU(), -2500, 1e4), (fv.Softmax(), 0.0, 1.0), (fv.LogSoftmax(), -2e4, 0.0),
+    ],
     ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
-)
+)  # fmt: skip
 def test_an_activation_far_from_zero_saturates_without_overflow(
     any_engine: Engine, layer: fv.Layer, low: float, high: float
 ):

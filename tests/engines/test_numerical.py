@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import foveate as fv
 from foveate.engines import Engine
 from foveate.engines.base import Mode
-from foveate.graph import Graph
+from foveate.graph import Graph, Loss
 from foveate.layers import Layer, Shape, built_in_layers
 from tests.support import (
     Array,
@@ -84,6 +85,48 @@ SMALL = {
     "BatchNorm2d in training, frozen": Small(fv.BatchNorm2d(frozen=True), ((2, 3, 2),)),
     "BatchNorm2d in inference": Small(fv.BatchNorm2d(), ((2, 3, 2),), "inference"),
     "BatchNorm3d in training": Small(fv.BatchNorm3d(), ((2, 2, 2, 2),)),
+    "Conv2d, reflect": Small(fv.Conv2d(2, 3, padding=((1, 2), 1), padding_mode="reflect"), ((2, 3, 4),)),
+    "Conv1d, replicate": Small(fv.Conv1d(2, 3, padding=2, padding_mode="replicate"), ((2, 4),)),
+    "Conv1d, circular": Small(fv.Conv1d(2, 3, padding=3, padding_mode="circular", stride=2), ((2, 4),)),
+    "ConvTranspose1d": Small(fv.ConvTranspose1d(3, 3, stride=2, padding=((1, 0),)), ((2, 4),)),
+    "ConvTranspose2d": Small(
+        fv.ConvTranspose2d(4, (2, 3), stride=2, padding=1, output_padding=1, dilation=(2, 1), groups=2), ((2, 3, 2),)
+    ),
+    "ConvTranspose3d": Small(fv.ConvTranspose3d(1, 2, stride=2, bias=False), ((2, 2, 1, 2),)),
+    "GlobalMaxPool1d": Small(fv.GlobalMaxPool1d(), ((3, 4),)),
+    "GlobalMaxPool2d": Small(fv.GlobalMaxPool2d(), ((3, 2, 3),)),
+    "GlobalMaxPool3d": Small(fv.GlobalMaxPool3d(), ((2, 2, 3, 2),)),
+    "AdaptiveAvgPool1d": Small(fv.AdaptiveAvgPool1d(3), ((2, 5),)),
+    "AdaptiveAvgPool2d": Small(fv.AdaptiveAvgPool2d((2, 4)), ((2, 5, 3),)),
+    "AdaptiveAvgPool3d": Small(fv.AdaptiveAvgPool3d(2), ((1, 3, 2, 3),)),
+    "AdaptiveMaxPool1d": Small(fv.AdaptiveMaxPool1d(3), ((2, 5),)),
+    "AdaptiveMaxPool2d": Small(fv.AdaptiveMaxPool2d((2, 4)), ((2, 5, 3),)),
+    "AdaptiveMaxPool3d": Small(fv.AdaptiveMaxPool3d(2), ((1, 3, 2, 3),)),
+    "LayerNorm": Small(fv.LayerNorm(), ((2, 3, 2),)),
+    "LayerNorm of the last axis": Small(fv.LayerNorm(trailing_axes=1), ((2, 2, 3),)),
+    "InstanceNorm1d": Small(fv.InstanceNorm1d(), ((2, 4),)),
+    "InstanceNorm2d": Small(fv.InstanceNorm2d(affine=True), ((2, 3, 2),)),
+    "InstanceNorm3d": Small(fv.InstanceNorm3d(affine=True), ((2, 2, 2, 2),)),
+    "GroupNorm": Small(fv.GroupNorm(2), ((4, 3),)),
+    "LocalResponseNorm": Small(fv.LocalResponseNorm(3, alpha=0.7), ((5, 2),)),
+    "LocalResponseNorm of an even size": Small(fv.LocalResponseNorm(4, alpha=0.7, k=2.0), ((5, 2),)),
+    "ReLU6": Small(fv.ReLU6(), ((7,),)),
+    "SiLU": Small(fv.SiLU(), ((7,),)),
+    "Hardswish": Small(fv.Hardswish(), ((7,),)),
+    "Hardsigmoid": Small(fv.Hardsigmoid(), ((7,),)),
+    "GELU": Small(fv.GELU(), ((7,),)),
+    "GELU by tanh": Small(fv.GELU("tanh"), ((7,),)),
+    "Softplus": Small(fv.Softplus(2.0), ((7,),)),
+    "PReLU": Small(fv.PReLU(), ((3, 4),)),
+    "PReLU per channel": Small(fv.PReLU(per_channel=True), ((3, 4),)),
+    "Softmax": Small(fv.Softmax(), ((4, 2),)),
+    "LogSoftmax": Small(fv.LogSoftmax(), ((4, 2),)),
+    "Maxout": Small(fv.Maxout(3), ((6, 2),)),
+    "Multiply": Small(fv.Multiply(), ((3, 2, 2), (3,), (1, 2, 2))),
+    "Upsample": Small(fv.Upsample(2), ((2, 2, 3),)),
+    "Upsample, linear": Small(fv.Upsample(size=(5, 2), mode="linear"), ((2, 2, 3),)),
+    "ChannelShuffle": Small(fv.ChannelShuffle(2), ((6, 2),)),
+    "SpatialDropout at a fixed step": Small(fv.SpatialDropout(0.4), ((5, 2),)),
     "ReLU": Small(fv.ReLU(), ((7,),)),
     "LeakyReLU": Small(fv.LeakyReLU(), ((7,),)),
     "ELU": Small(fv.ELU(1.5), ((7,),)),
@@ -125,8 +168,8 @@ def slopes_of_the_loss(
     graph: Graph,
     arrays: Arrays,
     x: Array,
-    labels: list[int],
-    loss: fv.CrossEntropy,
+    labels: Any,
+    loss: Loss,
     weight: Array | None = None,
 ) -> tuple[Arrays, Arrays]:
     """The gradients that a step computed, and the slopes of its loss: of the input and the parameters."""
@@ -149,6 +192,16 @@ def test_the_gradient_of_the_reference_loss_is_its_slope(truth: Engine, smoothin
     arrays, loss = random_arrays(graph), fv.CrossEntropy(label_smoothing=smoothing)
     weights = None if weight is None else np.array(weight)
     ours, slopes = slopes_of_the_loss(truth, graph, arrays, normal((4, 2)), [0, 2, 1, 2], loss, weights)
+    assert beyond(BOUND, ours, slopes) == {}
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 0.0, 2.5, 0.5]], ids=["equal", "weighted"])
+@pytest.mark.parametrize("loss", [fv.BinaryCrossEntropy(), fv.MeanSquaredError()], ids=repr)
+def test_the_gradient_of_a_loss_against_numbers_is_its_slope(truth: Engine, loss: Loss, weight: list[float] | None):
+    graph = single_layer(fv.Linear(3), (2,))
+    targets = np.random.default_rng(3).uniform(0, 1, (4, 3))
+    weights = None if weight is None else np.array(weight)
+    ours, slopes = slopes_of_the_loss(truth, graph, random_arrays(graph), normal((4, 2)), targets, loss, weights)
     assert beyond(BOUND, ours, slopes) == {}
 
 

@@ -124,6 +124,20 @@ def test_inference_sees_what_training_has_learnt_since(any_engine: Engine):
     assert relative_error(after, expected) <= bound(any_engine, double=1e-12, single=1e-5)
 
 
+def test_inference_sees_what_a_training_forward_has_measured_since(engine: Engine, truth: Engine):
+    """Not only a step makes stale what the inference program derived: a forward pass moves the statistics."""
+    outputs = []
+    for e in (engine, truth):
+        state = state_with(e, NETWORK, random_arrays(NETWORK))
+        inference = e.compile(NETWORK, batch_size=BATCH, mode="inference")
+        first, second = batches(2)
+        before = inference.forward(state, first)["linear1"]
+        e.compile(NETWORK, batch_size=BATCH, mode="training").forward(state, 3 * second)
+        outputs.append(inference.forward(state, first)["linear1"])
+        assert relative_error(outputs[-1], before) > 1e-2
+    assert relative_error(*outputs) <= 1e-5
+
+
 @pytest.mark.parametrize("momentum", [0.1, 0.0, 1.0, 0.25])
 @pytest.mark.parametrize(
     ("layer_type", "theirs_type", "shape"),

@@ -4,14 +4,17 @@ from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
 from foveate.graph.graph import Graph, Node, nearest
 from foveate.graph.initialization import initializers
-from foveate.graph.losses import CrossEntropy, Loss
+from foveate.graph.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError
 from foveate.graph.optimizers import SGD, AdamW, Optimizer
+from foveate.graph.receptive_field import ReceptiveField, Region
 from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
 from foveate.graph.summary import Summary
 
 __all__ = [
     "SGD",
     "AdamW",
+    "BinaryCrossEntropy",
+    "MeanSquaredError",
     "Block",
     "Composite",
     "Concat",
@@ -26,6 +29,8 @@ __all__ = [
     "Node",
     "OneCycle",
     "Optimizer",
+    "ReceptiveField",
+    "Region",
     "Residual",
     "Schedule",
     "Sequential",

@@ -1,6 +1,30 @@
 """Layers: hyper-parameters, shape rules, parameters and costs. No arrays."""
 
-from foveate.layers.activations import ELU, LeakyReLU, ReLU, Sigmoid, Tanh
+from foveate.layers.activations import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    LogSoftmax,
+    Maxout,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from foveate.layers.adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
 from foveate.layers.base import Cost, Layer, Parameter, Shape, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
@@ -12,14 +36,68 @@ from foveate.layers.pooling import (
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalAvgPool3d,
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
 )
 from foveate.layers.registry import built_in_layers, make_layer, register_layer_type
-from foveate.layers.structure import Add, Concatenate, Dropout, Flatten, Pad
+from foveate.layers.sample_normalization import (
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+)
+from foveate.layers.structure import (
+    Add,
+    ChannelShuffle,
+    Concatenate,
+    Dropout,
+    Flatten,
+    Multiply,
+    Pad,
+    SpatialDropout,
+    Upsample,
+)
+from foveate.layers.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "ReLU6",
+    "SiLU",
+    "Hardswish",
+    "Hardsigmoid",
+    "GELU",
+    "Softplus",
+    "PReLU",
+    "Softmax",
+    "LogSoftmax",
+    "Maxout",
+    "LayerNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "GroupNorm",
+    "LocalResponseNorm",
+    "SpatialDropout",
+    "Multiply",
+    "Upsample",
+    "ChannelShuffle",
     "ELU",
     "Add",
     "AvgPool1d",

@@ -79,7 +79,7 @@ class AdaptiveAvgPool2d(AdaptiveAveragePooling):
 
 @dataclass(frozen=True, init=False)
 class AdaptiveAvgPool3d(AdaptiveAveragePooling):
-    """Mean over bins of three axes. Input (C, D, H, W), output (C, *output_size). Arguments as for AdaptiveAvgPool2d."""
+    """Mean over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""
 
     spatial_axes: ClassVar[int] = 3
 
@@ -109,6 +109,6 @@ class AdaptiveMaxPool2d(AdaptiveMaximumPooling):
 
 @dataclass(frozen=True, init=False)
 class AdaptiveMaxPool3d(AdaptiveMaximumPooling):
-    """Maximum over bins of three axes. Input (C, D, H, W), output (C, *output_size). Arguments as for AdaptiveAvgPool2d."""
+    """Maximum over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""
 
     spatial_axes: ClassVar[int] = 3

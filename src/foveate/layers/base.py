@@ -18,7 +18,8 @@ class Parameter:
     """A trainable array: its shape, how it starts, and whether weight decay applies to it.
 
     `initializer` is a name of `foveate.layers.options.INITIALIZERS`; "auto" means He where a rectifier follows, else
-    Xavier. `fan_in` and `fan_out` count the inputs of one output and the outputs of one input.
+    Xavier; "constant 0.25" starts every element at that number. `fan_in` and `fan_out` count the inputs of one output
+    and the outputs of one input.
     """
 
     shape: Shape

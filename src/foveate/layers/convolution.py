@@ -21,7 +21,6 @@ from foveate.layers.options import (
 )
 from foveate.layers.windows import describe_windows, divisors, resolve_windows, window_sizes
 
-
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 

@@ -1,5 +1,6 @@
-"""Normalisation layers."""
+"""What normalisations share, and the one over the batch; those within a sample are in `sample_normalization`."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -11,12 +12,34 @@ from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, 
 from foveate.layers.options import no_surplus
 
 
+class Normalization(Layer):
+    """A layer that centres and scales; the kinds differ in the axes that each mean and variance is taken over."""
+
+    keeps_signal: ClassVar[bool] = True
+
+    @abstractmethod
+    def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
+        """The axes that each mean and variance is taken over, as letters of N, C, D, H, W (or L).
+
+        Args:
+            spatial_axes: of the input; those in the layer's name unless given, 2 where there is none.
+        """
+
+
+def axis_letters(spatial_axes: int) -> tuple[str, ...]:
+    """The letters of 0 to 3 spatial axes.
+
+    >>> axis_letters(2)
+    ('H', 'W')
+    """
+    return tuple(SPATIAL_LETTERS[spatial_axes].split(" x ")) if spatial_axes else ()
+
+
 @dataclass(frozen=True, kw_only=True)
-class BatchNormalization(Layer):
+class BatchNormalization(Normalization):
     """What batch normalisation over 0 to 3 spatial axes shares; use BatchNorm1d, BatchNorm2d or BatchNorm3d."""
 
     label: ClassVar[str] = "bn"
-    keeps_signal: ClassVar[bool] = True
     spatial_ranks: ClassVar[tuple[int, ...]]
 
     eps: float = 1e-5
@@ -49,6 +72,14 @@ class BatchNormalization(Layer):
                 + (f"Use BatchNorm{other}d" if other else "A sample has at most 3 spatial axes after its channels")
             )
         return shape
+
+    def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
+        """The batch and all positions.
+
+        >>> BatchNorm2d().normalized_axes()
+        ('N', 'H', 'W')
+        """
+        return "N", *axis_letters(self.spatial_ranks[-1] if spatial_axes is None else spatial_axes)
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (gamma) and bias (beta), one of each per channel, unless `affine` is False."""

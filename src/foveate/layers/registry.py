@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from foveate.errors import LayerError
-from foveate.layers import activations, convolution, linear, normalization, pooling, structure
+from foveate.layers import (
+    activations,
+    adaptive,
+    convolution,
+    linear,
+    normalization,
+    pooling,
+    sample_normalization,
+    structure,
+    transposed,
+)
 from foveate.layers.base import Layer
 
 _BUILT_IN: tuple[type[Layer], ...] = (
@@ -34,6 +44,38 @@ _BUILT_IN: tuple[type[Layer], ...] = (
     structure.Concatenate,
     structure.Pad,
     structure.Dropout,
+    transposed.ConvTranspose1d,
+    transposed.ConvTranspose2d,
+    transposed.ConvTranspose3d,
+    pooling.GlobalMaxPool1d,
+    pooling.GlobalMaxPool2d,
+    pooling.GlobalMaxPool3d,
+    adaptive.AdaptiveAvgPool1d,
+    adaptive.AdaptiveAvgPool2d,
+    adaptive.AdaptiveAvgPool3d,
+    adaptive.AdaptiveMaxPool1d,
+    adaptive.AdaptiveMaxPool2d,
+    adaptive.AdaptiveMaxPool3d,
+    activations.ReLU6,
+    activations.SiLU,
+    activations.Hardswish,
+    activations.Hardsigmoid,
+    activations.GELU,
+    activations.Softplus,
+    activations.PReLU,
+    activations.Softmax,
+    activations.LogSoftmax,
+    activations.Maxout,
+    sample_normalization.LayerNorm,
+    sample_normalization.InstanceNorm1d,
+    sample_normalization.InstanceNorm2d,
+    sample_normalization.InstanceNorm3d,
+    sample_normalization.GroupNorm,
+    sample_normalization.LocalResponseNorm,
+    structure.SpatialDropout,
+    structure.Multiply,
+    structure.Upsample,
+    structure.ChannelShuffle,
 )
 
 _TYPES: dict[str, type[Layer]] = {layer.__name__: layer for layer in _BUILT_IN}

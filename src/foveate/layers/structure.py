@@ -1,4 +1,4 @@
-"""Layers that move, join or drop values: Flatten, Add, Concatenate, Pad, Dropout."""
+"""Layers that move, join or drop values: Flatten, Add, Multiply, Concatenate, Pad, Upsample, Dropout and others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from foveate.errors import ShapeError
 from foveate.geometry import format_sizes
-from foveate.layers.base import Cost, ElementwiseLayer, Layer, Shape
+from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape
+from foveate.layers.options import Ints, one_of, per_axis, positive_int
+from foveate.layers.windows import divisors
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,42 @@ class Add(Layer):
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One addition for each element of each further input."""
         return Cost(flops=(len(input_shapes) - 1) * prod(input_shapes[0]))
+
+
+@dataclass(frozen=True)
+class Multiply(Layer):
+    """Product of two or more inputs, element by element; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = x[c, h, w] * s[c]
+
+    Squeeze and excitation multiplies feature maps (C, H, W) by one number for each channel, (C,) or (C, 1, 1). Axes are
+    matched from the channels on: what is missing are the last ones.
+
+    Hu, Shen, Albanie, Sun, Wu: Squeeze-and-excitation networks, 2017.
+
+    >>> Multiply().output_shape([(64, 7, 7), (64,)])
+    (64, 7, 7)
+    """
+
+    label: ClassVar[str] = "multiply"
+    inputs_expected: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The longest size of each axis; the others must be 1 or missing there."""
+        self.check_inputs(input_shapes)
+        rank = max(map(len, input_shapes))
+        filled = [(*shape, *(1,) * (rank - len(shape))) for shape in input_shapes]
+        sizes = tuple(map(max, zip(*filled, strict=True)))
+        if any(size not in (1, whole) for shape in filled for size, whole in zip(shape, sizes, strict=True)):
+            raise ShapeError(
+                f"multiplies inputs of shapes that do not match: {' and '.join(map(format_sizes, input_shapes))}. "
+                "On each axis, counted from the channels, sizes must be equal, 1 or missing"
+            )
+        return sizes
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One multiplication for each output element and further input."""
+        return Cost(flops=(len(input_shapes) - 1) * prod(self.output_shape(input_shapes)))
 
 
 @dataclass(frozen=True)
@@ -112,16 +150,127 @@ class Pad(Layer):
 
 
 @dataclass(frozen=True)
-class Dropout(ElementwiseLayer):
-    """In training each element is set to zero with probability `rate`, the others divided by 1 - rate. Any shape.
+class Upsample(Layer):
+    """More positions on each spatial axis; the values between are copied or interpolated.
 
-    In inference it does nothing. Which elements fall is decided by (seed, node, step, element) alone.
+        "nearest": y[i] = x[floor(i W / W')]
+        "linear":  y[i] between the two neighbours of (i + 1/2) W / W' - 1/2, along each axis (bilinear, trilinear)
+
+    Input (C, ...) with 1 to 3 spatial axes. "linear" is PyTorch's linear, bilinear or trilinear with
+    align_corners=False. A `size` may also be smaller than the input.
 
     Args:
-        rate: from 0 to below 1.
+        scale: the factor, an int or one for each spatial axis.
+        size: W', the sizes wanted, an int or one for each spatial axis; instead of `scale`.
+        mode: "nearest" or "linear".
 
-    Srivastava et al.: Dropout, 2014.
+    Raises:
+        LayerError: neither or both of scale and size are given, one is not positive, or the mode is another word.
+
+    >>> Upsample(2).output_shape([(8, 7, 7)])
+    (8, 14, 14)
     """
+
+    label: ClassVar[str] = "upsample"
+    keeps_signal: ClassVar[bool] = True
+
+    scale: Ints | None = None
+    size: Ints | None = None
+    mode: str = "nearest"
+
+    def __post_init__(self) -> None:
+        if (self.scale is None) == (self.size is None):
+            given = "neither is" if self.scale is None else "both are"
+            raise self.refuse(f"give either scale or size; {given} given. Upsample(2) doubles every spatial axis")
+        for name in ("scale", "size"):
+            value = getattr(self, name)
+            if isinstance(value, float):
+                raise self.refuse(f"{name} is {value}; it must be an int. For other factors give the size")
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                object.__setattr__(self, name, per_axis(value, len(value), name, "Upsample"))
+            elif value is not None:
+                positive_int(value, name, "Upsample")
+        one_of(self.mode, ("nearest", "linear"), "mode", "Upsample")
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(C, *sizes), each size times `scale`, or `size`."""
+        self.check_inputs(input_shapes)
+        channels, *spatial = input_shapes[0]
+        if len(spatial) not in SPATIAL_LETTERS:
+            raise ShapeError(
+                f"needs an input with 1 to 3 spatial axes after its channels, but gets {format_sizes(input_shapes[0])}"
+            )
+        wanted = self.size if self.scale is None else self.scale
+        values = wanted if isinstance(wanted, tuple) else (wanted,) * len(spatial)
+        if len(values) != len(spatial):
+            raise ShapeError(
+                f"has {len(values)} numbers, {values}, for the {len(spatial)} spatial axes of its input "
+                f"{format_sizes(input_shapes[0])}; give one int, or {len(spatial)}"
+            )
+        if self.scale is None:
+            return channels, *values
+        return channels, *(size * factor for size, factor in zip(spatial, values, strict=True))
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """Nothing for copies; a mean of 2, 4 or 8 neighbours for each output."""
+        neighbours = 2 ** (len(input_shapes[0]) - 1) if self.mode == "linear" else 0
+        return Cost(flops=2 * neighbours * prod(self.output_shape(input_shapes)))
+
+    def describe(self) -> str:
+        """For example 'Upsample x2, linear' or 'Upsample to 7x7, nearest'."""
+        wanted = self.size if self.scale is None else self.scale
+        words = format_sizes(wanted) if isinstance(wanted, tuple) else str(wanted)
+        return f"Upsample {'to ' if self.scale is None else 'x'}{words}, {self.mode}"
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(ElementwiseLayer):
+    """Channels of all groups interleaved, so that the next grouped convolution sees some of each.
+
+        y[k*G + g] = x[g*K + k]
+
+    G groups of K channels each become K groups of G. Any shape.
+
+    Args:
+        groups: G; it divides the channels.
+
+    Raises:
+        LayerError: groups is not a positive int.
+
+    Zhang, Zhou, Lin, Sun: ShuffleNet, 2017.
+    """
+
+    label: ClassVar[str] = "shuffle"
+    keeps_signal: ClassVar[bool] = True
+
+    groups: int
+
+    def __post_init__(self) -> None:
+        positive_int(self.groups, "groups", "ChannelShuffle")
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The input's shape."""
+        self.check_inputs(input_shapes)
+        channels = input_shapes[0][0]
+        if channels % self.groups:
+            raise ShapeError(
+                f"groups is {self.groups}, which does not divide its {channels} input channels. "
+                f"Divisors of {channels} are {divisors(channels)}"
+            )
+        return input_shapes[0]
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """Nothing: values only move."""
+        return Cost()
+
+    def describe(self) -> str:
+        """For example 'ChannelShuffle 3'."""
+        return f"ChannelShuffle {self.groups}"
+
+
+@dataclass(frozen=True)
+class Dropping(ElementwiseLayer):
+    """What Dropout and SpatialDropout share."""
 
     label: ClassVar[str] = "dropout"
     keeps_signal: ClassVar[bool] = True
@@ -134,4 +283,37 @@ class Dropout(ElementwiseLayer):
 
     def describe(self) -> str:
         """For example 'Dropout 0.5'."""
-        return f"Dropout {self.rate:g}"
+        return f"{type(self).__name__} {self.rate:g}"
+
+
+@dataclass(frozen=True)
+class Dropout(Dropping):
+    """In training each element is set to zero with probability `rate`, the others divided by 1 - rate. Any shape.
+
+    In inference it does nothing. Which elements fall is decided by (seed, node, step, element) alone.
+
+    Args:
+        rate: from 0 to below 1.
+
+    Raises:
+        LayerError: rate is out of range.
+
+    Srivastava et al.: Dropout, 2014.
+    """
+
+
+@dataclass(frozen=True)
+class SpatialDropout(Dropping):
+    """Dropout of whole channels: all positions of a channel fall together, or are divided by 1 - rate together.
+
+    Neighbouring positions are alike, so that dropping single ones hides little. In inference it does nothing. Which
+    channels fall is decided by (seed, node, step, channel) alone. Any shape (C, ...).
+
+    Args:
+        rate: from 0 to below 1.
+
+    Raises:
+        LayerError: rate is out of range.
+
+    Tompson et al.: Efficient object localization using convolutional networks, 2014.
+    """

@@ -142,7 +142,7 @@ class TransposedConvolution(SpatialLayer):
 
 @dataclass(frozen=True, init=False)
 class ConvTranspose1d(TransposedConvolution):
-    """Transposed convolution over one axis. Input (C, L), output (out_channels, L'). Arguments as for ConvTranspose2d."""
+    """Transposed convolution over one axis. Input (C, L). Arguments as for ConvTranspose2d."""
 
     spatial_axes: ClassVar[int] = 1
 

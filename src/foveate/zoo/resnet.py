@@ -1,46 +1,82 @@
-"""Residual networks."""
+"""Residual networks for ImageNet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from foveate.graph import Block, Graph, Named, Residual, Sequential
-from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, Pad, ReLU
+from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from foveate.zoo.blocks import numbered
+
+_IMAGENET = (3, 224, 224)
 
 
-def resnet20(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
-    """ResNet-20 for small images, with the paper's parameter-free shortcuts; 269,722 parameters at 3x32x32.
+def resnet18(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+    """ResNet-18; 11,689,512 parameters."""
+    return _resnet("resnet18", _basic, 1, (2, 2, 2, 2), input_shape, classes)
 
-    He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015, section 4.2.
+
+def resnet34(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+    """ResNet-34; 21,797,672 parameters."""
+    return _resnet("resnet34", _basic, 1, (3, 4, 6, 3), input_shape, classes)
+
+
+def resnet50(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+    """ResNet-50, with the stride in the 3x3 convolution as in torchvision; 25,557,032 parameters."""
+    return _resnet("resnet50", _bottleneck, 4, (3, 4, 6, 3), input_shape, classes)
+
+
+def resnet101(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+    """ResNet-101, with the stride in the 3x3 convolution as in torchvision; 44,549,160 parameters."""
+    return _resnet("resnet101", _bottleneck, 4, (3, 4, 23, 3), input_shape, classes)
+
+
+def resnet152(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+    """ResNet-152, with the stride in the 3x3 convolution as in torchvision; 60,192,808 parameters."""
+    return _resnet("resnet152", _bottleneck, 4, (3, 8, 36, 3), input_shape, classes)
+
+
+def _resnet(
+    name: str,
+    block: Callable[[int, int], list[Block]],
+    expansion: int,
+    depths: Sequence[int],
+    input_shape: Sequence[int],
+    classes: int,
+) -> Graph:
+    """Four stages of so many blocks at 64, 128, 256 and 512 channels, times `expansion`.
+
+    He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015, table 1.
     """
-    return _small_resnet(20, input_shape, classes)
-
-
-def _small_resnet(depth: int, input_shape: Sequence[int], classes: int) -> Graph:
-    """Three stages of (depth - 2)/6 blocks at 16, 32 and 64 channels."""
-    blocks: list[Block] = [*_convolution(16, 1), ReLU()]
-    incoming = 16
-    for stage, channels in enumerate((16, 32, 64), start=1):
+    stages: list[Block] = []
+    incoming = 64
+    for stage, depth in enumerate(depths):
         members: list[Block] = []
-        for number in range((depth - 2) // 6):
-            members.append(Named(str(number), _basic_block(incoming, channels)))
-            incoming = channels
-        blocks.append(Named(f"stage{stage}", Sequential(*members)))
-    network = Sequential(*blocks, GlobalAvgPool2d(), Linear(classes))
-    return network.build(input_shape, quiet=True, name=f"resnet{depth}")
+        for number in range(depth):
+            width, stride = 64 * 2**stage, 2 if stage > 0 and number == 0 else 1
+            outgoing = width * expansion
+            projection = numbered(Conv2d(outgoing, 1, stride=stride, bias=False), BatchNorm2d())
+            shortcut = projection if stride != 1 or incoming != outgoing else None
+            members.append(Residual(*block(width, stride), shortcut=shortcut, after=ReLU()))
+            incoming = outgoing
+        stages.append(Named(f"layer{stage + 1}", numbered(*members)))
+    network = Sequential(
+        Conv2d(64, 7, stride=2, padding=3, bias=False), BatchNorm2d(), ReLU(), MaxPool2d(3, stride=2, padding=1),
+        *stages, Named("avgpool", GlobalAvgPool2d()), Named("fc", Linear(classes)),
+    )  # fmt: skip
+    return network.build(input_shape, quiet=True, name=name)
 
 
-def _basic_block(incoming: int, channels: int) -> Residual:
-    """Two 3x3 convolutions; where the channels double, the shortcut subsamples and pads with zero channels."""
-    stride = 1 if incoming == channels else 2
-    grown = (channels - incoming) // 2
-    subsampled = Sequential(MaxPool2d(1, stride=2), Pad(((grown, grown), (0, 0), (0, 0))))
-    return Residual(
-        *_convolution(channels, stride),
-        ReLU(),
-        *_convolution(channels, 1),
-        shortcut=subsampled if stride == 2 else None,
-        after=ReLU(),
-    )
+def _basic(width: int, stride: int) -> list[Block]:
+    """Two 3x3 convolutions."""
+    return [
+        Conv2d(width, 3, stride=stride, padding=1, bias=False), BatchNorm2d(), ReLU(),
+        Conv2d(width, 3, padding=1, bias=False), BatchNorm2d(),
+    ]  # fmt: skip
 
 
-def _convolution(channels: int, stride: int) -> tuple[Block, Block]:
-    return Conv2d(channels, 3, stride=stride, padding=1, bias=False), BatchNorm2d()
+def _bottleneck(width: int, stride: int) -> list[Block]:
+    """A 3x3 convolution between two of 1x1, the last four times as wide."""
+    return [
+        Conv2d(width, 1, bias=False), BatchNorm2d(), ReLU(),
+        Conv2d(width, 3, stride=stride, padding=1, bias=False), BatchNorm2d(), ReLU(),
+        Conv2d(4 * width, 1, bias=False), BatchNorm2d(),
+    ]  # fmt: skip

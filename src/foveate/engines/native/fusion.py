@@ -3,13 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from foveate.engines.native.elementwise import ACTIVATIONS, elementwise
+from foveate.engines.native.products import PRODUCTS
 from foveate.graph import Graph, Node
-from foveate.layers import ELU, Add, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
-from foveate.layers.convolution import Convolution
+from foveate.layers import Add, ReLU
 from foveate.layers.normalization import BatchNormalization
-
-ACTIVATIONS = (ReLU, LeakyReLU, ELU, Sigmoid, Tanh)
-"""Activations that oneDNN applies to a product before it is written, and whose derivative needs the output alone."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,11 @@ class Group:
         return second if first == before else first
 
 
-def runs_as_product(layer: Layer) -> bool:
-    """Whether the layer is a oneDNN convolution or product; padding that repeats the input is none."""
-    return isinstance(layer, Linear) or (isinstance(layer, Convolution) and layer.padding_mode == "zeros")
-
-
 def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
     With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
+    Without it an activation whose derivative needs its input stays apart, so that this is there on the way back.
     """
     visible = {*keep, *graph.outputs}
     order = {node.name: position for position, node in enumerate(graph.nodes)}
@@ -65,14 +59,14 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
             continue
         normalization = addition = activation = None
         last, follower = node, only_follower(node.name)
-        is_product = runs_as_product(node.layer)
+        is_product = isinstance(node.layer, PRODUCTS)
         if fold and is_product and follower and isinstance(follower.layer, BatchNormalization):
             normalization = last = follower
             follower = only_follower(last.name)
         if fold and is_product and follower and _adds_last(follower, last, order):
             addition = last = follower
             follower = only_follower(last.name)
-        if follower and _absorbs(node, follower, fused=is_product):
+        if follower and _absorbs(node, follower, is_product=is_product, from_input=fold):
             activation = follower
         group = Group(node, normalization, addition, activation)
         taken.update(member.name for member in group.members)
@@ -88,8 +82,8 @@ def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
     return order.get(other, -1) < order[last.name]
 
 
-def _absorbs(node: Node, follower: Node, *, fused: bool) -> bool:
+def _absorbs(node: Node, follower: Node, *, is_product: bool, from_input: bool) -> bool:
     """Whether the activation `follower` can be computed together with `node`."""
-    if fused:
-        return isinstance(follower.layer, ACTIVATIONS)
+    if is_product:
+        return isinstance(follower.layer, ACTIVATIONS) and (from_input or elementwise(follower.layer).from_output)
     return isinstance(node.layer, (BatchNormalization, Add)) and isinstance(follower.layer, ReLU)

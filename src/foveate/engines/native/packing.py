@@ -10,10 +10,9 @@ from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.plan import ALIGNMENT
-from foveate.engines.native.products import forward_primitive, weight_dims
+from foveate.engines.native.products import PRODUCTS, canonical_weight_layout, forward_primitive
 from foveate.graph import Graph, Node
-from foveate.layers import Linear, Parameter
-from foveate.layers.convolution import Convolution
+from foveate.layers import Parameter
 
 TYPICAL_BATCH_SIZE = 32
 """Layouts hardly depend on the batch; a program that wants another one reorders."""
@@ -72,8 +71,8 @@ def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.
 
 
 def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layout, _native.Layout]:
-    if name == "weight" and isinstance(node.layer, (Convolution, Linear)):
-        canonical = _native.Layout.plain(weight_dims(node))
+    if name == "weight" and isinstance(node.layer, PRODUCTS):
+        canonical = canonical_weight_layout(node)
         primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, training=True)
         return primitive.layout(_native.WEIGHTS), canonical
     canonical = _native.Layout.plain(_dims(parameter.shape))

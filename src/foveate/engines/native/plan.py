@@ -132,6 +132,8 @@ class Plan:
 
 def argument_number(name: str) -> int:
     """oneDNN's number for an argument such as "src"; kernels of our own count by order and ignore it."""
+    if name == "right":
+        return int(_native.SECOND_SRC)
     number = getattr(_native, name.upper(), None)
     if number is not None:
         return int(number)

@@ -1,30 +1,75 @@
 """oneDNN's primitives for convolutions and linear layers, made from a node: one place for their dims and windows."""
 
 from collections.abc import Sequence
+from math import prod
 
 from foveate.engines.native import _native
+from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers import ELU, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
+from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
+from foveate.layers.transposed import TransposedConvolution
 
 Layout = _native.Layout
 
+PRODUCTS = (Convolution, TransposedConvolution, Linear)
+"""Layers that are products with weights, into which what follows can be fused."""
+
 
 def weight_dims(node: Node) -> list[int]:
-    """oneDNN's axes of the weights: groups apart where there are several. The numbers' plain order is the canonical."""
+    """oneDNN's axes of the weights: outputs, inputs, kernel; groups apart where there are several."""
     shape = node.layer.parameters(node.input_shapes)["weight"].shape
     groups = getattr(node.layer, "groups", 1)
-    return [groups, shape[0] // groups, *shape[1:]] if groups > 1 else list(shape)
+    if isinstance(node.layer, TransposedConvolution):
+        dims = [shape[1], shape[0] // groups, *shape[2:]]
+    else:
+        dims = [shape[0] // groups, *shape[1:]]
+    return [groups, *dims] if groups > 1 else dims
+
+
+def canonical_weight_layout(node: Node) -> Layout:
+    """The canonical order of the weights' numbers, as a layout of oneDNN's axes."""
+    dims = weight_dims(node)
+    if not isinstance(node.layer, TransposedConvolution):
+        return Layout.plain(dims)
+    # PyTorch's order begins with the inputs: (groups, inputs, outputs, kernel).
+    *groups, outputs, inputs = dims[: len(dims) - node.layer.spatial_axes]
+    kernel = dims[len(dims) - node.layer.spatial_axes :]
+    taps = prod(kernel)
+    strides = [inputs * outputs * taps] * len(groups) + [taps, outputs * taps]
+    return Layout.strided(dims, strides + [prod(kernel[axis + 1 :]) for axis in range(len(kernel))])
+
+
+def copies_border(node: Node) -> bool:
+    """Whether the padding repeats the input, so that a step of its own makes it."""
+    return isinstance(node.layer, Convolution) and node.layer.padding_mode != "zeros"
 
 
 def data_dims(node: Node, batch_size: int) -> tuple[list[int], list[int]]:
-    """Axes of the input and the output, batch first."""
-    return [batch_size, *node.input_shapes[0]], [batch_size, *node.output_shape]
+    """Axes of what the product reads and of its output, batch first."""
+    channels, *sizes = node.input_shapes[0]
+    if copies_border(node):
+        windows = node.layer.windows(node.input_shapes) or ()
+        sizes = [size + sum(window.padding) for size, window in zip(sizes, windows, strict=True)]
+    return [batch_size, channels, *sizes], [batch_size, *node.output_shape]
 
 
 def window_of(node: Node) -> _native.Window:
     """The node's window as oneDNN takes it."""
+    if isinstance(node.layer, TransposedConvolution):
+        return _native_window(
+            [
+                Window(w.kernel_size, w.stride, (w.padding[0], w.padding[1] - extra), w.dilation)
+                for w, extra in zip(node.layer.transposed_windows, node.layer.output_padding, strict=True)
+            ]
+        )
     windows = node.layer.windows(node.input_shapes) or ()
+    if copies_border(node):
+        windows = tuple(Window(w.kernel_size, w.stride, (0, 0), w.dilation) for w in windows)
+    return _native_window(windows)
+
+
+def _native_window(windows: Sequence[Window]) -> _native.Window:
     return _native.Window(
         [w.kernel_size for w in windows],
         [w.stride for w in windows],
@@ -32,6 +77,16 @@ def window_of(node: Node) -> _native.Window:
         [w.padding[0] for w in windows],
         [w.padding[1] for w in windows],
     )
+
+
+def _open_layouts(node: Node, batch_size: int) -> tuple[Layout, Layout, Layout]:
+    """Source, weights and target, all oneDNN's choice."""
+    source_dims, target_dims = data_dims(node, batch_size)
+    return Layout.any(source_dims), Layout.any(weight_dims(node)), Layout.any(target_dims)
+
+
+def _bias_layout(node: Node, *, present: bool) -> Layout:
+    return Layout.any([node.output_shape[0]]) if present else Layout.none()
 
 
 def forward_primitive(
@@ -43,49 +98,36 @@ def forward_primitive(
     with_bias: bool | None = None,
     target: Layout | None = None,
 ) -> _native.Primitive:
-    """The forward product of a convolution or linear node, all layouts oneDNN's choice unless `target` is given."""
-    source_dims, target_dims = data_dims(node, batch_size)
-    biased = getattr(node.layer, "bias", False) if with_bias is None else with_bias
-    source, weights = Layout.any(source_dims), Layout.any(weight_dims(node))
-    bias = Layout.any([node.output_shape[0]]) if biased else Layout.none()
-    target = target or Layout.any(target_dims)
-    if isinstance(node.layer, Convolution):
-        return _native.convolution_forward(
-            source, weights, bias, target, window_of(node), training, list(post_operations)
-        )
-    return _native.linear_forward(source, weights, bias, target, training, list(post_operations))
+    """The forward product, all layouts oneDNN's choice unless `target` is given."""
+    source, weights, any_target = _open_layouts(node, batch_size)
+    bias = _bias_layout(node, present=getattr(node.layer, "bias", False) if with_bias is None else with_bias)
+    target, posts = target or any_target, list(post_operations)
+    match node.layer:
+        case Convolution():
+            return _native.convolution_forward(source, weights, bias, target, window_of(node), training, posts)
+        case TransposedConvolution():
+            return _native.transposed_forward(source, weights, bias, target, window_of(node), training, posts)
+    return _native.linear_forward(source, weights, bias, target, training, posts)
 
 
 def backward_data_primitive(node: Node, batch_size: int) -> _native.Primitive:
     """The product that takes the gradient back to the input."""
-    source_dims, target_dims = data_dims(node, batch_size)
-    source, weights, target = Layout.any(source_dims), Layout.any(weight_dims(node)), Layout.any(target_dims)
-    if isinstance(node.layer, Convolution):
-        return _native.convolution_backward_data(source, weights, target, window_of(node))
+    source, weights, target = _open_layouts(node, batch_size)
+    match node.layer:
+        case Convolution():
+            return _native.convolution_backward_data(source, weights, target, window_of(node))
+        case TransposedConvolution():
+            return _native.transposed_backward_data(source, weights, target, window_of(node))
     return _native.linear_backward_data(source, weights, target)
 
 
 def backward_weights_primitive(node: Node, batch_size: int) -> _native.Primitive:
     """The product that gives the gradients of weights and bias."""
-    source_dims, target_dims = data_dims(node, batch_size)
-    source, weights, target = Layout.any(source_dims), Layout.any(weight_dims(node)), Layout.any(target_dims)
-    bias = Layout.any([node.output_shape[0]]) if getattr(node.layer, "bias", False) else Layout.none()
-    if isinstance(node.layer, Convolution):
-        return _native.convolution_backward_weights(source, weights, bias, target, window_of(node))
+    source, weights, target = _open_layouts(node, batch_size)
+    bias = _bias_layout(node, present=getattr(node.layer, "bias", False))
+    match node.layer:
+        case Convolution():
+            return _native.convolution_backward_weights(source, weights, bias, target, window_of(node))
+        case TransposedConvolution():
+            return _native.transposed_backward_weights(source, weights, bias, target, window_of(node))
     return _native.linear_backward_weights(source, weights, bias, target)
-
-
-def elementwise(layer: Layer) -> tuple[str, float]:
-    """oneDNN's name of an activation, and its one number."""
-    match layer:
-        case ReLU():
-            return "relu", 0.0
-        case LeakyReLU():
-            return "relu", layer.slope
-        case ELU():
-            return "elu", layer.alpha
-        case Sigmoid():
-            return "sigmoid", 0.0
-        case Tanh():
-            return "tanh", 0.0
-    raise AssertionError(f"{layer} is no activation of oneDNN's")

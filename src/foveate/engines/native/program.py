@@ -1,6 +1,7 @@
 """A compiled program of the native engine: a plan with its memory, run in one call."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class NativeProgram(Program):
             "constants": self._constants,
             "scalars": self._scalars,
             "results": self._results,
-            "targets": np.zeros(batch_size, np.int64),
+            "targets": np.zeros(batch_size * max(prod(graph.shapes[name]) for name in graph.outputs), np.int64),
             "sample_weight": self._uniform_weight,
         }
         self._gradients = _native.aligned_zeros(packing.parameter_bytes // 4 if self._lowering.with_gradients else 0)

@@ -1,41 +1,66 @@
 """The rules by layer type; a type without one is called back in NumPy."""
 
-from foveate.engines.native.fusion import runs_as_product
+from foveate.engines.native.elementwise import ACTIVATIONS
+from foveate.engines.native.products import PRODUCTS
+from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
 from foveate.engines.native.rules.pooling import PoolingRule
 from foveate.engines.native.rules.products import ProductRule
+from foveate.engines.native.rules.resizing import UpsampleRule
+from foveate.engines.native.rules.sample_normalization import LocalResponseRule, SampleNormalizationRule
 from foveate.engines.native.rules.structure import (
-    ActivationRule,
     AddRule,
+    ChannelShuffleRule,
     ConcatenateRule,
     DropoutRule,
     FlattenRule,
+    MultiplyRule,
     PadRule,
 )
-from foveate.layers import ELU, Add, Concatenate, Dropout, Flatten, Layer, LeakyReLU, Linear, Pad, ReLU, Sigmoid, Tanh
-from foveate.layers.convolution import Convolution
+from foveate.layers import (
+    Add,
+    ChannelShuffle,
+    Concatenate,
+    Flatten,
+    Layer,
+    LocalResponseNorm,
+    LogSoftmax,
+    Maxout,
+    Multiply,
+    Pad,
+    PReLU,
+    Softmax,
+    Upsample,
+)
+from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.normalization import BatchNormalization
-from foveate.layers.pooling import GlobalAveragePooling, Pooling
+from foveate.layers.pooling import GlobalAveragePooling, GlobalMaximumPooling, Pooling
+from foveate.layers.sample_normalization import SampleNormalization
+from foveate.layers.structure import Dropping
 
-RULES: dict[type[Layer], Rule] = {
-    Convolution: ProductRule(),
-    Linear: ProductRule(),
+RULES: dict[type, Rule] = {
+    **dict.fromkeys(PRODUCTS, ProductRule()),
+    **dict.fromkeys(ACTIVATIONS, ActivationRule()),
+    **dict.fromkeys((Pooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling), PoolingRule()),
+    **dict.fromkeys((Softmax, LogSoftmax), SoftmaxRule()),
     BatchNormalization: BatchNormalizationRule(),
-    Pooling: PoolingRule(),
-    GlobalAveragePooling: PoolingRule(),
-    **dict.fromkeys((ReLU, LeakyReLU, ELU, Sigmoid, Tanh), ActivationRule()),
+    SampleNormalization: SampleNormalizationRule(),
+    LocalResponseNorm: LocalResponseRule(),
+    PReLU: PReLURule(),
+    Maxout: MaxoutRule(),
     Add: AddRule(),
+    Multiply: MultiplyRule(),
     Concatenate: ConcatenateRule(),
+    ChannelShuffle: ChannelShuffleRule(),
+    Upsample: UpsampleRule(),
     Flatten: FlattenRule(),
     Pad: PadRule(),
-    Dropout: DropoutRule(),
+    Dropping: DropoutRule(),
 }
 
 
 def rule_of(layer: Layer) -> Rule:
     """The rule of a layer's type."""
-    if isinstance(layer, Convolution) and not runs_as_product(layer):
-        return CallbackRule()
     return next((RULES[kind] for kind in type(layer).__mro__ if kind in RULES), CallbackRule())

@@ -1,12 +1,12 @@
-"""What a rule is, and the activation at the end of a group."""
+"""What a rule is, and the steps that several rules need."""
 
 from abc import ABC, abstractmethod
 
 from foveate.engines.native import _native
+from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.products import elementwise
 from foveate.graph import Node
 
 
@@ -22,11 +22,14 @@ class Rule(ABC):
         """Add the steps back from the output's gradient, to inputs and parameters."""
 
 
-def activation_backward(lowering: Lowering, activation: Node, output: Array, gradient: Array) -> Array:
-    """The gradient before an activation, from its output."""
-    kind, alpha = elementwise(activation.layer)
-    gradient = lowering.plan.in_layout(gradient, output.layout)
-    result = lowering.plan.new(output.layout)
-    operation = _native.elementwise_backward(kind, gradient.layout, output.layout, alpha, 0.0)
-    lowering.plan.run(operation, {"diff_dst": gradient, "dst": output, "diff_src": result})
+def activation_backward(lowering: Lowering, activation: Node, known: Array, gradient: Array) -> Array:
+    """The gradient before an activation, from its output, or from its input where the function needs that."""
+    function = elementwise(activation.layer)
+    gradient = lowering.plan.in_layout(gradient, known.layout)
+    result = lowering.plan.new(known.layout)
+    operation = _native.elementwise_backward(
+        function.kind, gradient.layout, known.layout, function.alpha, function.beta
+    )
+    name = "dst" if function.from_output else "src"
+    lowering.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
     return result

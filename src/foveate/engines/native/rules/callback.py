@@ -1,7 +1,7 @@
 """Layers that the native engine calls back for: one's own, and what oneDNN would count wrongly. NumPy computes them."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -29,7 +29,7 @@ class CallbackRule(Rule):
         output = plan.new(lowering.plain_layout(node.name))
         scalars = lowering.scalars()
         saved: dict[str, Any] = {"inputs": inputs, "parameters": parameters, "output": output}
-        shapes = [array.layout.dims for array in (*inputs, *parameters.values(), *statistics.values(), output)]
+        shapes = [*_dims(inputs), *self._shapes(group, parameters), *_dims([*statistics.values(), output])]
         training, operation = lowering.training, operation_of(node.layer)
 
         def call(addresses: Sequence[int]) -> None:
@@ -61,7 +61,8 @@ class CallbackRule(Rule):
             name: lowering.parameter_gradient(node, name, array.layout) for name, array in parameters.items()
         }
         everything = (*inputs, *parameters.values(), output, gradient, *to_inputs, *to_parameters.values())
-        shapes = [array.layout.dims for array in everything]
+        named_shapes = self._shapes(group, parameters)
+        shapes = [*_dims(inputs), *named_shapes, *_dims([output, gradient, *to_inputs]), *named_shapes]
         operation = operation_of(node.layer)
 
         def call(addresses: Sequence[int]) -> None:
@@ -85,11 +86,21 @@ class CallbackRule(Rule):
 
     def _parameters(self, lowering: Lowering, group: Group) -> dict[str, Array]:
         node = group.head
+        places = lowering.packing.parameters
         return {
-            name: lowering.parameter(node, name)
+            name: lowering.parameter_in(node, name, places[f"{node.parameters}.{name}"].canonical)
             for name, parameter in node.layer.parameters(node.input_shapes).items()
             if prod(parameter.shape)
         }
+
+    def _shapes(self, group: Group, names: Iterable[str]) -> list[Sequence[int]]:
+        """The shapes that the operation knows; a grouped weight has one axis more where it is packed."""
+        parameters = group.head.layer.parameters(group.head.input_shapes)
+        return [parameters[name].shape for name in names]
+
+
+def _dims(arrays: Sequence[Array]) -> list[list[int]]:
+    return [array.layout.dims for array in arrays]
 
 
 def view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:

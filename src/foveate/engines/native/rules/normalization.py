@@ -7,6 +7,7 @@ from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Rule
+from foveate.engines.native.rules.structure import blocks_of_channels
 from foveate.layers.normalization import BatchNormalization
 
 
@@ -91,5 +92,6 @@ def _as_image(lowering: Lowering, array: Array) -> Array:
     """(N, C) and (N, C, L) as (N, C, 1, L): oneDNN normalises images and volumes fastest."""
     dims = array.layout.dims
     if len(dims) >= 4:
-        return array
+        known = array.layout.is_plain or blocks_of_channels(array.layout) is not None
+        return array if known else lowering.plan.in_layout(array, _native.Layout.channel_blocked(dims, 16))
     return lowering.plan.reshaped(array, [*dims[:2], 1, prod(dims[2:])])

@@ -11,7 +11,8 @@ from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
+from foveate.layers.adaptive import AdaptiveMaximumPooling, AdaptivePooling
+from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class PoolingRule(Rule):
     def forward(self, lowering: Lowering, group: Group) -> Array:
         """Pool each window."""
         node, plan = group.head, lowering.plan
-        if _overhang_counts_differently(node):
+        if _needs_callback(node):
             return CallbackRule().forward(lowering, group)
         pool = _pool_of(lowering, node)
         source = lowering.values[node.inputs[0]]
@@ -47,7 +48,7 @@ class PoolingRule(Rule):
         node, plan = group.head, lowering.plan
         if not lowering.wants_gradient(node.inputs[0]):
             return
-        if _overhang_counts_differently(node):
+        if _needs_callback(node):
             CallbackRule().backward(lowering, group, gradient)
             return
         pool, saved = _pool_of(lowering, node), lowering.saved[node.name]
@@ -67,13 +68,18 @@ class PoolingRule(Rule):
 def _pool_of(lowering: Lowering, node: Node) -> _Pool:
     layer = node.layer
     spatial = node.input_shapes[0][1:]
-    if isinstance(layer, GlobalAveragePooling):
-        windows: Sequence[Window] = [Window(size) for size in spatial]
+    windows: Sequence[Window]
+    if isinstance(layer, (GlobalAveragePooling, GlobalMaximumPooling)):
+        windows = [Window(size) for size in spatial]
         outputs = [1] * len(spatial)
+    elif isinstance(layer, AdaptivePooling):
+        outputs = list(node.output_shape[1:])
+        windows = [Window(size // count, size // count) for size, count in zip(spatial, outputs, strict=True)]
     else:
         windows = layer.windows(node.input_shapes) or ()
         outputs = list(node.output_shape[1:])
-    kind = "max" if isinstance(layer, MaxPooling) else "average"
+    is_maximum = isinstance(layer, (MaxPooling, GlobalMaximumPooling, AdaptiveMaximumPooling))
+    kind = "max" if is_maximum else "average"
     if isinstance(layer, AveragePooling) and not layer.count_include_pad:
         kind = "average without padding"
     ends = [max(w.padding[1], reach) for w, reach in zip(windows, _reaches(node, windows, outputs), strict=True)]
@@ -93,6 +99,14 @@ def _reaches(node: Node, windows: Sequence[Window], outputs: Sequence[int]) -> l
         (count - 1) * w.stride + w.effective_size - w.padding[0] - size
         for w, count, size in zip(windows, outputs, node.input_shapes[0][1:], strict=True)
     ]
+
+
+def _needs_callback(node: Node) -> bool:
+    """Whether oneDNN's windows, all of one size, cannot do it, or would count otherwise."""
+    if isinstance(node.layer, AdaptivePooling):
+        axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
+        return any(size % count for size, count in axes)
+    return _overhang_counts_differently(node)
 
 
 def _overhang_counts_differently(node: Node) -> bool:

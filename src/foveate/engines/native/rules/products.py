@@ -4,17 +4,20 @@ import numpy as np
 
 from foveate.engines.base import FloatArray, State
 from foveate.engines.native import _native
+from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
 from foveate.engines.native.products import (
     backward_data_primitive,
     backward_weights_primitive,
-    elementwise,
+    canonical_weight_layout,
+    copies_border,
+    data_dims,
     forward_primitive,
-    weight_dims,
 )
 from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.engines.native.rules.resizing import border_sources, gather, scatter
 from foveate.engines.native.rules.winograd import (
     gradient_fits,
     weight_layout,
@@ -25,6 +28,8 @@ from foveate.engines.native.rules.winograd import (
 )
 from foveate.graph import Node
 from foveate.layers import ReLU
+from foveate.layers.convolution import Convolution
+from foveate.layers.transposed import TransposedConvolution
 
 
 class ProductRule(Rule):
@@ -44,7 +49,8 @@ class ProductRule(Rule):
             added = plan.in_layout(lowering.values[group.added], target)
             posts.append(_native.PostOperation("add", other=target))
         if group.activation is not None:
-            posts.append(_native.PostOperation(elementwise(group.activation.layer)[0], alpha=_alpha(group.activation)))
+            function = elementwise(group.activation.layer)
+            posts.append(_native.PostOperation(function.kind, alpha=function.alpha, beta=function.beta))
         primitive = forward_primitive(
             node,
             lowering.batch_size,
@@ -55,7 +61,7 @@ class ProductRule(Rule):
         )
         output = plan.new(primitive.layout(_native.DST))
         operands: dict[str, Array | None] = {
-            "src": plan.in_layout(lowering.values[node.inputs[0]], primitive.layout(_native.SRC)),
+            "src": plan.in_layout(_bordered(lowering, node), primitive.layout(_native.SRC)),
             **_weights(lowering, group, primitive.layout(_native.WEIGHTS)),
             "dst": output,
         }
@@ -78,7 +84,7 @@ class ProductRule(Rule):
         self._backward_data(lowering, node, gradient)
 
     def _backward_weights(self, lowering: Lowering, node: Node, gradient: Array) -> None:
-        plan, source = lowering.plan, node.inputs[0]
+        plan = lowering.plan
         primitive = backward_weights_primitive(node, lowering.batch_size)
         weights = lowering.parameter_gradient(node, "weight", primitive.layout(_native.DIFF_WEIGHTS))
         bias = None
@@ -87,7 +93,7 @@ class ProductRule(Rule):
         plan.run(
             primitive,
             {
-                "src": plan.in_layout(lowering.values[source], primitive.layout(_native.SRC)),
+                "src": plan.in_layout(_bordered(lowering, node), primitive.layout(_native.SRC)),
                 "diff_dst": plan.in_layout(gradient, primitive.layout(_native.DIFF_DST)),
                 "diff_weights": weights,
                 "diff_bias": bias,
@@ -112,6 +118,8 @@ class ProductRule(Rule):
                     "diff_src": result,
                 },
             )
+            if copies_border(node):
+                result = scatter(lowering, plan.plain(result), lowering.dims(source), _border(node))
             lowering.add_gradient(source, result)
 
     def _forward_by_winograd(self, lowering: Lowering, group: Group) -> Array:
@@ -130,8 +138,24 @@ def _by_winograd(lowering: Lowering, group: Group) -> bool:
     return plain and winograd_fits(group.head, lowering.batch_size)
 
 
-def _alpha(activation: Node) -> float:
-    return elementwise(activation.layer)[1]
+def _border(node: Node) -> list[list[int]]:
+    """Which position of the input each position of the padded input copies, axis by axis."""
+    assert isinstance(node.layer, Convolution)
+    axes = zip(node.input_shapes[0][1:], node.layer.windows(node.input_shapes), strict=True)
+    return [border_sources(size, window, node.layer.padding_mode) for size, window in axes]
+
+
+def _bordered(lowering: Lowering, node: Node) -> Array:
+    """The product's input, with its border where that repeats the input."""
+    source = lowering.values[node.inputs[0]]
+    if not copies_border(node):
+        return source
+    saved = lowering.saved.setdefault(f"{node.name}, padded", {})
+    if "array" not in saved:
+        saved["array"] = gather(lowering, lowering.plan.plain(source), _border(node))
+        assert saved["array"].layout.dims == data_dims(node, lowering.batch_size)[0]
+    padded: Array = saved["array"]
+    return padded
 
 
 def _weights(lowering: Lowering, group: Group, layout: _native.Layout) -> dict[str, Array | None]:
@@ -144,7 +168,7 @@ def _weights(lowering: Lowering, group: Group, layout: _native.Layout) -> dict[s
             "bias": lowering.parameter(node, "bias") if biased else None,
         }
     bias_layout = _native.Layout.plain([node.output_shape[0]])
-    canonical = _native.Layout.plain(weight_dims(node))
+    canonical = canonical_weight_layout(node)
     return {
         "weights": lowering.constant(layout, canonical, lambda state: folded(state, node, normalization)[0]),
         "bias": lowering.constant(bias_layout, bias_layout, lambda state: folded(state, node, normalization)[1]),
@@ -165,7 +189,15 @@ def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, F
     variance = state.read(f"{normalization.parameters}.running_var").astype(np.float64)
     scale = read.get("weight", np.ones(1)) / np.sqrt(variance + getattr(layer, "eps", 0.0))
     weight = state.read(f"{node.parameters}.weight")
-    bias = state.read(f"{node.parameters}.bias") if getattr(node.layer, "bias", False) else np.zeros(len(weight))
+    bias = (
+        state.read(f"{node.parameters}.bias") if getattr(node.layer, "bias", False) else np.zeros(node.output_shape[0])
+    )
     shifted = scale * (bias - mean) + read.get("bias", np.zeros(1))
-    scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    if isinstance(node.layer, TransposedConvolution):
+        # (inputs, outputs of the group, kernel): the inputs of a group share its outputs' scales.
+        groups = node.layer.groups
+        by_group = weight.reshape(groups, -1, *weight.shape[1:])
+        scaled = (by_group * scale.reshape(groups, 1, -1, *(1,) * (weight.ndim - 2))).reshape(weight.shape)
+    else:
+        scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
     return scaled.astype(np.float32), shifted.astype(np.float32)

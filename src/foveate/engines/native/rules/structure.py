@@ -1,32 +1,26 @@
-"""Activations on their own, Add, Flatten, Concatenate, Pad and Dropout."""
+"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, Pad and dropout."""
+
+from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.products import elementwise
 from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.graph import Node
-from foveate.layers import Dropout, Pad
+from foveate.layers import ChannelShuffle, Pad, SpatialDropout
+from foveate.layers.structure import Dropping
 
 
-class ActivationRule(Rule):
-    """An elementwise function of its own."""
-
-    def forward(self, lowering: Lowering, group: Group) -> Array:
-        """Apply it in the input's layout."""
-        source = lowering.values[group.head.inputs[0]]
-        kind, alpha = elementwise(group.head.layer)
-        output = lowering.plan.new(source.layout)
-        operation = _native.elementwise_forward(kind, source.layout, alpha, 0.0, lowering.with_gradients)
-        lowering.plan.run(operation, {"src": source, "dst": output})
-        return output
-
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
-        """Times the derivative, from the output."""
-        output = lowering.values[group.output]
-        lowering.add_gradient(group.head.inputs[0], activation_backward(lowering, group.head, output, gradient))
+def blocks_of_channels(layout: _native.Layout) -> int | None:
+    """How many channels lie together in memory, if the layout is of oneDNN's blocked kind for data; else None."""
+    blocks = list(layout.inner_blocks)
+    is_data = len(layout.dims) >= 3 and blocks in ([8], [16]) and list(layout.inner_axes) == [1]
+    if not is_data or layout != _native.Layout.channel_blocked(layout.dims, blocks[0]):
+        return None
+    return blocks[0]
 
 
 class AddRule(Rule):
@@ -52,6 +46,85 @@ class AddRule(Rule):
             lowering.add_gradient(name, gradient)
 
 
+class MultiplyRule(Rule):
+    """A product; an input with single positions is repeated over the others'."""
+
+    def forward(self, lowering: Lowering, group: Group) -> Array:
+        """Multiply two at a time, the larger first, in the plain layout."""
+        node, plan = group.head, lowering.plan
+        total, *rest = self._factors(lowering, group)
+        partial = []
+        for factor in rest:
+            partial.append(total)
+            total = self._product(lowering, total, factor, lowering.dims(node.name))
+        lowering.saved[node.name] = {"partial": partial}
+        return plan.reshaped(total, lowering.dims(node.name))
+
+    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+        """To each input: the gradient times all others, summed where the input was repeated."""
+        node, plan = group.head, lowering.plan
+        first, *rest = self._factors(lowering, group)
+        partial: list[Array] = lowering.saved[node.name]["partial"]
+        gradient = plan.plain(gradient)
+        for factor, before, name in reversed(list(zip(rest, partial, self._order(group)[1:], strict=True))):
+            share = self._product(lowering, gradient, before, lowering.dims(node.name))
+            lowering.add_gradient(name, self._summed(lowering, share, factor, name))
+            gradient = self._product(lowering, gradient, factor, lowering.dims(node.name))
+        name = self._order(group)[0]
+        lowering.add_gradient(name, self._summed(lowering, gradient, first, name))
+
+    def _order(self, group: Group) -> list[str]:
+        """Names of the inputs, one of the full size first."""
+        full = group.head.output_shape
+        pairs = zip(group.head.inputs, group.head.input_shapes, strict=True)
+        return [name for name, _ in sorted(pairs, key=lambda pair: pair[1] != full)]
+
+    def _factors(self, lowering: Lowering, group: Group) -> list[Array]:
+        plan, axes = lowering.plan, len(group.head.output_shape) + 1
+        arrays = [plan.plain(lowering.values[name]) for name in self._order(group)]
+        return [plan.reshaped(a, [*a.layout.dims, *(1,) * (axes - len(a.layout.dims))]) for a in arrays]
+
+    def _product(self, lowering: Lowering, left: Array, right: Array, dims: list[int]) -> Array:
+        target = lowering.plan.new(_native.Layout.plain(dims))
+        operation = _native.multiply(left.layout, right.layout, target.layout)
+        lowering.plan.run(operation, {"src": left, "right": right, "dst": target})
+        return target
+
+    def _summed(self, lowering: Lowering, share: Array, factor: Array, name: str) -> Array:
+        plan = lowering.plan
+        if share.layout.dims != factor.layout.dims:
+            total = plan.new(factor.layout)
+            plan.run(_native.sum_along(share.layout, total.layout), {"src": share, "dst": total})
+            share = total
+        return plan.reshaped(share, lowering.dims(name))
+
+
+class ChannelShuffleRule(Rule):
+    """Channels copied to their new places (oneDNN's shuffle falls to its reference implementation)."""
+
+    def forward(self, lowering: Lowering, group: Group) -> Array:
+        """Groups of channels interleaved."""
+        order = self._order(group)
+        return self._moved(lowering, lowering.values[group.head.inputs[0]], order)
+
+    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+        """Each channel back to where it came from."""
+        order = self._order(group)
+        opposite = sorted(range(len(order)), key=order.__getitem__)
+        lowering.add_gradient(group.head.inputs[0], self._moved(lowering, gradient, opposite))
+
+    def _order(self, group: Group) -> list[int]:
+        """Output channel k*G + g comes from g*K + k."""
+        assert isinstance(group.head.layer, ChannelShuffle)
+        groups, channels = group.head.layer.groups, group.head.output_shape[0]
+        return [c % groups * (channels // groups) + c // groups for c in range(channels)]
+
+    def _moved(self, lowering: Lowering, source: Array, order: list[int]) -> Array:
+        plan, dims = lowering.plan, source.layout.dims
+        flat = plan.reshaped(plan.plain(source), [dims[0], 1, dims[1], prod(dims[2:])])
+        return plan.reshaped(gather(lowering, flat, [order, list(range(prod(dims[2:])))]), dims)
+
+
 class FlattenRule(Rule):
     """The same numbers in the plain layout, with one axis."""
 
@@ -71,12 +144,28 @@ class ConcatenateRule(Rule):
     def forward(self, lowering: Lowering, group: Group) -> Array:
         """Copy every input to its place."""
         values = [lowering.values[name] for name in group.head.inputs]
-        target = _native.Layout.any(lowering.dims(group.output))
+        target = self._target(lowering, group, values)
+        values = [lowering.plan.in_layout(value, self._like(value, target)) for value in values]
         operation = _native.concatenation([value.layout for value in values], target)
-        output = lowering.plan.new(operation.layout(_native.DST))
+        output = lowering.plan.new(target)
         operands = {f"src_{number}": value for number, value in enumerate(values)}
         lowering.plan.run(operation, {**operands, "dst": output})
         return output
+
+    def _target(self, lowering: Lowering, group: Group, values: list[Array]) -> _native.Layout:
+        """Blocks of channels if every input consists of whole blocks, else the plain layout."""
+        dims = lowering.dims(group.output)
+        blocks = {blocks_of_channels(value.layout) for value in values} - {None}
+        if len(blocks) == 1:
+            (block,) = blocks
+            if block is not None and all(value.layout.dims[1] % block == 0 for value in values):
+                return _native.Layout.channel_blocked(dims, block)
+        return _native.Layout.plain(dims)
+
+    def _like(self, value: Array, target: _native.Layout) -> _native.Layout:
+        block = blocks_of_channels(target)
+        dims = value.layout.dims
+        return _native.Layout.plain(dims) if block is None else _native.Layout.channel_blocked(dims, block)
 
     def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
         """Cut every input's share out; where blocks of channels are cut, from the plain layout."""
@@ -117,9 +206,9 @@ class PadRule(Rule):
         return [0, *(begin for begin, _ in node.layer.padding)]
 
     def _move(self, lowering: Lowering, source: Array, dims: list[int], begins: list[int]) -> Array:
-        blocks = list(source.layout.inner_blocks)
-        if len(dims) >= 3 and blocks in ([8], [16]) and list(source.layout.inner_axes) == [1]:
-            layout = _native.Layout.channel_blocked(dims, blocks[0])
+        block = blocks_of_channels(source.layout)
+        if block is not None:
+            layout = _native.Layout.channel_blocked(dims, block)
         else:
             source, layout = lowering.plan.plain(source), _native.Layout.plain(dims)
         target = lowering.plan.new(layout)
@@ -136,10 +225,12 @@ class DropoutRule(Rule):
         source = lowering.values[node.inputs[0]]
         if not lowering.training:
             return source
-        assert isinstance(node.layer, Dropout)
+        assert isinstance(node.layer, Dropping)
         source = plan.plain(source)
         output, factor = plan.new(source.layout), plan.new(source.layout)
-        operation = _native.dropout(source.layout.bytes // 4, 1, node.layer.rate, stream_key(node.name))
+        span = prod(node.input_shapes[0][1:]) if isinstance(node.layer, SpatialDropout) else 1
+        count = source.layout.bytes // 4
+        operation = _native.dropout(count // span, span, node.layer.rate, stream_key(node.name))
         plan.run(operation, {"src": source, "dst": output, "factor": factor, "scalars": lowering.scalars()})
         lowering.saved[node.name] = {"factor": factor}
         return output

@@ -6,7 +6,7 @@ With 4x4 outputs a tile it needs 36 products where the definition has 144, and l
 from foveate.engines.native import _native
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.products import data_dims, weight_dims
+from foveate.engines.native.products import copies_border, data_dims, weight_dims
 from foveate.graph import Node
 from foveate.layers.convolution import Convolution
 
@@ -26,7 +26,9 @@ LARGEST_SUMS = 4 * 2**20
 def winograd_fits(node: Node, batch_size: int) -> bool:
     """Whether the node's convolution, forward and back to its data, can and should run by Winograd's algorithm."""
     layer = node.layer
-    if not isinstance(layer, Convolution) or layer.kernel_size != (3, 3) or not _native.winograd_available():
+    if not isinstance(layer, Convolution) or layer.kernel_size != (3, 3) or copies_border(node):
+        return False
+    if not _native.winograd_available():
         return False
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     blocked = node.input_shapes[0][0] % BLOCK == 0 and node.output_shape[0] % BLOCK == 0

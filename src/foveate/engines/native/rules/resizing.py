@@ -1,0 +1,83 @@
+"""Upsampling, and the padding modes of convolutions: arrays whose elements are copies or means of another's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from foveate.engines.native import _native
+from foveate.engines.native.fusion import Group
+from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.plan import Array
+from foveate.engines.native.rules.base import Rule
+from foveate.geometry import Window
+from foveate.layers import Upsample
+
+
+class UpsampleRule(Rule):
+    """Nearest by copies, linear by oneDNN's resampling; both in the plain layout."""
+
+    def forward(self, lowering: Lowering, group: Group) -> Array:
+        """To the larger size."""
+        node, plan, layer = group.head, lowering.plan, group.head.layer
+        assert isinstance(layer, Upsample)
+        source = plan.plain(lowering.values[node.inputs[0]])
+        if layer.mode == "nearest":
+            return gather(lowering, source, self._sources(group))
+        output = plan.new(lowering.plain_layout(node.name))
+        operation = _native.resampling_forward(source.layout, output.layout, lowering.with_gradients)
+        plan.run(operation, {"src": source, "dst": output})
+        return output
+
+    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+        """Back to the smaller size."""
+        node, plan, layer = group.head, lowering.plan, group.head.layer
+        assert isinstance(layer, Upsample)
+        gradient = plan.plain(gradient)
+        if layer.mode == "nearest":
+            result = scatter(lowering, gradient, lowering.dims(node.inputs[0]), self._sources(group))
+        else:
+            result = plan.new(lowering.plain_layout(node.inputs[0]))
+            operation = _native.resampling_backward(result.layout, gradient.layout)
+            plan.run(operation, {"diff_dst": gradient, "diff_src": result})
+        lowering.add_gradient(node.inputs[0], result)
+
+    def _sources(self, group: Group) -> list[list[int]]:
+        axes = zip(group.head.input_shapes[0][1:], group.head.output_shape[1:], strict=True)
+        return [[i * size // wanted for i in range(wanted)] for size, wanted in axes]
+
+
+def border_sources(size: int, window: Window, mode: str) -> list[int]:
+    """For each position of an axis padded by `mode`, the position of the input that it copies.
+
+    >>> border_sources(4, Window(3, padding=(2, 1)), "reflect")
+    [2, 1, 0, 1, 2, 3, 2]
+    """
+    positions = range(-window.padding[0], size + window.padding[1])
+    match mode:
+        case "replicate":
+            return [min(max(i, 0), size - 1) for i in positions]
+        case "circular":
+            return [i % size for i in positions]
+        case "reflect":
+            return [-i if i < 0 else 2 * (size - 1) - i if i >= size else i for i in positions]
+    raise AssertionError(f"{mode} is no padding that copies")
+
+
+def gather(lowering: Lowering, source: Array, sources: Sequence[list[int]]) -> Array:
+    """A plain array whose spatial position i is a copy of position sources[axis][i] of a plain `source`."""
+    dims = source.layout.dims
+    target = lowering.plan.new(_native.Layout.plain([*dims[:2], *map(len, sources)]))
+    operation = _native.gather(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
+    lowering.plan.run(operation, {"source": source, "target": target})
+    return target
+
+
+def scatter(lowering: Lowering, gradient: Array, dims: list[int], sources: Sequence[list[int]]) -> Array:
+    """The gradient of gather's source, an array of `dims`."""
+    result = lowering.plan.new(_native.Layout.plain(dims))
+    operation = _native.scatter(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
+    lowering.plan.run(operation, {"gradient": gradient, "result": result})
+    return result
+
+
+def _three(values: list[Any], filler: Any) -> list[Any]:
+    return [filler] * (3 - len(values)) + values

@@ -1,0 +1,49 @@
+"""What several families share: numbered layers, and convolution with normalisation and activation."""
+
+from foveate.graph import Block, Composite, GraphBuilder, Named, Sequential, Value
+from foveate.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Layer, Multiply, ReLU
+
+
+def numbered(*blocks: Block) -> Sequential:
+    """Blocks one after the other that are called 0, 1, 2, as in PyTorch's `Sequential`."""
+    return Sequential(*(Named(str(number), block) for number, block in enumerate(blocks)))
+
+
+def convolution(
+    channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    activation: Layer | None = ReLU(),  # noqa: B008 (frozen)
+    normalization: Layer = BatchNorm2d(),  # noqa: B008 (frozen)
+) -> Sequential:
+    """Convolution without bias that keeps the size at stride 1, normalisation and activation, called 0, 1, 2."""
+    layer = Conv2d(channels, kernel_size, stride=stride, padding=kernel_size // 2, groups=groups, bias=False)
+    return numbered(layer, normalization, *([] if activation is None else [activation]))
+
+
+class SqueezeExcitation(Composite):
+    """Each channel multiplied by a gate that sees the mean of every channel.
+
+    Hu, Shen, Albanie, Sun, Wu: Squeeze-and-excitation networks, 2017.
+    """
+
+    def __init__(self, channels: int, squeezed: int, *, activation: Layer, gate: Layer) -> None:
+        self.gate = Sequential(
+            Named("avgpool", AdaptiveAvgPool2d(1)),
+            Named("fc1", Conv2d(squeezed, 1)),
+            Named("activation", activation),
+            Named("fc2", Conv2d(channels, 1)),
+            Named("scale_activation", gate),
+        )
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """The gate, then the product."""
+        return builder.add(Multiply(), value, self.gate.lower(builder, value), name="multiply")
+
+
+def divisible(channels: float) -> int:
+    """The multiple of 8 nearest to `channels`, but never below nine tenths of it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

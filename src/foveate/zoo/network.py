@@ -1,0 +1,44 @@
+"""What the index of the zoo says about a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from foveate.graph import Graph
+
+
+@dataclass(frozen=True)
+class Network:
+    """An entry of the index: call it as one calls its function.
+
+    `parameters` is the published count at the function's own input shape and number of classes; `source` says which
+    variant that is and who counted.
+    """
+
+    function: Callable[..., Graph]
+    title: str
+    paper: str
+    parameters: int
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.function.__name__
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One sample's shape unless another is given, channels first."""
+        return tuple(self._default("input_shape"))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes unless another is given."""
+        return int(self._default("classes"))
+
+    def __call__(self, **options: Any) -> Graph:
+        """The network; `input_shape` and `classes` can be chosen."""
+        return self.function(**options)
+
+    def _default(self, option: str) -> Any:
+        return (self.function.__kwdefaults__ or {})[option]
