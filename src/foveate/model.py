@@ -11,7 +11,6 @@ from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
-from foveate.engines.reference.losses import log_softmax
 from foveate.errors import DataError, FileError, ShapeError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
 from foveate.geometry import format_sizes
@@ -33,8 +32,10 @@ from foveate.training import (
     fit,
     forward,
     in_batches,
+    logits_of,
     make_progress,
     save_curves,
+    softmax,
 )
 
 __all__ = ["Evaluation", "Model", "load"]
@@ -163,8 +164,8 @@ class Model:
             ShapeError: an array does not have the network's shape.
         """
         class_count(self.graph)
-        logits = self.logits(self._prepared().from_images(images))
-        return np.exp(log_softmax(logits.astype(np.float64))).astype(np.float32)
+        outputs = self.logits(self._prepared().from_images(images))
+        return softmax(logits_of(self.graph, outputs)).astype(np.float32)
 
     def classify(self, images: "ImageLike | Iterable[ImageLike]") -> list[tuple[str, float]]:
         """The name and the probability of the most probable class of each raw image; arguments as for `predict`."""

@@ -32,8 +32,8 @@ def test_nothing_is_wrong_usage(foveate):
     assert foveate("summary", "vgg6", "--colour").exit_code == 2
 
 
-@pytest.mark.parametrize("name", sorted(zoo.NETWORKS))
-def test_summary_of_every_network(foveate, name):
+@pytest.mark.parametrize("name", ["lenet5", "vgg6", "resnet20"])
+def test_summary_of_a_network(foveate, name):
     report = json.loads(foveate("summary", name, "--json").stdout)
     assert report == zoo.make(name).summary().to_json()
     assert f"{report['total_parameters']:,}" in foveate("summary", name).stdout
@@ -76,7 +76,7 @@ def test_strict_summary(foveate):
 def test_a_name_of_nothing(foveate, command):
     result = foveate(command, "vgg7")
     assert result.exit_code == 1
-    assert 'there is no network and no file "vgg7"; the networks are lenet5, vgg6, resnet20' in result.stderr
+    assert 'there is no network and no file "vgg7". Nearest: vgg' in result.stderr
 
 
 def test_a_model_file_that_is_not_there(foveate):

@@ -79,10 +79,7 @@ def uninterrupted(request, tmp_path_factory):
     return request.param, arrays(folder)
 
 
-@pytest.mark.parametrize(
-    ("instant", "count"),
-    [("step", 1), ("step", 4), ("step", 7), ("fsync", 4), ("rename", 0), ("rename", 5), ("rename", 8)],
-)
+@pytest.mark.parametrize(("instant", "count"), [("step", 1), ("step", 7), ("fsync", 4), ("rename", 8)])
 def test_killed_and_resumed(uninterrupted, tmp_path, instant, count):
     engine, expected = uninterrupted
     run(engine, tmp_path, instant, count)

@@ -5,7 +5,8 @@ import pytest
 
 from foveate import CrossEntropy, DataError, Flatten, Linear, Sequential
 from foveate.data import Dataset, Preprocessing
-from foveate.training import Programs, evaluate, in_batches
+from foveate.layers.activations import LogSoftmax, Softmax
+from foveate.training import Programs, evaluate, in_batches, logits_of, softmax
 
 GRAPH = Sequential(Flatten(), Linear(3, bias=False)).build((3, 1, 1))
 PLAIN = Preprocessing((3, 1, 1), (0.0,) * 3, (1.0,) * 3)
@@ -48,10 +49,24 @@ def test_another_loss(network):
     assert smoothed == pytest.approx(np.log(np.e + 2) - 0.8, rel=1e-6)
 
 
-def test_labels_beyond_the_network(network):
+def test_more_classes_than_the_network_tells_apart(network):
     data = Dataset(np.zeros((1, 3, 1, 1), np.float32), [3], tuple("abcd"))
-    with pytest.raises(DataError, match="label 3 is outside 0 to 2: the network's output has 3 classes"):
+    with pytest.raises(DataError, match="the network has 3 outputs, but there are 4 class names"):
         evaluate(*network, data, PLAIN)
+
+
+@pytest.mark.parametrize("last", [(), (Softmax(),), (LogSoftmax(),)])
+def test_a_network_that_ends_with_a_softmax_is_measured_as_the_same_without(engine, last):
+    graph = Sequential(Flatten(), Linear(3, bias=False), *last).build((3, 1, 1))
+    state = engine.new_state(graph)
+    state.load("linear1.weight", np.eye(3))
+    data = rows([[2, 0, 1], [0, 3, 0]], [0, 2])
+    logits = np.array([[2, 0, 1], [0, 3, 0]], np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = evaluate(state, Programs(engine, graph), data, PLAIN)
+    assert found.loss == pytest.approx(-np.log(probabilities[[0, 1], [0, 2]]).mean(), rel=1e-5)
+    outputs = Programs(engine, graph).get(2, "inference").forward(state, data.inputs)[graph.only_output]
+    np.testing.assert_allclose(softmax(logits_of(graph, outputs)), probabilities, rtol=1e-5)
 
 
 def test_in_batches():

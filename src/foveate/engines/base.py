@@ -253,7 +253,11 @@ class Program(ABC):
         named = inputs if isinstance(inputs, Mapping) else {self.graph.only_input: inputs}
         if set(named) != set(self.graph.inputs):
             raise EngineError(f"the network has the inputs {', '.join(self.graph.inputs)}, but got {', '.join(named)}")
-        return {name: self._check_array(name, array) for name, array in named.items()}
+        checked = {name: self._check_array(name, array) for name, array in named.items()}
+        if self.differentiable or any(name in self.keep for name in checked):
+            # They are read again later, when the caller may have written into them.
+            return {name: array.copy() for name, array in checked.items()}
+        return checked
 
     def _check_array(self, name: str, array: ArrayLike) -> FloatArray:
         values: FloatArray = np.ascontiguousarray(array, dtype=self._dtype)

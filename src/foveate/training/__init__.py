@@ -5,7 +5,7 @@ from foveate.training.curves import draw_curves, save_curves
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.loop import Job, fit
-from foveate.training.metrics import Evaluation, evaluate, forward, in_batches
+from foveate.training.metrics import Evaluation, evaluate, forward, in_batches, logits_of, softmax
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
@@ -29,6 +29,8 @@ __all__ = [
     "fit",
     "forward",
     "in_batches",
+    "logits_of",
     "make_progress",
     "save_curves",
+    "softmax",
 ]

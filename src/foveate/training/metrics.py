@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.engines import State
-from foveate.engines.base import FloatArray, check_labels
+from foveate.engines.base import FloatArray
 from foveate.engines.reference.losses import cross_entropy
-from foveate.graph import CrossEntropy, Loss
-from foveate.training.compatibility import class_count
+from foveate.graph import CrossEntropy, Graph, Loss
+from foveate.layers.activations import Softmax
+from foveate.training.compatibility import check_classes, class_count
 from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
 
@@ -60,21 +61,22 @@ def evaluate(
         dataset: inputs and labels.
         preprocessing: applied to each batch.
         batch_size: samples in a batch; the last may be smaller.
-        loss: what to measure; cross-entropy unless given.
+        loss: the cross-entropy to measure; without label smoothing unless given.
 
     Raises:
         DataError: the data do not fit the network.
     """
-    classes = class_count(programs.graph)
-    labels = check_labels(dataset.labels, len(dataset), classes)
+    check_classes(programs.graph, dataset.classes)
+    classes, labels = class_count(programs.graph), dataset.labels
+    measure = loss if isinstance(loss, CrossEntropy) else CrossEntropy()
     confusion = np.zeros((classes, classes), np.int64)
     total = 0.0
     batches = batch_indices(len(dataset), batch_size)
     prepared = prefetch(lambda indices: preprocessing.apply(dataset.inputs[indices]), batches)
     with closing(prepared):
         for indices, inputs in zip(batches, prepared, strict=True):
-            logits = forward(state, programs, inputs).astype(np.float64)
-            total += cross_entropy(loss or CrossEntropy(), logits, labels[indices])[0] * len(indices)
+            logits = logits_of(programs.graph, forward(state, programs, inputs))
+            total += cross_entropy(measure, logits, labels[indices])[0] * len(indices)
             np.add.at(confusion, (labels[indices], logits.argmax(axis=1)), 1)
     return _evaluation(confusion, total / len(dataset))
 
@@ -82,6 +84,21 @@ def evaluate(
 def forward(state: State, programs: Programs, inputs: FloatArray) -> FloatArray:
     """The network's only output for one batch of prepared inputs."""
     return programs.get(len(inputs), "inference").forward(state, inputs)[programs.graph.only_output]
+
+
+def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:
+    """The network's (N, K) outputs as float64 logits: those of a network that ends with a softmax, before it."""
+    values: FloatArray = outputs.astype(np.float64)
+    node = graph.by_name.get(graph.only_output)
+    if node is not None and isinstance(node.layer, Softmax):
+        values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+    return values
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """(N, K) logits to probabilities, without overflow."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def in_batches(inputs: FloatArray, batch_size: int) -> Iterator[FloatArray]:

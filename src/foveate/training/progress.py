@@ -81,7 +81,7 @@ class LiveBar(Progress):
 
     def epoch(self, row: Epoch) -> None:
         """Print the epoch's figures above the bar; validation does not count in the next epoch's images/s."""
-        self._bar.console.print(str(row), highlight=False)
+        self._bar.console.print(str(row), highlight=False, soft_wrap=True)
         self._samples, self._since = 0, monotonic()
 
     def __enter__(self) -> Self:

@@ -49,7 +49,7 @@ def test_steps_tell_node_implementation_layouts_and_bytes():
     assert step.node == "conv6"
     assert step.phase == "backward"
     assert step.implementation.startswith(("jit", "brg", "foveate", "ref", "gemm"))
-    assert set(step.layouts) == {"src", "diff_dst", "diff_weights"}
+    assert {"src", "diff_dst", "diff_weights"} <= set(step.layouts)
     activations = 32 * 128 * 7 * 7 * 4
     assert step.bytes >= 2 * activations + 128 * 128 * 9 * 4
     assert "conv6" in str(step)

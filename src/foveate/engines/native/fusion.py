@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from foveate.engines.native.elementwise import ACTIVATIONS, elementwise
-from foveate.engines.native.products import PRODUCTS
+from foveate.engines.native.products import is_product
 from foveate.graph import Graph, Node
 from foveate.layers import Add, ReLU
 from foveate.layers.normalization import BatchNormalization
@@ -59,14 +59,14 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
             continue
         normalization = addition = activation = None
         last, follower = node, only_follower(node.name)
-        is_product = isinstance(node.layer, PRODUCTS)
-        if fold and is_product and follower and isinstance(follower.layer, BatchNormalization):
+        multiplies = is_product(node.layer)
+        if fold and multiplies and follower and isinstance(follower.layer, BatchNormalization):
             normalization = last = follower
             follower = only_follower(last.name)
-        if fold and is_product and follower and _adds_last(follower, last, order):
+        if fold and multiplies and follower and _adds_last(follower, last, order):
             addition = last = follower
             follower = only_follower(last.name)
-        if follower and _absorbs(node, follower, is_product=is_product, from_input=fold):
+        if follower and _absorbs(node, follower, from_input=fold):
             activation = follower
         group = Group(node, normalization, addition, activation)
         taken.update(member.name for member in group.members)
@@ -82,8 +82,8 @@ def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
     return order.get(other, -1) < order[last.name]
 
 
-def _absorbs(node: Node, follower: Node, *, is_product: bool, from_input: bool) -> bool:
+def _absorbs(node: Node, follower: Node, *, from_input: bool) -> bool:
     """Whether the activation `follower` can be computed together with `node`."""
-    if is_product:
+    if is_product(node.layer):
         return isinstance(follower.layer, ACTIVATIONS) and (from_input or elementwise(follower.layer).from_output)
     return isinstance(node.layer, (BatchNormalization, Add)) and isinstance(follower.layer, ReLU)

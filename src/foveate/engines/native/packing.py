@@ -10,7 +10,7 @@ from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.plan import ALIGNMENT
-from foveate.engines.native.products import PRODUCTS, canonical_weight_layout, forward_primitive
+from foveate.engines.native.products import canonical_weight_layout, forward_primitive, is_product
 from foveate.graph import Graph, Node
 from foveate.layers import Parameter
 
@@ -71,7 +71,7 @@ def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.
 
 
 def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layout, _native.Layout]:
-    if name == "weight" and isinstance(node.layer, PRODUCTS):
+    if name == "weight" and is_product(node.layer):
         canonical = canonical_weight_layout(node)
         primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, training=True)
         return primitive.layout(_native.WEIGHTS), canonical

@@ -6,14 +6,19 @@ from math import prod
 from foveate.engines.native import _native
 from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers import Linear
+from foveate.layers import Layer, Linear
 from foveate.layers.convolution import Convolution
 from foveate.layers.transposed import TransposedConvolution
 
 Layout = _native.Layout
 
-PRODUCTS = (Convolution, TransposedConvolution, Linear)
-"""Layers that are products with weights, into which what follows can be fused."""
+
+def is_product(layer: Layer) -> bool:
+    """Whether the layer is a product with weights that oneDNN computes, into which what follows can be fused."""
+    if isinstance(layer, TransposedConvolution):
+        # oneDNN knows output padding as padding that is left out at the end, of which there must be enough.
+        return all(pair[1] >= extra for pair, extra in zip(layer.padding, layer.output_padding, strict=True))
+    return isinstance(layer, (Convolution, Linear))
 
 
 def weight_dims(node: Node) -> list[int]:
