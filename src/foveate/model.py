@@ -1,6 +1,7 @@
 """A model: a graph with its state, class names and preprocessing, ready to be trained, used and saved."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
+from foveate.engines.folding import folded
+from foveate.engines.random import generator
 from foveate.errors import DataError, FileError, ShapeError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
 from foveate.geometry import format_sizes
-from foveate.graph import SGD, CrossEntropy, Graph, Loss, Optimizer, Schedule, Summary
+from foveate.graph import SGD, CrossEntropy, Graph, Loss, Optimizer, Schedule, Summary, fold_normalizations
 from foveate.training import (
     Evaluation,
     History,
@@ -38,9 +41,24 @@ from foveate.training import (
     softmax,
 )
 
-__all__ = ["Evaluation", "Model", "load"]
+__all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 INFERENCE_BATCH = 256
+PROBE_BATCH = 8
+
+
+@dataclass(frozen=True)
+class FusionReport:
+    """What `Model.fuse` did: pairs of a product and the normalisation that went into it, sentences on those that did
+    not, and the largest difference of the outputs on a probe batch."""
+
+    folded: tuple[tuple[str, str], ...]
+    refused: tuple[str, ...]
+    largest_difference: float
+
+    def __str__(self) -> str:
+        count = f"{len(self.folded)} normalisation{'' if len(self.folded) == 1 else 's'} folded"
+        return "\n".join((f"{count}; outputs differ by at most {self.largest_difference:.2g}", *self.refused))
 
 
 class Model:
@@ -73,6 +91,8 @@ class Model:
         self.engine = _engine(engine)
         self.training: dict[str, Any] = {}
         """How the model was trained; kept in its file."""
+        self.report: FusionReport | None = None
+        """What `fuse` did, in the model that it made."""
         check_classes(graph, self.classes)
         check_preprocessing(graph, preprocessing)
         self.state: State = self.engine.new_state(graph, seed=seed)
@@ -217,6 +237,37 @@ class Model:
         """A table of the layers with shapes, parameters and costs."""
         return self.graph.summary()
 
+    def fuse(self) -> "Model":
+        """A new model in which products do the work of the batch normalisations after them; `report` says which.
+
+        Outputs stay the same but for rounding: the report has the largest difference on a batch of random inputs.
+        Normalisations that cannot be folded stay, each with a sentence in the report.
+
+        Raises:
+            EngineError: running statistics are missing.
+        """
+        folding = fold_normalizations(self.graph)
+        fused = Model(
+            folding.graph,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            seed=self.seed,
+            engine=self.engine,
+        )
+        fused.training = dict(self.training)
+        arrays = {name: self.state.read(name) for name in fused.state.names() if name in self.state.names()}
+        for product, normalization in folding.pairs:
+            weight, bias = folded(self.state, product, normalization)
+            arrays |= {f"{product.parameters}.weight": weight, f"{product.parameters}.bias": bias}
+        for name, array in arrays.items():
+            fused.state.load(name, array)
+        fused.report = FusionReport(
+            folded=tuple((product.name, normalization.name) for product, normalization in folding.pairs),
+            refused=folding.refused,
+            largest_difference=_largest_difference(self, fused),
+        )
+        return fused
+
     def read(self, name: str) -> FloatArray:
         """A copy of the parameter or statistic `name` ("conv1.weight"), in the layout (O, I/groups, *kernel)."""
         return self.state.read(name)
@@ -319,6 +370,20 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
         model.state.load(name, array)
     model.training = dict(description.training)
     return model
+
+
+def _largest_difference(model: Model, fused: Model) -> float:
+    """Between the outputs on a batch of random inputs; the first model's normalisations run as they are."""
+    inputs = {
+        name: generator(0, f"probe {name}").standard_normal((PROBE_BATCH, *shape), np.float32)
+        for name, shape in model.graph.inputs.items()
+    }
+    # A differentiable program folds nothing by itself, so that this compares with the unfolded network.
+    plain = model.engine.compile(model.graph, batch_size=PROBE_BATCH, mode="inference", differentiable=True)
+    program = fused.engine.compile(fused.graph, batch_size=PROBE_BATCH, mode="inference")
+    before, after = plain.forward(model.state, inputs), program.forward(fused.state, inputs)
+    pairs = zip(model.graph.outputs, fused.graph.outputs, strict=True)
+    return max(float(np.abs(before[old] - after[new]).max()) for old, new in pairs)
 
 
 def _engine(engine: str | Engine | None) -> Engine:

@@ -19,7 +19,7 @@ BATCH = 4
 CLASSES = 5
 SHAPE = (3, 64, 64)
 LABELS = np.array([1, 4, 0, 2])
-BATCHES = {"resnet18": 11, "mobilenet_v2": 11, "googlenet": 11}
+BATCHES = {"resnet18": 11, "mobilenet_v2": 25, "googlenet": 26}
 """Seeds of batches in which rounding to float32 turns hardly a ReLU or a maximum over."""
 
 every_twin = pytest.mark.parametrize("name", TWINS)
@@ -58,7 +58,7 @@ def torch_step(name: str, dtype: torch.dtype) -> tuple[float, Arrays]:
 
 @cache
 def typical(name: str) -> float:
-    """Root mean square of all gradients: a shift that the next normalisation takes away has no gradient but rounding."""
+    """Root mean square of all gradients: a shift that the next normalisation removes has none but rounding."""
     gradients = joined(example(name)[0], torch_step(name, torch.float64)[1])
     return float(np.sqrt(np.mean(gradients**2)))
 

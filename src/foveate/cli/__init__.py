@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli import data, networks, training, using
+from foveate.cli import arithmetic, data, networks, training, using, windows, zoo
 from foveate.cli.output import Commands, warn_in_sentences
 
 __all__ = ["app", "main"]
@@ -19,8 +19,14 @@ app = typer.Typer(
 app.command()(training.train)
 app.command()(using.evaluate)
 app.command()(using.predict)
+app.command()(windows.conv)
+app.command()(windows.pool)
 app.command()(networks.summary)
 app.command()(networks.steps)
+app.command()(zoo.zoo)
+app.command()(arithmetic.receptive_field)
+app.command()(arithmetic.compare_dense)
+app.command()(arithmetic.explain_arithmetic)
 app.add_typer(data.commands, name="data")
 
 

@@ -10,7 +10,8 @@ import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError, GraphError
-from foveate.graph import Graph, GraphBuilder
+from foveate.graph import Graph, GraphBuilder, nearest
+from foveate.graph.repair import Rebuilt
 
 
 class ModeName(StrEnum):
@@ -32,7 +33,10 @@ def summary(
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse layers that drop rows or columns.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch, for the estimate of memory.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="Print an HTML table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a network's layers, shapes, parameters and costs.
@@ -40,16 +44,24 @@ def summary(
     Example: foveate summary resnet20 --input 3x64x64 --classes 100
     """
     try:
-        graph = _graph(net_or_model, input_shape, classes)
+        graph = find_graph(net_or_model, input_shape, classes)
         table = (_strictly(graph) if strict else graph).summary()
     except FoveateError as error:
         if error.partial is not None and not as_json:
             typer.echo(error.partial.summary().render())
         raise
     if as_json:
-        print_json(table.to_json())
+        print_json(table.to_json(batch_size))
+    elif as_csv or as_html:
+        typer.echo(table.to_csv().rstrip() if as_csv else table.to_html(batch_size))
+    elif markdown:
+        typer.echo(table.to_markdown(batch_size))
     else:
-        typer.echo(table.to_markdown() if markdown else table.render(get_terminal_size((110, 24)).columns))
+        typer.echo(table.render(get_terminal_size((110, 24)).columns, batch_size))
+    drop = [row.name for row in table.rows if any(row.dropped)]
+    if drop:
+        more = f" and {len(drop) - 1} more" if len(drop) > 1 else ""
+        typer.echo(f"foveate: {drop[0]}{more} never see the last rows or columns; --strict says what fits", err=True)
 
 
 def steps(
@@ -69,7 +81,7 @@ def steps(
     from foveate.model import Model
 
     use_threads(threads)
-    model = Model(_graph(net_or_model, input_shape, classes), engine=engine)
+    model = Model(find_graph(net_or_model, input_shape, classes), engine=engine)
     infos = model.steps(batch_size, "training" if mode is ModeName.TRAINING else "inference")
     if as_json:
         print_json([{**asdict(info), "layouts": dict(info.layouts)} for info in infos])
@@ -79,7 +91,7 @@ def steps(
     typer.echo(f"{len(infos)} steps, {sum(info.bytes for info in infos):,} bytes read and written")
 
 
-def _graph(net_or_model: str, input_shape: str | None, classes: int | None) -> Graph:
+def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) -> Graph:
     """The network of that name, or the one in that model file."""
     from foveate import zoo
 
@@ -87,9 +99,7 @@ def _graph(net_or_model: str, input_shape: str | None, classes: int | None) -> G
         return zoo.make(net_or_model, input_shape=_sizes(input_shape), classes=classes)
     path = Path(net_or_model)
     if not path.exists() and path.suffix != ".safetensors":
-        raise GraphError(
-            f'there is no network and no file "{net_or_model}"; the networks are {", ".join(zoo.NETWORKS)}'
-        )
+        raise GraphError(f'there is no network and no file "{net_or_model}".{nearest(net_or_model, zoo.NETWORKS)}')
     if input_shape is not None or classes is not None:
         raise typer.BadParameter("--input and --classes go with a network's name; a model file has its own")
     from foveate.files import read_description
@@ -108,6 +118,8 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
 
 def _strictly(graph: Graph) -> Graph:
     """The same graph built again under the strict rule."""
+    if len(graph.inputs) == 1 and len(graph.outputs) == 1:
+        return Rebuilt(graph).build(graph.input_shape, strict=True, name=graph.name)
     builder = GraphBuilder(strict=True, name=graph.name)
     values = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
     for node in graph.nodes:

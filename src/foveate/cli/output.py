@@ -22,9 +22,20 @@ class Commands(TyperGroup):
             raise
         except (FoveateError, OSError) as error:
             typer.echo(f"foveate: {error}", err=True)
+            _offer_changes(error)
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
         raise typer.Exit(1)
+
+
+def _offer_changes(error: Exception) -> None:
+    """Say with which changes the network that was refused builds."""
+    if isinstance(error, FoveateError) and error.find_changes is not None:
+        from foveate.graph.repair import offer
+
+        words = offer(error.changes)
+        if words:
+            typer.echo(words, err=True)
 
 
 class EngineName(StrEnum):

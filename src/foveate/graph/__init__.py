@@ -2,6 +2,7 @@
 
 from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
+from foveate.graph.folding import Folding, fold_normalizations
 from foveate.graph.graph import Graph, Node, nearest
 from foveate.graph.initialization import initializers
 from foveate.graph.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError
@@ -22,6 +23,7 @@ __all__ = [
     "Cosine",
     "CrossEntropy",
     "DroppedBorderWarning",
+    "Folding",
     "Graph",
     "GraphBuilder",
     "Loss",
@@ -36,6 +38,7 @@ __all__ = [
     "Sequential",
     "Summary",
     "Value",
+    "fold_normalizations",
     "initializers",
     "nearest",
 ]

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 
 from foveate.errors import FoveateError, GraphError, LayerError, ShapeError
-from foveate.geometry import LARGEST_SIZE, Window, fit, format_sizes, suggest
+from foveate.geometry import LARGEST_COUNT, LARGEST_SIZE, Window, fit, format_sizes, suggest
 from foveate.graph.graph import Graph, Node
 from foveate.layers import Layer, Parameter, Shape, Statistic
 
@@ -25,6 +26,15 @@ class Value:
     builder: "GraphBuilder" = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where building stopped: the layer's path, the layer, and the shapes of its inputs."""
+
+    path: str
+    layer: Layer
+    input_shapes: tuple[Shape, ...]
+
+
 class GraphBuilder:
     """Builds any directed acyclic graph, layer by layer.
 
@@ -36,8 +46,14 @@ class GraphBuilder:
     (8, 32, 32)
     """
 
-    def __init__(self, *, strict: bool = False, name: str = "network") -> None:
-        """Start an empty graph; with `strict`, dropped rows or columns are an error."""
+    def __init__(
+        self, *, strict: bool = False, name: str = "network", replacements: Mapping[str, Sequence[Layer]] | None = None
+    ) -> None:
+        """Start an empty graph; with `strict`, dropped rows or columns are an error.
+
+        `replacements` says by path what takes the place of a layer: others, one after the other, or none.
+        """
+        self.replacements = replacements or {}
         self._strict = strict
         self._name = name
         self._inputs: dict[str, Shape] = {}
@@ -52,6 +68,7 @@ class GraphBuilder:
             raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")
         if max(sizes) > LARGEST_SIZE:
             raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
+        _check_size(sizes)
         self._claim(name)
         self._inputs[name] = sizes
         return Value(name, sizes, self)
@@ -59,18 +76,27 @@ class GraphBuilder:
     def add(self, layer: Layer, *inputs: Value, name: str | None = None, parameters: str | None = None) -> Value:
         """Join `layer` to `inputs`; `parameters` names a key that other nodes use too, to share parameters."""
         path = self.path(name or self.numbered(layer.label))
+        if path not in self.replacements:
+            return self._join(path, layer, inputs, parameters)
+        for number, other in enumerate(self.replacements[path], start=1):
+            last = number == len(self.replacements[path])
+            inputs = (self._join(path if last else f"{path}_{number}", other, inputs, parameters if last else None),)
+        return inputs[0]
+
+    def _join(self, path: str, layer: Layer, inputs: tuple[Value, ...], parameters: str | None) -> Value:
         self._claim(path)
         self._own(inputs)
         shapes = tuple(value.shape for value in inputs)
         try:
             layer.check_inputs(shapes)
             output = layer.output_shape(shapes)
+            _check_size(output)
         except (ShapeError, LayerError) as error:
-            raise self._placed(error, path, layer) from None
+            raise self._placed(error, Place(path, layer, shapes)) from None
         node = Node(path, layer, tuple(value.name for value in inputs), parameters or path, shapes, output)
         self._check_sharing(node)
         if self._strict and any(node.dropped):
-            raise self._placed(ShapeError(_does_not_fit(node)), path, layer)
+            raise self._placed(ShapeError(_does_not_fit(node)), Place(path, layer, shapes))
         self._nodes[path] = node
         return Value(path, output, self)
 
@@ -139,10 +165,10 @@ class GraphBuilder:
                     )
                 return
 
-    def _placed(self, error: FoveateError, path: str, layer: Layer) -> FoveateError:
-        message = f"layer {len(self._nodes) + 1}, {path} ({layer.describe()}): {error}\n{self._trace()}"
-        placed = type(error)(message)
-        placed.partial = self.partial()
+    def _placed(self, error: FoveateError, place: Place) -> FoveateError:
+        where = f"layer {len(self._nodes) + 1}, {place.path} ({place.layer.describe()})"
+        placed = type(error)(f"{where}: {error}\n{self._trace()}")
+        placed.partial, placed.place = self.partial(), place
         return placed
 
     def _trace(self) -> str:
@@ -150,6 +176,20 @@ class GraphBuilder:
         steps += [f"{node.name} {format_sizes(node.output_shape)}" for node in self._nodes.values()]
         shown = steps if len(steps) <= 8 else [steps[0], "...", *steps[-6:]]
         return "Shapes so far: " + " -> ".join(shown)
+
+
+def _check_size(shape: Shape) -> None:
+    """Refuse sizes that compiled kernels, or any memory, cannot count."""
+    if max(shape) > LARGEST_SIZE:
+        raise ShapeError(
+            f"would make {format_sizes(shape)}, which has an axis longer than {LARGEST_SIZE}. Use less padding, "
+            "a larger stride or a smaller input"
+        )
+    if prod(shape) > LARGEST_COUNT:
+        raise ShapeError(
+            f"one sample of {format_sizes(shape)} would have {prod(shape):,} numbers, more than {LARGEST_COUNT:,}, "
+            "which no memory holds. Use smaller sizes"
+        )
 
 
 def _does_not_fit(node: Node) -> str:

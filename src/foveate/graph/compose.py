@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeAlias
 
-from foveate.errors import GraphError, ShapeError
+from foveate.errors import FoveateError, GraphError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph.builder import GraphBuilder, Value
+from foveate.graph.builder import GraphBuilder, Place, Value
 from foveate.graph.graph import Graph
 from foveate.layers import Add, Concatenate, Layer, Shape
 
@@ -30,10 +31,16 @@ class Composite(ABC):
             name: what the summary calls the network.
 
         Raises:
-            ShapeError: a layer does not fit its input; the message says where, why and what would.
+            ShapeError: a layer does not fit its input; the message says where, why and what would, and its `changes`
+                are changes with which the network builds.
         """
         builder = GraphBuilder(strict=strict, name=name)
-        output = self.lower(builder, builder.input(input_shape))
+        value = builder.input(input_shape)
+        try:
+            output = self.lower(builder, value)
+        except FoveateError as error:
+            error.find_changes = partial(_changes, self, value.shape, strict, error.place, error.partial)
+            raise
         return builder.build(output, quiet=quiet, stacklevel=3)
 
 
@@ -108,9 +115,13 @@ class Residual(Composite):
         """The same without a scope of its own."""
         way = self.block.lower(builder, value)
         other = value
-        if self.shortcut is not None:
+        shortcut = self.shortcut
+        replaced = builder.replacements.get(builder.path("shortcut"))
+        if replaced:
+            shortcut = Sequential(*replaced)
+        if shortcut is not None:
             with builder.scope("shortcut"):
-                other = lower(self.shortcut, builder, value)
+                other = lower(shortcut, builder, value)
         if way.shape != other.shape:
             raise self._mismatch(builder, value.shape, way.shape, other.shape)
         total = builder.add(Add(), way, other, name="add")
@@ -127,6 +138,7 @@ class Residual(Composite):
             )
         error = ShapeError(f"{place}: {sentence}")
         error.partial = builder.partial()
+        error.place = Place(builder.path("shortcut"), Add(), (before, way))
         return error
 
 
@@ -179,16 +191,31 @@ def check_blocks(blocks: Sequence[object], owner: str) -> tuple[Block, ...]:
     return tuple(checked)
 
 
+def _changes(
+    network: Composite, input_shape: Shape, strict: bool, place: Place | None, built: Graph | None
+) -> tuple[object, ...]:
+    from foveate.graph.repair import find_changes
+
+    return find_changes(network, input_shape, strict, place, built) if built is not None else ()
+
+
 def _fitting_shortcut(before: Shape, way: Shape) -> str:
     if len(before) != len(way) or len(before) < 2:
         return "Give it a shortcut that makes the same shape"
-    axes = len(before) - 1
-    sizes = zip(before[1:], way[1:], strict=True)
-    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
-    if all(strides):
-        shown = strides[0] if len(set(strides)) == 1 else tuple(strides)
+    axes, strides = len(before) - 1, shortcut_strides(before, way)
+    if strides is not None:
+        shown = strides[0] if len(set(strides)) == 1 else strides
         stride = "" if set(strides) == {1} else f", stride={shown}"
         return f"shortcut=Conv{axes}d({way[0]}, 1{stride}) would do"
     return (
         f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut=Conv{axes}d({way[0]}, 1)'
     )
+
+
+def shortcut_strides(before: Shape, way: Shape) -> tuple[int, ...] | None:
+    """The strides with which a 1x1 convolution turns the sizes of `before` into those of `way`, if there are any."""
+    if len(before) != len(way) or len(before) < 2:
+        return None
+    sizes = zip(before[1:], way[1:], strict=True)
+    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
+    return tuple(strides) if all(strides) else None

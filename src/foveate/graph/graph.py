@@ -10,6 +10,7 @@ from foveate.geometry import fit
 from foveate.layers import Cost, Layer, Parameter, Shape, Statistic
 
 if TYPE_CHECKING:
+    from foveate.graph.receptive_field import ReceptiveField, Region
     from foveate.graph.summary import Summary
 
 
@@ -139,6 +140,32 @@ class Graph:
         from foveate.graph.summary import summarize
 
         return summarize(self)
+
+    def receptive_field(self, node: str, of: str | None = None) -> "ReceptiveField":
+        """What the outputs of `node` see of the input `of` (the only one unless given): size, jump, first centre."""
+        self.node(node)
+        return self.receptive_fields(of)[node]
+
+    def receptive_fields(self, of: str | None = None) -> Mapping[str, "ReceptiveField"]:
+        """What every node sees of the input `of` (the only one unless given), by name."""
+        from foveate.graph.receptive_field import receptive_fields
+
+        name = self.only_input if of is None else of
+        if name not in self.inputs:
+            raise GraphError(f'there is no input "{name}".{nearest(name, self.inputs)}')
+        if name not in self._fields:
+            self._fields[name] = receptive_fields(self, name)
+        return self._fields[name]
+
+    def region(self, node: str, position: Sequence[int], of: str | None = None) -> "Region":
+        """The box of the input that the output of `node` at `position`, one number per spatial axis, depends on."""
+        from foveate.graph.receptive_field import region
+
+        return region(self, node, position, of)
+
+    @cached_property
+    def _fields(self) -> dict[str, Mapping[str, "ReceptiveField"]]:
+        return {}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `Graph.from_json` makes an equal graph."""

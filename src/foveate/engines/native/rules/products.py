@@ -1,8 +1,6 @@
 """Convolutions and linear layers, with what is fused into them."""
 
-import numpy as np
-
-from foveate.engines.base import FloatArray, State
+from foveate.engines.folding import folded
 from foveate.engines.native import _native
 from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.fusion import Group
@@ -29,7 +27,6 @@ from foveate.engines.native.rules.winograd import (
 from foveate.graph import Node
 from foveate.layers import ReLU
 from foveate.layers.convolution import Convolution
-from foveate.layers.transposed import TransposedConvolution
 
 
 class ProductRule(Rule):
@@ -173,31 +170,3 @@ def _weights(lowering: Lowering, group: Group, layout: _native.Layout) -> dict[s
         "weights": lowering.constant(layout, canonical, lambda state: folded(state, node, normalization)[0]),
         "bias": lowering.constant(bias_layout, bias_layout, lambda state: folded(state, node, normalization)[1]),
     }
-
-
-def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, FloatArray]:
-    """Weight and bias of a product that does its normalisation's work too.
-
-    y = gamma (W x + b - mu) / sqrt(var + eps) + beta is again a product, with W' = s W and b' = s (b - mu) + beta where
-    s = gamma / sqrt(var + eps).
-    """
-    layer = normalization.layer
-    read = {
-        name: state.read(f"{normalization.parameters}.{name}") for name in layer.parameters(normalization.input_shapes)
-    }
-    mean = state.read(f"{normalization.parameters}.running_mean").astype(np.float64)
-    variance = state.read(f"{normalization.parameters}.running_var").astype(np.float64)
-    scale = read.get("weight", np.ones(1)) / np.sqrt(variance + getattr(layer, "eps", 0.0))
-    weight = state.read(f"{node.parameters}.weight")
-    bias = (
-        state.read(f"{node.parameters}.bias") if getattr(node.layer, "bias", False) else np.zeros(node.output_shape[0])
-    )
-    shifted = scale * (bias - mean) + read.get("bias", np.zeros(1))
-    if isinstance(node.layer, TransposedConvolution):
-        # (inputs, outputs of the group, kernel): the inputs of a group share its outputs' scales.
-        groups = node.layer.groups
-        by_group = weight.reshape(groups, -1, *weight.shape[1:])
-        scaled = (by_group * scale.reshape(groups, 1, -1, *(1,) * (weight.ndim - 2))).reshape(weight.shape)
-    else:
-        scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
-    return scaled.astype(np.float32), shifted.astype(np.float32)

@@ -1,0 +1,162 @@
+"""`foveate receptive-field`, `compare-dense` and `explain-arithmetic`: the lecture's arithmetic of whole networks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveate.cli.networks import ClassesOption, InputOption, NetworkArgument, find_graph
+from foveate.cli.output import JsonOption, print_json
+from foveate.cli.shapes import parse_numbers, parse_shape
+from foveate.errors import FileError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph
+from foveate.graph.dense import Comparison, Way
+from foveate.graph.explanation import explain_arithmetic as explain
+from foveate.graph.explanation import sight_sentences
+from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
+
+
+def receptive_field(
+    net_or_model: NetworkArgument,
+    node: Annotated[str | None, typer.Option(help="One layer, by its name in the summary; all unless given.")] = None,
+    position: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Also the box of the input that --node sees there: 0x0.")
+    ] = None,
+    input_shape: InputOption = None,
+    classes: ClassesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each layer's outputs see of the input: size, jump, first centre, and when they see all of it.
+
+    Example: foveate receptive-field resnet20 --node stage2.0.conv1
+    """
+    graph = find_graph(net_or_model, input_shape, classes)
+    fields = graph.receptive_fields()
+    if position is not None and node is None:
+        raise typer.BadParameter("--position goes with --node")
+    chosen = [graph.receptive_field(node)] if node is not None else [fields[each.name] for each in graph.nodes]
+    box = None if node is None or position is None else graph.region(node, _position(position))
+    if as_json:
+        data = {"layers": [field.to_json() for field in chosen], **_sights(graph)}
+        if box is not None:
+            data["region"] = {
+                "unclipped": [[axis.start, axis.stop - 1] for axis in box.unclipped],
+                "clipped": [[axis.start, axis.stop - 1] for axis in box.clipped],
+            }
+        print_json(data)
+        return
+    for line in [str(chosen[0])] if node is not None else _table(chosen):
+        typer.echo(line)
+    if box is not None:
+        real, padded = (_box(axes) for axes in (box.clipped, box.unclipped))
+        typer.echo(f"at {position} it sees {real} (with padding {padded})")
+    if node is None and len(graph.input_shape) > 1:
+        typer.echo("\n" + "\n".join(sight_sentences(graph)))
+
+
+def compare_dense(
+    input_shape: Annotated[str, typer.Option("--input", metavar="SHAPE", help="The input: 3x32x32.")] = "3x32x32",
+    filters: Annotated[int, typer.Option(metavar="K", help="Number of filters.")] = 10,
+    kernel: Annotated[str, typer.Option(metavar="F", help="Filter size: 5, or 5x3 for each axis.")] = "5",
+    groups: Annotated[int | None, typer.Option(metavar="G", help="Groups of the grouped convolution.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a fully connected layer with convolutions that make the same output of the same input.
+
+    Example: foveate compare-dense --input 3x32x32 --filters 10 --kernel 5
+    """
+    from foveate.graph.dense import compare_dense as compare
+
+    shape = parse_shape(input_shape, "--input")
+    found = compare(shape, filters, parse_numbers(kernel, "--kernel"), groups)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for line in comparison_lines(found):
+        typer.echo(line)
+
+
+def explain_arithmetic(
+    net_or_model: NetworkArgument,
+    input_shape: InputOption = None,
+    classes: ClassesOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch, for the estimate of memory.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="A file to write; printed unless given.")] = None,
+) -> None:
+    """Write a page that derives a network as a lecturer would: each size, parameter count and receptive field.
+
+    Example: foveate explain-arithmetic lenet5 --out lenet5.md
+    """
+    page = explain(find_graph(net_or_model, input_shape, classes), batch_size)
+    if out is None:
+        typer.echo(page.rstrip())
+        return
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"cannot write {out}: {error.strerror or error}") from None
+    typer.echo(f"wrote {out}")
+
+
+def comparison_lines(found: Comparison) -> list[str]:
+    """The comparison as text."""
+    names = max(len(way.name) for way in found.ways)
+    layers = max(len(way.layers) for way in found.ways)
+    dense, conv = found.ways[:2]
+    head = f"{'':{names}}  {'layer':{layers}}  {'parameters':>14}  {'MACs':>14}  {'memory':>15}  "
+    lines = [
+        f"{format_sizes(found.input_shape)} to {format_sizes(found.output_shape)}, one sample in float32",
+        "",
+        head + "fewer parameters than dense, than conv",
+    ]
+    for way in found.ways:
+        figures = f"{way.parameters:>14,}  {way.macs:>14,}  {way.parameter_bytes:>9,} bytes"
+        saved = "" if way is dense else f"{_times(dense, way)}, {_times(conv, way)}"
+        lines.append(f"{way.name:{names}}  {way.layers:{layers}}  {figures}  {saved}".rstrip())
+    if found.groups == 1:
+        lines += ["", "Groups would have to divide both the channels and the filters; here only 1 does."]
+    return [*lines, "", found.argument()]
+
+
+def _times(base: Way, way: Way) -> str:
+    ratio = base.parameters / way.parameters
+    return f"{ratio:,.1f}x" if ratio < 100 else f"{ratio:,.0f}x"
+
+
+def _table(fields: list[ReceptiveField]) -> list[str]:
+    names = max(len("layer"), *(len(field.node) for field in fields))
+    seen = max(len("sees"), *(len(field.short()) for field in fields))
+    lines = [f"{'layer':{names}}  {'sees':{seen}}  {'jump':9}  first centre"]
+    for field in fields:
+        rest = f"{_axes(field.jump):9}  {_axes(field.first_centre)}" if field.sees and not field.whole else ""
+        lines.append(f"{field.node:{names}}  {field.short():{seen}}  {rest}".rstrip())
+    return lines
+
+
+def _axes(values: tuple[object, ...]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
+
+
+def _box(axes: tuple[range, ...]) -> str:
+    return " x ".join(f"{axis.start} to {axis.stop - 1}" if axis else "nothing" for axis in axes)
+
+
+def _position(text: str) -> tuple[int, ...]:
+    if text in ("", "()"):
+        return ()
+    numbers = parse_numbers(text, "--position")
+    return numbers if isinstance(numbers, tuple) else (numbers,)
+
+
+def _sights(graph: Graph) -> dict[str, object]:
+    """Layers with windows until an output sees the whole input; null where none does."""
+    if len(graph.input_shape) < 2:
+        return {}
+    sights = {name: sees_whole_image(graph, unstrided=flag) for name, flag in (("strided", False), ("unstrided", True))}
+    return {
+        "layers_until_whole_input": {
+            name: {"layers": sight.depth if sight.node else None, "node": sight.node, "size": list(sight.size)}
+            for name, sight in sights.items()
+        }
+    }

@@ -1,0 +1,45 @@
+"""Sizes as they are typed: 3x32x32, 5x3, 1,2."""
+
+from typing import Any
+
+import typer
+
+
+def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
+    """C x L, C x H x W or C x D x H x W."""
+    if text is None:
+        raise typer.BadParameter(f"{option} is missing; write sizes joined by x, channels first: 3x32x32")
+    sizes = _ints(text, option, "write sizes joined by x, channels first: 3x32x32")
+    if not 2 <= len(sizes) <= 4:
+        raise typer.BadParameter(
+            f'{option} is "{text}", which has {len(sizes)} axes; channels and 1 to 3 spatial axes are needed: 1x8000, '
+            "3x32x32 or 1x16x64x64"
+        )
+    return sizes
+
+
+def parse_numbers(text: str, option: str) -> int | tuple[int, ...]:
+    """One int for all axes, or one for each."""
+    numbers = _ints(text, option, "write an int, or one for each axis joined by x: 5x3")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_padding(text: str, axes: int) -> Any:
+    """An int or (begin, end) pair for all axes, or one for each; or a word."""
+    if text in ("same", "valid"):
+        return text
+    hint = "write an int (2), one for each axis (2x1), begin and end (1,2), same or valid"
+    items = []
+    for part in text.lower().replace("(", "").replace(")", "").replace(" ", "").split("x"):
+        numbers = _ints(part.replace(",", "x"), "--padding", hint, whole=text)
+        if len(numbers) > 2:
+            raise typer.BadParameter(f'--padding is "{text}"; {hint}')
+        items.append(numbers if len(numbers) == 2 else numbers[0])
+    return tuple(items * axes) if len(items) == 1 else tuple(items)
+
+
+def _ints(text: str, option: str, hint: str, whole: str | None = None) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in text.lower().split("x"))
+    except ValueError:
+        raise typer.BadParameter(f'{option} is "{text if whole is None else whole}"; {hint}') from None

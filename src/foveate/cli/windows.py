@@ -1,0 +1,299 @@
+"""`foveate conv` and `foveate pool`: the arithmetic of one layer, explained."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import prod
+from shutil import get_terminal_size
+from typing import Annotated, Any
+
+import typer
+
+from foveate import layers
+from foveate.cli.drawing import LEGEND, draw_windows
+from foveate.cli.output import JsonOption, print_json
+from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
+from foveate.geometry import Fit, Window, format_sizes
+from foveate.graph.builder import formula
+from foveate.graph.window_report import (
+    Solution,
+    WindowReport,
+    explain_window,
+    in_short,
+    solve_padding,
+    solve_stride,
+    with_option,
+)
+from foveate.layers.base import SpatialLayer
+from foveate.layers.normalization import axis_letters
+
+InputOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="The input, channels first: 3x32x32, 1x8000, 1x16x64x64.")
+]
+KernelOption = Annotated[
+    str | None, typer.Option("--kernel", metavar="F", help="Filter size: 5, or 5x3 for each axis.")
+]
+StrideOption = Annotated[str | None, typer.Option(metavar="S", help="Step: 2, or 2x1 for each axis.")]
+PaddingOption = Annotated[
+    str | None, typer.Option(metavar="P", help="2, or 2x1 for each axis; 1,2 for (begin, end); same; valid.")
+]
+DilationOption = Annotated[str | None, typer.Option(metavar="D", help="Distance of the taps: 2, or 2x1 for each axis.")]
+
+COMMON = (
+    ("F = 3, S = 1, P = 1", 3, 1, "1"),
+    ("F = 5, S = 1, P = 2", 5, 1, "2"),
+    ("F = 5, S = 2, P = whatever fits", 5, 2, "solve"),
+    ("F = 1, S = 1, P = 0", 1, 1, "0"),
+)
+"""The lecture's common settings."""
+
+
+class Unknown(StrEnum):
+    """What --solve can look for."""
+
+    PADDING = "padding"
+    STRIDE = "stride"
+
+
+class PoolKind(StrEnum):
+    """How a window is summarised."""
+
+    MAX = "max"
+    AVERAGE = "average"
+
+
+SolveOption = Annotated[Unknown | None, typer.Option(help="Find every padding, or stride, that fits.")]
+
+
+def conv(
+    input_shape: InputOption = None,
+    filters: Annotated[int | None, typer.Option(metavar="K", help="Number of filters.")] = None,
+    kernel: KernelOption = None,
+    stride: StrideOption = None,
+    padding: PaddingOption = None,
+    dilation: DilationOption = None,
+    groups: Annotated[int, typer.Option(help="Groups of channels that are convolved apart.")] = 1,
+    bias: Annotated[bool, typer.Option(help="Whether each filter adds a number.")] = True,
+    solve: SolveOption = None,
+    common: Annotated[bool, typer.Option("--common", help="The common settings, as a table, for --input.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a convolution: its output, what fits, parameters, cost, and where its windows fall.
+
+    Over 1, 2 or 3 axes, by the number of axes in --input.
+
+    Example: foveate conv --input 3x32x32 --filters 10 --kernel 5 --stride 1 --padding 2
+    """
+    shape = parse_shape(input_shape or ("3x32x32" if common else None), "--input")
+    if common:
+        _show_common(shape, filters or 32, as_json)
+        return
+    if filters is None or kernel is None:
+        raise typer.BadParameter("conv needs --filters and --kernel (or --common, for a table of common settings)")
+    layer = [layers.Conv1d, layers.Conv2d, layers.Conv3d][len(shape) - 2](
+        filters,
+        parse_numbers(kernel, "--kernel"),
+        stride=parse_numbers(stride or "1", "--stride"),
+        padding=parse_padding(padding or "0", len(shape) - 1),
+        dilation=parse_numbers(dilation or "1", "--dilation"),
+        groups=groups,
+        bias=bias,
+    )
+    _explain(layer, shape, solve, as_json)
+
+
+def pool(
+    input_shape: InputOption = None,
+    kernel: KernelOption = None,
+    stride: StrideOption = None,
+    padding: PaddingOption = None,
+    dilation: DilationOption = None,
+    kind: Annotated[PoolKind, typer.Option(help="What is taken of each window.")] = PoolKind.MAX,
+    ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="Count a last, incomplete window.")] = False,
+    solve: SolveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a pooling: its output, what fits, cost, and where its windows fall. Stride is the kernel unless given.
+
+    Example: foveate pool --input 64x112x112 --kernel 3 --stride 2 --padding 1
+    """
+    shape = parse_shape(input_shape, "--input")
+    if kernel is None:
+        raise typer.BadParameter("pool needs --kernel")
+    maximum = (layers.MaxPool1d, layers.MaxPool2d, layers.MaxPool3d)
+    average = (layers.AvgPool1d, layers.AvgPool2d, layers.AvgPool3d)
+    layer = (maximum if kind is PoolKind.MAX else average)[len(shape) - 2](
+        parse_numbers(kernel, "--kernel"),
+        stride=None if stride is None else parse_numbers(stride, "--stride"),
+        padding=parse_padding(padding or "0", len(shape) - 1),
+        dilation=parse_numbers(dilation or "1", "--dilation"),
+        ceil_mode=ceil_mode,
+    )
+    _explain(layer, shape, solve, as_json)
+
+
+def _explain(layer: SpatialLayer, shape: tuple[int, ...], solve: Unknown | None, as_json: bool) -> None:
+    if solve is not None:
+        _solve(layer, shape, solve, as_json)
+        return
+    report = explain_window(layer, shape)
+    if as_json:
+        print_json(report.to_json())
+        return
+    for line in report_lines(report):
+        typer.echo(line)
+
+
+def report_lines(report: WindowReport) -> list[str]:
+    """The whole report as text."""
+    lines = [f"{report.layer.describe()} on {format_sizes(report.input_shape)}", ""]
+    lines += [f"output      {format_sizes(report.output_shape)}"]
+    lines += [f"            {words}" for words in _size_lines(report)]
+    lines += _parameter_lines(report)
+    cost, made = report.cost, format_sizes(report.output_shape)
+    if cost.macs:
+        taps = cost.macs // prod(report.output_shape)
+        lines.append(f"MACs        {made} outputs * {taps:,} = {cost.macs:,}")
+        extra = f" + {cost.flops - 2 * cost.macs:,} for the biases" if report.biases else ""
+        lines.append(f"FLOPs       2 * {cost.macs:,}{extra} = {cost.flops:,}")
+    else:
+        lines.append(f"FLOPs       {cost.flops:,}, no multiply-accumulates")
+    data = report.to_json()
+    lines.append(
+        f"memory      input {data['input_bytes']:,} + output {data['output_bytes']:,} + parameters "
+        f"{data['parameter_bytes']:,} bytes, one sample in float32"
+    )
+    if report.changes:
+        lines.append("fits with   " + ", ".join(change.text for change in report.changes))
+    return [*lines, "", *_drawing(report)]
+
+
+def _size_lines(report: WindowReport) -> list[str]:
+    """The formula with the numbers put in, once for axes that are alike."""
+    lines = []
+    axes = list(zip(report.sizes, report.windows, report.fits, report.output_shape[1:], strict=True))
+    for axis in dict.fromkeys(axes):
+        lines += [f"{_names(axes, axis)}: {words}" for words in _axis_words(*axis)]
+    return lines
+
+
+def _names(axes: Sequence[object], axis: object) -> str:
+    """The letters of the axes that equal `axis`: 'H and W'."""
+    return " and ".join(letter for letter, other in zip(axis_letters(len(axes)), axes, strict=True) if other == axis)
+
+
+def _axis_words(size: int, window: Window, placed: Fit, output: int) -> list[str]:
+    begin, end = window.padding
+    padding = "2P" if begin == end else "P_begin + P_end"
+    span = "F" if window.dilation == 1 else "F_eff"
+    words = []
+    if window.dilation != 1:
+        words.append(
+            f"F_eff = D(F - 1) + 1 = {window.dilation}*({window.kernel_size} - 1) + 1 = {window.effective_size}"
+        )
+    result = f"{formula(size, window)} = {_number(placed)}"
+    words.append(f"(W - {span} + {padding})/S + 1 = {result}" + ("" if placed.fits else f", so {output}"))
+    if not placed.fits:
+        seen = output > placed.output
+        left = "counted by ceil_mode" if seen else f"dropped {placed.dropped}"
+        words.append(f"does not fit: the division leaves a remainder of {placed.remainder}; {left}")
+    if begin != end:
+        words.append(f"padding (begin, end) is ({begin}, {end})")
+    return words
+
+
+def _number(placed: Fit) -> str:
+    return str(placed.output) if placed.fits else f"{float(placed.exact_output):.2f}"
+
+
+def _parameter_lines(report: WindowReport) -> list[str]:
+    if not report.weights:
+        return ["parameters  0"]
+    kernel = "*".join(str(window.kernel_size) for window in report.windows)
+    options = report.layer.options()
+    filters, groups = options["out_channels"], options["groups"]
+    per_filter = f"{report.input_shape[0]}" + (f"/{groups}" if groups != 1 else "")
+    letters = "*".join("F" * len(report.windows))
+    name = f"{letters}*C{'/G' if groups != 1 else ''}*K"
+    biases = f" + {report.biases:,} biases" if report.biases else ", no biases"
+    return [
+        f"parameters  {report.weights:,} weights{biases} = {report.weights + report.biases:,}",
+        f"            weights: {name} = {kernel}*{per_filter}*{filters} = {report.weights:,}",
+    ]
+
+
+def _drawing(report: WindowReport) -> list[str]:
+    """The first axis on which the window does not fit, or the first."""
+    axis = next((n for n, placed in enumerate(report.fits) if not placed.fits), 0)
+    letters = axis_letters(len(report.sizes))
+    width = min(100, get_terminal_size((80, 24)).columns - 2)
+    rows = draw_windows(report.sizes[axis], report.windows[axis], report.output_shape[1 + axis], width)
+    return [f"windows along {letters[axis]}:", *(f"  {row}" for row in rows), "", LEGEND]
+
+
+def _solve(layer: SpatialLayer, shape: tuple[int, ...], unknown: Unknown, as_json: bool) -> None:
+    """All paddings, or strides, with which each axis fits, and the report with the first of them."""
+    free = with_option(layer, unknown.value, 1 if unknown is Unknown.STRIDE else 0)
+    _, sizes = free.spatial_input([shape])
+    given = with_option(layer, "padding", 0) if unknown is Unknown.PADDING else layer
+    windows = given.windows([shape]) or ()
+    finder = solve_padding if unknown is Unknown.PADDING else solve_stride
+    found = [finder(size, window) for size, window in zip(sizes, windows, strict=True)]
+    report = None
+    if all(found):
+        report = explain_window(with_option(layer, unknown.value, tuple(each[0].value for each in found)), shape)
+    if as_json:
+        solutions = [[{"value": s.value, "output": s.output, "same": s.same} for s in each] for each in found]
+        data = {"input": list(shape)} if report is None else report.to_json()
+        print_json({**data, "solve": unknown.value, "solutions": solutions})
+        return
+    for line in _solution_lines(unknown, sizes, windows, found):
+        typer.echo(line)
+    if report is not None:
+        typer.echo(f"\nWith {unknown.value} {in_short([each[0].value for each in found])}:\n")
+        typer.echo("\n".join(report_lines(report)))
+
+
+def _solution_lines(
+    unknown: Unknown, sizes: Sequence[int], windows: Sequence[Window], found: Sequence[Sequence[Solution]]
+) -> list[str]:
+    lines: list[str] = []
+    axes = [*zip(sizes, windows, map(tuple, found), strict=True)]
+    for size, window, solutions in dict.fromkeys(axes):
+        letter = _names(axes, (size, window, solutions))
+        free = size - window.effective_size
+        if unknown is Unknown.PADDING:
+            symmetric = any(isinstance(s.value, tuple) and s.value[0] == s.value[1] for s in solutions)
+            lines.append(
+                f"{letter}: {size} - {window.effective_size} + 2P must be a multiple of stride {window.stride}, "
+                f"P at most {window.effective_size - 1}"
+                + ("" if symmetric else f": {free} + 2P never is, so that no symmetric padding fits")
+            )
+        else:
+            lines.append(f"{letter}: S must divide {size} - {window.effective_size} + {sum(window.padding)}")
+        for solution in solutions:
+            note = '  (what "same" gives)' if solution.same else ""
+            lines.append(f"   {unknown.value} {in_short([solution.value])}: output {solution.output}{note}")
+        if not solutions:
+            lines.append(f"   no {unknown.value} fits; try another kernel or input")
+    return lines
+
+
+def _show_common(shape: tuple[int, ...], filters: int, as_json: bool) -> None:
+    kind = [layers.Conv1d, layers.Conv2d, layers.Conv3d][len(shape) - 2]
+    rows: list[dict[str, Any]] = []
+    for setting, kernel, stride, padding in COMMON:
+        base = kind(filters, kernel, stride=stride)
+        windows = base.windows([shape])
+        pairs = [solve_padding(size, window)[0].value for size, window in zip(shape[1:], windows, strict=True)]
+        value = pairs if padding == "solve" else int(padding)
+        report = explain_window(with_option(base, "padding", value), shape)
+        rows.append({"setting": setting, **report.to_json()})
+    if as_json:
+        print_json(rows)
+        return
+    typer.echo(f"{filters} filters (K: powers of 2, e.g. 32, 64, 128, 512) on {format_sizes(shape)}\n")
+    typer.echo(f"{'setting':34}{'padding':>9}  {'output':14}{'parameters':>12}{'MACs':>16}")
+    for row in rows:
+        padding = in_short([tuple(pair) for pair in row["padding"]])
+        cells = f"{row['setting']:34}{padding:>9}  {format_sizes(row['output']):14}"
+        typer.echo(f"{cells}{row['parameters']:>12,}{row['macs']:>16,}")

@@ -1,0 +1,121 @@
+"""The lecture's argument for convolutions: one input and output, fully connected and in other ways, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import gcd, prod
+from typing import Any
+
+from foveate.errors import LayerError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph.compose import Sequential
+from foveate.layers import Flatten, Layer, Linear, Shape, make_layer
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to get from the input to the output, and what it takes for one sample in float32."""
+
+    name: str
+    layers: str
+    parameters: int
+    macs: int
+    flops: int
+    parameter_bytes: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ways from an input to an output of one shape; the first is fully connected, the second the convolution."""
+
+    input_shape: Shape
+    output_shape: Shape
+    kernel_size: Shape
+    groups: int
+    ways: tuple[Way, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "input": list(self.input_shape),
+            "output": list(self.output_shape),
+            "activation_bytes": 4 * prod(self.output_shape),
+            "ways": [
+                {**asdict(way), "times_fewer_parameters_than_dense": self.ways[0].parameters / way.parameters}
+                for way in self.ways
+            ],
+        }
+
+    def argument(self) -> str:
+        """Why a convolution needs so few parameters, with the numbers."""
+        inputs, outputs = prod(self.input_shape), prod(self.output_shape)
+        local, positions = self.input_shape[0] * prod(self.kernel_size), prod(self.output_shape[1:])
+        dense, conv = self.ways[0], self.ways[1]
+        return (
+            f"Fully connected, each of {outputs:,} outputs is joined to all {inputs:,} inputs: {dense.parameters:,} "
+            f"parameters with the biases. Low-level features are local: a filter joins an output to {local:,} of them, "
+            f"{inputs / local:,.1f} times fewer. Features are translation invariant: one filter serves all "
+            f"{positions:,} positions, {positions:,} times fewer again. So the convolution has {conv.parameters:,} "
+            f"parameters, {dense.parameters / conv.parameters:,.0f} times fewer, and takes {conv.macs:,} MACs "
+            f"instead of {dense.macs:,}."
+        )
+
+
+def compare_dense(
+    input_shape: Sequence[int], filters: int, kernel_size: int | Sequence[int], groups: int | None = None
+) -> Comparison:
+    """The fully connected layer, the convolution and its cheaper kin, all with as many outputs as "same" gives.
+
+    Args:
+        input_shape: (C, L), (C, H, W) or (C, D, H, W).
+        filters: K, the output's channels.
+        kernel_size: F, an int or one for each axis.
+        groups: of the grouped convolution; the fewest above 1 that divide both C and K unless given.
+
+    Raises:
+        ShapeError: the input has not 1 to 3 spatial axes.
+        LayerError: a hyper-parameter is out of range, or `groups` does not divide.
+
+    >>> [way.parameters for way in compare_dense((3, 32, 32), 10, 5).ways[:2]]
+    [31467520, 760]
+    """
+    shape, axes = tuple(input_shape), len(input_shape) - 1
+    if axes not in (1, 2, 3):
+        raise ShapeError(f"{format_sizes(shape)} has not 1 to 3 spatial axes after its channels, such as 3x32x32")
+    output = (filters, *shape[1:])
+    conv = _convolution(axes, filters, kernel_size, {})
+    kernel: Shape = conv.options()["kernel_size"]
+    common = gcd(shape[0], filters)
+    shared = groups or next((g for g in range(2, common + 1) if common % g == 0), 1)
+    if groups is not None and common % groups:
+        raise LayerError(f"groups is {groups}, which does not divide both {shape[0]} channels and {filters} filters")
+    ways: list[tuple[str, list[Layer]]] = [
+        ("fully connected", [Flatten(), Linear(prod(output))]),
+        ("convolution", [conv]),
+    ]
+    if shared > 1:
+        ways.append(("grouped", [_convolution(axes, filters, kernel, {"groups": shared})]))
+    depthwise = _convolution(axes, shape[0], kernel, {"groups": shape[0]})
+    ways.append(("depthwise, then 1x1", [depthwise, _convolution(axes, filters, 1, {})]))
+    if any(size > 2 for size in kernel):
+        dilation = tuple(_dilation(size) for size in kernel)
+        taps = tuple((size - 1) // gap + 1 for size, gap in zip(kernel, dilation, strict=True))
+        ways.append(("dilated, as wide", [_convolution(axes, filters, taps, {"dilation": dilation})]))
+    ways.append(("1x1", [_convolution(axes, filters, 1, {})]))
+    return Comparison(shape, output, kernel, shared, tuple(_way(name, layers, shape) for name, layers in ways))
+
+
+def _convolution(axes: int, filters: int, kernel_size: int | Sequence[int], options: dict[str, Any]) -> Layer:
+    kernel = {"out_channels": filters, "kernel_size": kernel_size, "padding": "same"}
+    return make_layer(f"Conv{axes}d", {**kernel, **options})
+
+
+def _dilation(size: int) -> int:
+    """The least dilation above 1 with which fewer taps span the same, or 1."""
+    return next((gap for gap in range(2, size) if (size - 1) % gap == 0), 1)
+
+
+def _way(name: str, layers: Sequence[Layer], shape: Shape) -> Way:
+    summary = Sequential(*layers).build(shape, quiet=True).summary()
+    described = ", then ".join(layer.describe().replace(", padding same", "") for layer in layers)
+    parameters = summary.total_parameters
+    return Way(name, described, parameters, summary.total_macs, summary.total_flops, 4 * parameters)

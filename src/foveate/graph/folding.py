@@ -1,0 +1,69 @@
+"""A graph without the batch normalisations that a product before them can do: zero overhead at test time."""
+
+from dataclasses import dataclass
+
+from foveate.graph.builder import GraphBuilder, Value
+from foveate.graph.graph import Graph, Node
+from foveate.layers import Linear, make_layer
+from foveate.layers.convolution import Convolution
+from foveate.layers.normalization import BatchNormalization
+from foveate.layers.transposed import TransposedConvolution
+
+PRODUCTS = (Convolution, TransposedConvolution, Linear)
+"""Layers that multiply with weights and add a bias, and so can scale and shift their outputs for free."""
+
+
+@dataclass(frozen=True)
+class Folding:
+    """The graph that is left, which normalisation went into which product, and why others did not, in sentences."""
+
+    graph: Graph
+    pairs: tuple[tuple[Node, Node], ...]
+    refused: tuple[str, ...]
+
+
+def fold_normalizations(graph: Graph) -> Folding:
+    """Leave out every batch normalisation that follows a product which nobody else reads; that product gets a bias."""
+    pairs: dict[str, Node] = {}
+    refused = []
+    for node in graph.nodes:
+        if isinstance(node.layer, BatchNormalization):
+            reason = _reason_against(graph, node)
+            if reason is None:
+                pairs[node.inputs[0]] = node
+            else:
+                refused.append(f"{node} stays: {reason}")
+    folded = tuple((graph.by_name[product], normalization) for product, normalization in pairs.items())
+    return Folding(_without(graph, pairs), folded, tuple(refused))
+
+
+def _reason_against(graph: Graph, normalization: Node) -> str | None:
+    (source,) = normalization.inputs
+    product = graph.by_name.get(source)
+    if product is None or not isinstance(product.layer, PRODUCTS):
+        return f"{source} before it is no convolution or linear layer"
+    others = [str(node) for node in graph.consumers[source] if node is not normalization]
+    if others:
+        return f"the output of {product} is read by {' and '.join(others)} too, which must see it unchanged"
+    if source in graph.outputs:
+        return f"the output of {product} is an output of the network, which must stay unchanged"
+    sharing = [node.name for node in graph.nodes if node.parameters == product.parameters and node is not product]
+    if sharing:
+        return f"{product} shares its weights with {' and '.join(sharing)}"
+    return None
+
+
+def _without(graph: Graph, pairs: dict[str, Node]) -> Graph:
+    builder = GraphBuilder(name=graph.name)
+    values: dict[str, Value] = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
+    left_out = {normalization.name for normalization in pairs.values()}
+    for node in graph.nodes:
+        if node.name in left_out:
+            values[node.name] = values[node.inputs[0]]
+            continue
+        layer = node.layer
+        if node.name in pairs:
+            layer = make_layer(type(layer).__name__, {**layer.options(), "bias": True})
+        inputs = (values[name] for name in node.inputs)
+        values[node.name] = builder.add(layer, *inputs, name=node.name, parameters=node.parameters)
+    return builder.build(*(values[name] for name in graph.outputs), quiet=True)

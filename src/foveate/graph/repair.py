@@ -1,0 +1,202 @@
+"""Changes that make a network build which did not: each is tried on the whole network before it is offered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from foveate.errors import FoveateError
+from foveate.geometry import format_sizes
+from foveate.graph.builder import GraphBuilder, Place, Value
+from foveate.graph.compose import Composite, shortcut_strides
+from foveate.graph.graph import Graph
+from foveate.graph.window_report import explain_window, with_option
+from foveate.layers import Add, Concatenate, Flatten, Layer, Linear, Shape, make_layer
+from foveate.layers.base import SpatialLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_CHANGES = 4
+LARGEST_INPUT = 1024
+"""Larger inputs than this are not tried."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a network with which it builds.
+
+    `layers` says what takes the place of which layer, by its path: one layer, several, or none. `input_shape` is
+    another input, or the same.
+    """
+
+    text: str
+    input_shape: Shape
+    layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+    network: Composite = field(repr=False, compare=False, kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
+
+    def build(self) -> Graph:
+        """The network with this change."""
+        builder = GraphBuilder(strict=self.strict, replacements=self.layers)
+        return builder.build(self.network.lower(builder, builder.input(self.input_shape)), quiet=True)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Rebuilt(Composite):
+    """A graph of one input and one output as a block again, every layer under its own name."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def lower(self, builder: GraphBuilder, value: Value) -> Value:
+        """Each node again, after its inputs."""
+        values = {self.graph.only_input: value}
+        for node in self.graph.nodes:
+            inputs = [values[name] for name in node.inputs]
+            values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
+        return values[self.graph.only_output]
+
+
+def find_changes(
+    network: Composite, input_shape: Shape, strict: bool, place: Place | None, partial: Graph
+) -> tuple[Change, ...]:
+    """Changes near `place`, where building stopped, then other inputs; only those with which all of it builds."""
+    common: dict[str, Any] = {"network": network, "strict": strict}
+    found: list[Change] = []
+    if place is not None:
+        candidates = [*_instead(place, strict), *_same_in_branches(place, partial)]
+        found += _that_build(Change(text, input_shape, layers, **common) for text, layers in candidates)
+    shapes = [_other_input(network, input_shape, strict), _other_rank(place, input_shape)]
+    found += _that_build(Change(f"an input of {format_sizes(s)}", s, **common) for s in shapes if s is not None)
+    if place is not None and not found:
+        found += _that_build([Change(f"without {place.path}", input_shape, {place.path: ()}, **common)])
+    return tuple(found[:MOST_CHANGES])
+
+
+def _that_build(changes: "Iterable[Change]") -> list[Change]:
+    found = []
+    for change in changes:
+        try:
+            change.build()
+        except FoveateError:
+            continue
+        found.append(change)
+    return found
+
+
+def _instead(place: Place, strict: bool) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
+    """(words, what stands in its place) for the layer that did not fit its input."""
+    if isinstance(place.layer, Add):
+        before, way = place.input_shapes
+        strides = shortcut_strides(before, way)
+        if strides is not None:
+            shortcut = make_layer(f"Conv{len(strides)}d", {"out_channels": way[0], "kernel_size": 1, "stride": strides})
+            yield f"{place.path}: {shortcut.describe()} to {way[0]} channels", {place.path: (shortcut,)}
+        return
+    if isinstance(place.layer, Linear):
+        flat: list[Layer] = [Flatten()]
+        if 2 <= len(place.input_shapes[0]) <= 4:
+            flat.append(make_layer(f"GlobalAvgPool{len(place.input_shapes[0]) - 1}d", {}))
+        for first in flat:
+            yield f"{first.describe()} before {place.path}", {place.path: (first, place.layer)}
+    for text, layer in _variants(place, strict):
+        yield f"{place.path}: {text}", {place.path: (layer,)}
+
+
+def _variants(place: Place, strict: bool) -> Iterator[tuple[str, Layer]]:
+    """The same layer with one option changed, or over another number of axes."""
+    for text, option, value in _options(place, strict):
+        try:
+            yield text, with_option(place.layer, option, value)
+        except FoveateError:
+            continue
+    axes = len(place.input_shapes[0]) - 1 if place.input_shapes else 0
+    name = type(place.layer).__name__
+    if name[-2:-1].isdigit() and 1 <= axes <= 3 and not name.endswith(f"{axes}d"):
+        options = {key: _for_axes(value, axes) for key, value in place.layer.options().items()}
+        try:
+            yield f"{name[:-2]}{axes}d", make_layer(f"{name[:-2]}{axes}d", options)
+        except FoveateError:
+            return
+
+
+def _options(place: Place, strict: bool) -> Iterator[tuple[str, str, Any]]:
+    layer, options = place.layer, place.layer.options()
+    if strict and isinstance(layer, SpatialLayer) and "stride" in options:
+        try:
+            changes = explain_window(layer, place.input_shapes[0]).changes
+        except FoveateError:
+            changes = ()
+        yield from ((change.text, change.option, change.value) for change in changes if change.option != "input")
+    if "kernel_size" in options and len(place.input_shapes[0]) == len(options["kernel_size"]) + 1:
+        spatial = place.input_shapes[0][1:]
+        smaller = tuple(min(k, size) for k, size in zip(options["kernel_size"], spatial, strict=True))
+        yield f"kernel_size {format_sizes(smaller)}", "kernel_size", smaller
+        yield 'padding "same"', "padding", "same"
+    if options.get("groups", 1) != 1:
+        yield "groups 1", "groups", 1
+
+
+def _for_axes(value: Any, axes: int) -> Any:
+    """An option for another number of axes: its first value for all of them."""
+    return (value[0],) * axes if isinstance(value, tuple) and value else value
+
+
+def _same_in_branches(place: Place, partial: Graph) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
+    """Ways that are joined but differ in size: all of their windows with padding "same"."""
+    if not isinstance(place.layer, (Add, Concatenate)):
+        return
+    scope = place.path.rpartition(".")[0] + "."
+    inside = [node for node in partial.nodes if node.name.startswith(scope) and "padding" in node.layer.options()]
+    try:
+        layers = {node.name: (with_option(node.layer, "padding", "same"),) for node in inside}
+    except FoveateError:
+        return
+    if layers:
+        yield f'padding "same" in {" and ".join(layers)}', layers
+
+
+def _other_rank(place: Place | None, shape: Shape) -> Shape | None:
+    """The input with as many axes as the layer slides over: the last ones as one, or the last repeated."""
+    axes = getattr(place.layer, "spatial_axes", None) if place is not None else None
+    if axes is None or len(shape) < 2 or axes == len(shape) - 1:
+        return None
+    if axes < len(shape) - 1:
+        return *shape[:axes], prod(shape[axes:])
+    return *shape, *shape[-1:] * (axes - len(shape) + 1)
+
+
+def _other_input(network: Composite, shape: Shape, strict: bool) -> Shape | None:
+    """The nearest larger input with which the network builds, or under the strict rule also a smaller one."""
+    if len(shape) < 2:
+        return None
+
+    def tried(*sizes: int) -> Shape | None:
+        fits = min(sizes) >= 1 and bool(_that_build([Change("", sizes, network=network, strict=strict)]))
+        return sizes if fits else None
+
+    def grown(by: int) -> Shape | None:
+        return tried(shape[0], *(size + by for size in shape[1:]))
+
+    if strict:
+        steps = sorted(range(-16, 65), key=abs)
+        square = (tried(shape[0], *(max(shape[1:]) + by,) * (len(shape) - 1)) for by in steps)
+        return next((found for found in chain(map(grown, steps), square) if found is not None), None)
+    low, high = 0, 1
+    while grown(high) is None:
+        low, high = high, 2 * high
+        if max(shape[1:]) + high > LARGEST_INPUT:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if grown(middle) is not None else (middle, high)
+    return grown(high)
+
+
+def offer(changes: Sequence[Change]) -> str:
+    """The changes as a sentence, or nothing where there are none."""
+    return f"It builds with {', or '.join(map(str, changes))}." if changes else ""

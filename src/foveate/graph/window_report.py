@@ -1,0 +1,245 @@
+"""One convolution or pooling on one input, explained: what comes out, what is left over, what it costs, what fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from foveate.errors import FoveateError
+from foveate.geometry import (
+    Fit,
+    Window,
+    fit,
+    fitting_paddings,
+    fitting_strides,
+    format_sizes,
+    output_size,
+    same_padding,
+    suggest,
+)
+from foveate.graph.builder import GraphBuilder
+from foveate.layers import Cost, Layer, Shape
+from foveate.layers.base import SpatialLayer
+
+BYTES = 4
+"""Of a number: float32."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of one option with which a layer fits; `value` is what the option takes, one for each axis."""
+
+    option: str
+    value: tuple[Any, ...]
+    distance: int
+
+    @property
+    def text(self) -> str:
+        """For example 'stride 2', 'padding (1, 2)' or 'input 3x31x31'."""
+        if self.option == "input":
+            return f"input {format_sizes(self.value)}"
+        return f"{self.option} {in_short(self.value)}"
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One way to choose a stride or padding along an axis so that the division is exact."""
+
+    value: int | tuple[int, int]
+    output: int
+    same: bool = False
+    """Whether it keeps ceil(W / S) outputs with the least padding, as "same" does."""
+
+
+@dataclass(frozen=True)
+class WindowReport:
+    """What `layer`, a convolution or pooling, does to an input of `input_shape`."""
+
+    layer: SpatialLayer
+    input_shape: Shape
+    output_shape: Shape
+
+    @cached_property
+    def sizes(self) -> Shape:
+        """The input's spatial sizes."""
+        return self.input_shape[1:]
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """The window of each axis, "same" resolved."""
+        return tuple(self.layer.windows([self.input_shape]) or ())
+
+    @cached_property
+    def fits(self) -> tuple[Fit, ...]:
+        """How the window falls on each axis."""
+        return tuple(fit(size, window) for size, window in zip(self.sizes, self.windows, strict=True))
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """Real positions that no window sees, per axis; none where ceil_mode counts a last incomplete window."""
+        covered = [placed.output != made for placed, made in zip(self.fits, self.output_shape[1:], strict=True)]
+        return tuple(0 if all_seen else placed.dropped for all_seen, placed in zip(covered, self.fits, strict=True))
+
+    @property
+    def weights(self) -> int:
+        """Numbers in the filters."""
+        return self._count("weight")
+
+    @property
+    def biases(self) -> int:
+        """Numbers that are added, one for each filter."""
+        return self._count("bias")
+
+    @property
+    def cost(self) -> Cost:
+        """MACs and FLOPs of one sample."""
+        return self.layer.cost([self.input_shape])
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """Every small change that makes the division exact on all axes, nearest first; none where it is."""
+        if all(placed.fits for placed in self.fits):
+            return ()
+        found = [*self._option_changes("stride"), *self._option_changes("padding"), *self._input_changes()]
+        return tuple(sorted(found, key=lambda change: change.distance))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "layer": self.layer.describe(),
+            "input": list(self.input_shape),
+            "output": list(self.output_shape),
+            "fits": all(placed.fits for placed in self.fits),
+            "exact_output": [float(placed.exact_output) for placed in self.fits],
+            "remainder": [placed.remainder for placed in self.fits],
+            "dropped": list(self.dropped),
+            "padding": [list(window.padding) for window in self.windows],
+            "parameters": self.weights + self.biases,
+            "weights": self.weights,
+            "biases": self.biases,
+            "macs": self.cost.macs,
+            "flops": self.cost.flops,
+            "input_bytes": BYTES * prod(self.input_shape),
+            "output_bytes": BYTES * prod(self.output_shape),
+            "parameter_bytes": BYTES * (self.weights + self.biases),
+            "suggestions": [{"option": c.option, "value": _plain(c.value), "text": c.text} for c in self.changes],
+        }
+
+    def _count(self, name: str) -> int:
+        parameter = self.layer.parameters([self.input_shape]).get(name)
+        return 0 if parameter is None else prod(parameter.shape)
+
+    def _option_changes(self, option: str) -> list[Change]:
+        """Values of `option` with which every axis fits; axes that fit already keep theirs."""
+        lists: list[list[tuple[Any, int]]] = []
+        for size, window in zip(self.sizes, self.windows, strict=True):
+            if fit(size, window).fits:
+                lists.append([(window.stride if option == "stride" else window.padding, 0)])
+            else:
+                lists.append(self._values(option, size, window))
+        return [
+            Change(option, tuple(v for v, _ in picked), sum(d for _, d in picked))
+            for picked in _side_by_side(lists)
+            if self._works(option, tuple(v for v, _ in picked))
+        ]
+
+    def _values(self, option: str, size: int, window: Window) -> list[tuple[Any, int]]:
+        most = window.effective_size - 1 if self.layer.pads_less_than_window else None
+        ways = suggest(size, window, limit=3, padding_limit=2, largest_padding=most)
+        if option == "stride":
+            return [(stride, window.stride - stride) for stride in reversed(ways.strides)]
+        pairs = [(p, p) for p in ways.symmetric_paddings] + list(ways.asymmetric_paddings)
+        begin, end = window.padding
+        return sorted(((pair, abs(pair[0] - begin) + abs(pair[1] - end)) for pair in pairs), key=lambda way: way[1])
+
+    def _input_changes(self) -> list[Change]:
+        lists = []
+        for size, window in zip(self.sizes, self.windows, strict=True):
+            others = suggest(size, window).sizes
+            near = sorted(((s, abs(s - size)) for s in others), key=lambda way: way[1])
+            lists.append([(size, 0)] if fit(size, window).fits else near)
+        channels = self.input_shape[0]
+        return [
+            Change("input", (channels, *(v for v, _ in picked)), sum(d for _, d in picked))
+            for picked in _side_by_side(lists)
+        ]
+
+    def _works(self, option: str, value: tuple[Any, ...]) -> bool:
+        try:
+            changed = explain_window(with_option(self.layer, option, value), self.input_shape)
+        except FoveateError:
+            return False
+        return all(placed.fits for placed in changed.fits)
+
+
+def explain_window(layer: SpatialLayer, input_shape: Sequence[int]) -> WindowReport:
+    """The report of `layer` on one sample of `input_shape`.
+
+    Raises:
+        ShapeError: the layer cannot be put on such an input.
+
+    >>> from foveate.layers import Conv2d
+    >>> explain_window(Conv2d(8, 3, stride=3), (1, 7, 7)).changes[0].text
+    'stride 2'
+    """
+    builder = GraphBuilder(name="window")
+    value = builder.add(layer, builder.input(tuple(input_shape)))
+    return WindowReport(layer, tuple(input_shape), value.shape)
+
+
+def with_option(layer: Layer, option: str, value: Any) -> Any:
+    """The same layer with another value for one of its options."""
+    return type(layer)(**{**layer.options(), option: value})
+
+
+def solve_padding(size: int, window: Window) -> tuple[Solution, ...]:
+    """Every padding shorter than the window that makes the division exact, the one that "same" gives first.
+
+    Symmetric ones come before those with one more at the end.
+
+    >>> [solution.value for solution in solve_padding(32, Window(5, stride=2))]
+    [(1, 2), (0, 1), (2, 3), (3, 4)]
+    """
+    most = window.effective_size - 1
+    pairs = [(p, p) for p in fitting_paddings(size, window, most, asymmetric=False)]
+    pairs += [(p, p + 1) for p in fitting_paddings(size, window, most, asymmetric=True)]
+    same = same_padding(size, window)
+    found = [Solution(pair, output_size(size, _padded(window, pair)), pair == same) for pair in pairs]
+    return tuple(sorted(found, key=lambda solution: not solution.same))
+
+
+def solve_stride(size: int, window: Window, limit: int = 8) -> tuple[Solution, ...]:
+    """The smallest strides up to the window's length for which the division is exact.
+
+    >>> [(solution.value, solution.output) for solution in solve_stride(7, Window(3))]
+    [(1, 5), (2, 3)]
+    """
+    free = size - window.effective_size + sum(window.padding)
+    strides = fitting_strides(free, window.effective_size + 1, window.effective_size)
+    return tuple(Solution(stride, free // stride + 1) for stride in sorted(strides)[:limit])
+
+
+def in_short(values: Sequence[Any]) -> str:
+    """One value where all are equal, else joined by x; a pair of equal numbers is one number.
+
+    >>> in_short([(1, 1), (1, 1)]), in_short([(1, 2), (1, 2)]), in_short([2, 1])
+    ('1', '(1, 2)', '2x1')
+    """
+    words = [str(v[0] if isinstance(v, tuple) and v[0] == v[1] else v) for v in values]
+    return words[0] if len(set(words)) == 1 else "x".join(words)
+
+
+def _padded(window: Window, pair: tuple[int, int]) -> Window:
+    return Window(window.kernel_size, window.stride, pair, window.dilation)
+
+
+def _side_by_side(lists: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The first value of each list, the second of each, and so on; a shorter list repeats its last."""
+    if not all(lists):
+        return []
+    return [tuple(each[min(n, len(each) - 1)] for each in lists) for n in range(max(map(len, lists)))]
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

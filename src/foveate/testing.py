@@ -1,0 +1,134 @@
+"""Checks for layers of one's own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+import foveate.engines.reference  # noqa: F401 (fills the table of operations)
+from foveate.engines.operations import Context, operation_of
+from foveate.engines.random import raw
+from foveate.errors import GradientError
+from foveate.geometry import format_sizes
+from foveate.layers import Layer, Shape
+
+STEP = 1e-5
+"""How far an element is moved to either side: half the digits of float64."""
+
+_Array: TypeAlias = NDArray[np.float64]
+
+
+def check_gradients(
+    layer: Layer,
+    input_shape: Shape | Sequence[Shape],
+    *,
+    batch_size: int = 2,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+) -> None:
+    """Compare a layer's backward pass with central differences of its forward pass, in float64 and in training mode.
+
+        (f(x + h) - f(x - h)) / 2h   for each element x of each input and parameter, f = sum(random weights * output)
+
+    Every element costs two forward passes: a small `input_shape` is enough.
+
+    Args:
+        layer: built in, or taught to the engines by `foveate.engines.register`.
+        input_shape: of one sample, channels first; for a layer of several inputs one shape for each.
+        batch_size: samples in the batch.
+        seed: of the random inputs, parameters and weights.
+        tolerance: the largest difference, as a share of 1 + the slope's size.
+
+    Raises:
+        GradientError: an output or gradient has a wrong shape, is missing, or is wrong; it is an AssertionError too.
+    """
+    if isinstance(input_shape[0], int):
+        input_shape = (input_shape,)  # type: ignore[assignment]
+    _Check(layer, [tuple(shape) for shape in input_shape], batch_size, seed, tolerance).run()  # type: ignore[arg-type]
+
+
+class _Check:
+    """One layer with random arrays."""
+
+    def __init__(self, layer: Layer, shapes: list[Shape], batch_size: int, seed: int, tolerance: float) -> None:
+        self.layer, self.shapes, self.seed, self.tolerance = layer, shapes, seed, tolerance
+        self.name = type(layer).__name__
+        self.operation = operation_of(layer)
+        random = np.random.default_rng(seed)
+        self.output_shape = (batch_size, *layer.output_shape(shapes))
+        self.inputs: list[_Array] = [random.standard_normal((batch_size, *shape)) for shape in shapes]
+        self.parameters: dict[str, _Array] = {
+            name: random.standard_normal(parameter.shape) for name, parameter in layer.parameters(shapes).items()
+        }
+        self.weights: _Array = random.standard_normal(self.output_shape)
+
+    def run(self) -> None:
+        """Raise a GradientError at the first thing that is wrong."""
+        context = self._context()
+        output = self.operation.forward(self.layer, self.inputs, self.parameters, context)
+        self._check_shape("forward returns an output", output, self.output_shape)
+        given = self.operation.backward(self.layer, self.inputs, self.parameters, output, self.weights.copy(), context)
+        of_inputs, of_parameters = given
+        if len(of_inputs) != len(self.inputs):
+            raise self._wrong(
+                f"backward returns {len(of_inputs)} input gradients, but there are {len(self.inputs)} inputs"
+            )
+        self._check_names(of_parameters)
+        for number, (array, gradient) in enumerate(zip(self.inputs, of_inputs, strict=True), start=1):
+            what = "the input" if len(self.inputs) == 1 else f"input {number}"
+            self._compare(what, array, np.zeros_like(array) if gradient is None else gradient)
+        for name, array in self.parameters.items():
+            self._compare(f"the parameter {name}", array, of_parameters[name])
+
+    def _context(self) -> Context:
+        """A fresh context, with the same random numbers each time."""
+        statistics = {
+            name: np.full(statistic.shape, statistic.initial)
+            for name, statistic in self.layer.statistics(self.shapes).items()
+        }
+        return Context(True, dict(statistics), partial(raw, self.seed, "layer", 0))
+
+    def _value(self) -> float:
+        """The weighted sum of the output."""
+        output = self.operation.forward(self.layer, self.inputs, self.parameters, self._context())
+        return float((self.weights * output).sum())
+
+    def _compare(self, what: str, array: _Array, gradient: NDArray[np.floating]) -> None:
+        self._check_shape(f"backward returns a gradient of {what}", gradient, array.shape)
+        slopes = _central_differences(self._value, array)
+        beyond = ~(np.abs(gradient - slopes) <= self.tolerance * (1 + np.abs(slopes)))
+        if beyond.any():
+            at = np.unravel_index(int(beyond.argmax()), array.shape)
+            place = ", ".join(str(int(index)) for index in at)
+            raise self._wrong(
+                f"the gradient of {what} is wrong in {int(beyond.sum())} of {array.size} elements: at [{place}] "
+                f"backward gives {gradient[at]:.6g}, but central differences of forward give {slopes[at]:.6g}"
+            )
+
+    def _check_shape(self, what: str, array: NDArray[np.floating], expected: Shape) -> None:
+        if np.shape(array) != expected:
+            given = format_sizes(np.shape(array)) or "no axes"
+            raise self._wrong(f"{what} of shape {given}, but it must have {format_sizes(expected)}")
+
+    def _check_names(self, of_parameters: Mapping[str, object]) -> None:
+        if set(of_parameters) != set(self.parameters):
+            given, known = (", ".join(sorted(names)) or "none" for names in (of_parameters, self.parameters))
+            raise self._wrong(f"backward returns gradients of the parameters {given}, but the layer has {known}")
+
+    def _wrong(self, sentence: str) -> GradientError:
+        return GradientError(f"{self.name}: {sentence}")
+
+
+def _central_differences(value: Callable[[], float], array: _Array) -> _Array:
+    """The slope of `value` along each element of `array`, which is moved and put back."""
+    slopes = np.zeros_like(array)
+    for at in np.ndindex(array.shape):
+        kept = array[at]
+        array[at] = kept + STEP
+        ahead = value()
+        array[at] = kept - STEP
+        slopes[at] = (ahead - value()) / (2 * STEP)
+        array[at] = kept
+    return slopes
