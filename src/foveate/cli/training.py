@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 EPOCHS = 6
 BATCH_SIZE = 128
 LEARNING_RATE = 0.15
-SHIFT = 1
 
 
 def train(
@@ -33,7 +32,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Where to write; runs/DATASET unless given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Also write one after so many steps.")] = None,
-    augment: Annotated[bool, typer.Option(help="Shift and mirror the training images at random.")] = True,
+    augment: Annotated[bool, typer.Option(help="Mirror half of the training images, chosen at random.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a data set, and measure it on the test images.
@@ -60,7 +59,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         schedule=OneCycle(learning_rate),
-        augmentation=Augmentation(shift=SHIFT, flip=True) if augment else None,
+        augmentation=Augmentation(flip=True) if augment else None,
         out=folder.path,
         progress=make_progress(True, sys.stderr if as_json else sys.stdout),
         resume=resume,

@@ -227,9 +227,11 @@ def formula(size: int, window: Window) -> str:
 
 def _dropping_sentence(nodes: Sequence[Node]) -> str:
     first = nodes[0]
-    others = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    subject, verb, whose = f"{first}", "sees", "its"
+    if len(nodes) > 1:
+        subject, verb, whose = f"{first} and {len(nodes) - 1} more", "see", "their"
     return (
-        f"{first}{others} never see the last {max(first.dropped)} row or column of their input; "
+        f"{subject} never {verb} the last {max(first.dropped)} row or column of {whose} input; "
         "build(strict=True) says what would fit, graph.summary() lists them all"
     )
 
