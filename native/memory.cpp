@@ -17,6 +17,7 @@ namespace foveate {
 namespace {
 
 using FloatArray = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using ConstFloatArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 
 Dims plain_strides(const Dims& dims) {
   Dims strides(dims.size(), 1);
@@ -25,17 +26,18 @@ Dims plain_strides(const Dims& dims) {
   return strides;
 }
 
-void check_room(const FloatArray& array, const Description& description, const char* which) {
+template <class Array>
+void check_room(const Array& array, const Description& description, const char* which) {
   if (array.nbytes() < description.get_size())
     throw std::invalid_argument(std::string("the ") + which + " array has " + std::to_string(array.nbytes()) +
                                 " bytes, but its layout needs " + std::to_string(description.get_size()));
 }
 
-void reorder(FloatArray source, const Description& from, FloatArray target, const Description& to) {
+void reorder(ConstFloatArray source, const Description& from, FloatArray target, const Description& to) {
   check_room(source, from, "source");
   check_room(target, to, "target");
   nb::gil_scoped_release release;
-  dnnl::memory input(from, cpu_engine(), source.data()), output(to, cpu_engine(), target.data());
+  dnnl::memory input(from, cpu_engine(), const_cast<float*>(source.data())), output(to, cpu_engine(), target.data());
   dnnl::reorder(input, output).execute(cpu_stream(), input, output);
   cpu_stream().wait();
 }

@@ -14,6 +14,9 @@ MAXIMA = (fv.MaxPool1d, fv.MaxPool2d, fv.MaxPool3d)
 AVERAGES = (fv.AvgPool1d, fv.AvgPool2d, fv.AvgPool3d)
 TRANSPOSED = (fv.ConvTranspose1d, fv.ConvTranspose2d, fv.ConvTranspose3d)
 
+THREE = ("kernel_size", "stride", "padding")
+"""The options of an average along one axis."""
+
 Combination = tuple[str, int, tuple[int, ...], dict[str, Any]]
 
 
@@ -55,18 +58,33 @@ def ours(kind: str, axes: int, sizes: tuple[int, ...], options: dict[str, Any]) 
 
 
 def theirs(kind: str, axes: int, sizes: tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...] | None:
-    x = torch.empty(1, 1, *sizes, device="meta")
-    function = torch.nn.functional
+    """PyTorch's sizes, or None where it refuses or the output would be empty.
+
+    Its avg_pool3d alone refuses a window longer than the input without its padding: it is asked axis by axis instead.
+    """
+    if kind == "average" and axes == 3:
+        each = zip(*([(n,) for n in values] for values in (sizes, *(options[key] for key in THREE))), strict=True)
+        lines = [
+            theirs(kind, 1, axis[0], dict(zip(THREE, axis[1:], strict=True)) | {"ceil_mode": options["ceil_mode"]})
+            for axis in each
+        ]
+        return None if None in lines else tuple(line[0] for line in lines if line is not None)
     try:
-        if kind in ("convolution", "transposed"):
-            weight = torch.empty(1, 1, *options["kernel_size"], device="meta")
-            name = f"conv{axes}d" if kind == "convolution" else f"conv_transpose{axes}d"
-            rest = {key: value for key, value in options.items() if key != "kernel_size"}
-            return tuple(getattr(function, name)(x, weight, **rest).shape[2:])
-        name = f"{'max' if kind == 'maximum' else 'avg'}_pool{axes}d"
-        return tuple(getattr(function, name)(x, **options).shape[2:])
+        made = _meta(kind, axes, torch.empty(1, 1, *sizes, device="meta"), options)
     except RuntimeError:
         return None
+    return made if min(made) >= 1 else None
+
+
+def _meta(kind: str, axes: int, x: torch.Tensor, options: dict[str, Any]) -> tuple[int, ...]:
+    function = torch.nn.functional
+    if kind in ("convolution", "transposed"):
+        weight = torch.empty(1, 1, *options["kernel_size"], device="meta")
+        name = f"conv{axes}d" if kind == "convolution" else f"conv_transpose{axes}d"
+        rest = {key: value for key, value in options.items() if key != "kernel_size"}
+        return tuple(getattr(function, name)(x, weight, **rest).shape[2:])
+    name = f"{'max' if kind == 'maximum' else 'avg'}_pool{axes}d"
+    return tuple(getattr(function, name)(x, **options).shape[2:])
 
 
 def differences(count: int, seed: int) -> tuple[list[tuple[Any, ...]], int]:
@@ -87,16 +105,8 @@ def _misses_a_short_axis(combination: Combination, mine: tuple[int, ...] | None)
     return kind == "maximum" and mine is None and any(gap > size for gap, size in zip(gaps, sizes, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_sizes_are_pytorchs(seed: int):
-    differ, agreed = differences(5_000, seed)
-    assert differ == []
-    assert agreed >= 3_000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 110))
-def test_sizes_are_pytorchs_on_100_000_combinations(seed: int):
+@pytest.mark.parametrize("seed", range(10))
+def test_sizes_are_pytorchs_on_10_times_10_000_combinations(seed: int):
     differ, agreed = differences(10_000, seed)
-    assert differ == []
+    assert differ[:3] == []
     assert agreed >= 6_000

@@ -101,7 +101,8 @@ from foveate.layers import (
 )
 
 if TYPE_CHECKING:
-    from foveate import engines, testing, zoo
+    import foveate.testing as testing  # noqa: PLR0402
+    from foveate import engines, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
     from foveate.model import Evaluation, Model, load

@@ -84,7 +84,7 @@ def test_train_hands_its_options_on(foveate, images, tmp_path, monkeypatch):
     assert seen["checkpoint_every"] == 2
     assert seen["augmentation"] is None
     foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "reference")
-    assert seen["augmentation"] == fv.Augmentation(shift=training.SHIFT, flip=True)
+    assert seen["augmentation"] == fv.Augmentation(flip=True)
     assert seen["schedule"] == fv.OneCycle(training.LEARNING_RATE)
 
 

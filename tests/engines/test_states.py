@@ -201,3 +201,11 @@ def test_a_training_forward_moves_the_statistics_as_a_step_would(engine: Engine)
     program.step(step, batches()[0], LABELS)
     assert beyond(1e-6, read(forward), read(step)) == {}
     assert relative_error(forward.read("bn1.running_mean"), arrays["bn1.running_mean"]) > 1e-2
+
+
+def test_an_array_that_must_not_be_written_to_can_be_loaded(any_engine: Engine):
+    state = any_engine.new_state(fv.Sequential(fv.Conv2d(4, 3)).build((3, 8, 8)))
+    frozen = np.ones((4, 3, 3, 3), np.float32)
+    frozen.setflags(write=False)
+    state.load("conv1.weight", frozen)
+    assert np.array_equal(state.read("conv1.weight"), frozen)

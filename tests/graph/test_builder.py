@@ -164,7 +164,7 @@ def test_a_dropped_border_is_one_warning_that_names_the_first_layer_and_counts_t
 
 
 def test_resnets_projection_drops_a_real_row():
-    with pytest.warns(fv.DroppedBorderWarning, match=r"^conv1 \(Conv2d 1x1, stride 2\) never see") as told:
+    with pytest.warns(fv.DroppedBorderWarning, match=r"^conv1 \(Conv2d 1x1, stride 2\) never sees") as told:
         graph = fv.Sequential(fv.Conv2d(128, 1, stride=2)).build((64, 56, 56))
     assert graph.nodes[0].dropped == (1, 1)
     assert len(told) == 1

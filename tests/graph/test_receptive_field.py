@@ -385,3 +385,17 @@ def test_downsampling_lets_an_output_see_the_whole_image_sooner():
 def test_a_network_may_never_see_it_all():
     sight = sees_whole_image(fv.Sequential(fv.Conv2d(1, 3), fv.Conv2d(1, 3), fv.ReLU()).build((1, 32, 32)))
     assert (sight.node, sight.depth, sight.size) == (None, 2, (5, 5))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_without_padding_the_exact_box_is_the_one_that_the_recursion_gives(seed: int):
+    random = np.random.default_rng(seed)
+    layers = [
+        fv.Conv1d(1, int(k), stride=int(s), dilation=int(d))
+        for k, s, d in zip(random.integers(1, 5, 4), random.integers(1, 3, 4), random.integers(1, 3, 4), strict=True)
+    ]
+    graph = fv.Sequential(*layers).build((1, 160), quiet=True)
+    for node in graph.nodes:
+        for place in range(node.output_shape[1]):
+            region = graph.region(node.name, (place,))
+            assert region.clipped == region.unclipped

@@ -60,8 +60,8 @@ def summary(
         typer.echo(table.render(get_terminal_size((110, 24)).columns, batch_size))
     drop = [row.name for row in table.rows if any(row.dropped)]
     if drop:
-        more = f" and {len(drop) - 1} more" if len(drop) > 1 else ""
-        typer.echo(f"foveate: {drop[0]}{more} never see the last rows or columns; --strict says what fits", err=True)
+        more = f" and {len(drop) - 1} more never see" if len(drop) > 1 else " never sees"
+        typer.echo(f"foveate: {drop[0]}{more} the last rows or columns; --strict says what fits", err=True)
 
 
 def steps(

@@ -63,7 +63,7 @@ class Layout:
 
     def __eq__(self, other: object, /) -> bool: ...
 
-def reorder(source: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], source_layout: Layout, target: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], target_layout: Layout) -> None:
+def reorder(source: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], source_layout: Layout, target: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], target_layout: Layout) -> None:
     """Copy an array from one layout to another."""
 
 class Operation:

@@ -7,7 +7,7 @@ from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.engines.native.rules.base import Rule, activation_backward, blocks_of_channels
 from foveate.layers import LogSoftmax, Maxout, PReLU
 
 
@@ -18,6 +18,10 @@ class ActivationRule(Rule):
         """Apply it."""
         source = lowering.values[group.head.inputs[0]]
         function = elementwise(group.head.layer)
+        block = blocks_of_channels(source.layout)
+        if not function.from_output and block is not None and source.layout.dims[1] % block:
+            # Where a block is not full, oneDNN falls to its reference implementation of these functions.
+            source = lowering.plan.plain(source)
         output = lowering.plan.new(source.layout)
         operation = _native.elementwise_forward(
             function.kind, source.layout, function.alpha, function.beta, lowering.with_gradients

@@ -33,3 +33,12 @@ def activation_backward(lowering: Lowering, activation: Node, known: Array, grad
     name = "dst" if function.from_output else "src"
     lowering.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
     return result
+
+
+def blocks_of_channels(layout: _native.Layout) -> int | None:
+    """How many channels lie together in memory, if the layout is of oneDNN's blocked kind for data; else None."""
+    blocks = list(layout.inner_blocks)
+    is_data = len(layout.dims) >= 3 and blocks in ([8], [16]) and list(layout.inner_axes) == [1]
+    if not is_data or layout != _native.Layout.channel_blocked(layout.dims, blocks[0]):
+        return None
+    return blocks[0]

@@ -6,8 +6,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule
-from foveate.engines.native.rules.structure import blocks_of_channels
+from foveate.engines.native.rules.base import Rule, blocks_of_channels
 from foveate.layers.normalization import BatchNormalization
 
 

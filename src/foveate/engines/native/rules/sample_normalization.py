@@ -11,6 +11,8 @@ from foveate.graph import Node
 from foveate.layers import GroupNorm, LayerNorm, LocalResponseNorm
 from foveate.layers.sample_normalization import InstanceNormalization, SampleNormalization
 
+CHANNEL_BLOCK = 16
+
 
 class SampleNormalizationRule(Rule):
     """Rows of consecutive numbers of the plain layout, each normalised by a kernel of our own."""
@@ -76,13 +78,13 @@ def _rows(lowering: Lowering, node: Node) -> tuple[int, _native.Rows]:
 
 
 class LocalResponseRule(Rule):
-    """oneDNN's local response normalisation across channels, in the plain layout."""
+    """oneDNN's local response normalisation across channels."""
 
     def forward(self, lowering: Lowering, group: Group) -> Array:
         """Divide by the neighbouring channels' strength."""
         node, plan, layer = group.head, lowering.plan, group.head.layer
         assert isinstance(layer, LocalResponseNorm)
-        source = plan.plain(_as_image(lowering, lowering.values[node.inputs[0]]))
+        source = _as_image(lowering, lowering.values[node.inputs[0]])
         operation = _native.local_response_forward(
             source.layout, layer.size, layer.alpha, layer.beta, layer.k, lowering.with_gradients
         )
@@ -102,7 +104,7 @@ class LocalResponseRule(Rule):
         result = plan.new(source.layout)
         operands: dict[str, Array | None] = {
             "src": source,
-            "diff_dst": plan.plain(_as_image(lowering, gradient)),
+            "diff_dst": plan.in_layout(_as_image(lowering, gradient), source.layout),
             "diff_src": result,
             "workspace": saved["workspace"],
         }
@@ -112,6 +114,14 @@ class LocalResponseRule(Rule):
 
 
 def _as_image(lowering: Lowering, array: Array) -> Array:
-    """oneDNN normalises across the channels of images only; other shapes are seen as such."""
+    """oneDNN normalises across the channels of images only; other shapes are seen as such.
+
+    Full blocks of channels are fast both ways; the plain layout falls to the reference implementation on the way back.
+    """
     dims = array.layout.dims
-    return array if len(dims) == 4 else lowering.plan.reshaped(array, [*dims[:2], 1, prod(dims[2:])])
+    if len(dims) != 4:
+        dims = [*dims[:2], 1, prod(dims[2:])]
+        array = lowering.plan.reshaped(array, dims)
+    if dims[1] % CHANNEL_BLOCK == 0:
+        return lowering.plan.in_layout(array, _native.Layout.channel_blocked(dims, CHANNEL_BLOCK))
+    return lowering.plan.plain(array)

@@ -6,21 +6,12 @@ from foveate.engines.native import _native
 from foveate.engines.native.fusion import Group
 from foveate.engines.native.lowering import Lowering
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule, activation_backward
+from foveate.engines.native.rules.base import Rule, activation_backward, blocks_of_channels
 from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.graph import Node
 from foveate.layers import ChannelShuffle, Pad, SpatialDropout
 from foveate.layers.structure import Dropping
-
-
-def blocks_of_channels(layout: _native.Layout) -> int | None:
-    """How many channels lie together in memory, if the layout is of oneDNN's blocked kind for data; else None."""
-    blocks = list(layout.inner_blocks)
-    is_data = len(layout.dims) >= 3 and blocks in ([8], [16]) and list(layout.inner_axes) == [1]
-    if not is_data or layout != _native.Layout.channel_blocked(layout.dims, blocks[0]):
-        return None
-    return blocks[0]
 
 
 class AddRule(Rule):
