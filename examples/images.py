@@ -12,7 +12,7 @@ from pathlib import Path
 import foveate as fv
 from foveate.graph import Block
 
-QUICK_TRAINING, QUICK_TEST = 2000, 500
+QUICK_TRAINING, QUICK_TEST = 1500, 500
 
 
 def network() -> fv.Graph:
