@@ -14,7 +14,7 @@ from foveate.engines.base import FloatArray, Mode, State
 from foveate.engines.native import _native
 from foveate.engines.native.fusion import fuse
 from foveate.engines.native.packing import Packing, Place
-from foveate.engines.native.plan import Array, Plan, Storage
+from foveate.engines.native.plan import Array, Plan, Storage, aligned
 from foveate.graph import SGD, Graph, Loss, Node, Optimizer
 
 
@@ -115,7 +115,7 @@ class Lowering:
     ) -> Array:
         """An array that `compute` derives from the state, in `layout`."""
         storage = Storage("constants", layout.bytes, self._constant_bytes, pinned=True)
-        self._constant_bytes += -(-layout.bytes // 64) * 64
+        self._constant_bytes += aligned(layout.bytes)
         array = Array(layout, storage)
         self.constants.append(Constant(array, compute, canonical))
         return array

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 
 from foveate.engines.native import _native
-from foveate.engines.native.plan import ALIGNMENT
+from foveate.engines.native.plan import aligned
 from foveate.engines.native.products import canonical_weight_layout, forward_primitive, is_product
 from foveate.graph import Graph, Node
 from foveate.layers import Parameter
@@ -51,14 +51,14 @@ def pack(graph: Graph) -> Packing:
         for name in names:
             layout, canonical = layouts[name]
             places[name] = Place(offset, layout, canonical)
-            offset += -(-layout.bytes // ALIGNMENT) * ALIGNMENT
+            offset += aligned(layout.bytes)
         ends.append(offset // 4)
     statistics: dict[str, Place] = {}
     end = 0
     for name, statistic in graph.statistics.items():
         layout = _native.Layout.plain(list(statistic.shape))
         statistics[name] = Place(end, layout, layout)
-        end += -(-layout.bytes // ALIGNMENT) * ALIGNMENT
+        end += aligned(layout.bytes)
     return Packing(places, statistics, offset, end, decayed=ends[0], trained=ends[1])
 
 

@@ -150,7 +150,7 @@ def _place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:
     total = 0
     for storage, first, last in sorted(lifetimes, key=lambda life: -life[0].bytes):
         rivals = sorted(
-            (other.offset, other.offset + _aligned(other.bytes))
+            (other.offset, other.offset + aligned(other.bytes))
             for other, begin, end in placed
             if begin <= last and first <= end
         )
@@ -161,9 +161,10 @@ def _place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:
             offset = max(offset, end)
         storage.offset = offset
         placed.append((storage, first, last))
-        total = max(total, offset + _aligned(storage.bytes))
+        total = max(total, offset + aligned(storage.bytes))
     return total
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """`size` bytes rounded up to whole cache lines."""
     return -(-size // ALIGNMENT) * ALIGNMENT
