@@ -102,7 +102,7 @@ from foveate.layers import (
 
 if TYPE_CHECKING:
     import foveate.testing as testing  # noqa: PLR0402
-    from foveate import engines, zoo
+    from foveate import engines, explain, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
     from foveate.model import Evaluation, Model, load
@@ -125,6 +125,7 @@ _LAZY = {
 _LAZY_MODULES = {
     "datasets": "foveate.data.datasets",
     "engines": "foveate.engines",
+    "explain": "foveate.explain",
     "testing": "foveate.testing",
     "zoo": "foveate.zoo",
 }
@@ -168,6 +169,7 @@ __all__ = [
     "EngineError",
     "engines",
     "Evaluation",
+    "explain",
     "FileError",
     "Flatten",
     "FoveateError",

@@ -10,8 +10,12 @@ from foveate.engines.native.products import copies_border, data_dims, weight_dim
 from foveate.graph import Node
 from foveate.layers.convolution import Convolution
 
-TILE = 4
-"""Outputs of a tile along each axis."""
+TILE = 2
+"""Outputs of a tile along each axis, forward and back to the data: with 4 the rounding of every layer, which the layers
+behind it amplify, is over three times that of the definition."""
+
+GRADIENT_TILE = 4
+"""The same for the weights' gradient, on which no other layer's depends."""
 
 FEWEST_TILES = 128
 """Below this the transform of the filters is not worth its while."""
@@ -39,7 +43,7 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
 
 def gradient_fits(node: Node, batch_size: int) -> bool:
     """Whether the weights' gradient should run by Winograd's algorithm too: its sums must stay in the cache."""
-    sums = (TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
+    sums = (GRADIENT_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
     return winograd_fits(node, batch_size) and not getattr(node.layer, "bias", False) and sums <= LARGEST_SUMS
 
 
@@ -65,7 +69,7 @@ def winograd_backward_weights(lowering: Lowering, node: Node, gradient: Array) -
     plan, threads = lowering.plan, _native.threads()
     source_dims, target_dims = data_dims(node, lowering.batch_size)
     begins = [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
-    shape = _native.WinogradShape(source_dims, target_dims, begins, TILE)
+    shape = _native.WinogradShape(source_dims, target_dims, begins, GRADIENT_TILE)
     written = lowering.parameter_gradient(node, "weight", weight_layout(node, flipped=False))
     source = lowering.values[node.inputs[0]]
     operands: dict[str, Array | None] = {

@@ -1,0 +1,217 @@
+"""What every picture asks of a model: its layers by name, prepared images, activations and gradients."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data.preprocessing import ImageLike
+from foveate.engines.base import FloatArray
+from foveate.errors import DataError, GraphError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph, Node
+from foveate.graph.graph import nearest
+from foveate.layers.convolution import Convolution
+from foveate.model import Model
+
+Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
+"""What `Model.predict` takes: one or a list of paths, PIL images or arrays; or a batch as one array."""
+
+Target: TypeAlias = "int | str | Sequence[int | str] | None"
+"""A class by its index or name, one for all images or one for each; None for the class the model finds."""
+
+
+def prepare(model: Model, images: Images) -> NDArray[np.float32]:
+    """The images as the network takes them: float32 (N, *input shape).
+
+    A model with preprocessing takes what `Model.predict` takes; one without takes arrays of exactly its input's shape,
+    as they are.
+
+    Raises:
+        ShapeError: an array does not have the network's shape.
+        DataError: an array holds NaN or infinity, or a file is given to a model without preprocessing.
+    """
+    if model.preprocessing is not None:
+        return model.preprocessing.from_images(images)
+    shape = model.graph.input_shape
+    if not hasattr(images, "__array__"):
+        raise DataError(
+            f"the model has no preprocessing, so that it takes only arrays of {format_sizes(shape)}; fit it, or make "
+            "it with Model(graph, preprocessing=...)"
+        )
+    values = np.asarray(images, np.float32)
+    values = values[None] if values.shape == shape else values
+    if values.shape[1:] != shape or not len(values):
+        raise ShapeError(
+            f"the network takes {format_sizes(shape)} (a batch N x {format_sizes(shape)}), but the array is "
+            f"{format_sizes(values.shape) or 'a number'}"
+        )
+    if not np.isfinite(values).all():
+        raise DataError("the array holds NaN or infinity; mend it or leave it out")
+    return np.ascontiguousarray(values)
+
+
+def displayed(model: Model, prepared: FloatArray) -> NDArray[np.float32]:
+    """Prepared inputs as they look, on the scale 0 to 1: the preprocessing undone, or stretched where there is none."""
+    values = np.asarray(prepared, np.float32)
+    scale = model.preprocessing
+    if scale is None:
+        low, high = float(values.min()), float(values.max())
+        return (values - low) / ((high - low) or 1.0)
+    axes = (1, -1, *(1,) * (values.ndim - 2))
+    mean, std = (np.asarray(each, np.float32).reshape(axes) for each in (scale.mean, scale.std))
+    return values * std + mean
+
+
+def convolutions(model: Model) -> tuple[Node, ...]:
+    """The convolutions of the network, in order.
+
+    Raises:
+        GraphError: it has none.
+    """
+    found = tuple(node for node in model.graph.nodes if isinstance(node.layer, Convolution))
+    if not found:
+        kinds = ", ".join(dict.fromkeys(type(node.layer).__name__ for node in model.graph.nodes))
+        raise GraphError(f"the network has no convolution, so there are no filters to look at; its layers are {kinds}")
+    return found
+
+
+def convolution(model: Model, layer: str) -> Node:
+    """The convolution called `layer`.
+
+    Raises:
+        GraphError: there is no such layer, or it is no convolution; the message gives the nearest convolutions.
+    """
+    names = [node.name for node in convolutions(model)]
+    if layer not in names:
+        there = f"{model.graph.node(layer)} is no convolution." if layer in model.graph.by_name else ""
+        raise GraphError(f"{there or f'there is no convolution {layer!r}.'}{nearest(layer, names)}")
+    return model.graph.node(layer)
+
+
+def spatial_layer(model: Model, layer: str | None) -> Node:
+    """The layer called `layer`, or without a name the last that convolutions, and what follows them, made with maps.
+
+    Raises:
+        GraphError: there is no such layer, or its output is flat; the message gives the nearest with maps.
+    """
+    graph = model.graph
+    names = [node.name for node in graph.nodes if len(node.output_shape) > 1]
+    if layer is None:
+        many = [name for name in names if max(graph.shapes[name][1:]) > 1]
+        if not many:
+            raise GraphError("no layer of the network gives maps: every output is flat; use a convolutional network")
+        return graph.node(many[-1])
+    if layer not in names:
+        flat = layer in graph.by_name
+        problem = f"{graph.node(layer)} gives no maps: its output is flat." if flat else f'there is no layer "{layer}".'
+        raise GraphError(problem + nearest(layer, names))
+    return graph.node(layer)
+
+
+def targets(model: Model, target: Target, outputs: FloatArray) -> NDArray[np.int64]:
+    """For each of N outputs (N, classes) the index of the class that is meant.
+
+    Raises:
+        DataError: there is no such class; the message gives the nearest.
+    """
+    count, classes = outputs.shape
+    if target is None:
+        found: NDArray[np.int64] = outputs.argmax(axis=1)
+        return found
+    wanted = [target] * count if isinstance(target, int | str | np.integer) else list(target)
+    if len(wanted) != count:
+        raise DataError(f"there are {count} images, but {len(wanted)} targets; give one for all, or one for each")
+    return np.array([_class_index(model, each, classes) for each in wanted], np.int64)
+
+
+def class_name(model: Model, index: int) -> str:
+    """The name of a class, or "class 3" where the model has no names."""
+    return f"class {index}" if model.classes is None else model.classes[index]
+
+
+class Probe:
+    """A compiled look into a model: run it on prepared inputs, then read copies of activations and gradients.
+
+    Args:
+        model: whose state it runs on, as in inference: running statistics, no dropout.
+        batch_size: samples that it takes at once.
+        keep: names of layers whose activations, and gradients, will be read.
+        differentiable: whether gradients will be asked.
+        graph: a graph with the same parameters and statistics to run instead of the model's own.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batch_size: int,
+        *,
+        keep: Sequence[str] = (),
+        differentiable: bool = False,
+        graph: Graph | None = None,
+    ) -> None:
+        self.graph = model.graph if graph is None else graph
+        self._keep = tuple(name for name in dict.fromkeys(keep) if name not in self.graph.inputs)
+        self._program = model.engine.compile(
+            self.graph, batch_size=batch_size, mode="inference", keep=self._keep, differentiable=differentiable
+        )
+        self._state = model.state
+        if graph is not None:
+            self._state = model.engine.new_state(graph, seed=model.seed)
+            for name in self._state.names():
+                self._state.load(name, model.state.read(name))
+
+    def run(self, prepared: FloatArray) -> FloatArray:
+        """The network's output (N, ...) for N = batch_size prepared inputs."""
+        self._inputs = prepared
+        self.outputs: FloatArray = self._program.forward(self._state, prepared)[self.graph.only_output]
+        return self.outputs
+
+    def activation(self, name: str) -> FloatArray:
+        """What the kept layer `name`, or the input, gave in the last run: (N, ...)."""
+        return self._inputs.copy() if name in self.graph.inputs else self._program.activation(name)
+
+    def gradients(self, seeds: Mapping[str, FloatArray], *of: str) -> list[FloatArray]:
+        """Gradients of sum(seed * layer) with respect to each input or kept layer in `of`; seeds for kept ones."""
+        self._program.backward(seeds)
+        return [self._program.gradient(name) for name in of]
+
+    def class_gradients(self, classes: NDArray[np.int64], *of: str) -> list[FloatArray]:
+        """Gradients of each sample's output `classes[n]` with respect to each input or kept layer in `of`."""
+        seed = np.zeros_like(self.outputs)
+        seed[np.arange(len(seed)), classes] = 1
+        return self.gradients({self.graph.only_output: seed}, *of)
+
+
+def check_classifier(model: Model) -> None:
+    """Refuse a network whose output is not one number for each class."""
+    if len(model.graph.output_shape) != 1:
+        raise ShapeError(
+            f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked for only "
+            "where there is one number for each; end the network with a global pooling and Linear(classes)"
+        )
+
+
+def in_passes(
+    model: Model, prepared: FloatArray, keep: Sequence[str], batch_size: int = 64
+) -> Iterator[tuple[int, Probe]]:
+    """All samples a batch at a time: (index of its first sample, the probe that has just run on it)."""
+    whole = len(prepared) // batch_size * batch_size
+    for begin, end, size in ((0, whole, batch_size), (whole, len(prepared), len(prepared) - whole)):
+        probe = Probe(model, size, keep=keep) if end > begin else None
+        for start in range(begin, end, size):
+            assert probe is not None
+            probe.run(prepared[start : start + size])
+            yield start, probe
+
+
+def _class_index(model: Model, target: int | str, classes: int) -> int:
+    if isinstance(target, str):
+        names = model.class_names
+        if target not in names:
+            raise DataError(f'there is no class "{target}".{nearest(target, names)}')
+        return names.index(target)
+    if not 0 <= int(target) < classes:
+        raise DataError(f"there is no class {target}: the {classes} classes count from 0 to {classes - 1}")
+    return int(target)

@@ -1,0 +1,166 @@
+"""How every picture looks: two themes, palettes for every kind of colour vision, figures without pyplot."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from foveate.errors import DataError
+from foveate.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+Theme: TypeAlias = Literal["light", "dark"]
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B09C00", "#999999")
+"""Colours of Okabe and Ito, yellow darkened for white paper; told apart by every kind of colour vision."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+"""A second difference beside the colour, so that no picture depends on colour alone."""
+
+SEQUENTIAL = "viridis"
+"""For quantities from small to large."""
+
+DIVERGING = "PuOr"
+"""For quantities with a sign: white (or nothing) at zero."""
+
+_COLOURS = {
+    "light": {"paper": "#ffffff", "ink": "#1f2328", "faint": "#d0d7de", "soft": "#57606a"},
+    "dark": {"paper": "#0d1117", "ink": "#e6edf3", "faint": "#30363d", "soft": "#9da7b3"},
+}
+_theme: ContextVar[Theme] = ContextVar("theme", default="light")
+
+_Parameters = ParamSpec("_Parameters")
+
+
+@contextmanager
+def theme(name: Theme) -> Iterator[None]:
+    """Draw on "light" or "dark" paper within the `with` block.
+
+    Raises:
+        DataError: there is no theme of that name.
+    """
+    if name not in _COLOURS:
+        raise DataError(f'there is no theme "{name}"; choose "light" or "dark"')
+    token = _theme.set(name)
+    try:
+        yield
+    finally:
+        _theme.reset(token)
+
+
+def colour(role: Literal["paper", "ink", "faint", "soft"]) -> str:
+    """The theme's colour for the background, for text, for grids and borders, or for what stands back."""
+    return _COLOURS[_theme.get()][role]
+
+
+def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figure]":
+    """Make a plotting function draw in the house style, whatever the caller's own settings of matplotlib are."""
+
+    @wraps(plot)
+    def styled(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> "Figure":
+        from matplotlib import rc_context, rcParamsDefault
+
+        settings: Any = {key: value for key, value in rcParamsDefault.items() if not key.startswith("backend")}
+        with rc_context(settings | _settings()):
+            return plot(*args, **kwargs)
+
+    return styled
+
+
+def new_figure(width: float, height: float, title: str = "") -> "Figure":
+    """An empty figure of `width` by `height` inches; use it inside a function that is `drawn`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def png(figure: "Figure") -> bytes:
+    """The figure as a PNG."""
+    content = BytesIO()
+    figure.savefig(content, format="png", facecolor=figure.get_facecolor())
+    return content.getvalue()
+
+
+def save(figure: "Figure", path: str | Path) -> None:
+    """Write the figure as a PNG, atomically."""
+    write_atomically(Path(path), png(figure))
+
+
+def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:
+    """An image (C, H, W) or (H, W) on the scale 0 to 1 without ticks; one channel is grey, three are colours."""
+    values = np.asarray(pixels)
+    values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+    coloured = values.ndim == 3
+    shown = np.clip(values.transpose(1, 2, 0) if coloured else values, 0, 1)
+    axes.imshow(shown, cmap=None if coloured else "gray", vmin=0, vmax=1, interpolation="nearest")
+    bare(axes, title)
+
+
+def show_map(
+    axes: "Axes", values: ArrayLike, title: str = "", *, signed: bool = False, limit: float | None = None
+) -> "ScalarMappable":
+    """A map (H, W) in colours, for a colour bar: sequential from its least value, or diverging around zero."""
+    array = np.asarray(values, np.float64)
+    largest = limit if limit is not None else float(np.abs(array).max(initial=0)) or 1.0
+    low = -largest if signed else min(0.0, float(array.min(initial=0)))
+    image = axes.imshow(
+        array, cmap=DIVERGING if signed else SEQUENTIAL, vmin=low, vmax=largest, interpolation="nearest"
+    )
+    bare(axes, title)
+    return image
+
+
+def bare(axes: "Axes", title: str = "") -> None:
+    """Take the ticks away, keep a faint frame, and set a small title."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(colour("faint"))
+    if title:
+        axes.set_title(title, fontsize=9)
+
+
+def colour_bar(figure: "Figure", image: "ScalarMappable", axes: "Axes | Sequence[Axes]", label: str) -> None:
+    """A colour bar with a label beside `axes`."""
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, pad=0.02)
+    bar.set_label(label)
+    bar.outline.set_edgecolor(colour("faint"))
+
+
+def grid_shape(count: int, *, columns: int = 8) -> tuple[int, int]:
+    """(rows, columns) of a grid for `count` pictures, as square as possible with at most `columns` columns."""
+    across = min(columns, count, max(1, round(count**0.5 * 1.4)))
+    return -(-count // across), across
+
+
+def _settings() -> dict[str, Any]:
+    ink, paper, faint = colour("ink"), colour("paper"), colour("faint")
+    return {
+        "figure.facecolor": paper, "savefig.facecolor": paper, "axes.facecolor": paper,
+        "text.color": ink, "axes.labelcolor": ink, "axes.titlecolor": ink, "xtick.color": ink, "ytick.color": ink,
+        "axes.edgecolor": colour("soft"), "grid.color": faint, "axes.grid": False, "axes.axisbelow": True,
+        "axes.spines.top": False, "axes.spines.right": False,
+        "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
+        "legend.fontsize": 9, "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5,
+        "axes.prop_cycle": _cycle(),
+    }  # fmt: skip
+
+
+def _cycle() -> Any:
+    from cycler import cycler
+
+    return cycler(color=OKABE_ITO)
