@@ -32,8 +32,9 @@ def vgg6() -> nn.Module:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, and the paper's option A shortcut: every second pixel, new channels zero."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, activation: type[nn.Module]) -> None:
         super().__init__()
+        self.activation = activation()
         self.stride = 1 if before == after else 2
         self.grown = after - before
         self.conv1 = nn.Conv2d(before, after, 3, stride=self.stride, padding=1, bias=False)
@@ -42,18 +43,18 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(self.activation(self.bn1(self.conv1(x)))))
         shortcut = x[:, :, :: self.stride, :: self.stride]
         half = self.grown // 2
-        return F.relu(y + F.pad(shortcut, (0, 0, 0, 0, half, half)))
+        return self.activation(y + F.pad(shortcut, (0, 0, 0, 0, half, half)))
 
 
-def resnet20() -> nn.Module:
-    """ResNet-20 for 32x32 colour images."""
+def resnet20(activation: type[nn.Module] = nn.ReLU) -> nn.Module:
+    """ResNet-20 for 32x32 colour images, with the paper's activation or another."""
     widths = [16, 16, 16, 16, 32, 32, 32, 64, 64, 64]
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-        *(BasicBlock(before, after) for before, after in pairwise(widths)),
+        nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), activation(),
+        *(BasicBlock(before, after, activation) for before, after in pairwise(widths)),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
     )  # fmt: skip
 
