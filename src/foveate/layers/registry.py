@@ -87,10 +87,23 @@ def built_in_layers() -> tuple[type[Layer], ...]:
 
 
 def register_layer_type(layer_type: type[Layer]) -> None:
-    """Make a layer type of one's own loadable by its name; a name that foveate uses is refused."""
-    if layer_type.__name__ in {built_in.__name__ for built_in in _BUILT_IN}:
-        raise LayerError(f"foveate has a layer called {layer_type.__name__} already; choose another class name")
-    _TYPES[layer_type.__name__] = layer_type
+    """Make a layer type of one's own loadable by its name; a name that another layer has is refused.
+
+    The same class, defined again, replaces itself: notebooks do that.
+    """
+    name = layer_type.__name__
+    if name in {built_in.__name__ for built_in in _BUILT_IN}:
+        raise LayerError(f"foveate has a layer called {name} already; choose another class name")
+    before = _TYPES.get(name)
+    if before is not None and (before.__module__, before.__qualname__) != (
+        layer_type.__module__,
+        layer_type.__qualname__,
+    ):
+        raise LayerError(
+            f"{before.__module__} has registered a layer called {name} already, and files know layers by that name; "
+            "choose another class name"
+        )
+    _TYPES[name] = layer_type
 
 
 def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:

@@ -111,6 +111,13 @@ class LayerNorm(SampleNormalization):
         """The sizes of the normalised axes."""
         return shape if self.trailing_axes is None else shape[-self.trailing_axes :]
 
+    def describe(self) -> str:
+        """'LayerNorm', or 'LayerNorm over the last 2 axes'."""
+        if self.trailing_axes is None:
+            return super().describe()
+        axes = "axis" if self.trailing_axes == 1 else f"{self.trailing_axes} axes"
+        return f"{super().describe()} over the last {axes}"
+
     def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
         """The channels and all positions, or the last of these axes.
 
