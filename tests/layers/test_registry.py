@@ -117,7 +117,7 @@ def test_two_layers_of_ones_own_cannot_share_a_name_but_one_may_be_defined_again
     register_layer_type(own_layer("first"))
     again = own_layer("first")
     register_layer_type(again)
-    sentence = "first has registered a layer called Doubled already, and files know layers by that name; choose another "
-    with pytest.raises(fv.LayerError, match=f"^{sentence}class name$"):
+    sentence = "first has registered a layer called Doubled already, and files know layers by that name; choose another"
+    with pytest.raises(fv.LayerError, match=f"^{sentence} class name$"):
         register_layer_type(own_layer("second"))
     assert type(make_layer("Doubled", {})) is again

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli import arithmetic, data, networks, training, using, windows, zoo
+from foveate.cli import arithmetic, data, experiment, explain, networks, training, using, windows, zoo
 from foveate.cli.output import Commands, warn_in_sentences
 
 __all__ = ["app", "main"]
@@ -27,6 +27,8 @@ app.command()(zoo.zoo)
 app.command()(arithmetic.receptive_field)
 app.command()(arithmetic.compare_dense)
 app.command()(arithmetic.explain_arithmetic)
+app.command()(explain.explain)
+app.command()(experiment.experiment)
 app.add_typer(data.commands, name="data")
 
 

@@ -1,17 +1,20 @@
 """What every picture asks of a model: its layers by name, prepared images, activations and gradients."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.preprocessing import ImageLike
-from foveate.engines.base import FloatArray
+from foveate.engines.base import FloatArray, State
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node
 from foveate.graph.graph import nearest
+from foveate.layers import Layer, Shape
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
 
@@ -158,9 +161,7 @@ class Probe:
         )
         self._state = model.state
         if graph is not None:
-            self._state = model.engine.new_state(graph, seed=model.seed)
-            for name in self._state.names():
-                self._state.load(name, model.state.read(name))
+            self._state = _state_for(model, graph)
 
     def run(self, prepared: FloatArray) -> FloatArray:
         """The network's output (N, ...) for N = batch_size prepared inputs."""
@@ -199,11 +200,50 @@ def in_passes(
     """All samples a batch at a time: (index of its first sample, the probe that has just run on it)."""
     whole = len(prepared) // batch_size * batch_size
     for begin, end, size in ((0, whole, batch_size), (whole, len(prepared), len(prepared) - whole)):
-        probe = Probe(model, size, keep=keep) if end > begin else None
+        if begin == end:
+            continue
+        probe = Probe(model, size, keep=keep)
         for start in range(begin, end, size):
-            assert probe is not None
             probe.run(prepared[start : start + size])
             yield start, probe
+
+
+def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, most: int = 64) -> int:
+    """How many samples, at most `most`, run at once while kept layers and the largest others fill `memory` bytes."""
+    sizes = {name: 4 * prod(shape) for name, shape in graph.shapes.items()}
+    return max(1, min(most, memory // (sum(sizes[name] for name in keep) + 3 * max(sizes.values()))))
+
+
+def network_up_to(graph: Graph, layer: str) -> Graph:
+    """The part of the network that the layer called `layer` needs, with it as the only output."""
+    if graph.outputs == (layer,):
+        return graph
+    needed = {layer}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return Graph(graph.inputs, tuple(node for node in graph.nodes if node.name in needed), (layer,), graph.name)
+
+
+def _state_for(model: Model, graph: Graph) -> State:
+    """The model's arrays for another graph: the same memory where just the same layers hold them, else copies."""
+    if _holders(graph) == _holders(model.graph):
+        state = copy(model.state)
+        state.graph = graph
+        return state
+    state = model.engine.new_state(graph, seed=model.seed)
+    for name in state.names():
+        state.load(name, model.state.read(name))
+    return state
+
+
+def _holders(graph: Graph) -> list[tuple[str, Layer, tuple[Shape, ...]]]:
+    """The layers that hold arrays, in order: on them alone depends how a state is laid out."""
+    return [
+        (node.parameters, node.layer, node.input_shapes)
+        for node in graph.owners
+        if node.layer.parameters(node.input_shapes) or node.layer.statistics(node.input_shapes)
+    ]
 
 
 def _class_index(model: Model, target: int | str, classes: int) -> int:

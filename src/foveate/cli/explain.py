@@ -1,0 +1,114 @@
+"""`foveate explain`: what a model sees, as pictures and as one page."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from foveate.data.preprocessing import ImageLike
+    from foveate.model import Model
+
+Tell = Callable[[str, int, int], None]
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model.safetensors file.")],
+    image: Annotated[Path, typer.Argument(help="An image, or an array of the network's input shape as a .npy file.")],
+    data: Annotated[
+        str | None, typer.Option(help="A data set by name, or a folder, for the pictures that need many images.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/explain"),
+    target: Annotated[
+        str | None,
+        typer.Option("--class", help="The class to ask for, by name or number; what the model finds if none."),
+    ] = None,
+    threads: ThreadsOption = None,
+    engine: EngineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a model sees: filters, activation maps, what excites a channel, why it decides as it does.
+
+    Writes index.html, one page to read from top to bottom with its pictures inside, and the pictures as files.
+
+    Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
+    """
+    from foveate.data import datasets
+    from foveate.explain.page import explain_model
+    from foveate.model import load
+
+    use_threads(threads)
+    loaded = load(model, engine=engine)
+    splits = None if data is None else datasets.load(data, seed=loaded.seed)
+    since = monotonic()
+    with _progress(as_json) as tell:
+        report = explain_model(
+            loaded, _read(image, loaded), out, data=splits, target=_class(loaded, target), progress=tell
+        )
+    if as_json:
+        print_json({"page": str(report.path), "seconds": report.seconds, "left_out": report.left_out})
+        return
+    for name, reason in report.left_out.items():
+        typer.echo(f"left out, {name}: {reason}", err=True)
+    typer.echo(f"page: {report.path} ({monotonic() - since:.0f} s)")
+
+
+def _class(model: "Model", target: str | None) -> int | str | None:
+    """A class by its name, or by its number where no class has that name."""
+    known = model.classes or ()
+    return int(target) if target is not None and target not in known and target.isdigit() else target
+
+
+def _read(path: Path, model: "Model") -> "ImageLike":
+    """The image's path, or the array in a .npy file."""
+    if path.suffix.lower() != ".npy":
+        if model.preprocessing is None or len(model.graph.input_shape) != 3:
+            raise DataError(
+                f"{path} is no .npy file, and this network takes arrays: write one of its input's shape with numpy.save"
+            )
+        return path
+    import numpy as np
+
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise FileError(f'there is no file "{path}"') from None
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError(f"{path} is no array that numpy.save wrote: {error}") from None
+    return array
+
+
+def _progress(silent: bool) -> "AbstractContextManager[Tell]":
+    """A bar on a terminal, a line for each chapter elsewhere."""
+    if silent:
+        return nullcontext(lambda *_: None)
+    if not sys.stdout.isatty():
+        return nullcontext(lambda name, number, count: typer.echo(f"{number + 1}/{count} {name}"))
+    return _Bar()
+
+
+class _Bar:
+    """A live bar over the chapters."""
+
+    def __enter__(self) -> Tell:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True)
+        self._bar.start()
+        self._task = self._bar.add_task("")
+        return self._move
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.stop()
+
+    def _move(self, name: str, number: int, count: int) -> None:
+        self._bar.update(self._task, description=name, completed=number, total=count)

@@ -1,0 +1,352 @@
+"""Batch normalisation that goes on as in training while it is tested: a very common source of bugs, on purpose."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.data import Dataset, Splits
+from foveate.data.batches import permutation
+from foveate.engines import Program
+from foveate.engines.base import FloatArray, Mode
+from foveate.engines.reference import ReferenceEngine
+from foveate.errors import DataError, TrainingError
+from foveate.explain.experiments.progress import Progress
+from foveate.explain.experiments.report import percent
+from foveate.explain.experiments.running import Settings as CommonSettings
+from foveate.explain.experiments.running import draw_samples, load_data, plain, train, tuples
+from foveate.explain.probe import check_classifier, class_name, displayed, prepare
+from foveate.geometry import format_sizes
+from foveate.graph import Block, Graph, OneCycle, Sequential
+from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from foveate.layers.normalization import BatchNormalization
+from foveate.model import Model, load
+from foveate.training import check_classes, check_dataset, in_batches, logits_of, softmax
+
+ORDERS = ("shuffled", "sorted by class")
+
+TEST_BATCH = 128
+"""Images in a batch of the right test, where the number changes nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CommonSettings):
+    """What is trained, and how it is tested. `model` is the path of a model to test instead."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "batch_sizes": "batch sizes of the test",
+        "images_per_class": "test images of each class",
+        "companions": "companions of the one image",
+        "model": "model",
+        "training_images": "training images",
+        "epochs": "epochs",
+        "channels": "channels of the convolutions",
+        "learning_rate": "peak learning rate (one cycle)",
+        "batch_size": "images in a training step",
+        "seed": "seed",
+    }
+
+    batch_sizes: tuple[int, ...] = (2, 4, 8, 32, 128)
+    images_per_class: int = 128
+    companions: int = 7
+    model: str | None = None
+    training_images: int = 10_000
+    epochs: int = 4
+    channels: tuple[int, ...] = (16, 32, 64)
+    learning_rate: float = 0.1
+    batch_size: int = 64
+
+    @classmethod
+    def quick(cls, **changes: Any) -> "Settings":
+        """Fewer images and channels."""
+        small: dict[str, Any] = {
+            "batch_sizes": (2, 8, 32), "images_per_class": 32, "training_images": 4_000, "epochs": 3,
+        }  # fmt: skip
+        return cls(**(small | changes))
+
+
+@dataclass(frozen=True)
+class Test:
+    """All test images once in batches of one size and order, normalised by each batch's own statistics.
+
+    `accuracy` is that of the wrong test; `moved` by how much the running statistics moved meanwhile, as the norm of the
+    change divided by their norm, over all of the network's; `accuracy_after` what a right test gives from then on.
+    """
+
+    order: str
+    batch_size: int
+    accuracy: float
+    moved: float
+    accuracy_after: float
+
+
+@dataclass(frozen=True)
+class Company:
+    """One image among companions: their indices, and what it is taken for when the batch's statistics are used."""
+
+    name: str
+    companions: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The right accuracy, every wrong test, and one image in several companies."""
+
+    settings: Settings
+    engine: str
+    network: str
+    classes: tuple[str, ...]
+    accuracy: float
+    """With running statistics, as it should be."""
+    tests: tuple[Test, ...]
+    label: int
+    """The class of the one image."""
+    probabilities: tuple[float, ...]
+    """What it is taken for with running statistics."""
+    companies: tuple[Company, ...]
+    shape: tuple[int, ...]
+    thumbnails: tuple[str, ...]
+    """The image, then the companions of each company in turn: 8-bit values of `shape` in base64."""
+    dropout: bool
+    """Whether the network has dropout, which goes on as in training too."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"experiment": "batch-statistics-at-test-time", **plain(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Result":
+        """The result that `to_json` described."""
+        values = {name: tuples(value) for name, value in data.items() if name != "experiment"}
+        values["settings"] = Settings.from_json(data["settings"])
+        values["tests"] = tuple(Test(**row) for row in data["tests"])
+        values["companies"] = tuple(
+            Company(**{name: tuples(value) for name, value in row.items()}) for row in data["companies"]
+        )
+        return cls(**values)
+
+    def of(self, order: str) -> tuple[Test, ...]:
+        """The tests in that order, from the smallest batches to the largest."""
+        return tuple(sorted((test for test in self.tests if test.order == order), key=lambda test: test.batch_size))
+
+    def images(self) -> NDArray[np.float64]:
+        """The thumbnails on the scale 0 to 1, (N, *shape)."""
+        values = [np.frombuffer(b64decode(text), np.uint8).reshape(self.shape) for text in self.thumbnails]
+        return np.stack(values) / 255
+
+
+def network(shape: Sequence[int], classes: int, channels: Sequence[int]) -> Graph:
+    """Convolutions of 3x3 with batch normalisation and ReLU, pooling between them, a global mean, a linear layer."""
+    blocks: list[Block] = []
+    for stage, count in enumerate(channels):
+        blocks += [MaxPool2d(2)] if stage else []
+        blocks += [Conv2d(count, 3, padding=1, bias=False), BatchNorm2d(), ReLU()]
+    network = Sequential(*blocks, GlobalAvgPool2d(), Linear(classes))
+    return network.build(shape, quiet=True, name=f"{len(channels)} convolutions with batch normalisation")
+
+
+def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
+    """Train a network, or take `settings.model`, and test it rightly and wrongly in the reference engine.
+
+    Raises:
+        DataError: the model has no batch normalisation, or there are too few images of a class.
+        FileError: the model's file cannot be read.
+        TrainingError: Ctrl-C ended it, or the training diverged.
+    """
+    given = None if settings.model is None else load(settings.model, engine=settings.engine)
+    if given is not None:
+        check_model(given)
+    data = load_data(data)
+    test = _test_images(settings, data.test)
+    tests = [(order, size) for order in ORDERS for size in settings.batch_sizes]
+    training = 0 if given is not None else settings.epochs * settings.training_images
+    progress.start(len(tests) + (given is None), training + 2 * len(test) * len(tests))
+    model = given or _train(settings, data, progress)
+    check_classes(model.graph, test.classes)
+    check_dataset(model.graph, model.classes, test)
+    return _examine(settings, model, test, tests, progress)
+
+
+def check_model(model: Model) -> None:
+    """Refuse a model that would show nothing: without normalisation by batch, not of pictures, or no classifier."""
+    check_classifier(model)
+    shape = model.graph.input_shape
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise DataError(
+            f"the experiment takes models of grey or colour pictures, but the network takes {format_sizes(shape)}"
+        )
+    if model.preprocessing is None:
+        raise DataError(
+            "the model has no preprocessing, so that it is not known how pictures are to be given to it; fit it, or "
+            "make it with Model(graph, preprocessing=...)"
+        )
+    if not any(isinstance(node.layer, BatchNormalization) and not node.layer.frozen for node in model.graph.nodes):
+        raise DataError(
+            "the model has no batch normalisation that follows the batch, so that it is tested as it was trained; give "
+            "a model with BatchNorm2d, or none to train one"
+        )
+
+
+class ReferenceModel:
+    """A model's parameters in the reference engine, run rightly or wrongly."""
+
+    def __init__(self, model: Model) -> None:
+        self.graph = model.graph
+        self._engine = ReferenceEngine()
+        self._state = self._engine.new_state(model.graph, seed=model.seed)
+        self._arrays = {name: model.state.read(name) for name in model.state.names()}
+        self._programs: dict[tuple[int, Mode], Program] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Make parameters and running statistics as they were given."""
+        for name, array in self._arrays.items():
+            self._state.load(name, array)
+
+    def probabilities(self, inputs: FloatArray, mode: Mode) -> FloatArray:
+        """One batch's probabilities (N, classes); "training" normalises by the batch and moves what was learnt."""
+        key = len(inputs), mode
+        if key not in self._programs:
+            self._programs[key] = self._engine.compile(self.graph, batch_size=len(inputs), mode=mode)
+        outputs = self._programs[key].forward(self._state, inputs)[self.graph.only_output]
+        return softmax(logits_of(self.graph, outputs))
+
+    def moved(self) -> float:
+        """How far the running statistics are from those given, divided by the norm of these."""
+        names = list(self.graph.statistics)
+        before = np.concatenate([self._arrays[name].astype(np.float64) for name in names])
+        after = np.concatenate([self._state.read(name).astype(np.float64) for name in names])
+        return float(np.linalg.norm(after - before) / np.linalg.norm(before))
+
+
+def accuracy(reference: ReferenceModel, inputs: FloatArray, labels: Any, batch_size: int, mode: Mode) -> float:
+    """The share of right answers, a batch at a time."""
+    found = [reference.probabilities(batch, mode).argmax(axis=1) for batch in in_batches(inputs, batch_size)]
+    return float(np.mean(np.concatenate(found) == labels))
+
+
+def _test_images(settings: Settings, test: Dataset) -> Dataset:
+    """As many of each class, class after class, chosen by the seed."""
+    wrong = [size for size in settings.batch_sizes if settings.images_per_class % size]
+    if wrong:
+        raise DataError(
+            f"batches of {wrong[0]} do not divide the {settings.images_per_class} images of each class; choose a "
+            "multiple of every batch size"
+        )
+    if settings.companions >= settings.images_per_class:
+        raise DataError(
+            f"{settings.companions} companions of the one image's class cannot be found among "
+            f"{settings.images_per_class} images of each class; choose fewer companions"
+        )
+    order = permutation(len(test), settings.seed, "test")
+    chosen = []
+    for label, name in enumerate(test.classes):
+        found = order[test.labels[order] == label][: settings.images_per_class]
+        if len(found) < settings.images_per_class:
+            raise DataError(
+                f"the experiment needs {settings.images_per_class} test images of each class, but there are "
+                f"{len(found)} of {name}"
+            )
+        chosen.append(found)
+    return test.subset(np.concatenate(chosen))
+
+
+def _train(settings: Settings, data: Splits, progress: Progress) -> Model:
+    graph = network(data.train.shape, len(data.classes), settings.channels)
+    model = Model(
+        graph, classes=data.classes, preprocessing=data.preprocessing, seed=settings.seed, engine=settings.engine
+    )
+    training = draw_samples(data.train, settings.training_images, settings.seed, "training")
+    progress.begin("training", settings.epochs * len(training))
+    done = train(
+        model, training, epochs=settings.epochs, batch_size=settings.batch_size,
+        schedule=OneCycle(settings.learning_rate), progress=progress,
+    )  # fmt: skip
+    if done.diverged:
+        raise TrainingError(
+            f"the training diverged after step {len(done.losses)}, so that there is no model to test; try another "
+            "--seed, or give a model by --model"
+        )
+    progress.finish(f"training: loss {np.mean(done.losses[-20:]):.3f} at the end")
+    return model
+
+
+def _examine(
+    settings: Settings, model: Model, test: Dataset, tests: Sequence[tuple[str, int]], progress: Progress
+) -> Result:
+    inputs = prepare(model, test.inputs)
+    reference = ReferenceModel(model)
+    right = np.concatenate([reference.probabilities(batch, "inference") for batch in in_batches(inputs, TEST_BATCH)])
+    rows = tuple(_test(settings, reference, inputs, test.labels, *each, progress) for each in tests)
+    chosen = _clear_image(right, test.labels)
+    companies = _companies(settings, reference, inputs, test, chosen)
+    shown = [chosen, *(index for company in companies for index in company.companions)]
+    pixels = np.clip(np.rint(255 * displayed(model, inputs[shown])), 0, 255).astype(np.uint8)
+    return Result(
+        settings=settings,
+        engine=model.engine.name,
+        network=f"{model.graph.name}, {model.summary().total_parameters:,} parameters",
+        classes=tuple(class_name(model, index) for index in range(len(test.classes))),
+        accuracy=float(np.mean(right.argmax(axis=1) == test.labels)),
+        tests=rows,
+        label=int(test.labels[chosen]),
+        probabilities=_rounded(right[chosen]),
+        companies=companies,
+        shape=model.graph.input_shape,
+        thumbnails=tuple(b64encode(image.tobytes()).decode() for image in pixels),
+        dropout=any(type(node.layer).__name__.startswith("Dropout") for node in model.graph.nodes),
+    )
+
+
+def _test(
+    settings: Settings, reference: ReferenceModel, inputs: FloatArray, labels: Any, order: str, size: int,
+    progress: Progress,
+) -> Test:  # fmt: skip
+    """Test wrongly, then rightly on what that left behind."""
+    places = permutation(len(labels), settings.seed, "order") if order == ORDERS[0] else np.arange(len(labels))
+    name = f"{order}, batches of {size}"
+    progress.begin(name, 2 * len(labels))
+    reference.reset()
+    wrong = accuracy(reference, inputs[places], labels[places], size, "training")
+    moved = reference.moved()
+    progress.advance(len(labels), f"accuracy {percent(wrong)}")
+    after = accuracy(reference, inputs, labels, TEST_BATCH, "inference")
+    progress.finish(f"{name}: accuracy {percent(wrong)}, and {percent(after)} in a right test afterwards")
+    return Test(order, size, wrong, moved, after)
+
+
+def _clear_image(right: FloatArray, labels: Any) -> int:
+    """Among the images classified rightly, that with the median probability: neither the easiest nor a doubtful one."""
+    given = right[np.arange(len(labels)), labels]
+    known = np.flatnonzero(right.argmax(axis=1) == labels)
+    candidates = known if len(known) else np.arange(len(labels))
+    return int(candidates[np.argsort(given[candidates], kind="stable")[len(candidates) // 2]])
+
+
+def _companies(
+    settings: Settings, reference: ReferenceModel, inputs: FloatArray, test: Dataset, chosen: int
+) -> tuple[Company, ...]:
+    """The chosen image among mixed companions twice, among its own class, and among the next class."""
+    count, label = settings.companions, int(test.labels[chosen])
+    order = permutation(len(test), settings.seed, "companions")
+    order = order[order != chosen]
+    other = (label + 1) % len(test.classes)
+    groups = {
+        "mixed images": order[:count],
+        "other mixed images": order[count : 2 * count],
+        f"images of {test.classes[label]} only": order[test.labels[order] == label][:count],
+        f"images of {test.classes[other]} only": order[test.labels[order] == other][:count],
+    }
+    found = []
+    for name, companions in groups.items():
+        given = reference.probabilities(inputs[[chosen, *companions]], "training")[0]
+        found.append(Company(name, tuple(int(index) for index in companions), _rounded(given)))
+    return tuple(found)
+
+
+def _rounded(probabilities: FloatArray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in probabilities)

@@ -1,0 +1,182 @@
+"""Dense against convolutional: two networks with as many parameters, trained on few and on many images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from foveate.data import Splits
+from foveate.explain.experiments.progress import Progress
+from foveate.explain.experiments.report import percent
+from foveate.explain.experiments.running import Settings as CommonSettings
+from foveate.explain.experiments.running import draw_samples, load_data, plain, train, tuples
+from foveate.graph import Block, Graph, OneCycle, Sequential
+from foveate.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from foveate.model import Model
+
+KINDS = ("dense", "convolutional")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CommonSettings):
+    """What is trained, and how. `epochs` belong to `sizes`; each size is trained for each of `seeds` seeds."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "sizes": "training images",
+        "epochs": "epochs for each of these",
+        "channels": "channels of the convolutions",
+        "learning_rate": "peak learning rate (one cycle)",
+        "batch_size": "images in a step",
+        "seeds": "seeds",
+        "seed": "first seed",
+    }
+
+    sizes: tuple[int, ...] = (500, 5_000, 50_000)
+    epochs: tuple[int, ...] = (100, 20, 4)
+    channels: tuple[int, ...] = (32, 64, 128)
+    learning_rate: float = 0.05
+    batch_size: int = 64
+    seeds: int = 3
+
+    @classmethod
+    def quick(cls, **changes: Any) -> "Settings":
+        """Two seeds, and at most 5,000 images."""
+        small: dict[str, Any] = {"sizes": (250, 1_000, 4_000), "epochs": (20, 8, 4), "channels": (16, 32), "seeds": 2}
+        return cls(**(small | changes))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training; accuracies from 0 to 1 on the images it was trained on and on the test images.
+
+    Both are None where it diverged.
+    """
+
+    kind: str
+    images: int
+    seed: int
+    training_accuracy: float | None
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Every run, and what it was made with; `parameters`, `hidden` units and classes are the networks'."""
+
+    settings: Settings
+    engine: str
+    parameters: tuple[int, int]
+    """Of the dense and of the convolutional network."""
+    hidden: int
+    classes: int
+    test_images: int
+    runs: tuple[Run, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"experiment": "generalization", **plain(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Result":
+        """The result that `to_json` described."""
+        return cls(
+            settings=Settings.from_json(data["settings"]),
+            engine=data["engine"],
+            parameters=tuples(data["parameters"]),
+            hidden=data["hidden"],
+            classes=data["classes"],
+            test_images=data["test_images"],
+            runs=tuple(Run(**row) for row in data["runs"]),
+        )
+
+    def cell(self, kind: str, images: int) -> tuple[Run, ...]:
+        """The runs that differ only in their seed."""
+        return tuple(run for run in self.runs if (run.kind, run.images) == (kind, images))
+
+    def test(self, kind: str, images: int) -> list[float]:
+        """Test accuracy for each seed; a run that diverged counts as chance."""
+        return [1 / self.classes if run.test_accuracy is None else run.test_accuracy for run in self.cell(kind, images)]
+
+    def training(self, kind: str, images: int) -> list[float]:
+        """Training accuracy for each seed; a run that diverged counts as chance."""
+        chance = 1 / self.classes
+        return [chance if run.training_accuracy is None else run.training_accuracy for run in self.cell(kind, images)]
+
+    def gap(self, kind: str, images: int) -> float:
+        """Mean training accuracy minus mean test accuracy."""
+        return float(np.mean(self.training(kind, images)) - np.mean(self.test(kind, images)))
+
+
+def convolutional_network(shape: Sequence[int], classes: int, channels: Sequence[int]) -> Graph:
+    """Convolutions of 3x3 with ReLU, each followed by pooling, then a linear layer."""
+    blocks: list[Block] = []
+    for count in channels:
+        blocks += [Conv2d(count, 3, padding=1), ReLU(), MaxPool2d(2)]
+    return Sequential(*blocks, Flatten(), Linear(classes)).build(shape, quiet=True)
+
+
+def dense_network(shape: Sequence[int], classes: int, hidden: int) -> Graph:
+    """Two hidden layers of `hidden` units with ReLU."""
+    layers = (Linear(hidden), ReLU(), Linear(hidden), ReLU(), Linear(classes))
+    return Sequential(Flatten(), *layers).build(shape, quiet=True)
+
+
+def equal_hidden(shape: Sequence[int], classes: int, parameters: int) -> int:
+    """The number of hidden units with which the dense network comes nearest to so many parameters.
+
+    With D inputs, K classes and h units in each of two layers it has (D + 1) h + (h + 1) h + (h + 1) K.
+    """
+    linear = int(np.prod(shape)) + 2 + classes
+    root = (-linear + (linear**2 + 4 * (parameters - classes)) ** 0.5) / 2
+    below = max(1, int(root))
+    return min((below, below + 1), key=lambda h: abs(h * h + linear * h + classes - parameters))
+
+
+def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
+    """Train both networks on each number of images with each seed; the test images are looked at once, at the end.
+
+    Raises:
+        DataError: there are too few images.
+        TrainingError: Ctrl-C ended it.
+    """
+    data = load_data(data)
+    convolutional = convolutional_network(data.train.shape, len(data.classes), settings.channels)
+    count = convolutional.summary().total_parameters
+    hidden = equal_hidden(data.train.shape, len(data.classes), count)
+    graphs = {"dense": dense_network(data.train.shape, len(data.classes), hidden), "convolutional": convolutional}
+    plans = list(zip(settings.sizes, settings.epochs, strict=True))
+    cells = [
+        (kind, size, epochs, settings.seed + offset)
+        for offset in range(settings.seeds) for size, epochs in plans for kind in KINDS
+    ]  # fmt: skip
+    progress.start(len(cells), sum(size * epochs for _, size, epochs, _ in cells))
+    runs = tuple(_train(settings, data, progress, graphs[cell[0]], *cell) for cell in cells)
+    return Result(
+        settings=settings,
+        engine=Model(convolutional, engine=settings.engine).engine.name,
+        parameters=(graphs["dense"].summary().total_parameters, count),
+        hidden=hidden,
+        classes=len(data.classes),
+        test_images=len(data.test),
+        runs=runs,
+    )
+
+
+def _train(
+    settings: Settings, data: Splits, progress: Progress, graph: Graph, kind: str, size: int, epochs: int, seed: int
+) -> Run:
+    training = draw_samples(data.train, size, seed, "training")
+    model = Model(graph, classes=data.classes, seed=seed, engine=settings.engine)
+    name = f"{kind}, {size:,} images, seed {seed}"
+    progress.begin(name, epochs * size)
+    done = train(
+        model, training, epochs=epochs, batch_size=settings.batch_size, schedule=OneCycle(settings.learning_rate),
+        progress=progress,
+    )  # fmt: skip
+    if done.diverged:
+        progress.finish(f"{name}: diverged after step {len(done.losses)}")
+        return Run(kind, size, seed, None, None)
+    known, new = model.evaluate(training).accuracy, model.evaluate(data.test).accuracy
+    progress.finish(f"{name}: test accuracy {percent(new)}, training accuracy {percent(known)}")
+    return Run(kind, size, seed, known, new)

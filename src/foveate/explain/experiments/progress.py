@@ -1,0 +1,143 @@
+"""What a person sees while an experiment runs: a live bar on a terminal, a line for each run elsewhere, or nothing."""
+
+import os
+from time import monotonic
+from types import TracebackType
+from typing import Self, TextIO
+
+from foveate.training import progress as training
+
+REFRESH_SECONDS = 0.2
+
+ROUNDING = 1e-15
+"""Relative error of a sum of losses in float64."""
+
+LEAST_DIGIT = 1e-3
+"""How exactly the loss of a step must be known."""
+
+
+class Progress:
+    """Shows nothing; base of those that do. Used as a context manager around an experiment."""
+
+    def start(self, runs: int, images: int) -> None:
+        """An experiment of so many runs begins, which look at so many images together."""
+
+    def begin(self, run: str, images: int) -> None:
+        """A run begins that looks at so many images."""
+
+    def advance(self, images: int, figures: str) -> None:
+        """So many images more; `figures` says how the run stands."""
+
+    def finish(self, line: str) -> None:
+        """The run is finished, perhaps early; `line` says what it gave."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The experiment ended, well or not."""
+
+
+class Lines(Progress):
+    """A line for each run, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._runs, self._done = 0, 0
+
+    def start(self, runs: int, images: int) -> None:
+        """Note how many runs there will be."""
+        self._runs = runs
+
+    def finish(self, line: str) -> None:
+        """Write what the run gave at once."""
+        self._done += 1
+        self._stream.write(f"{self._done}/{self._runs} {line}\n")
+        self._stream.flush()
+
+
+class LiveBar(Progress):
+    """A bar over the whole experiment, and a line above it for each run.
+
+    It is redrawn from the experiment's own loop: a thread of its own would take time from the engine's.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(), TextColumn("left"),
+            console=Console(file=stream), auto_refresh=False, transient=True, expand=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=None, figures="")
+        self._runs, self._done, self._end, self._drawn = 0, 0, 0, 0.0
+
+    def start(self, runs: int, images: int) -> None:
+        """Set the bar's length."""
+        self._runs = runs
+        self._bar.update(self._task, total=images)
+
+    def begin(self, run: str, images: int) -> None:
+        """Say which run it is."""
+        self._end += images
+        self._bar.update(self._task, description=f"{self._done + 1}/{self._runs} {run}", figures="")
+        self._bar.refresh()
+
+    def advance(self, images: int, figures: str) -> None:
+        """Move the bar; redraw it a few times a second."""
+        self._bar.update(self._task, advance=images, figures=figures)
+        now = monotonic()
+        if now - self._drawn >= REFRESH_SECONDS:
+            self._bar.refresh()
+            self._drawn = now
+
+    def finish(self, line: str) -> None:
+        """Print what the run gave above the bar, and move past what a run that ended early left out."""
+        self._done += 1
+        self._bar.console.print(line, highlight=False, soft_wrap=True, markup=False)
+        self._bar.update(self._task, completed=self._end)
+        self._bar.refresh()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+
+def make_progress(stream: TextIO) -> Progress:
+    """A bar where `stream` is a terminal, lines elsewhere."""
+    moves = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return LiveBar(stream) if moves else Lines(stream)
+
+
+class Watcher(training.Progress):
+    """Hears of each step of a training, moves the experiment's progress and keeps the loss of each step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._epoch, self._samples, self._total = 0, 0, 0.0
+        self.losses: list[float] = []
+
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float) -> None:
+        """A step is done; the training tells the epoch's mean so far, the loss of the step follows from two of them.
+
+        After a loss so large that what follows drowns in its rounding, the mean stands for the rest of the epoch.
+        """
+        if epoch != self._epoch:
+            self._epoch, self._samples, self._total = epoch, 0, 0.0
+        self._samples += samples
+        total = loss * self._samples
+        known = ROUNDING * total / samples < LEAST_DIGIT
+        self.losses.append(float(f"{(total - self._total) / samples if known else loss:.5g}"))
+        self._total = total
+        self._progress.advance(samples, f"loss {loss:.3f}  accuracy {accuracy:.1%}")

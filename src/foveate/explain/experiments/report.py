@@ -1,0 +1,90 @@
+"""What an experiment tells: the question, what was done, pictures, numbers, what they show, and its limits."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from foveate.explain.drawing import Drawing, write_drawing
+from foveate.explain.html import Picture, Section, Table, write_page
+from foveate.files import write_atomically
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, whether the numbers of this experiment show it, and a sentence with these numbers."""
+
+    claim: str
+    holds: bool
+    numbers: str
+
+    def __str__(self) -> str:
+        return f"“{self.claim}”: {'seen here' if self.holds else 'not seen here'}. {self.numbers}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page of an experiment says; `method`, `notes` and `limits` are paragraphs."""
+
+    title: str
+    question: Sequence[str]
+    method: Sequence[str]
+    settings: Table
+    drawings: Sequence[Drawing]
+    numbers: Table
+    findings: Sequence[Finding]
+    limits: Sequence[str]
+
+
+class Result(Protocol):
+    """What every experiment gives."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which the result can be made again."""
+
+
+def write_report(result: Result, report: Report, folder: str | Path) -> Path:
+    """Write result.json, each figure as PNG on light and dark paper, and report.html; returns the page's path.
+
+    Raises:
+        FileError: a file cannot be written.
+    """
+    folder = Path(folder)
+    write_atomically(folder / "result.json", (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
+    pictures = [write_drawing(drawing, folder) for drawing in report.drawings]
+    write_page(folder / "report.html", report.title, sections(report, pictures))
+    return folder / "report.html"
+
+
+def sections(report: Report, pictures: Sequence[Picture]) -> list[Section]:
+    """The page in its parts, from the question to the limits."""
+    return [
+        Section("The question", report.question),
+        Section("In short", [str(finding) for finding in report.findings]),
+        Section("What was done", report.method, table=report.settings),
+        Section("Pictures", figures=pictures),
+        Section("The numbers", table=report.numbers),
+        Section("Limits", report.limits),
+    ]
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 with one decimal.
+
+    >>> percent(0.8766)
+    '87.7 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words joined as in a sentence.
+
+    >>> listed(["1", "2", "4"])
+    '1, 2 and 4'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,106 @@
+"""What the experiments share: settings, training a model under watch, data, and plain data for files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Self
+
+from foveate.data import Dataset, Splits, datasets
+from foveate.data.batches import permutation
+from foveate.errors import DataError, TrainingError
+from foveate.explain.experiments.progress import Progress, Watcher
+from foveate.explain.html import Table
+from foveate.graph import Schedule
+from foveate.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every experiment can be told.
+
+    Args:
+        seed: of everything random: data, initial parameters, order.
+        engine: "native" or "reference"; the fastest there is unless given.
+    """
+
+    seed: int = 0
+    engine: str | None = None
+
+    @classmethod
+    def quick(cls, **changes: Any) -> Self:
+        """Smaller numbers, for a look at what the experiment does."""
+        return cls(**changes)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The settings that `plain` described."""
+        return cls(**{name: tuples(value) for name, value in data.items()})
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that ended: the loss of each step, and whether the one after them was no number any more."""
+
+    losses: tuple[float, ...]
+    diverged: bool
+
+
+def train(
+    model: Model, dataset: Dataset, *, epochs: int, batch_size: int, schedule: Schedule, progress: Progress
+) -> Training:
+    """Train; a loss that is no number any more is a result.
+
+    Raises:
+        TrainingError: Ctrl-C ended it.
+    """
+    watcher = Watcher(progress)
+    try:
+        history = model.fit(dataset, epochs=epochs, batch_size=batch_size, schedule=schedule, progress=watcher)
+    except TrainingError:
+        # With settings that are checked, a training is refused only because its numbers overflowed.
+        return Training(tuple(watcher.losses), diverged=True)
+    if history.interrupted:
+        raise TrainingError("interrupted; nothing was written, because an experiment says something only as a whole")
+    return Training(tuple(watcher.losses), diverged=False)
+
+
+def load_data(data: Splits | None) -> Splits:
+    """Fashion-MNIST unless other data are given."""
+    return datasets.load("fashion-mnist") if data is None else data
+
+
+def draw_samples(dataset: Dataset, count: int, seed: int, purpose: str) -> Dataset:
+    """`count` samples chosen at random by the seed; a smaller choice for the same purpose is the beginning of it.
+
+    Raises:
+        DataError: there are not so many.
+    """
+    if count > len(dataset):
+        raise DataError(f"the experiment needs {count:,} {purpose} images, but there are {len(dataset):,}")
+    return dataset.subset(permutation(len(dataset), seed, purpose)[:count])
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and numbers as plain data for JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+def tuples(value: Any) -> Any:
+    """Lists of plain data as tuples again."""
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def settings_table(settings: Settings, words: Mapping[str, str], engine: str) -> Table:
+    """Every setting with its value; `words` says what each is."""
+    rows = [(words[field.name], _shown(getattr(settings, field.name))) for field in fields(settings)
+            if field.name in words]  # fmt: skip
+    return Table(("setting", "value"), [*rows, ("engine that trained", engine)], "Every setting of this run.")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_shown(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,52 @@
+"""Guided backpropagation's rectifier: a ReLU whose gradient passes only where it is positive."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.errors import GraphError
+from foveate.graph import Graph
+from foveate.layers import ReLU
+from foveate.layers.base import ElementwiseLayer
+
+
+@dataclass(frozen=True)
+class GuidedReLU(ElementwiseLayer):
+    """y = max(0, x), and backwards dx = max(0, dy) where x > 0, else 0.
+
+    No `ReLU`, so that no engine fuses it or takes its own gradient; not in the registry, so that no file can hold one.
+    """
+
+    label: ClassVar[str] = "guided_relu"
+    rectifies: ClassVar[bool] = True
+
+
+def guided_graph(graph: Graph) -> Graph:
+    """The same network, with the same parameters, in which every ReLU is guided.
+
+    Raises:
+        GraphError: it has no ReLU.
+    """
+    if not any(type(node.layer) is ReLU for node in graph.nodes):
+        raise GraphError(
+            "the network has no ReLU, and guided backpropagation is defined for ReLU alone; "
+            "use saliency or integrated_gradients"
+        )
+    guided = tuple(replace(node, layer=GuidedReLU()) if type(node.layer) is ReLU else node for node in graph.nodes)
+    return replace(graph, nodes=guided)
+
+
+def _forward(layer: GuidedReLU, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    return np.maximum(inputs[0], 0)
+
+
+def _backward(
+    layer: GuidedReLU, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    return [np.maximum(gradient, 0) * (inputs[0] > 0)], {}
+
+
+OPERATIONS[GuidedReLU] = Operation(_forward, _backward)
