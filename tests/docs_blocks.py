@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from foveate.cli import app
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = (DOCS / "arithmetic.md",)
+PAGES = (DOCS / "arithmetic.md", DOCS / "lecture.md")
 COLUMNS = "100"
 
 _CONSOLE = re.compile(r"^(`{3,})console\n\$ foveate (?P<command>[^\n]*)\n(?P<output>.*?)^\1$", re.MULTILINE | re.DOTALL)
