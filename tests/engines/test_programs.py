@@ -1,12 +1,15 @@
 """What a program gives out: outputs, kept values and gradients as copies, and what it says of itself."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
-from foveate.engines import Engine
+from foveate.engines import Engine, get_engine
+from foveate.engines.base import Mode
 from tests.engines.example import BATCH, LABELS, NETWORK, batches, loaded, torch_network
 from tests.support import beyond, bound, normal, random_arrays, relative_error, run, single_layer, state_with
 
@@ -181,3 +184,35 @@ def test_a_program_knows_how_much_memory_it_owns(engine: Engine):
         program.backward({"linear1": normal((batch, 4))})
         sizes.append(program.memory)
     assert 0 < sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_without_parameter_gradients_those_of_inputs_and_kept_nodes_stay_what_they_are(engine: Engine, mode: Mode):
+    found = []
+    for wanted in (True, False):
+        program = engine.compile(
+            NETWORK, batch_size=BATCH, mode=mode, keep=("pool1",), differentiable=True, parameter_gradients=wanted
+        )
+        program.forward(state_with(engine, NETWORK, random_arrays(NETWORK)), normal((BATCH, 3, 8, 8)))
+        program.backward({"linear1": normal((BATCH, 4), 1)})
+        found.append([program.gradient("input"), program.gradient("pool1")])
+    for with_them, without in zip(*found, strict=True):
+        assert relative_error(without, with_them) <= 1e-6
+    sentence = 'the gradient of "conv1.weight" is not computed: compile without parameter_gradients=False'
+    with pytest.raises(fv.EngineError, match=f"^{sentence}$"):
+        program.gradient("conv1.weight")
+
+
+def test_without_parameter_gradients_the_native_engine_runs_and_holds_less():
+    compile_network = partial(
+        get_engine("native").compile, NETWORK, batch_size=BATCH, mode="inference", differentiable=True
+    )
+    whole, less = compile_network(), compile_network(parameter_gradients=False)
+    assert sum("weights" in step.operation for step in whole.steps()) > 0
+    assert sum("weights" in step.operation for step in less.steps()) == 0
+    assert less.memory < whole.memory
+
+
+def test_a_loss_needs_parameter_gradients(engine: Engine):
+    with pytest.raises(fv.EngineError, match=r"^a program with a loss learns parameters; leave parameter_gradients=Fa"):
+        engine.compile(NETWORK, batch_size=BATCH, mode="training", loss=fv.CrossEntropy(), parameter_gradients=False)

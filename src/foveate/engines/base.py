@@ -126,6 +126,7 @@ class Program(ABC):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
     ) -> None:
         self.graph = graph
         self.batch_size = batch_size
@@ -134,6 +135,7 @@ class Program(ABC):
         self.optimizer = optimizer
         self.keep = tuple(keep)
         self.differentiable = differentiable
+        self.parameter_gradients = parameter_gradients
         self._has_run = False
 
     def forward(self, state: State, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
@@ -205,9 +207,14 @@ class Program(ABC):
             raise EngineError(f'there is no activation of "{name}" yet: run forward() or step() first')
         return self._activation(name)
 
-    @abstractmethod
     def gradient(self, name: str) -> FloatArray:
         """A copy of the last gradient with respect to an input, a kept node, or a parameter ("conv1.weight")."""
+        if name in self.graph.parameters and not self.parameter_gradients:
+            raise EngineError(f'the gradient of "{name}" is not computed: compile without parameter_gradients=False')
+        return self._gradient(name)
+
+    @abstractmethod
+    def _gradient(self, name: str) -> FloatArray: ...
 
     @property
     @abstractmethod
@@ -300,6 +307,7 @@ class Engine(ABC):
         optimizer: Optimizer | None = None,
         keep: Sequence[str] = (),
         differentiable: bool = False,
+        parameter_gradients: bool = True,
     ) -> Program:
         """A program for batches of `batch_size` in one `mode`.
 
@@ -311,12 +319,15 @@ class Engine(ABC):
             optimizer: what `step` updates by; without one it computes gradients only.
             keep: nodes whose activations, and gradients if there are any, can be read.
             differentiable: whether `backward` can be called; gradients of the inputs and of the parameters follow.
+            parameter_gradients: whether those of the parameters are computed too, which takes time and memory.
 
         Raises:
             EngineError: the graph cannot be run like that; the message says why.
         """
         check_compilable(graph, batch_size, mode, loss, keep)
-        return self._compile(graph, batch_size, mode, loss, optimizer, keep, differentiable)
+        if loss is not None and not parameter_gradients:
+            raise EngineError("a program with a loss learns parameters; leave parameter_gradients=False out")
+        return self._compile(graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients)
 
     @abstractmethod
     def _compile(
@@ -328,6 +339,7 @@ class Engine(ABC):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
     ) -> Program: ...
 
 

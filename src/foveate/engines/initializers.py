@@ -1,13 +1,16 @@
 """How parameters start. The numbers depend on the seed and the parameter's name alone."""
 
-from math import sqrt
+from collections.abc import Callable
+from math import prod, sqrt
 
 import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.graph import Graph, initializers
-from foveate.layers import Parameter
+from foveate.layers import Parameter, Shape
+
+_PIECE = 1 << 20
 
 
 def initial_arrays(graph: Graph, seed: int) -> dict[str, FloatArray]:
@@ -23,9 +26,19 @@ def _initial(parameter: Parameter, rule: str, seed: int, name: str) -> FloatArra
     """He: normal with variance 2/fan_in. Xavier: uniform with variance 2/(fan_in + fan_out)."""
     random = generator(seed, name)
     if rule == "he":
-        return (random.standard_normal(parameter.shape) * sqrt(2 / parameter.fan_in)).astype(np.float32)
+        deviation = sqrt(2 / parameter.fan_in)
+        return _filled(parameter.shape, lambda count: random.standard_normal(count) * deviation)
     if rule == "xavier":
         bound = sqrt(6 / (parameter.fan_in + parameter.fan_out))
-        return random.uniform(-bound, bound, parameter.shape).astype(np.float32)
+        return _filled(parameter.shape, lambda count: random.uniform(-bound, bound, count))
     value = {"zeros": 0.0, "ones": 1.0}.get(rule)
     return np.full(parameter.shape, float(rule.removeprefix("constant ")) if value is None else value, np.float32)
+
+
+def _filled(shape: Shape, draw: Callable[[int], FloatArray]) -> FloatArray:
+    """An array drawn piece by piece, so that a large one never exists in float64."""
+    values = np.empty(prod(shape), np.float32)
+    for start in range(0, values.size, _PIECE):
+        piece = values[start : start + _PIECE]
+        piece[:] = draw(piece.size)
+    return values.reshape(shape)

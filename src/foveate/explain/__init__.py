@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         occlusion,
         saliency,
     )
-    from foveate.explain.attribution_plots import plot_attribution, plot_attributions
+    from foveate.explain.attribution_plots import Explanation, explain_class, plot_attribution, plot_attributions
     from foveate.explain.baselines import (
         Baselines,
         InvarianceComparison,
@@ -100,7 +100,9 @@ _LAZY = {
     "exciting_patches": "patches",
     "ExcitingImages": "synthesis",
     "ExcitingPatches": "patches",
+    "explain_class": "attribution_plots",
     "explain_model": "page",
+    "Explanation": "attribution_plots",
     "Filters": "filters",
     "frequency_response": "filters",
     "fully_connected_twin": "baselines",
@@ -185,7 +187,9 @@ __all__ = [
     "exciting_patches",
     "ExcitingImages",
     "ExcitingPatches",
+    "explain_class",
     "explain_model",
+    "Explanation",
     "features",
     "Filters",
     "filters",

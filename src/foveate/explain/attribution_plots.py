@@ -1,6 +1,6 @@
 """Figures of attributions: a map beside and over its image, and every method side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from textwrap import fill
@@ -105,7 +105,14 @@ def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title:
 
 
 @drawn
-def plot_attributions(model: Model, image: Images, target: Target = None, layer: str | None = None) -> "Figure":
+def plot_attributions(
+    model: Model,
+    image: Images,
+    target: Target = None,
+    layer: str | None = None,
+    *,
+    explained: Mapping[str, Explanation] | None = None,
+) -> "Figure":
     """Every method on one image: why does the network find this class?
 
     Each map is drawn on a scale of its own. Below integrated gradients stands its completeness error; a method that the
@@ -116,6 +123,7 @@ def plot_attributions(model: Model, image: Images, target: Target = None, layer:
         image: one, as `Model.predict` takes it.
         target: the class; the predicted one unless given.
         layer: for Grad-CAM; unless given the last with maps that is no pooling.
+        explained: what `explain_class` gave for just these arguments, where that is known already.
 
     Raises:
         GraphError: there is no such layer, or it gives no maps.
@@ -123,14 +131,11 @@ def plot_attributions(model: Model, image: Images, target: Target = None, layer:
         ShapeError: the network gives no number for each class, or an array does not have its shape.
     """
     prepared = one_image(model, image)
-    plain = without_preprocessing(model)
-    _, classes = asked(plain, prepared, target)
-    if layer is not None:
-        cam_layer(model, layer)
+    _, classes = asked(without_preprocessing(model), prepared, target)
     chances = softmax(logits_of(model.graph, model.logits(prepared)))[0]
     index = int(classes[0])
     title = f"Why “{class_name(model, index)}”? The network gives it {_percent(chances[index])}"
-    explained = _explanations(plain, prepared, index, layer)
+    explained = explained or explain_class(model, image, index, layer)
     shown = displayed(model, prepared)[0]
     if shown.ndim == 2:
         return _curve_comparison(shown, explained, title)
@@ -198,8 +203,18 @@ def show_overlay(axes: "Axes", image: FloatArray, values: FloatArray, limit: flo
     axes.imshow(strength, cmap=SEQUENTIAL, vmin=0, vmax=1, alpha=0.85 * strength**0.5, interpolation="nearest")
 
 
-def _explanations(model: Model, prepared: FloatArray, index: int, layer: str | None) -> dict[str, Explanation]:
-    """What each method gives for class `index`; what the network does not allow becomes a note."""
+def explain_class(
+    model: Model, image: Images, target: Target = None, layer: str | None = None
+) -> dict[str, Explanation]:
+    """What each method gives for one image, by its name; what the network does not allow becomes a note.
+
+    Arguments and errors are those of `plot_attributions`, which draws it.
+    """
+    prepared = one_image(model, image)
+    model = without_preprocessing(model)
+    index = int(asked(model, prepared, target)[1][0])
+    if layer is not None:
+        cam_layer(model, layer)
 
     def integrated() -> Explanation:
         result = integrated_gradients(model, prepared, index)
@@ -228,7 +243,7 @@ def _explanations(model: Model, prepared: FloatArray, index: int, layer: str | N
 
 
 def _map_comparison(
-    model: Model, shown: FloatArray, explained: dict[str, Explanation], title: str, chances: FloatArray
+    model: Model, shown: FloatArray, explained: Mapping[str, Explanation], title: str, chances: FloatArray
 ) -> "Figure":
     place, _ = middle(shown.shape[1:])
     figure = new_figure(11, 4.8, title)
@@ -259,7 +274,7 @@ def _map_comparison(
     return figure
 
 
-def _curve_comparison(shown: FloatArray, explained: dict[str, Explanation], title: str) -> "Figure":
+def _curve_comparison(shown: FloatArray, explained: Mapping[str, Explanation], title: str) -> "Figure":
     figure = new_figure(9, 1.25 * (1 + len(explained)) + 0.5, title)
     first, *others = figure.subplots(1 + len(explained), 1, sharex=True)
     _input_curve(first, shown)

@@ -16,7 +16,7 @@ from foveate.errors import DataError
 from foveate.explain.activation_functions import plot_activation_functions, plot_signal_survival
 from foveate.explain.activation_maps import activation_maps, plot_activation_maps, plot_layers, strongest_channels
 from foveate.explain.attribution import asked
-from foveate.explain.attribution_plots import plot_attributions
+from foveate.explain.attribution_plots import explain_class, plot_attributions
 from foveate.explain.baselines import compare_invariance, plot_comparison
 from foveate.explain.drawing import Drawing, write_drawing, write_picture
 from foveate.explain.features import penultimate, plot_feature_space
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 
 CHANNELS = 8
 """Channels of which a chapter shows what excites them."""
+
+MOST_STEPS, FEWEST_STEPS = 64, 24
+"""Of gradient ascent."""
+
+FEWEST_SAMPLES = 1_000
+"""With fewer, a comparison of trained networks would say nothing."""
 
 MOST_MACS = 2e12
 """Multiply-accumulates that a picture made by many passes may cost; larger networks get fewer passes."""
@@ -225,9 +231,10 @@ def matrix(subject: Subject) -> Section:
 def excitement(subject: Subject) -> Section:
     """What excites channels: patches of the data, and images found by gradient ascent."""
     model, layer = subject.model, _layer_to_excite(subject.model)
-    strongest = strongest_channels(activation_maps(model, subject.image, layer), CHANNELS)
-    channels = sorted(int(channel) for channel in strongest)
-    steps = subject.passes(64 * len(channels), 24 * len(channels)) // len(channels)
+    passes = subject.passes(MOST_STEPS * CHANNELS, FEWEST_STEPS)
+    count = max(1, min(CHANNELS, passes // FEWEST_STEPS))
+    strongest = strongest_channels(activation_maps(model, subject.image, layer), count)
+    channels, steps = sorted(map(int, strongest)), passes // count
     pictures, patches = [], None
     if subject.data is not None:
         data = _some(subject.data.test, subject.passes(5_000, 100))
@@ -240,7 +247,7 @@ def excitement(subject: Subject) -> Section:
             )
         )  # fmt: skip
     found = exciting_images(model, layer, channels, steps=steps)
-    ideal = exciting_images(model, channels=_classes(subject), steps=steps)
+    ideal = exciting_images(model, channels=_classes(subject, count), steps=steps)
     pictures += [
         subject.draw(
             "found-images", lambda: plot_exciting_images(model, found, patches=patches),
@@ -271,6 +278,7 @@ def decision(subject: Subject) -> Section:
     has_maps = any(max(node.output_shape[1:], default=1) > 1 for node in model.graph.nodes)
     method = "grad_cam" if has_maps else "saliency"
     check = sanity_check(model, subject.image, method, target)
+    explained = explain_class(model, subject.image, target)
     return Section(
         f"Why {class_name(model, target)}?",
         [
@@ -284,11 +292,11 @@ def decision(subject: Subject) -> Section:
         ],
         [
             subject.draw(
-                "attributions", lambda: plot_attributions(model, subject.image, target),
+                "attributions", lambda: plot_attributions(model, subject.image, target, explained=explained),
                 "Five maps of the image that show which pixels speak for the class, and overlays.",
             ),
             subject.draw(
-                "sanity-check", lambda: plot_sanity_check(model, subject.image, method, target),
+                "sanity-check", lambda: plot_sanity_check(model, subject.image, method, target, check=check),
                 f"The map by {method} while more and more layers are made random.",
             ),
         ],
@@ -321,7 +329,13 @@ def invariance(subject: Subject) -> Section:
 def comparison(subject: Subject) -> Section:
     """The lecture's argument for convolution and pooling: the network against others of equal size."""
     data = subject.needed("comparing networks")
-    samples = subject.passes(4_000, 200)
+    # Two networks of this size learn from each sample twice, and a step costs three passes.
+    samples = subject.passes(12 * 4_000, 0) // 12
+    if samples < FEWEST_SAMPLES:
+        raise DataError(
+            f"training networks that compute {subject.macs:,} multiply-accumulates for each image takes too long for a "
+            "page; explain.compare_invariance does it for as many samples and epochs as you like"
+        )
     compared = compare_invariance(subject.model, data, samples=samples, epochs=2, test_samples=500, progress=False)
     counts = ", ".join(f"{name}: {count:,}" for name, count in compared.baselines.parameters.items())
     return Section(
@@ -455,10 +469,10 @@ def _layer_to_excite(model: Model) -> str:
     return (parts or names)[-1]
 
 
-def _classes(subject: Subject) -> list[int]:
-    """The class that is asked for, and others beside it: as many as there is room for."""
+def _classes(subject: Subject, most: int) -> list[int]:
+    """The class that is asked for, and others beside it, `most` at most."""
     count = subject.model.graph.output_shape[0]
-    others = [index for index in range(count) if index != subject.target][: CHANNELS - 1]
+    others = [index for index in range(count) if index != subject.target][: most - 1]
     return sorted([subject.target, *others])
 
 

@@ -157,7 +157,12 @@ class Probe:
         self.graph = model.graph if graph is None else graph
         self._keep = tuple(name for name in dict.fromkeys(keep) if name not in self.graph.inputs)
         self._program = model.engine.compile(
-            self.graph, batch_size=batch_size, mode="inference", keep=self._keep, differentiable=differentiable
+            self.graph,
+            batch_size=batch_size,
+            mode="inference",
+            keep=self._keep,
+            differentiable=differentiable,
+            parameter_gradients=False,
         )
         self._state = model.state
         if graph is not None:

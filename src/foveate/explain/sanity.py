@@ -142,15 +142,17 @@ def plot_sanity_check(
     *,
     seed: int = 1,
     stages: int | None = None,
+    check: SanityCheck | None = None,
 ) -> "Figure":
     """The map of one image while parameters are made random, the rank correlations, and a verdict.
 
-    Arguments and errors are those of `sanity_check`, with one image whose input can be drawn.
+    Arguments and errors are those of `sanity_check`, with one image whose input can be drawn; `check` is what it gave
+    for just these, where that is known already.
     """
     prepared = one_image(model, image)
     plain = without_preprocessing(model)
     _, classes = asked(plain, prepared, target)
-    check = sanity_check(plain, prepared, method, int(classes[0]), seed=seed, stages=stages)
+    check = check or sanity_check(plain, prepared, method, int(classes[0]), seed=seed, stages=stages)
     shown = displayed(model, prepared)[0]
     name = METHOD_NAMES.get(check.method, check.method)
     figure = new_figure(10, 5.2, f"Sanity check of {name} for “{class_name(model, int(classes[0]))}”")

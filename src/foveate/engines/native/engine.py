@@ -33,9 +33,12 @@ class NativeEngine(Engine):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
     ) -> NativeProgram:
         packing = self._packing(graph)
-        return NativeProgram(graph, batch_size, mode, loss, optimizer, keep, differentiable, packing)
+        return NativeProgram(
+            graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients, packing
+        )
 
     def _packing(self, graph: Graph) -> Packing:
         """The graph's packing; states and programs of equal graphs share it."""

@@ -40,6 +40,7 @@ class Lowering:
         optimizer: Optimizer | None,
         keep: Collection[str],
         differentiable: bool,
+        parameter_gradients: bool,
     ) -> None:
         self.graph = graph
         self.packing = packing
@@ -47,6 +48,7 @@ class Lowering:
         self.training = mode == "training"
         self.differentiable = differentiable
         self.with_gradients = differentiable or loss is not None
+        self.parameter_gradients = parameter_gradients
         self.keep = frozenset(keep)
         self.plan = Plan()
         self.values: dict[str, Array] = {}
@@ -136,7 +138,9 @@ class Lowering:
             self._gradients.setdefault(name, []).append(gradient)
 
     def parameter_gradient(self, node: Node, name: str, layout: _native.Layout) -> Array:
-        """Where to write the gradient of a parameter in `layout`; `finish_gradient` must follow."""
+        """Where to write the gradient of a parameter in `layout`, wanted or not; `finish_gradient` must follow."""
+        if not self.parameter_gradients:
+            return self.plan.new(layout)
         place = self.packing.parameters[f"{node.parameters}.{name}"]
         if layout == place.layout and f"{node.parameters}.{name}" not in self._written_gradients:
             return self._gradient_array(place)
@@ -144,6 +148,8 @@ class Lowering:
 
     def finish_gradient(self, node: Node, name: str, written: Array) -> None:
         """Bring a parameter's gradient to its place; where parameters are shared, add it."""
+        if not self.parameter_gradients:
+            return
         full = f"{node.parameters}.{name}"
         target = self._gradient_array(self.packing.parameters[full])
         if full in self._written_gradients:
@@ -250,7 +256,8 @@ class Lowering:
             return set()
         wanted = {name for name in self.graph.inputs if self.differentiable or name in self.keep}
         for node in self.graph.nodes:
-            if node.layer.parameters(node.input_shapes) or wanted.intersection(node.inputs) or node.name in self.keep:
+            learns = self.parameter_gradients and node.layer.parameters(node.input_shapes)
+            if learns or wanted.intersection(node.inputs) or node.name in self.keep:
                 wanted.add(node.name)
         return wanted
 

@@ -29,11 +29,14 @@ class NativeProgram(Program):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
         packing: Packing,
     ) -> None:
-        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable)
+        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients)
         self._packing = packing
-        self._lowering = Lowering(graph, packing, batch_size, mode, loss, optimizer, keep, differentiable)
+        self._lowering = Lowering(
+            graph, packing, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients
+        )
         workspace_bytes = self._lowering.plan.place(reread_from=self._lowering.loss_end if differentiable else None)
         self._scalars = np.zeros(4, np.float64)
         self._results = np.zeros(2, np.float64)
@@ -47,7 +50,8 @@ class NativeProgram(Program):
             "targets": np.zeros(batch_size * max(prod(graph.shapes[name]) for name in graph.outputs), np.int64),
             "sample_weight": self._uniform_weight,
         }
-        self._gradients = _native.aligned_zeros(packing.parameter_bytes // 4 if self._lowering.with_gradients else 0)
+        learns = self._lowering.with_gradients and parameter_gradients
+        self._gradients = _native.aligned_zeros(packing.parameter_bytes // 4 if learns else 0)
         self._buffers["gradients"] = self._gradients
         self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowering.seeds.items()}
         self._buffers |= {f"seed:{name}": seed for name, seed in self._seeds.items()}
@@ -85,8 +89,7 @@ class NativeProgram(Program):
         seconds = self._program.profile(0, len(everything), self._given(state, given))
         return list(zip(everything, seconds, strict=True))
 
-    def gradient(self, name: str) -> FloatArray:
-        """A copy of the last gradient with respect to an input, a kept node or a parameter."""
+    def _gradient(self, name: str) -> FloatArray:
         if name in self._packing.parameters and self._gradients_valid:
             shape = self.graph.parameters[name].shape
             return read_canonical(self._gradients, self._packing.parameters[name], shape)

@@ -50,9 +50,10 @@ class ReferenceProgram(Program):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
         dtype: type[np.floating],
     ) -> None:
-        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable)
+        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients)
         self._type = dtype
         self._values: dict[str, FloatArray] = {}
         self._contexts: dict[str, Context] = {}
@@ -81,8 +82,7 @@ class ReferenceProgram(Program):
                 infos.append(StepInfo(phase, node.name, type(node.layer).__name__, "numpy", {"output": "plain"}, size))
         return infos
 
-    def gradient(self, name: str) -> FloatArray:
-        """A copy of the last gradient with respect to an input, a node or a parameter."""
+    def _gradient(self, name: str) -> FloatArray:
         if name not in self._gradients:
             raise EngineError(f'there is no gradient of "{name}": run step() or backward() first, or check the name')
         return self._gradients[name].copy()
@@ -185,5 +185,8 @@ class ReferenceEngine(Engine):
         optimizer: Optimizer | None,
         keep: Sequence[str],
         differentiable: bool,
+        parameter_gradients: bool,
     ) -> ReferenceProgram:
-        return ReferenceProgram(graph, batch_size, mode, loss, optimizer, keep, differentiable, self.dtype)
+        return ReferenceProgram(
+            graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients, self.dtype
+        )

@@ -74,9 +74,9 @@ class ProductRule(Rule):
         if group.activation is not None:
             output = lowering.saved[node.name]["output"]
             gradient = activation_backward(lowering, group.activation, output, gradient)
-        if gradient_fits(node, lowering.batch_size):
+        if lowering.parameter_gradients and gradient_fits(node, lowering.batch_size):
             winograd_backward_weights(lowering, node, gradient)
-        else:
+        elif lowering.parameter_gradients:
             self._backward_weights(lowering, node, gradient)
         self._backward_data(lowering, node, gradient)
 
