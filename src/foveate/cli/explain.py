@@ -13,6 +13,7 @@ from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_js
 from foveate.errors import DataError, FileError
 
 if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
     from foveate.data.preprocessing import ImageLike
@@ -65,7 +66,7 @@ def explain(
 def _class(model: "Model", target: str | None) -> int | str | None:
     """A class by its name, or by its number where no class has that name."""
     known = model.classes or ()
-    return int(target) if target is not None and target not in known and target.isdigit() else target
+    return int(target) if target is not None and target not in known and target.isdecimal() else target
 
 
 def _read(path: Path, model: "Model") -> "ImageLike":
@@ -76,14 +77,19 @@ def _read(path: Path, model: "Model") -> "ImageLike":
                 f"{path} is no .npy file, and this network takes arrays: write one of its input's shape with numpy.save"
             )
         return path
+    from zipfile import BadZipFile
+
     import numpy as np
 
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        array: NDArray[Any] | NpzFile = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileError(f'there is no file "{path}"') from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise FileError(f"{path} is no array that numpy.save wrote: {error}") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")
     return array
 
 

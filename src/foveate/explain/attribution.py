@@ -17,6 +17,7 @@ from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain.guided import guided_graph
 from foveate.explain.probe import (
     Images,
+    Outputs,
     Probe,
     Target,
     check_classifier,
@@ -229,18 +230,19 @@ def occlusion(
     prepared, classes = asked(model, images, target)
     cover = _baseline(model, baseline)
     boxes = _boxes(sizes, windows, strides)
-    before = _scores(model, prepared, classes, batch_size)
     falls, counts = np.zeros((len(classes), *sizes)), np.zeros(sizes)
     for box in boxes:
         counts[box] += 1
     total, size = len(classes) * len(boxes), _samples_at_once(model.graph, len(classes) * len(boxes), batch_size)
+    outputs = Outputs(model, size)
+    before = _scores(outputs, prepared, classes)
     for begin in range(0, total, size):
         pairs = [divmod(index, len(boxes)) for index in range(begin, min(begin + size, total))]
         owners = np.array([image for image, _ in pairs])
         covered = prepared[owners]
         for sample, (_, number) in zip(covered, pairs, strict=True):
             sample[:, *boxes[number]] = cover[:, *boxes[number]]
-        fallen = before[owners] - _scores(model, covered, classes[owners], size)
+        fallen = before[owners] - _scores(outputs, covered, classes[owners])
         for (image, number), fall in zip(pairs, fallen, strict=True):
             falls[image][boxes[number]] += fall
         if progress is not None:
@@ -285,7 +287,7 @@ def asked(model: Model, images: Images, target: Target) -> tuple[NDArray[np.floa
     check_classifier(model)
     prepared = prepare(model, images)
     if target is None:
-        return prepared, targets(model, None, model.logits(prepared, _samples_at_once(model.graph, len(prepared))))
+        return prepared, targets(model, None, Outputs(model, _samples_at_once(model.graph, len(prepared)))(prepared))
     return prepared, targets(model, target, np.empty((len(prepared), model.graph.output_shape[0])))
 
 
@@ -334,9 +336,8 @@ def _input_gradients(
     return result
 
 
-def _scores(model: Model, prepared: FloatArray, classes: Classes, batch_size: int | None) -> FloatArray:
-    outputs = model.logits(prepared, _samples_at_once(model.graph, len(classes), batch_size))
-    return outputs[np.arange(len(classes)), classes].astype(np.float64)
+def _scores(outputs: Outputs, prepared: FloatArray, classes: Classes) -> FloatArray:
+    return outputs(prepared)[np.arange(len(classes)), classes].astype(np.float64)
 
 
 def _samples_at_once(graph: Graph, count: int, batch_size: int | None = None) -> int:

@@ -181,8 +181,8 @@ def with_channels(attribution: FloatArray, shown: FloatArray) -> FloatArray:
 
 
 def show_input(axes: "Axes", shown: FloatArray) -> None:
-    """A displayed input without ticks: curves, an image, or the middle slice of a volume."""
-    if shown.ndim == 2:
+    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice."""
+    if shown.ndim < 3:
         axes.plot(shown.T, color=colour("ink"), linewidth=0.6)
         bare(axes, "the input\n")
         return

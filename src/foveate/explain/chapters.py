@@ -17,7 +17,7 @@ from foveate.explain.activation_functions import plot_activation_functions, plot
 from foveate.explain.activation_maps import activation_maps, plot_activation_maps, plot_layers, strongest_channels
 from foveate.explain.attribution import asked
 from foveate.explain.attribution_plots import explain_class, plot_attributions
-from foveate.explain.baselines import compare_invariance, plot_comparison
+from foveate.explain.baselines import WITHOUT_POOLING, compare_invariance, plot_comparison
 from foveate.explain.drawing import Drawing, write_drawing, write_picture
 from foveate.explain.features import penultimate, plot_feature_space
 from foveate.explain.filters import plot_filters
@@ -33,6 +33,7 @@ from foveate.explain.sanity import plot_sanity_check, sanity_check
 from foveate.explain.synthesis import exciting_images, plot_exciting_images
 from foveate.explain.windows import LECTURE, gif, lecture_animation
 from foveate.geometry import format_sizes
+from foveate.layers.normalization import Normalization
 from foveate.model import Model
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ def overview(subject: Subject) -> Section:
         for node in graph.nodes
         for field in [graph.receptive_field(node.name)]
     ]
-    shown = (
-        rows if len(rows) <= _LONGEST_TABLE else [*rows[: _LONGEST_TABLE - 1], (f"{len(rows) - 39} more", "", "", "")]
-    )
+    shown = rows
+    if len(rows) > _LONGEST_TABLE:
+        kept = _LONGEST_TABLE - 1
+        shown = [*rows[:kept], (f"{len(rows) - kept} more", "", "", "")]
     return Section(
         "The model and the image",
         [
@@ -151,7 +153,7 @@ def maps(subject: Subject) -> Section:
         [
             "Every channel of a layer answers at every position: its activation map. The frame on the image is the "
             "receptive field of the marked element, which is all that this element can see.",
-            "Further on, maps become smaller, and what they react to becomes larger and more abstract.",
+            "Further on, maps often become smaller, and what they react to becomes larger and more abstract.",
         ],
         [
             subject.draw(
@@ -171,9 +173,10 @@ def receptive_fields(subject: Subject) -> Section:
     return Section(
         "Receptive fields: how far a value sees",
         [
-            "Each convolution of size K adds K - 1 to the receptive field, and each stride multiplies what later "
-            "layers add. The boxes are what one value in the middle of each layer can depend on. What it does depend "
-            "on is usually less: the effective field, here the mean squared gradient, fades towards the box's border.",
+            "Each convolution of size K adds K - 1, times its dilation, to the receptive field, and each stride "
+            "multiplies what later layers add. The boxes are what one value in the middle of each layer can depend on. "
+            "What it does depend on is usually less: the effective field, here the mean squared gradient, fades "
+            "towards the box's border.",
         ],
         [
             subject.draw(
@@ -185,7 +188,7 @@ def receptive_fields(subject: Subject) -> Section:
 
 
 def windows(subject: Subject) -> Section:
-    """The model's own first convolution at work, and the lecture's four animations."""
+    """The lecture's four animations."""
     pictures = []
     for name, (stride, padding) in LECTURE.items():
         words = f"{'padding ' + str(padding) if padding else 'no padding'}, stride {stride}"
@@ -242,8 +245,9 @@ def excitement(subject: Subject) -> Section:
         pictures.append(
             subject.draw(
                 "patches", lambda: plot_exciting_patches(model, patches, data, channels),
-                f"For each of {len(channels)} channels of {layer} the nine patches with the largest activation.",
-                f"From {len(data):,} images that the network was not trained on.",
+                f"For each of {len(channels)} channels of {layer} the {patches.values.shape[1]} patches with the "
+                "largest activation.",
+                f"From {len(data):,} images of the data's test part.",
             )
         )  # fmt: skip
     found = exciting_images(model, layer, channels, steps=steps)
@@ -252,7 +256,8 @@ def excitement(subject: Subject) -> Section:
         subject.draw(
             "found-images", lambda: plot_exciting_images(model, found, patches=patches),
             f"For each of {len(channels)} channels of {layer} an image found by gradient ascent.",
-            f"Found in {steps} steps from noise, with jitter, blur and fewer high frequencies.",
+            f"Found in {steps} steps from noise, with {'jitter, ' if found.jitter else ''}blur and fewer high "
+            "frequencies.",
         ),
         subject.draw(
             "found-classes", lambda: plot_exciting_images(model, ideal),
@@ -337,15 +342,21 @@ def comparison(subject: Subject) -> Section:
             "page; explain.compare_invariance does it for as many samples and epochs as you like"
         )
     compared = compare_invariance(subject.model, data, samples=samples, epochs=2, test_samples=500, progress=False)
-    counts = ", ".join(f"{name}: {count:,}" for name, count in compared.baselines.parameters.items())
+    parameters = compared.baselines.parameters
+    counts = ", ".join(f"{name}: {count:,}" for name, count in parameters.items())
+    others = "and a fully connected network of equal size (it has no pooling that could be taken out)"
+    if WITHOUT_POOLING in parameters:
+        others = (
+            "the same without its pooling (each window hands on its middle value, so that all sizes stay), and a fully "
+            "connected network of equal size"
+        )
     return Section(
         "What convolution and pooling are good for",
         [
-            "Three networks were trained anew for this page, all on the same "
-            f"{compared.baselines.samples:,} images for {compared.baselines.epochs} epochs: this architecture, the "
-            "same without its pooling (each window hands on its middle value, so that all sizes stay), and a fully "
-            "connected network of equal size. So short a training makes none of them good; it is the comparison that "
-            f"counts. Parameters: {counts}.",
+            f"{len(parameters)} networks were trained anew for this page, all on the same "
+            f"{compared.baselines.samples:,} images for {compared.baselines.epochs} epochs: this architecture, "
+            f"{others}. So short a training makes none of them good; it is the comparison that counts. "
+            f"Parameters: {counts}.",
         ],
         [
             subject.draw(
@@ -418,7 +429,7 @@ def feature_space(subject: Subject) -> Section:
             subject.draw(
                 "feature-space", lambda: plot_feature_space(model, data.test, samples=samples),
                 "A point for each image, coloured by class, with some images at their places.",
-                f"{samples:,} images that the network was not trained on.",
+                f"{samples:,} images of the data's test part.",
             )
         ],
     )  # fmt: skip
@@ -478,7 +489,7 @@ def _classes(subject: Subject, most: int) -> list[int]:
 
 def _effect(subject: Subject, model: Model, images: Images) -> Sequence[Picture]:
     """The effect of the network's own normalisations, where it has any."""
-    if not any(node.layer.statistics(node.input_shapes) for node in model.graph.nodes):
+    if not any(isinstance(node.layer, Normalization) for node in model.graph.nodes):
         return []
     return [
         subject.draw(

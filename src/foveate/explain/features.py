@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.data import Dataset
 from foveate.data.batches import permutation
 from foveate.engines.base import FloatArray
-from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain.probe import Images, Probe, displayed, fitting_batch, prepare
+from foveate.errors import DataError, GraphError
+from foveate.explain.probe import Images, Probe, check_takes_dataset, displayed, fitting_batch, prepare
 from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
-from foveate.geometry import format_sizes
 from foveate.graph import nearest
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
@@ -204,11 +203,7 @@ def plot_feature_space(
 def _batches(model: Model, images: "Dataset | Images", size: int) -> Iterator[FloatArray]:
     """Prepared inputs, `size` at a time; of a data set no more than some are prepared at once."""
     if isinstance(images, Dataset):
-        if images.shape != model.graph.input_shape:
-            raise ShapeError(
-                f"the network takes {format_sizes(model.graph.input_shape)}, but a sample of the data set is "
-                f"{format_sizes(images.shape)}"
-            )
+        check_takes_dataset(model, images)
         step = max(1, _PREPARED_AT_ONCE // size) * size
         parts: Iterator[FloatArray] = (
             prepare(model, images.inputs[start : start + step]) for start in range(0, len(images), step)

@@ -126,7 +126,7 @@ def plot_filters(
     rate = None if sample_rate is None else _rate_at(model, node, sample_rate)
     if axes == 1:
         return _plot_curves(node, found, order, most or _MOST_CURVES, rate)
-    if found.kernels.shape[1] == 3 and axes == 2 and node.inputs[0] in model.graph.inputs:
+    if axes == 2 and found.kernels.shape[1] == 3 == node.input_shapes[0][0] and node.inputs[0] in model.graph.inputs:
         return _plot_colours(node, found, order, most or _MOST_TILES)
     if found.kernels.shape[1] == 1:
         return _plot_single(node, found, order, most or _MOST_TILES)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, prod
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,11 +15,14 @@ from foveate.engines.base import FloatArray
 from foveate.errors import DataError, ShapeError
 from foveate.explain.probe import (
     Images,
+    Outputs,
     Probe,
     Target,
     check_classifier,
+    check_takes_dataset,
     class_name,
     displayed,
+    fitting_batch,
     prepare,
     spatial_layer,
     targets,
@@ -39,7 +42,6 @@ Models: TypeAlias = "Model | Mapping[str, Model]"
 
 ANGLES = tuple(range(-180, 181, 15))
 SCALES = tuple(round(0.5 + 0.05 * step, 2) for step in range(21))
-_LARGEST_MAP = 1 << 25
 _THUMBNAILS = 5
 _MOST_TICKS = 24
 
@@ -180,6 +182,7 @@ def surviving_share(
     """
     check_classifier(model)
     check_dataset(model.graph, model.classes, dataset)
+    check_takes_dataset(model, dataset)
     distances = _whole_numbers(shifts, least=0)
     if samples < 1:
         raise DataError(f"samples is {samples}; give at least 1")
@@ -187,15 +190,16 @@ def surviving_share(
     directions = _directions(len(chosen.shape) - 1)
     same = np.zeros((len(distances), len(directions)), np.int64)
     right = np.zeros_like(same)
-    batch = _batch_size(model.graph)
+    batch = min(len(chosen), fitting_batch(model.graph, (), most=256))
+    outputs = Outputs(model, batch)
     for start in range(0, len(chosen), batch):
         prepared = prepare(model, chosen.inputs[start : start + batch])
         labels = chosen.labels[start : start + batch]
-        before = _decisions(model, prepared)
+        before = _decisions(outputs, prepared)
         for row, distance in enumerate(distances):
             for column, direction in enumerate(directions.values()):
                 moved = move(prepared, [int(distance) * step for step in direction])
-                after = _decisions(model, moved) if distance else before
+                after = _decisions(outputs, moved) if distance else before
                 same[row, column] += np.count_nonzero(after == before)
                 right[row, column] += np.count_nonzero(after == labels)
     return SurvivingShare(distances, tuple(directions), same / len(chosen), right / len(chosen), len(chosen))
@@ -231,8 +235,7 @@ def equivariance_error(
     distances = _whole_numbers(sorted(usual) if shifts is None else shifts, least=1)
     prepared = prepare(model, images)
     sums = np.zeros((2, 2, len(names), len(distances)))
-    kept = sum(prod(model.graph.shapes[name]) for name in names)
-    size = max(1, min(16, len(prepared), 2 * _LARGEST_MAP // kept))
+    size = fitting_batch(model.graph, names, most=min(16, len(prepared)))
     probes: dict[int, Probe] = {}
     for start in range(0, len(prepared), size):
         batch = prepared[start : start + size]
@@ -356,18 +359,13 @@ def plot_equivariance_error(models: Models, images: Images, **options: Any) -> "
 
 
 def _probabilities(model: Model, prepared: FloatArray) -> FloatArray:
-    outputs = model.logits(prepared, batch_size=_batch_size(model.graph))
+    outputs = Outputs(model, min(len(prepared), fitting_batch(model.graph, ())))(prepared)
     return softmax(logits_of(model.graph, outputs))
 
 
-def _decisions(model: Model, prepared: FloatArray) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = model.logits(prepared).argmax(axis=1)
+def _decisions(outputs: Outputs, prepared: FloatArray) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = outputs(prepared).argmax(axis=1)
     return found
-
-
-def _batch_size(graph: Graph) -> int:
-    """Samples to run at once so that no map of a network takes much more than 100 MB."""
-    return max(1, min(256, _LARGEST_MAP // max(prod(shape) for shape in graph.shapes.values())))
 
 
 def _curve(model: Model, label: str, values: Sequence[float], changed: Sequence[FloatArray]) -> ResponseCurve:

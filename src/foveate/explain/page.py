@@ -7,11 +7,11 @@ from time import monotonic
 
 from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
-from foveate.errors import FileError, FoveateError
+from foveate.errors import DataError, FileError, FoveateError
 from foveate.explain.attribution import asked
 from foveate.explain.chapters import CHAPTERS, Subject
 from foveate.explain.html import Section, write_page
-from foveate.explain.probe import Target
+from foveate.explain.probe import Target, check_takes_dataset
 from foveate.model import Model
 
 PICTURES = "pictures"
@@ -50,11 +50,16 @@ def explain_model(
         progress: called with the chapter that begins, its number from 0, and how many there are.
 
     Raises:
-        ShapeError: the image does not have the network's shape, or the network is no classifier.
-        DataError: there is no such class, or the image holds NaN.
+        ShapeError: the image or the data do not have the network's shape, or the network is no classifier.
+        DataError: there is no such class, there are several images, the image holds NaN, or the model has no
+            preprocessing for the data.
         FileError: the image cannot be read, or a file cannot be written.
     """
-    _, classes = asked(model, image, target)
+    prepared, classes = asked(model, image, target)
+    if len(prepared) != 1:
+        raise DataError(f"there are {len(prepared)} images, but a page is about one; give one of them")
+    if data is not None:
+        check_takes_dataset(model, data.test)
     subject = Subject(model, image, int(classes[0]), data, Path(out) / PICTURES)
     sections: list[Section] = []
     seconds: dict[str, float] = {}

@@ -11,7 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.data import Dataset
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, ShapeError
-from foveate.explain.probe import Images, Probe, class_name, displayed, fitting_batch, network_up_to, prepare
+from foveate.explain.probe import (
+    Images,
+    Probe,
+    check_takes_dataset,
+    class_layers,
+    class_name,
+    displayed,
+    fitting_batch,
+    network_up_to,
+    prepare,
+)
 from foveate.explain.style import bare, colour, drawn, new_figure
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
@@ -87,9 +97,9 @@ def exciting_patches(
     for first, activations in _in_batches(model, inputs, layer, batch_size):
         size = len(activations)
         found = _candidates(activations.reshape(size, channels, -1), first, distinct)
-        values, places = _merged((values, places), found, count)
-        if np.isnan(values).any():
+        if np.isnan(found[0]).any():
             raise DataError(f"an activation of {node} is NaN; look for a parameter that is NaN or infinite")
+        values, places = _merged((values, places), found, count)
         if progress is not None:
             progress(first + size, len(inputs))
     samples, flat = np.divmod(places, prod(spatial))
@@ -164,8 +174,8 @@ def plot_exciting_patches(
 
 
 def channel_name(model: Model, layer: str, channel: int) -> str:
-    """The name of the class that a unit of the output stands for; "channel 3" in every other layer."""
-    is_class = model.classes is not None and layer in model.graph.outputs
+    """The name of the class that a unit stands for at the output or before its softmax; elsewhere "channel 3"."""
+    is_class = model.classes is not None and layer in class_layers(model.graph)
     return class_name(model, channel) if is_class else f"channel {channel}"
 
 
@@ -238,11 +248,8 @@ def _caption(rows: list[list[NDArray[np.float32]]], rank: int, sees: str) -> str
 def _countable(model: Model, images: "Dataset | Images") -> _Inputs:
     """The raw inputs, checked as far as that needs no pass over them."""
     shape = model.graph.input_shape
-    if isinstance(images, Dataset) and model.preprocessing is None:
-        raise DataError(
-            "the model has no preprocessing, so that it cannot take a data set; fit it, make it with "
-            "Model(graph, preprocessing=Preprocessing.measure(dataset)), or give prepared inputs as an array"
-        )
+    if isinstance(images, Dataset):
+        check_takes_dataset(model, images)
     inputs: Any = images.inputs if isinstance(images, Dataset) else images
     if hasattr(inputs, "__array__"):
         array = np.asarray(inputs)

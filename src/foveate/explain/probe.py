@@ -8,13 +8,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.data import Dataset
 from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray, State
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node
 from foveate.graph.graph import nearest
-from foveate.layers import Layer, Shape
+from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
 
@@ -43,7 +44,10 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
             f"the model has no preprocessing, so that it takes only arrays of {format_sizes(shape)}; fit it, or make "
             "it with Model(graph, preprocessing=...)"
         )
-    values = np.asarray(images, np.float32)
+    given = np.asarray(images)
+    if given.dtype.kind not in "buif":
+        raise DataError(f"the array holds {given.dtype}, but the network takes real numbers; give float32 or uint8")
+    values = given.astype(np.float32)
     values = values[None] if values.shape == shape else values
     if values.shape[1:] != shape or not len(values):
         raise ShapeError(
@@ -134,6 +138,16 @@ def class_name(model: Model, index: int) -> str:
     return f"class {index}" if model.classes is None else model.classes[index]
 
 
+def class_layers(graph: Graph) -> tuple[str, ...]:
+    """The outputs, and the layers whose softmax or sigmoid they are: all with a unit for each class."""
+    found = list(graph.outputs)
+    for name in found:
+        node = graph.by_name.get(name)
+        if node is not None and isinstance(node.layer, Softmax | LogSoftmax | Sigmoid):
+            found += node.inputs
+    return tuple(found)
+
+
 class Probe:
     """A compiled look into a model: run it on prepared inputs, then read copies of activations and gradients.
 
@@ -199,6 +213,20 @@ def check_classifier(model: Model) -> None:
         )
 
 
+def check_takes_dataset(model: Model, dataset: Dataset) -> None:
+    """Refuse raw samples that the model cannot bring to what its network takes."""
+    if model.preprocessing is None:
+        raise DataError(
+            "the model has no preprocessing, so that it cannot take a data set; fit it, make it with "
+            "Model(graph, preprocessing=Preprocessing.measure(dataset)), or give prepared inputs as an array"
+        )
+    if dataset.shape != model.graph.input_shape:
+        raise ShapeError(
+            f"the network takes {format_sizes(model.graph.input_shape)}, but a sample of the data set is "
+            f"{format_sizes(dataset.shape)}"
+        )
+
+
 def in_passes(
     model: Model, prepared: FloatArray, keep: Sequence[str], batch_size: int = 64
 ) -> Iterator[tuple[int, Probe]]:
@@ -211,6 +239,26 @@ def in_passes(
         for start in range(begin, end, size):
             probe.run(prepared[start : start + size])
             yield start, probe
+
+
+class Outputs:
+    """The network's outputs (N, ...) for any number of prepared inputs, all by one program.
+
+    Programs of several batch sizes would each hold a large network's weights; so the last batch is filled up.
+    """
+
+    def __init__(self, model: Model, batch_size: int) -> None:
+        self._size = batch_size
+        self._probe = Probe(model, batch_size)
+
+    def __call__(self, prepared: FloatArray) -> FloatArray:
+        """Run on (N, *input shape)."""
+        outputs = []
+        for start in range(0, len(prepared), self._size):
+            batch = prepared[start : start + self._size]
+            filling = np.broadcast_to(batch[:1], (self._size - len(batch), *batch.shape[1:]))
+            outputs.append(self._probe.run(np.concatenate([batch, filling]))[: len(batch)])
+        return np.concatenate(outputs)
 
 
 def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, most: int = 64) -> int:

@@ -55,13 +55,20 @@ class SanityCheck:
         return max(abs(float(values[-1].mean())) for values in (self.signed, self.magnitudes))
 
     @property
+    def blank(self) -> bool:
+        """Whether the trained network's own maps are the same everywhere, so that no change of them can be seen."""
+        return bool((np.ptp(self.maps[0].reshape(len(self.maps[0]), -1), axis=1) == 0).all())
+
+    @property
     def passed(self) -> bool:
-        """Whether the map changed: a similarity below 0.5."""
-        return self.similarity < SIMILAR
+        """Whether the map changed: a similarity below 0.5, of a map that is not blank."""
+        return not self.blank and self.similarity < SIMILAR
 
     @property
     def verdict(self) -> str:
         """One sentence for people."""
+        if self.blank:
+            return "The map of the network as it is has one value everywhere, so that the check can say nothing of it."
         measured = f"(rank correlation {self.similarity:.2f})"
         if self.passed:
             return f"The map changes when the parameters are random {measured}: it depends on what was learnt."

@@ -12,10 +12,10 @@ from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError
 from foveate.explain.patches import ExcitingPatches, channel_name, draw_sample
-from foveate.explain.probe import Probe, check_classifier, fitting_batch, network_up_to, targets
+from foveate.explain.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
 from foveate.explain.style import colour, drawn, grid_shape, new_figure
 from foveate.graph import Graph, Node
-from foveate.layers import LogSoftmax, Shape, Sigmoid, Softmax
+from foveate.layers import Shape
 from foveate.model import Model
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class ExcitingImages:
     """(N,) the same of the final images, without jitter."""
     largest: NDArray[np.float32]
     """(N,) the largest activation at any position for the final images, as `ExcitingPatches.values` are."""
+    jitter: int
+    """Most pixels by which they were shifted before each step."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def exciting_images(
     if batch_size < 1:
         raise DataError(f"batch_size is {batch_size}; it must be at least 1")
     node = _layer(model, layer)
-    wanted = _channels(model, node, channels, named=layer is None or layer in model.graph.outputs)
+    wanted = _channels(model, node, channels, named=node.name in class_layers(model.graph))
     graph = network_up_to(model.graph, node.name)
     size = fitting_batch(graph, tuple(graph.by_name), memory=DIFFERENTIABLE_MEMORY, most=batch_size)
     parts = []
@@ -221,6 +223,7 @@ def exciting_images(
         np.concatenate(history, axis=1),
         np.concatenate(activations),
         np.concatenate(largest),
+        _jitter(graph, ascent),
     )
 
 
@@ -289,10 +292,7 @@ def _layer(model: Model, layer: str | None) -> Node:
     if layer is not None:
         return model.graph.node(layer)
     check_classifier(model)
-    node = model.graph.node(model.graph.only_output)
-    while isinstance(node.layer, Softmax | LogSoftmax | Sigmoid):
-        node = model.graph.node(node.inputs[0])
-    return node
+    return model.graph.node(class_layers(model.graph)[-1])
 
 
 def _channels(model: Model, node: Node, channels: Sequence[int | str] | None, *, named: bool) -> NDArray[np.int64]:
@@ -320,16 +320,13 @@ class Climb:
     """
 
     def __init__(self, model: Model, graph: Graph, channels: NDArray[np.int64], ascent: Ascent) -> None:
-        sees = graph.receptive_field(graph.only_output).size
-        seen = [min(pair) for pair in zip(sees, graph.input_shape[1:], strict=True)]
-        span = max(seen, default=1)
+        seen = _seen(graph)
         # A pattern in a small part of the image gathers the change of every coefficient there.
         part_seen = prod(seen) / prod(graph.input_shape[1:]) if ascent.objective == "centre" else 1.0
         self.learning_rate = ascent.learning_rate * part_seen**0.5
-        suitable = min(MOST_JITTER, span // JITTER_DIVISOR) if len(graph.input_shape) > 2 else 0
-        self.jitter = suitable if ascent.jitter is None else ascent.jitter
+        self.jitter = _jitter(graph, ascent)
         # Waves longer than the receptive field all look alike to the channel.
-        self.fourier = Fourier(graph.input_shape, ascent.decay, span)
+        self.fourier = Fourier(graph.input_shape, ascent.decay, max(seen, default=1))
         self._model, self._graph = model, graph
         self._seeds = _seeds(graph.node(graph.only_output), channels, ascent.objective)
         part = None if graph is model.graph else graph
@@ -359,6 +356,19 @@ class Climb:
         return self.fourier.gradient(back * _displayable(self._model, self.fourier.images(coefficients))[1])
 
 
+def _seen(graph: Graph) -> list[int]:
+    """How far an element of the output sees along each axis, at most the whole input."""
+    sees = graph.receptive_field(graph.only_output).size
+    return [min(pair) for pair in zip(sees, graph.input_shape[1:], strict=True)]
+
+
+def _jitter(graph: Graph, ascent: Ascent) -> int:
+    """The jitter that was asked for, or what suits: none for waves, whose phase it would blur."""
+    if ascent.jitter is not None or len(graph.input_shape) < 3:
+        return ascent.jitter or 0
+    return min(MOST_JITTER, max(_seen(graph)) // JITTER_DIVISOR)
+
+
 def _climbed(
     model: Model, graph: Graph, channels: NDArray[np.int64], ascent: Ascent, report: Callable[[int], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -385,8 +395,8 @@ def _adam(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any], ste
     first += (1 - _FIRST_MOMENT) * (gradient - first)
     second += (1 - _SECOND_MOMENT) * (gradient.real**2 + 1j * gradient.imag**2 - second)
     mean, square = first / (1 - _FIRST_MOMENT ** (step + 1)), second / (1 - _SECOND_MOMENT ** (step + 1))
-    # Relative to the largest, so that a network with small gradients climbs as fast; a dead channel stays.
-    floor = _EPSILON + _EPSILON * np.abs(gradient).max()
+    # Relative to the image's largest, so that one with small gradients climbs as fast; a dead channel stays.
+    floor = _EPSILON + _EPSILON * np.abs(gradient).max(axis=tuple(range(1, gradient.ndim)), keepdims=True)
     real, imaginary = (
         part / (np.sqrt(size) + floor) for part, size in ((mean.real, square.real), (mean.imag, square.imag))
     )

@@ -127,6 +127,11 @@ class Watcher(training.Progress):
         self._progress = progress
         self._epoch, self._samples, self._total = 0, 0, 0.0
         self.losses: list[float] = []
+        self.started = False
+
+    def start(self, epochs: int, steps: int, done: int) -> None:
+        """The training's settings were right, and it begins."""
+        self.started = True
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float) -> None:
         """A step is done; the training tells the epoch's mean so far, the loss of the step follows from two of them.

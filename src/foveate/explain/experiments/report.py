@@ -4,14 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from foveate.explain.drawing import Drawing, write_drawing
 from foveate.explain.html import Picture, Section, Table, write_page
 from foveate.files import write_atomically
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

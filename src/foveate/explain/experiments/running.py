@@ -50,13 +50,15 @@ def train(
     """Train; a loss that is no number any more is a result.
 
     Raises:
-        TrainingError: Ctrl-C ended it.
+        TrainingError: Ctrl-C ended it, or the training cannot begin with such settings.
     """
     watcher = Watcher(progress)
     try:
         history = model.fit(dataset, epochs=epochs, batch_size=batch_size, schedule=schedule, progress=watcher)
     except TrainingError:
-        # With settings that are checked, a training is refused only because its numbers overflowed.
+        if not watcher.started:
+            raise
+        # A training that has begun is refused only because its numbers overflowed.
         return Training(tuple(watcher.losses), diverged=True)
     if history.interrupted:
         raise TrainingError("interrupted; nothing was written, because an experiment says something only as a whole")
