@@ -1,10 +1,12 @@
 """Winograd's convolution against the definition, at sizes that do and do not divide into tiles."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 import foveate as fv
-from foveate.engines import get_engine
+from foveate.engines import get_engine, set_threads
 from foveate.engines.native import _native
 from foveate.engines.reference import ReferenceEngine
 from tests.support import relative_error
@@ -14,6 +16,15 @@ needs_avx512 = pytest.mark.skipif(not _native.winograd_available(), reason="the 
 
 def implementations(program: fv.engines.Program) -> set[str]:
     return {step.implementation for step in program.steps()}
+
+
+@pytest.fixture(params=[1, 2, 5], ids="{} threads".format)
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Each number of threads, and the former one again afterwards."""
+    before = _native.threads()
+    set_threads(request.param)
+    yield request.param
+    set_threads(before)
 
 
 @needs_avx512
@@ -28,7 +39,7 @@ def implementations(program: fv.engines.Program) -> set[str]:
         (32, 32, 1, 29, 1, 40),
     ],
 )
-def test_forward_and_backward_equal_the_definition(channels, filters, height, width, padding, batch_size):
+def test_forward_and_backward_equal_the_definition(channels, filters, height, width, padding, batch_size, threads):
     graph = fv.Sequential(fv.Named("conv", fv.Conv2d(filters, 3, padding=padding, bias=False))).build(
         (channels, height, width)
     )
