@@ -70,6 +70,10 @@ def test_json_and_an_array_and_a_class_by_number(model: Path, tmp_path: Path):
         (["MODEL", "IMAGE", "--data", "mnist"], "foveate: there is no data set"),
         (["none.safetensors", "IMAGE"], "foveate: none.safetensors"),
         (["MODEL", "text.npy"], "foveate: text.npy is no array that numpy.save wrote:"),
+        (["MODEL", "broken.npy"], "foveate: broken.npy is no array that numpy.save wrote: "),
+        (["MODEL", "several.npy"], "foveate: several.npy is an archive that numpy.savez wrote; write one array"),
+        (["MODEL", "words.npy"], "foveate: the array of type <U3 cannot be used; give uint8"),
+        (["MODEL", "IMAGE", "--class", "²"], 'foveate: there is no class "²"'),
         (["MODEL", "wrong.npy"], "foveate: image 0 is 3x4x5, in which"),
     ],
 )
@@ -78,6 +82,10 @@ def test_what_is_wrong_is_one_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     Path("text.npy").write_text("no array", encoding="utf-8")
+    Path("broken.npy").write_bytes(b"PK\x03\x04 and no more")
+    with Path("several.npy").open("wb") as file:
+        np.savez(file, np.zeros(3))
+    np.save("words.npy", np.array(["one", "two"]))
     np.save("wrong.npy", np.zeros((2, 3, 4, 5), np.float32))
     named = {"MODEL": model, "IMAGE": image}
     done = run(*(named.get(word, word) for word in given))

@@ -388,6 +388,12 @@ def test_settings_that_do_not_fit_the_images(data):
         bs.run(replace(BS, companions=16), Progress(), data)
 
 
+@pytest.mark.parametrize("wrong", [{"epochs": (0, 0)}, {"batch_size": 0}])
+def test_a_training_that_cannot_begin_has_not_diverged(wrong, data):
+    with pytest.raises(fv.TrainingError, match=r"is 0; it must be an int of at least 1"):
+        gen.run(replace(GEN, **wrong), Progress(), data)
+
+
 def test_a_training_that_leaves_no_model_to_test(data):
     with pytest.raises(fv.TrainingError, match=r"diverged after step \d+, so that there is no model to test"):
         bs.run(replace(BS, learning_rate=1e30), Progress(), data)

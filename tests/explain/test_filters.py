@@ -117,6 +117,12 @@ def test_three_channels_that_are_no_colours_are_drawn_one_by_one():
     assert "weight" in texts(figure)
 
 
+def test_groups_of_three_channels_are_no_colours():
+    figure = plot_filters(model_of(fv.Conv2d(4, 3, groups=2), shape=(6, 8, 8)), "conv1")
+    assert len(figure.axes[0].images) == 4 * 3
+    assert "red" not in texts(figure)
+
+
 def test_what_is_left_out_is_counted():
     figure = plot_filters(model_of(fv.Conv2d(40, 1), fv.Conv2d(30, 3), shape=(1, 9, 9)), "conv2", most=5)
     assert "5 of its 30 filters" in texts(figure)

@@ -1,5 +1,6 @@
 """What moves, turns and scales do to a network, against plain loops, PyTorch and layers that break the rule."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -36,6 +37,13 @@ def model_of(*layers: Any, shape: tuple[int, ...], classes: tuple[str, ...] | No
 def classifier(shape: tuple[int, ...], classes: tuple[str, ...] | None = ("ant", "bee", "cat")) -> fv.Model:
     conv, pool = {2: (fv.Conv1d, fv.MaxPool1d), 3: (fv.Conv2d, fv.MaxPool2d), 4: (fv.Conv3d, fv.MaxPool3d)}[len(shape)]
     return model_of(conv(4, 3), fv.ReLU(), pool(2), fv.Flatten(), fv.Linear(3), shape=shape, classes=classes)
+
+
+def takes_datasets(model: fv.Model) -> fv.Model:
+    """The same with a preprocessing that changes nothing."""
+    other, shape = copy(model), model.graph.input_shape
+    other.preprocessing = fv.Preprocessing(shape, (0.0,) * shape[0], (1.0,) * shape[0])
+    return other
 
 
 def images(count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -103,7 +111,7 @@ def test_the_surviving_share_is_what_a_plain_loop_counts(shape: tuple[int, ...])
 
 
 def test_a_sample_is_drawn_without_repetition_and_by_the_seed() -> None:
-    model, shape = classifier((1, 8, 8)), (1, 8, 8)
+    model, shape = takes_datasets(classifier((1, 8, 8))), (1, 8, 8)
     dataset = fv.Dataset(np.abs(images(40, shape)) / 5, np.arange(40) % 3, ("ant", "bee", "cat"))
     one, same, other = (surviving_share(model, dataset, samples=7, seed=seed) for seed in (1, 1, 2))
     assert one.samples == 7
@@ -226,10 +234,11 @@ def test_norms_are_over_all_images_though_they_come_in_batches() -> None:
 def test_figures_for_one_model_and_for_several(shape: tuple[int, ...], name: Any) -> None:
     models = {"one": classifier(shape), "two": classifier(shape)}
     dataset = fv.Dataset(np.abs(images(6, shape)) / 5, np.arange(6) % 3, ("ant", "bee", "cat"))
+    takers = {name: takes_datasets(model) for name, model in models.items()}
     with theme(name):
-        for model in (models["one"], models):
+        for model, taker in ((models["one"], takers["one"]), (models, takers)):
             curves = plot_response_curves(model, images(1, shape), shifts=(-1, 0, 1), angles=(-90, 0, 90))
-            share = plot_surviving_share(model, dataset, shifts=(0, 1, 2))
+            share = plot_surviving_share(taker, dataset, shifts=(0, 1, 2))
             error = plot_equivariance_error(model, images(2, shape))
             assert len(share.axes) == 2
             assert len(error.axes) == (1 if model is models["one"] else 2)
@@ -267,9 +276,11 @@ def test_wrong_inputs_get_a_sentence() -> None:
     with pytest.raises(ShapeError, match="where there is one number for each; end"):
         response_curves(model_of(fv.Conv2d(2, 3), shape=shape), images(1, shape))
     with pytest.raises(DataError, match=r"shifts are \[-1\]; give whole numbers of pixels, 0 or more"):
-        surviving_share(model, dataset, shifts=[-1])
+        surviving_share(takes_datasets(model), dataset, shifts=[-1])
     with pytest.raises(DataError, match="samples is 0; give at least 1"):
-        surviving_share(model, dataset, samples=0)
+        surviving_share(takes_datasets(model), dataset, samples=0)
+    with pytest.raises(DataError, match="the model has no preprocessing, so that it cannot take a data set; fit it"):
+        surviving_share(model, dataset)
     with pytest.raises(DataError, match="a sample is 1x9x9, but the network takes 1x8x8"):
         surviving_share(classifier((1, 8, 8)), dataset)
     with pytest.raises(DataError, match=r"shifts are \[0\]; give whole numbers of pixels, 1 or more"):

@@ -11,7 +11,7 @@ from torch.nn import functional
 import foveate as fv
 from foveate.errors import DataError, GraphError, LayerError, ShapeError
 from foveate.explain import matrix as matrices
-from foveate.explain.matrix import convolution_matrix, layer_matrix, plot_convolution_matrix
+from foveate.explain.matrix import convolution_matrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
 from foveate.explain.style import theme
 from tests.support import normal, relative_error
 
@@ -107,7 +107,8 @@ def test_picture_shows_the_repeating_weights_and_both_counts(name: Any) -> None:
     made = convolution_matrix(fv.Conv2d(1, 3), (1, 5, 5), normal((1, 1, 3, 3)))
     with theme(name):
         kernel, conv, dense = plot_convolution_matrix(made).axes
-    assert "10 parameters\n81 connections share 9 weights; 64% zeros" in conv.get_title()
+    said = "10 parameters; equal colours are equal weights\n81 connections share 9 weights; 64 % zeros"
+    assert said in conv.get_title()
     assert "234 parameters\n225 connections" in dense.get_title()
     empty = np.ma.getmaskarray(np.ma.asarray(conv.images[0].get_array()))
     np.testing.assert_array_equal(empty, made.dense() == 0)
@@ -123,3 +124,26 @@ def test_picture_of_a_large_matrix_shows_its_corner_and_says_so(layer: Any, shap
     assert max(conv.images[0].get_size()) <= 128
     said = "the first 128 of 784" if shape[1] == 28 else "input: 128 numbers"
     assert said in conv.get_xlabel()
+
+
+def test_picture_of_a_strided_convolution_shows_the_rows_that_meet_its_columns() -> None:
+    made = convolution_matrix(fv.Conv1d(2, 9, stride=2, padding=4), (1, 8000), normal((2, 1, 9)))
+    _, conv, dense = plot_convolution_matrix(made).axes
+    assert conv.images[0].get_size() == dense.images[0].get_size() == (66, 128)
+    shown = np.ma.getmaskarray(np.ma.asarray(conv.images[0].get_array()))
+    assert not shown.all(axis=1).any()
+    assert conv.get_ylabel() == "output:\nthe first 66 of\n8,000 numbers"
+
+
+def test_almost_all_zeros_are_not_called_all() -> None:
+    made = convolution_matrix(fv.Conv1d(1, 1), (1, 30_000), normal((1, 1, 1)))
+    assert f"{made.zeros:.2%}" == "100.00%"
+    assert percent_of_zeros(made) == "99.99"
+
+
+def test_the_kernel_of_a_volume_is_drawn_whole() -> None:
+    made = convolution_matrix(fv.Conv3d(2, 3, padding=1), (1, 6, 6, 6), normal((2, 1, 3, 3, 3)))
+    kernel, _, _ = plot_convolution_matrix(made).axes
+    assert [text.get_text() for text in kernel.texts] == [str(number) for number in range(1, 28)]
+    assert kernel.images[0].get_size() == (11, 3)
+    assert kernel.get_title() == "The first kernel,\nslice below slice:\n27 of 54 weights"

@@ -12,7 +12,8 @@ from PIL import Image
 
 import foveate as fv
 from foveate import explain
-from foveate.explain.chapters import CHAPTERS, Subject
+from foveate.explain import chapters
+from foveate.explain.chapters import CHAPTERS, Subject, _written_out
 from foveate.graph import Graph
 
 NEVER_IMPOSSIBLE = {
@@ -117,11 +118,12 @@ def test_without_data_the_page_says_what_is_missing(tmp_path: Path):
     check_page(report, NEED_DATA)
     assert set(report.left_out) == NEED_DATA
     assert report.left_out["feature space"] == (
-        "the feature space needs images to look at; give --data with a data set's name or a folder"
+        "the feature space needs more images to look at; give --data with a data set's name or a folder (in Python "
+        "data=Splits(...))"
     )
     assert heard == [(name, number, len(CHAPTERS)) for number, name in enumerate(CHAPTERS)]
     text = report.path.read_text(encoding="utf-8")
-    assert "Left out: the feature space needs images to look at" in text
+    assert "Left out: the feature space needs more images to look at" in text
     assert ">Why eel?<" in text
     assert "The pictures below ask about: eel." in text
 
@@ -152,10 +154,79 @@ def test_what_cannot_be_explained_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp_path: Path):
+    image = np.zeros((3, 12, 12))
+    with pytest.raises(fv.DataError, match="there are 2 images, but a page is about one; give one of them"):
+        explain.explain_model(fv.Model(branching()), np.stack([image, image]), tmp_path / "out")
+    with pytest.raises(fv.DataError, match="the model has no preprocessing, so that it cannot take a data set"):
+        explain.explain_model(fv.Model(branching()), image, tmp_path / "out", data=splits((3, 12, 12), 3))
+    data = splits((3, 10, 10), 3)
+    model = fv.Model(branching(), preprocessing=fv.Preprocessing((3, 12, 12), (0.0,) * 3, (1.0,) * 3))
+    with pytest.raises(fv.ShapeError, match="the network takes 3x12x12, but a sample of the data set is 3x10x10"):
+        explain.explain_model(model, image, tmp_path / "out", data=data)
+    with pytest.raises(fv.DataError, match="the array holds <U3, but the network takes real numbers"):
+        explain.explain_model(fv.Model(branching()), np.array(["one"]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_flat_input_has_a_first_chapter(tmp_path: Path):
+    graph = fv.Sequential(fv.Linear(4), fv.ReLU(), fv.Linear(3)).build((10,))
+    section = chapters.overview(Subject(fv.Model(graph), np.linspace(0, 1, 10), 0, None, tmp_path))
+    assert len(section.figures) == 1
+
+
+def test_a_network_whose_only_maps_are_poolings_is_checked_by_its_gradient(tmp_path: Path):
+    graph = fv.Sequential(fv.AvgPool2d(2), fv.Flatten(), fv.Linear(4), fv.ReLU(), fv.Linear(3)).build((1, 8, 8))
+    image = np.random.default_rng(0).standard_normal((1, 8, 8))
+    section = chapters.decision(Subject(fv.Model(graph), image, 0, None, tmp_path))
+    assert section.figures[1].alt.startswith("The map by input gradient")
+
+
+def test_every_normalisation_has_its_effect_drawn(tmp_path: Path):
+    for layer, figures in ((fv.BatchNorm2d(), 2), (fv.GroupNorm(2), 2), (fv.LayerNorm(), 2), (fv.ReLU(), 1)):
+        graph = fv.Sequential(fv.Conv2d(4, 3), layer, fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 8, 8), quiet=True)
+        image = np.random.default_rng(0).standard_normal((1, 8, 8))
+        section = chapters.normalization(Subject(fv.Model(graph), image, 0, None, tmp_path))
+        assert len(section.figures) == figures
+
+
+@pytest.mark.parametrize(
+    ("pooling", "said"),
+    [
+        ((fv.MaxPool2d(2),), ("3 networks", "the same without its pooling (each window")),
+        ((), ("2 networks", "and a fully connected network of equal size (it has no pooling")),
+    ],
+)
+def test_the_comparison_says_which_networks_there_are(
+    pooling: tuple[fv.Layer, ...], said: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(chapters, "FEWEST_SAMPLES", 1)
+    layers = (fv.Conv2d(12, 3, padding=1), fv.ReLU(), *pooling, fv.Conv2d(24, 3), fv.GlobalAvgPool2d(), fv.Linear(3))
+    data = splits((1, 8, 8), 3)
+    model = fv.Model(fv.Sequential(*layers).build((1, 8, 8), quiet=True), preprocessing=data.preprocessing)
+    paragraph = chapters.comparison(Subject(model, data.test.inputs[0], 0, data, tmp_path)).paragraphs[0]
+    assert all(words in paragraph for words in said), paragraph
+
+
 def test_a_network_that_is_no_classifier_is_refused(tmp_path: Path):
     graph = fv.Sequential(fv.Conv2d(4, 3)).build((1, 8, 8))
     with pytest.raises(fv.ShapeError, match=r"^the network's output is 4x6x6, but a class can be asked for only where"):
         explain.explain_model(fv.Model(graph), np.zeros((1, 8, 8)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("network", "noun", "elements"),
+    [("audio4", "signal", "samples"), ("lenet5", "image", "pixels"), ("volume3d", "volume", "voxels")],
+)
+def test_the_words_suit_the_input(network: str, noun: str, elements: str, tmp_path: Path):
+    model = fv.Model(fv.zoo.make(network))
+    subject = Subject(model, np.random.default_rng(0).standard_normal(model.graph.input_shape), 0, None, tmp_path)
+    overview, filters = chapters.overview(subject), chapters.filters(subject)
+    assert overview.title == f"The model and the {noun}"
+    assert f"{network} computes {model.graph.output_shape[0]} numbers, one for each class" in overview.paragraphs[0]
+    assert f"meet the {noun} itself" in filters.paragraphs[0]
+    assert ("frequencies" in filters.paragraphs[0]) == (noun == "signal")
+    assert subject.elements == elements
 
 
 def test_large_networks_get_fewer_passes():
@@ -165,6 +236,16 @@ def test_large_networks_get_fewer_passes():
     assert subject("lenet5").passes(1000, 10) == 1000
     assert subject("resnet50").passes(1000, 10) == int(2e12 / subject("resnet50").macs) < 1000
     assert subject("resnet50").passes(1000, 600) == 600
+
+
+def test_a_matrix_too_large_is_shown_for_a_corner_of_the_input():
+    model = fv.Model(fv.Sequential(fv.Conv2d(64, 3, padding=1), fv.Flatten(), fv.Linear(2)).build((3, 100, 80)))
+    written, cut = _written_out(model, "conv1")
+    assert written.input_shape == (3, 50, 40)
+    assert cut == " All this for a corner of 3x50x40: the whole would be too large."
+    dense = fv.Model(fv.Sequential(fv.Conv2d(3000, 1), fv.Flatten(), fv.Linear(2)).build((3000, 2, 2)))
+    with pytest.raises(fv.DataError, match="connections"):
+        _written_out(dense, "conv1")
 
 
 VGG16 = """

@@ -308,8 +308,9 @@ def test_refusals():
         cut_patches(model, found, data.subset([0, 1]), [0])
 
 
-def test_nan_is_refused():
-    data = dataset(5)
+@pytest.mark.parametrize("count", [5, 40])
+def test_nan_is_refused(count):
+    data = dataset(count)
     model = image_model(data)
     model.state.load("conv1.bias", np.full(6, np.nan))
     with pytest.raises(DataError, match=r"activation of conv1 .* is NaN"):
@@ -327,9 +328,13 @@ def test_pictures(build, layer, paper):
         assert png(figure)[:4] == b"\x89PNG"
     assert len(figure.axes) == 6
     assert figure.axes[0].get_ylabel() == "channel 1"
-    assert figure.axes[1].get_title() == f"{found.values[1, 1]:#.3g}"
+    assert figure.axes[1].get_title() == f"{found.values[1, 1]:#.3g}".replace("-", "\N{MINUS SIGN}")
     drawn = figure.axes[0].lines if build is wave else figure.axes[0].images
     assert len(drawn) == (2 if build is wave else 1)
+    if build is wave:
+        first, *others = (axes.get_ylim() for axes in figure.axes)
+        assert others[:2] == [first, first]
+        assert others[2] != first
     padded = any(np.isnan(patch).any() for row in cut_patches(model, found, inputs, [1, 0]) for patch in row)
     assert ("hatched: padding" in figure.get_supxlabel()) == padded
 

@@ -266,7 +266,7 @@ def test_picture_draws_a_box_for_each_different_field(graph: Graph, name: Any) -
     assert len(above.patches) == different
     assert f"{different} of {len(fields)} layers drawn" in figure.get_suptitle()
     titles = " ".join(axes.get_title() for axes in figure.axes)
-    assert "95% of the energy" in titles
+    assert "95 % of what it depends on" in titles
 
 
 def test_picture_of_a_deep_network_stays_legible() -> None:

@@ -10,7 +10,7 @@ from foveate.engines import Engine, get_engine
 from foveate.errors import DataError, GraphError
 from foveate.explain import style
 from foveate.explain.attribution import METHODS, saliency
-from foveate.explain.sanity import SIMILAR, plot_sanity_check, rank_correlation, sanity_check
+from foveate.explain.sanity import SIMILAR, SanityCheck, _broken, plot_sanity_check, rank_correlation, sanity_check
 from foveate.model import Model
 from tests.explain.captum_networks import example, foveate_model
 from tests.explain.test_attribution import words_of
@@ -109,6 +109,20 @@ def test_a_method_that_ignores_the_network_fails_and_the_gradient_passes():
     assert gradient.verdict.startswith("The map changes when the parameters are random (rank correlation 0.")
 
 
+def test_the_verdict_says_a_negative_correlation() -> None:
+    maps = np.stack([np.arange(6.0)] * 2).reshape(2, 1, 2, 3)
+    left = {"signed": np.array([[-0.31]]), "magnitudes": np.array([[0.1]])}
+    check = SanityCheck("saliency", ("conv1",), maps, **left)
+    assert check.similarity == pytest.approx(0.31)
+    assert "(rank correlation \N{MINUS SIGN}0.31)" in check.verdict
+
+
+def test_long_names_of_layers_stand_in_several_lines() -> None:
+    assert _broken("conv1") == "conv1"
+    assert _broken("stage3.1.conv2") == "stage3.1.\nconv2"
+    assert _broken("concat1.branch2.conv1") == "concat1.\nbranch2.\nconv1"
+
+
 def test_the_class_stays_the_one_that_the_trained_network_predicts():
     model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2]
     targets: list[Any] = []
@@ -131,6 +145,21 @@ def test_the_figure_prints_the_verdict(name: str, method: str, theme: Any):
         words = words_of(plot_sanity_check(model, x, method, 1))
     assert sanity_check(model, x, method, 1).verdict in words
     assert "for “class 1”" in words
+
+
+def test_of_a_blank_map_the_check_says_nothing():
+    model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2][:1]
+
+    def blank(other: Model, images: Any, target: Any) -> Array:
+        trained = np.array_equal(other.read("conv1.weight"), model.read("conv1.weight"))
+        return np.zeros_like(images) if trained else np.asarray(saliency(other, images, target))
+
+    check = sanity_check(model, x, blank, stages=1)
+    assert np.ptp(check.maps[1]) > 0
+    assert check.blank
+    assert not check.passed
+    assert check.verdict.startswith("The map of the network as it is has one value everywhere")
+    assert not sanity_check(model, x, stages=1).blank
 
 
 def test_what_cannot_be_checked_is_a_sentence():

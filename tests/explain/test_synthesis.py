@@ -411,8 +411,33 @@ def test_pictures_show_what_the_middle_sees_or_all():
         np.testing.assert_array_equal(line.get_ydata(), found.images[0, 0, ends[0] : ends[1] + 1])
 
 
+def test_an_image_does_not_depend_on_those_made_with_it():
+    model = untrained((1, 12, 12), Conv2d(3, 3, padding=1))
+    weight = model.read("conv1.weight") * np.reshape([1e-6, 1e4, 1], (3, 1, 1, 1))
+    model.state.load("conv1.weight", weight)
+    alone, together = (exciting_images(model, "conv1", channels, steps=10) for channels in ([0], [0, 1, 2]))
+    np.testing.assert_allclose(together.images[0], alone.images[0], atol=1e-5)
+
+
+def test_jitter_is_told():
+    wide, narrow = untrained((1, 40, 40), Conv2d(2, 25)), untrained((1, 12, 12), Conv2d(2, 3))
+    wave = untrained((1, 40), Conv1d(2, 25))
+    assert [exciting_images(model, "conv1", [0], steps=1).jitter for model in (wide, narrow, wave)] == [2, 0, 0]
+    assert exciting_images(wave, "conv1", [0], steps=1, jitter=3).jitter == 3
+
+
+def test_classes_are_named_before_a_softmax_too():
+    layers = (Conv2d(4, 3), ReLU(), GlobalAvgPool2d(), Linear(2), Softmax())
+    model = Model(Sequential(*layers).build((1, 8, 8)), classes=("cat", "dog"))
+    for channels in (None, ["cat", "dog"]):
+        found = exciting_images(model, "linear1", channels, steps=1)
+        titles = [axes.get_title().split("\n")[0] for axes in plot_exciting_images(model, found).axes]
+        assert titles == ["cat", "dog"]
+
+
 def test_pictures_compare_with_data(trained):
     found = exciting_images(trained, steps=3)
     patches = exciting_patches(trained, bars(20), "linear1")
     title = plot_exciting_images(trained, found, patches=patches).axes[2].get_title()
-    assert title == f"slanted\n{found.largest[2]:#.3g} (data: {patches.values[2, 0]:#.3g})"
+    said = f"slanted\n{found.largest[2]:#.3g} (data: {patches.values[2, 0]:#.3g})"
+    assert title == said.replace("-", "\N{MINUS SIGN}")

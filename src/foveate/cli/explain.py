@@ -82,13 +82,13 @@ def _read(path: Path, model: "Model") -> "ImageLike":
     import numpy as np
 
     try:
-        array: NDArray[Any] | NpzFile = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array: NDArray[Any] | NpzFile = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise FileError(f'there is no file "{path}"') from None
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise FileError(f"{path} is no array that numpy.save wrote: {error}") from None
     if not isinstance(array, np.ndarray):
-        array.close()
         raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")
     return array
 

@@ -21,6 +21,7 @@ from foveate.explain.style import (
     show_image,
 )
 from foveate.explain.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
+from foveate.explain.words import input_noun, network_name
 from foveate.geometry import format_sizes
 from foveate.graph import Node
 from foveate.graph.receptive_field import Region
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Channels: TypeAlias = "Literal['strongest'] | Sequence[int] | None"
 """Channels by number, or "strongest"; None for all, or the strongest where there are too many."""
 
-_MOST_ROWS = 16
+_MOST_ROWS = 10
 _LABEL = 0.28
 """Room above each map in a row of `plot_layers`, in parts of its side."""
 _MARK = OKABE_ITO[1]
@@ -128,7 +129,7 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
     Args:
         model: the network.
         image: one input, as `Model.predict` takes it.
-        layers: names of layers with maps; unless given all, or where there are more than 16 those with windows.
+        layers: names of layers with maps; unless given all, or where there are more than 10 those with windows.
         channels: how many of each.
 
     Raises:
@@ -148,7 +149,8 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
     rows_high = (len(nodes) + 1) * (1 + GAP + _LABEL)
     inches = min(0.8, 8.0 / (channels * (1 + GAP) + margin))
     across = channels * (1 + GAP) + margin
-    figure = titled(max(6.0, inches * across + 1.4), inches * rows_high + 1.1, f"{model.graph.name}: {words}")
+    title = f"What {network_name(model.graph)} makes of the {input_noun(picture.ndim - 1)}: {words}"
+    figure = titled(max(6.0, inches * across + 1.4), inches * rows_high + 1.1, title)
     axes = figure.subplots()
     tiles = [_draw_input_cell(axes, picture)]
     for row, node in enumerate(nodes, start=1):

@@ -33,6 +33,7 @@ from foveate.explain.style import (
     show_image,
     show_map,
 )
+from foveate.explain.words import input_noun
 from foveate.geometry import format_sizes
 from foveate.model import Model
 from foveate.training import logits_of, softmax
@@ -184,10 +185,10 @@ def show_input(axes: "Axes", shown: FloatArray) -> None:
     """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice."""
     if shown.ndim < 3:
         axes.plot(shown.T, color=colour("ink"), linewidth=0.6)
-        bare(axes, "the input\n")
+        bare(axes, f"the {input_noun(shown.ndim - 1)}\n")
         return
     place, name = middle(shown.shape[1:])
-    show_image(axes, pixels(shown, place), f"the image\n{name}")
+    show_image(axes, pixels(shown, place), f"the {input_noun(shown.ndim - 1)}\n{name}")
 
 
 def limit_of(values: FloatArray) -> float:
@@ -350,7 +351,7 @@ def _slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str
     if len(sizes) == 2:
         return [((), "")]
     depths = [(2 * number + 1) * sizes[0] // (2 * count) for number in range(count)]
-    return [((depth,), f"slice {depth} of 0 to {sizes[0] - 1}") for depth in depths]
+    return [((depth,), f"slice {depth} (0 to {sizes[0] - 1})") for depth in depths]
 
 
 def _percent(chance: float) -> str:

@@ -16,14 +16,14 @@ from foveate.errors import DataError
 from foveate.explain.activation_functions import plot_activation_functions, plot_signal_survival
 from foveate.explain.activation_maps import activation_maps, plot_activation_maps, plot_layers, strongest_channels
 from foveate.explain.attribution import asked
-from foveate.explain.attribution_plots import explain_class, plot_attributions
+from foveate.explain.attribution_plots import METHOD_NAMES, explain_class, plot_attributions
 from foveate.explain.baselines import WITHOUT_POOLING, compare_invariance, plot_comparison
 from foveate.explain.drawing import Drawing, write_drawing, write_picture
 from foveate.explain.features import penultimate, plot_feature_space
 from foveate.explain.filters import plot_filters
 from foveate.explain.html import Picture, Section, Table
 from foveate.explain.invariance import plot_equivariance_error, plot_response_curves
-from foveate.explain.matrix import layer_matrix, plot_convolution_matrix
+from foveate.explain.matrix import ConvolutionMatrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
 from foveate.explain.normalization import plot_normalization_cubes, plot_normalization_effect
 from foveate.explain.overview import plot_prediction
 from foveate.explain.patches import exciting_patches, plot_exciting_patches
@@ -32,6 +32,7 @@ from foveate.explain.receptive_fields import plot_receptive_fields
 from foveate.explain.sanity import plot_sanity_check, sanity_check
 from foveate.explain.synthesis import exciting_images, plot_exciting_images
 from foveate.explain.windows import LECTURE, gif, lecture_animation
+from foveate.explain.words import element_noun, input_noun, network_name
 from foveate.geometry import format_sizes
 from foveate.layers.normalization import Normalization
 from foveate.model import Model
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 CHANNELS = 8
 """Channels of which a chapter shows what excites them."""
+
+CLASSES = 10
+"""Classes, likewise, unless a pass through the network costs so much that there are fewer channels too."""
 
 MOST_STEPS, FEWEST_STEPS = 64, 24
 """Of gradient ascent."""
@@ -66,6 +70,16 @@ class Subject:
     folder: Path
 
     @cached_property
+    def noun(self) -> str:
+        """What one input is called: an image, a signal, a volume."""
+        return input_noun(len(self.model.graph.input_shape) - 1)
+
+    @cached_property
+    def elements(self) -> str:
+        """What its positions are called: pixels, samples, voxels."""
+        return element_noun(len(self.model.graph.input_shape) - 1) + "s"
+
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass."""
         return sum(node.cost.macs for node in self.model.graph.nodes)
@@ -77,7 +91,10 @@ class Subject:
     def needed(self, what: str) -> Splits:
         """The data, or a DataError that says how to give some."""
         if self.data is None:
-            raise DataError(f"{what} needs images to look at; give --data with a data set's name or a folder")
+            raise DataError(
+                f"{what} needs more {self.noun}s to look at; give --data with a data set's name or a folder (in "
+                "Python data=Splits(...))"
+            )
         return self.data
 
     def passes(self, most: int, least: int) -> int:
@@ -102,17 +119,18 @@ def overview(subject: Subject) -> Section:
         kept = _LONGEST_TABLE - 1
         shown = [*rows[:kept], (f"{len(rows) - kept} more", "", "", "")]
     return Section(
-        "The model and the image",
+        f"The model and the {subject.noun}",
         [
-            f"{graph.name} takes {format_sizes(graph.input_shape)} and gives {format_sizes(graph.output_shape)}. It "
-            f"has {len(graph.nodes)} layers with {summary.total_parameters:,} parameters, and computes "
-            f"{subject.macs:,} multiply-accumulates for one input.",
-            f"It takes this image for: {found}. The pictures below ask about: {question}.{_stretched(subject)}",
+            f"From an input of {format_sizes(graph.input_shape)}, channels first, {network_name(graph)} computes "
+            f"{graph.output_shape[0]:,} numbers, one for each class. It has {len(graph.nodes)} layers with "
+            f"{summary.total_parameters:,} parameters, and one input takes {subject.macs:,} multiply-accumulates.",
+            f"It takes this {subject.noun} for: {found}. The pictures below ask about: {question}."
+            f"{_stretched(subject)}",
         ],
         [
             subject.draw(
                 "prediction", lambda: plot_prediction(model, subject.image),
-                "The image beside a bar chart of the likeliest classes.",
+                f"The {subject.noun} beside a bar chart of the likeliest classes.",
             )
         ],
         Table(
@@ -130,14 +148,14 @@ def filters(subject: Subject) -> Section:
         "Filters: what the convolutions look for",
         [
             "A convolution slides small kernels over its input; each value of its output is the dot product of a "
-            "kernel with what lies under it. The kernels of the first layer meet the image itself and often look like "
-            "edges, spots and colours. Those of later layers meet activation maps, so that they mean little by "
-            "themselves: the chapters on patches and on found images show what they react to.",
+            f"kernel with what lies under it. The kernels of the first layer meet the {subject.noun} itself and often "
+            f"{_first_kernels(model)}. Those of later layers meet activation maps, so that they mean little by "
+            "themselves: the chapter on what excites a channel shows what they react to.",
         ],
         [
             subject.draw(
                 f"filters-{name}", lambda name=name: plot_filters(model, name),  # type: ignore[misc]
-                f"The kernels of {name} as a grid of small pictures, sorted by norm.",
+                f"Kernels of {name} as many small pictures, the largest norm first.",
             )
             for name in names
         ],
@@ -149,20 +167,21 @@ def maps(subject: Subject) -> Section:
     model = subject.model
     first = convolutions(model)[0].name
     return Section(
-        "Activation maps: what each layer makes of the image",
+        f"Activation maps: what each layer makes of the {subject.noun}",
         [
-            "Every channel of a layer answers at every position: its activation map. The frame on the image is the "
-            "receptive field of the marked element, which is all that this element can see.",
+            "Every channel of a layer answers at every position: its activation map. One element of a map is marked; "
+            f"what is {'shaded' if len(model.graph.input_shape) == 2 else 'framed'} on the {subject.noun} is its "
+            "receptive field, which is all that this element can see.",
             "Further on, maps often become smaller, and what they react to becomes larger and more abstract.",
         ],
         [
             subject.draw(
                 f"maps-{first}", lambda: plot_activation_maps(model, subject.image, first),
-                f"The activation maps of {first}, and the receptive field of the strongest element on the image.",
+                f"Activation maps of {first}, and on the {subject.noun} the receptive field of the strongest element.",
             ),
             subject.draw(
                 "layers", lambda: plot_layers(model, subject.image),
-                "The strongest activation maps of every layer, from the input to the output.",
+                "The strongest activation maps of one layer after another, from the input to the output.",
             ),
         ],
     )  # fmt: skip
@@ -173,15 +192,15 @@ def receptive_fields(subject: Subject) -> Section:
     return Section(
         "Receptive fields: how far a value sees",
         [
-            "Each convolution of size K adds K - 1, times its dilation, to the receptive field, and each stride "
-            "multiplies what later layers add. The boxes are what one value in the middle of each layer can depend on. "
-            "What it does depend on is usually less: the effective field, here the mean squared gradient, fades "
-            "towards the box's border.",
+            "Each convolution or pooling of size K adds K - 1, times its dilation, to the receptive field, and each "
+            "stride multiplies what later layers add. The boxes are what one value in the middle of each layer can "
+            "depend on. What it does depend on is usually less: the effective field, here the mean squared gradient, "
+            "fades towards the box's border.",
         ],
         [
             subject.draw(
                 "receptive-fields", lambda: plot_receptive_fields(subject.model, subject.image),
-                "Boxes on the image, one for each layer, and a heat map of the effective field beside them.",
+                f"What layers of growing depth see of the {subject.noun}, and the effective field of one of them.",
             )
         ],
     )  # fmt: skip
@@ -189,6 +208,7 @@ def receptive_fields(subject: Subject) -> Section:
 
 def windows(subject: Subject) -> Section:
     """The lecture's four animations."""
+    model_axes = len(subject.model.graph.input_shape) - 1
     pictures = []
     for name, (stride, padding) in LECTURE.items():
         words = f"{'padding ' + str(padding) if padding else 'no padding'}, stride {stride}"
@@ -203,8 +223,8 @@ def windows(subject: Subject) -> Section:
         [
             "The window stops at each position, multiplies each of its weights with the number under it, and writes "
             "the sum into the output. Zeros around the border (padding) let it stop there too, so that the output can "
-            "be as large as the input; with a stride of 2 it moves two positions at a time, and the output is half as "
-            "large.",
+            "be as large as the input; with a stride of 2 it moves two positions at a time, and the output is about "
+            f"half as large.{_other_axes(model_axes)}",
         ],
         pictures,
     )
@@ -213,14 +233,14 @@ def windows(subject: Subject) -> Section:
 def matrix(subject: Subject) -> Section:
     """A convolution written out as a matrix, beside a dense layer's."""
     first = convolutions(subject.model)[0].name
-    written = layer_matrix(subject.model, first)
+    written, cut = _written_out(subject.model, first)
     return Section(
         "Convolution is a matrix, sparse and repeating",
         [
-            f"Written out as a matrix, {first} connects every output with a few inputs "
-            f"({100 * written.zeros:.1f} % of the entries are zero) and repeats the same weights in every row: "
-            f"{written.parameters:,} parameters, where a dense layer between the same input and output would have "
-            f"{written.dense_parameters:,}.",
+            f"Written out as a matrix, with a row for each output and a column for each input, {first} connects every "
+            f"output with a few inputs ({percent_of_zeros(written)} % of the entries are zero) and repeats the weights "
+            f"of a filter from row to row: {written.parameters:,} parameters, where a dense layer between the same "
+            f"input and output would have {written.dense_parameters:,}.{cut}",
         ],
         [
             subject.draw(
@@ -247,31 +267,33 @@ def excitement(subject: Subject) -> Section:
                 "patches", lambda: plot_exciting_patches(model, patches, data, channels),
                 f"For each of {len(channels)} channels of {layer} the {patches.values.shape[1]} patches with the "
                 "largest activation.",
-                f"From {len(data):,} images of the data's test part.",
+                f"From {len(data):,} {subject.noun}s of the data's test part.",
             )
         )  # fmt: skip
     found = exciting_images(model, layer, channels, steps=steps)
-    ideal = exciting_images(model, channels=_classes(subject, count), steps=steps)
+    ideal = exciting_images(model, channels=_classes(subject, CLASSES if count == CHANNELS else count), steps=steps)
     pictures += [
         subject.draw(
             "found-images", lambda: plot_exciting_images(model, found, patches=patches),
-            f"For each of {len(channels)} channels of {layer} an image found by gradient ascent.",
+            f"For each of {len(channels)} channels of {layer} an input found by gradient ascent.",
             f"Found in {steps} steps from noise, with {'jitter, ' if found.jitter else ''}blur and fewer high "
             "frequencies.",
         ),
         subject.draw(
             "found-classes", lambda: plot_exciting_images(model, ideal),
-            "For each class an image found by gradient ascent.",
-            "The same for classes: what the network would most like to see. It is rarely what a person would draw.",
+            f"For each of {len(ideal.channels)} classes an input found by gradient ascent.",
+            f"The same for {_how_many(len(ideal.channels), model.graph.output_shape[0])}: what the network would most "
+            "like to see. It is rarely what a person would draw.",
         ),
     ]  # fmt: skip
     return Section(
         "What excites a channel",
         [
-            f"These are the channels of {layer} that this image excites most. To learn what a channel looks for, one "
-            "can search real images for the patches that excite it most, cut out at exactly its receptive field, or "
-            "start from noise and change the pixels along the gradient until the channel is as active as it can be.",
-            *([] if patches else ["Patches of real images need data: give --data."]),
+            f"These are the channels of {layer} that this {subject.noun} excites most. To learn what a channel looks "
+            f"for, one can search real {subject.noun}s for the patches that excite it most, cut out at exactly its "
+            f"receptive field, or start from noise and change the {subject.elements} along the gradient until the "
+            "channel is as active as it can be.",
+            *([] if patches else [f"Patches of real {subject.noun}s need data: give --data (in Python data=...)."]),
         ],
         pictures,
     )
@@ -280,29 +302,29 @@ def excitement(subject: Subject) -> Section:
 def decision(subject: Subject) -> Section:
     """Why this class: five methods, and a check of one of them."""
     model, target = subject.model, subject.target
-    has_maps = any(max(node.output_shape[1:], default=1) > 1 for node in model.graph.nodes)
-    method = "grad_cam" if has_maps else "saliency"
-    check = sanity_check(model, subject.image, method, target)
     explained = explain_class(model, subject.image, target)
+    method = "saliency" if explained["grad_cam"].map is None else "grad_cam"
+    check = sanity_check(model, subject.image, method, target)
     return Section(
         f"Why {class_name(model, target)}?",
         [
-            "Five methods say which pixels the decision rests on, each in its own way: the gradient of the class with "
-            "respect to the input; guided backpropagation, which lets only positive influences through; integrated "
-            "gradients, whose values add up to what the image changes (the completeness error says how nearly); "
+            f"Five methods say which {subject.elements} the decision rests on, each in its own way: the gradient of "
+            "the class with respect to the input; guided backpropagation, which lets only positive influences through; "
+            "integrated gradients, whose values add up to how far the score of the class is from that of a blank input "
+            "(the completeness error says how nearly); "
             "Grad-CAM, which weighs the last maps by their gradients; occlusion, which covers a part and measures "
             "what is lost.",
-            "A map can look convincing and yet show nothing but the image. The check makes the parameters random, from "
-            f"the last layer down, and draws the map again. {check.verdict}",
+            f"A map can look convincing and yet show nothing but the {subject.noun}. The check makes the parameters "
+            f"random, from the last layer down, and draws the map again. {check.verdict}",
         ],
         [
             subject.draw(
                 "attributions", lambda: plot_attributions(model, subject.image, target, explained=explained),
-                "Five maps of the image that show which pixels speak for the class, and overlays.",
+                f"Maps of the {subject.noun} by five methods, showing which {subject.elements} speak for the class.",
             ),
             subject.draw(
                 "sanity-check", lambda: plot_sanity_check(model, subject.image, method, target, check=check),
-                f"The map by {method} while more and more layers are made random.",
+                f"The map by {METHOD_NAMES[method]} while more and more layers are made random.",
             ),
         ],
     )  # fmt: skip
@@ -311,21 +333,24 @@ def decision(subject: Subject) -> Section:
 def invariance(subject: Subject) -> Section:
     """The output while the image changes, and how far layers move with it."""
     model = subject.model
+    same, others, changes = _CHANGES["signal" if subject.noun == "signal" else "image"]
     return Section(
         "Invariance, measured",
         [
-            "An object stays the same object where it moves, turns or grows. A convolution moves its maps along with "
-            "the image (equivariance), and pooling forgets small movements (invariance); neither says anything about "
-            "turning or growing, which a network must learn from its data.",
+            f"{same} A convolution moves its maps along with the {subject.noun} (equivariance), and pooling forgets "
+            f"small movements (invariance); neither says anything about {others}, which a network must learn from its "
+            "data.",
+            "In the second picture T moves the input and T' the map: f(Tx) = T'f(x) would be perfect equivariance. At "
+            "the border padding breaks it, and so does a shift that is no whole number of the map's steps.",
         ],
         [
             subject.draw(
                 "response-curves", lambda: plot_response_curves(model, subject.image, target=subject.target),
-                "The probability of the class while the image moves, turns and grows.",
+                f"The probabilities of classes while the {subject.noun} {changes}.",
             ),
             subject.draw(
                 "equivariance", lambda: plot_equivariance_error(model, subject.image),
-                "For each layer how far its maps are from moving along with the image.",
+                f"For each layer how far its maps are from moving along with the {subject.noun}.",
             ),
         ],
     )  # fmt: skip
@@ -354,14 +379,15 @@ def comparison(subject: Subject) -> Section:
         "What convolution and pooling are good for",
         [
             f"{len(parameters)} networks were trained anew for this page, all on the same "
-            f"{compared.baselines.samples:,} images for {compared.baselines.epochs} epochs: this architecture, "
-            f"{others}. So short a training makes none of them good; it is the comparison that counts. "
-            f"Parameters: {counts}.",
+            f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this "
+            f"architecture, {others}. So short a training makes none of them good: look at how the curves fall, not at "
+            f"how high they begin. Parameters: {counts}.",
         ],
         [
             subject.draw(
                 "comparison", lambda: plot_comparison(compared),
-                "The share of predictions that survive a shift of 0 to 8 pixels, and the accuracy, for each network.",
+                f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for "
+                "each network.",
             )
         ],
     )  # fmt: skip
@@ -420,16 +446,16 @@ def feature_space(subject: Subject) -> Section:
     return Section(
         "Feature space: how the network sorts its inputs",
         [
-            f"Before the last layer each image is the list of numbers that {penultimate(model)} gives. Here they are "
-            "projected onto the two directions in which they vary most (principal components). Images of one class lie "
-            "together where the network tells them from others; where colours mix, it confuses them, or two dimensions "
-            "do not suffice.",
+            f"Before the last layer each {subject.noun} is the list of numbers that {penultimate(model)} gives. Here "
+            "they are projected onto the two directions in which they vary most (principal components). Those of one "
+            "class lie together where the network tells them from others; where colours mix, it confuses them, or two "
+            "dimensions do not suffice.",
         ],
         [
             subject.draw(
                 "feature-space", lambda: plot_feature_space(model, data.test, samples=samples),
-                "A point for each image, coloured by class, with some images at their places.",
-                f"{samples:,} images of the data's test part.",
+                f"A point for each {subject.noun}, coloured by class, with some {subject.noun}s at their places.",
+                f"{samples:,} {subject.noun}s of the data's test part.",
             )
         ],
     )  # fmt: skip
@@ -456,6 +482,36 @@ CHAPTERS: dict[str, Chapter] = {
 
 _LONGEST_TABLE = 40
 
+_CHANGES = {
+    "signal": (
+        "A sound stays the same sound where it comes later or is drawn out.",
+        "drawing out",
+        "is delayed and stretched",
+    ),
+    "image": (
+        "An object stays the same object where it moves, turns or grows.",
+        "turning or growing",
+        "moves, turns and grows",
+    ),
+}
+"""What should change nothing, what a convolution does not help with, and what the picture shows."""
+
+
+def _first_kernels(model: Model) -> str:
+    """What those of trained networks often do."""
+    channels, *sizes = model.graph.input_shape
+    if len(sizes) == 1:
+        return "let some frequencies through and stop others"
+    return f"look like edges{', spots and colours' if channels == 3 else ' and spots'}"
+
+
+def _other_axes(count: int) -> str:
+    return "" if count == 2 else " The pictures have two axes; along each axis of this network's input it is the same."
+
+
+def _how_many(shown: int, count: int) -> str:
+    return "classes" if shown == count else f"{shown} of the {count:,} classes"
+
 
 def _stretched(subject: Subject) -> str:
     """A sentence where an image file has not the network's size."""
@@ -466,6 +522,22 @@ def _stretched(subject: Subject) -> str:
     if size == wanted:
         return ""
     return f" The file is {format_sizes(size)}, and was stretched to the network's {format_sizes(wanted)}."
+
+
+def _written_out(model: Model, layer: str) -> tuple[ConvolutionMatrix, str]:
+    """A convolution's matrix, for a corner of its input where the whole would be too large, and a sentence on that."""
+    channels, *sizes = whole = model.graph.node(layer).input_shapes[0]
+    while True:
+        shape = (channels, *sizes)
+        cut = (
+            "" if shape == whole else f" All this for a corner of {format_sizes(shape)}: the whole would be too large."
+        )
+        try:
+            return layer_matrix(model, layer, shape), cut
+        except DataError:
+            if max(sizes) == 1:
+                raise
+            sizes = [-(-size // 2) for size in sizes]
 
 
 def _layer_to_excite(model: Model) -> str:

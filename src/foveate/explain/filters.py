@@ -239,9 +239,10 @@ def _plot_channels(node: Node, found: Filters, order: Order, most: int) -> "Figu
     shape = (size[0], size[1])
     columns = min(found.kernels.shape[1], max(4, round(_MOST_ROWS * shape[0] / shape[1])))
     kernels = found.kernels[:most, :columns]
-    side = min(0.9 * max(shape) / shape[0], 7.2 / (columns * (shape[1] / max(shape) + GAP)))
-    height = 1.7 + side * len(kernels) * (shape[0] / max(shape) + GAP)
-    figure = titled(9, max(3.0, height), _title(node, found, order, len(kernels)))
+    across, down = columns * (shape[1] / max(shape) + GAP), len(kernels) * (shape[0] / max(shape) + GAP)
+    side = min(0.9 * max(shape) / shape[0], 7.2 / across, 9.0 / down)
+    height = 1.7 + side * down
+    figure = titled(max(6.0, side * across + 1.8), max(3.0, height), _title(node, found, order, len(kernels)))
     axes = figure.subplots()
     tiles = [[place(shape, row, column) for column in range(columns)] for row in range(len(kernels))]
     for row, column in np.ndindex(len(kernels), columns):

@@ -29,6 +29,7 @@ from foveate.explain.probe import (
 )
 from foveate.explain.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_image
 from foveate.explain.transforms import move, scale, turn
+from foveate.explain.words import element_noun
 from foveate.graph import Graph, ReceptiveField
 from foveate.model import Model
 from foveate.training import check_dataset, logits_of, softmax
@@ -145,7 +146,7 @@ def response_curves(
         target=int(targets(model, target, _probabilities(model, prepared))[0]),
         moved=_curve(
             model,
-            "delayed by (samples)" if signal else "moved right by (pixels)",
+            f"{'delayed' if signal else 'moved right'} by ({element_noun(prepared.ndim - 2)}s)",
             moves,
             [move(prepared, each) for each in moves],
         ),
@@ -321,10 +322,12 @@ def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
             if not several:
                 low, high = 100 * values.min(axis=1), 100 * values.max(axis=1)
                 panel.fill_between(share.shifts, low, high, color=OKABE_ITO[0], alpha=0.2, linewidth=0)
-    unit = "samples" if len(one.directions) == 2 else "pixels"
+    unit = element_noun(len(one.directions) // 2) + "s"
     _percent_axis(left, f"shift ({unit})", "predictions that stay the same (%)")
     _percent_axis(right, f"shift ({unit})", "accuracy (%)")
     right.yaxis.set_tick_params(labelleft=True)
+    for panel in (left, right):
+        panel.locator_params(axis="x", integer=True)
     left.set_title("the same answer as without a shift")
     right.set_title("the right answer")
     note = f"Mean over {', '.join(one.directions)} on {one.samples:,} inputs"
@@ -348,7 +351,7 @@ def plot_equivariance_error(models: Models, images: Images, **options: Any) -> "
     errors = {name: equivariance_error(each, images, **options) for name, each in _named(models).items()}
     longest = max(len(error.layers) for error in errors.values())
     crowded = any(map(_crowded, errors.values()))
-    title = "Equivariance error of each layer: 0 where its map moves exactly as the image does"
+    title = "Equivariance error of each layer: 0 where its map moves exactly as the input does"
     figure = new_figure(max(8.5, min(11.0, 3 + 0.5 * longest)), 1.2 + (4.0 if crowded else 3.0) * len(errors), title)
     panels = figure.subplots(len(errors), 1, squeeze=False)[:, 0]
     for panel, (name, error) in zip(panels, errors.items(), strict=True):
@@ -471,6 +474,8 @@ def _curve_panel(
     for number, (label, chances) in enumerate(lines):
         _line(panel, curve.values, 100 * chances, number, label, marker=len(curve.values) <= 40)
     _percent_axis(panel, curve.label, "")
+    if (curve.values == curve.values.round()).all():
+        panel.locator_params(axis="x", integer=True)
     panel.axvline(unchanged, color=colour("soft"), linewidth=1, linestyle=":")
 
 
@@ -494,8 +499,8 @@ def _thumbnails(strip: "Axes", panel: "Axes", curve: ResponseCurve) -> None:
     wanted = (np.arange(_THUMBNAILS) + 0.5) / _THUMBNAILS
     chosen = dict.fromkeys(int(np.abs(shares - each).argmin()) for each in wanted)
     for index in chosen:
-        left = min(max(shares[index] - 0.085, 0.0), 0.83)
-        inset = strip.inset_axes((left, 0.0, 0.17, 0.85))
+        left = min(max(shares[index] - 0.078, 0.0), 0.844)
+        inset = strip.inset_axes((left, 0.0, 0.156, 0.85))
         _thumbnail(inset, curve.images[index])
         inset.set_title(f"{curve.values[index]:g}".replace("-", "\N{MINUS SIGN}"), fontsize=8, pad=2)
 
@@ -511,18 +516,19 @@ def _thumbnail(axes: "Axes", image: FloatArray) -> None:
 
 def _error_panel(panel: "Axes", error: EquivarianceError, name: str) -> None:
     rows = {
-        "shift by whole steps of the map, without positions that padding reaches (none are left where it is missing)": (
+        "shift by whole steps of the map, only where no padding is seen (no mark: nowhere)": (
             error.interior,
             error.aligned,
         ),
-        "shift by whole steps of the map, with those positions": (error.whole, error.aligned),
-        "shift by a fraction of a step (the map is blended), with those positions": (error.whole, ~error.aligned),
+        "shift by whole steps of the map, everywhere": (error.whole, error.aligned),
+        "shift by a fraction of a step (the map is blended), everywhere": (error.whole, ~error.aligned),
     }
     places = np.arange(len(error.layers))
     for number, (label, (values, where)) in enumerate(rows.items()):
         mean = np.array([_mean(row[mask]) for row, mask in zip(values, where, strict=True)])
-        style = {"color": OKABE_ITO[number], "marker": MARKERS[number], "linestyle": "none", "markersize": 7}
-        panel.plot(places, mean, label=label, **style)  # type: ignore[arg-type]
+        style = {"color": OKABE_ITO[number], "marker": MARKERS[number], "linestyle": "none"}
+        # Smaller and smaller, so that none hides another.
+        panel.plot(places, mean, label=label, markersize=10 - 2 * number, **style)  # type: ignore[arg-type]
     panel.set_ylim(min(-0.03, *panel.get_ylim()), max(0.5, *panel.get_ylim()))
     panel.axhline(0, color=colour("soft"), linewidth=1, linestyle=":", zorder=0)
     ticks = [f"{layer}\n(step {jump:g})" for layer, jump in zip(error.layers, error.jumps, strict=True)]

@@ -127,8 +127,13 @@ def convolution_matrix(layer: Convolution, input_shape: Shape, weights: ArrayLik
     return ConvolutionMatrix(layer, shape, outputs, rows, columns, numbers, values.ravel()[numbers])
 
 
-def layer_matrix(model: Model, layer: str) -> ConvolutionMatrix:
+def layer_matrix(model: Model, layer: str, input_shape: Shape | None = None) -> ConvolutionMatrix:
     """The matrix of the convolution called `layer`, with the weights that it has in the model.
+
+    Args:
+        model: the network.
+        layer: the convolution's name.
+        input_shape: (C, *spatial) of a smaller input; the layer's own unless given.
 
     Raises:
         GraphError: there is no convolution of that name; the message gives the nearest.
@@ -137,27 +142,32 @@ def layer_matrix(model: Model, layer: str) -> ConvolutionMatrix:
     """
     node = convolution(model, layer)
     assert isinstance(node.layer, Convolution)
-    return convolution_matrix(node.layer, node.input_shapes[0], model.state.read(f"{node.parameters}.weight"))
+    return convolution_matrix(
+        node.layer, input_shape or node.input_shapes[0], model.state.read(f"{node.parameters}.weight")
+    )
 
 
 @drawn
 def plot_convolution_matrix(matrix: ConvolutionMatrix) -> "Figure":
     """The kernel, the convolution's matrix in which its weights repeat, and a dense layer's of the same size.
 
-    Equal colours, and numbers where there is room, are equal weights; empty cells are zeros. Of a large matrix the
-    upper left corner is drawn.
+    Equal colours of the convolution, and numbers where there is room, are equal weights; empty cells are zeros. Of a
+    large matrix the upper left corner is drawn.
     """
-    conv, dense = matrix, _dense_numbers(matrix)
-    rows, columns = min(matrix.shape[0], MOST_DRAWN), min(matrix.shape[1], MOST_DRAWN)
-    figure = new_figure(11, 1.7 + min(4.6, max(1.5, 4.4 * rows / columns)), _title(matrix))
+    conv, dense = matrix, _dense_numbers(_drawn_part(matrix))
+    first = _first_kernel(matrix)
+    rows, columns = _drawn_part(matrix)
+    high = max(1.4 * first.shape[0] / first.shape[1], 4.3 * rows / columns)
+    figure = new_figure(11, 1.25 + min(4.6, max(1.2, high)), _title(matrix))
+    figure.set_layout_engine("constrained", wspace=0.06)
     kernel, left, right = figure.subplots(1, 3, width_ratios=(1, 3.2, 3.2))
     numbers = _spread(conv, conv.weights, -1.0, (rows, columns))
-    drawn_weights = int(numbers.max()) + 1
-    _draw_kernel(kernel, conv, drawn_weights)
+    drawn_weights = int(max(numbers.max(), first.max())) + 1
+    _draw_kernel(kernel, conv, first, drawn_weights)
     _draw_matrix(left, numbers, drawn_weights)
     left.set_title(
-        f"Convolution: {conv.parameters:,} parameters\n"
-        f"{len(conv.values):,} connections share {_count(conv):,} weights; {conv.zeros:.0%} zeros",
+        f"Convolution: {conv.parameters:,} parameters; equal colours are equal weights\n"
+        f"{len(conv.values):,} connections share {_count(conv):,} weights; {percent_of_zeros(conv)} % zeros",
         fontsize=10,
     )
     _draw_matrix(right, dense, dense.size)
@@ -168,8 +178,20 @@ def plot_convolution_matrix(matrix: ConvolutionMatrix) -> "Figure":
     )
     for axes in (left, right):
         axes.set_xlabel(_label("input", matrix.input_shape, columns))
-    left.set_ylabel(_label("output", matrix.output_shape, rows))
+    left.set_ylabel(_label("output", matrix.output_shape, rows).replace(": ", ":\n").replace(" of ", " of\n"))
     return figure
+
+
+def percent_of_zeros(matrix: ConvolutionMatrix) -> str:
+    """How much of the matrix is zero, in percent cut to two decimals: 100 only where all of it is."""
+    return f"{np.floor(1e4 * matrix.zeros) / 100:g}"
+
+
+def _drawn_part(matrix: ConvolutionMatrix) -> tuple[int, int]:
+    """Rows and columns of the upper left corner: as many rows as meet its columns."""
+    columns = min(matrix.shape[1], MOST_DRAWN)
+    meeting = matrix.rows[(matrix.columns < columns) & (matrix.rows < MOST_DRAWN)]
+    return int(meeting.max(initial=0)) + 1, columns
 
 
 def _check_layer(layer: Convolution) -> None:
@@ -212,9 +234,8 @@ def _spread(
     return array
 
 
-def _dense_numbers(matrix: ConvolutionMatrix) -> FloatArray:
+def _dense_numbers(shape: tuple[int, int]) -> FloatArray:
     """A number for each drawn weight of the dense layer, shuffled, because neighbours have nothing in common."""
-    shape = tuple(min(size, MOST_DRAWN) for size in matrix.shape)
     return np.random.default_rng(0).permutation(prod(shape)).reshape(shape).astype(np.float64)
 
 
@@ -224,7 +245,7 @@ def _count(matrix: ConvolutionMatrix) -> int:
 
 def _title(matrix: ConvolutionMatrix) -> str:
     shapes = f"{format_sizes(matrix.input_shape)} to {format_sizes(matrix.output_shape)}"
-    return f"{matrix.layer.describe()}, from {shapes}, as a matrix: equal colours are equal weights"
+    return f"{matrix.layer.describe()}, from {shapes}, as a matrix"
 
 
 def _label(name: str, shape: Shape, shown: int) -> str:
@@ -232,14 +253,24 @@ def _label(name: str, shape: Shape, shown: int) -> str:
     return f"{name}: {'' if shown == count else f'the first {shown} of '}{count:,} numbers"
 
 
-def _draw_kernel(axes: "Axes", matrix: ConvolutionMatrix, drawn_weights: int) -> None:
-    """The first slice of the first filter, numbered and coloured as in the matrix."""
-    total, sizes = _count(matrix), matrix.layer.kernel_size[-2:]
-    first = np.arange(float(prod(sizes))).reshape(-1, sizes[-1])
-    _draw_matrix(axes, first, drawn_weights, numbered=first.size <= 49)
-    axes.set_title(
-        "The kernel" if total == first.size else f"The kernel:\n{first.size} of {total:,} weights", fontsize=10
-    )
+def _first_kernel(matrix: ConvolutionMatrix) -> FloatArray:
+    """The numbers of the weights of the first kernel (rows, columns), slice below slice with a gap of -1 in 3-D."""
+    sizes = matrix.layer.kernel_size
+    first = np.arange(float(prod(sizes))).reshape(-1, *sizes[-2:])
+    if len(sizes) < 3:
+        return first.reshape(-1, sizes[-1])
+    spaced = np.full((len(first), sizes[-2] + 1, sizes[-1]), -1.0)
+    spaced[:, :-1] = first
+    return spaced.reshape(-1, sizes[-1])[:-1]
+
+
+def _draw_kernel(axes: "Axes", matrix: ConvolutionMatrix, first: FloatArray, drawn_weights: int) -> None:
+    """The first kernel, numbered and coloured as in the matrix."""
+    total, size = _count(matrix), prod(matrix.layer.kernel_size)
+    _draw_matrix(axes, first, drawn_weights, numbered=size <= 49)
+    slices = ",\nslice below slice" if len(matrix.layer.kernel_size) == 3 else ""
+    whole, part = f"The kernel{slices}", f"The first kernel{slices}:\n{size} of {total:,} weights"
+    axes.set_title(whole if total == size else part, fontsize=10)
 
 
 def _draw_matrix(axes: "Axes", numbers: FloatArray, total: int, *, numbered: bool = False) -> None:

@@ -27,6 +27,9 @@ COMPARED = (BatchNorm2d(), LayerNorm(), InstanceNorm2d(), GroupNorm(2))
 
 _BEFORE, _AFTER = OKABE_ITO[1], OKABE_ITO[0]
 
+_MOST_STAIRS = 120
+"""Bins of a histogram in a picture."""
+
 
 def normalized_cells(layer: Layer, shape: Sequence[int], cell: Sequence[int] | None = None) -> NDArray[np.bool_]:
     """The values that share a mean and variance with one of them, in training.
@@ -93,7 +96,7 @@ def plot_normalization_cubes(layers: Sequence[Layer] = COMPARED, shape: Sequence
     """
     sizes = tuple(shape)
     blocks = [normalized_cells(layer, sizes).reshape(*sizes[:2], -1) for layer in layers]
-    figure = new_figure(max(6.0, 2.75 * len(blocks)), 4.5, "Which values share one mean and variance (blue)")
+    figure = new_figure(max(6.0, 2.75 * len(blocks)), 4.25, "Which values share one mean and variance (blue)")
     panels = figure.subplots(1, len(blocks), squeeze=False)[0]
     for axes, layer, cells in zip(panels, layers, blocks, strict=True):
         _draw_block(axes, cells, ", ".join(_letters(sizes)[2:]))
@@ -140,7 +143,7 @@ class NormalizationEffect:
 
 
 def normalization_effect(
-    model: Model, images: Images, layers: Sequence[str] | None = None, *, bins: int = 200
+    model: Model, images: Images, layers: Sequence[str] | None = None, *, bins: int = 1000
 ) -> tuple[NormalizationEffect, ...]:
     """Distributions of activations before and after each normalisation, over all images and positions.
 
@@ -207,7 +210,7 @@ def plot_normalization_effect(
     for (left, right), effect, node in zip(rows, effects, chosen, strict=True):
         _draw_histograms(left, effect, node)
         _draw_channels(right, effect)
-    rows[-1][0].set_xlabel("activation (no unit)")
+    rows[-1][0].set_xlabel("activation (no unit), without the outermost 1 % on each side")
     rows[-1][1].set_xlabel("mean of a channel")
     figure.legend(*rows[0][1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -332,23 +335,27 @@ def _edges(before: _Moments, after: _Moments, bins: int) -> NDArray[np.float64]:
 
 def _draw_histograms(axes: "Axes", effect: NormalizationEffect, node: Node) -> None:
     described = []
+    low, high = _middle(effect)
+    merged = max(1, round((high - low) / (effect.edges[1] - effect.edges[0]) / _MOST_STAIRS))
     for name, part, tint in (("before", effect.before, _BEFORE), ("after", effect.after, _AFTER)):
-        heights = part.counts / part.counts.max()
-        axes.stairs(heights, effect.edges, fill=True, color=tint, alpha=0.3)
-        axes.stairs(heights, effect.edges, color=tint, linewidth=1.5, linestyle="--" if name == "before" else "-")
+        counts = np.add.reduceat(part.counts, np.arange(0, len(part.counts), merged))
+        edges = np.append(effect.edges[:-1:merged], effect.edges[-1])
+        heights = counts / counts.max()
+        axes.stairs(heights, edges, fill=True, color=tint, alpha=0.3)
+        axes.stairs(heights, edges, color=tint, linewidth=1.5, linestyle="--" if name == "before" else "-")
         described.append("{:.2g} ± {:.2g}".format(*part.overall).replace("-", "\N{MINUS SIGN}"))
     axes.set_title(f"{node.name} ({node.layer.describe()}): {described[0]} becomes {described[1]}", fontsize=9)
-    axes.set_xlim(*_middle(effect))
+    axes.set_xlim(low, high)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("share of values\n(peak = 1)", fontsize=9)
 
 
 def _middle(effect: NormalizationEffect) -> tuple[float, float]:
-    """The range of values without the outermost thousandth on each side, before or after."""
+    """The range of values without the outermost hundredth on each side, before or after."""
     ends = []
     for counts in (effect.before.counts, effect.after.counts):
         share = np.cumsum(counts) / counts.sum()
-        ends += [int(np.searchsorted(share, 0.001)), int(np.searchsorted(share, 0.999)) + 1]
+        ends += [int(np.searchsorted(share, 0.01)), int(np.searchsorted(share, 0.99)) + 1]
     return float(effect.edges[min(ends)]), float(effect.edges[max(ends)])
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveate.explain.attribution_plots import show_input
+from foveate.explain.attribution_plots import middle, show_input
 from foveate.explain.probe import Images, check_classifier, class_name, displayed, prepare
 from foveate.explain.style import OKABE_ITO, drawn, new_figure
 from foveate.model import Model
@@ -30,7 +30,8 @@ def plot_prediction(model: Model, image: Images) -> "Figure":
     figure = new_figure(8, max(2.2, 0.28 * len(best) + 1))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     show_input(left, displayed(model, prepared)[0])
-    left.set_title("what the network gets", fontsize=10)
+    cut = middle(prepared.shape[2:])[1] if prepared.ndim == 5 else ""
+    left.set_title(f"what the network gets{', ' if cut else ''}{cut}", fontsize=10)
     shares = 100 * probabilities[best]
     words = [f"{share:.1f} %" if share >= 0.05 else "below 0.1 %" for share in shares]
     right.bar_label(right.barh(range(len(best)), shares, color=OKABE_ITO[0]), words, padding=3, fontsize=9)

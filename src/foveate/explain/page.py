@@ -12,6 +12,7 @@ from foveate.explain.attribution import asked
 from foveate.explain.chapters import CHAPTERS, Subject
 from foveate.explain.html import Section, write_page
 from foveate.explain.probe import Target, check_takes_dataset
+from foveate.explain.words import network_name
 from foveate.model import Model
 
 PICTURES = "pictures"
@@ -77,5 +78,5 @@ def explain_model(
             sections.append(Section(name.capitalize(), [f"Left out: {error}."]))
         seconds[name] = monotonic() - since
     path = Path(out) / "index.html"
-    write_page(path, f"What {model.graph.name} sees", sections)
+    write_page(path, f"What {network_name(model.graph)} sees", sections)
     return PageReport(path, seconds, left_out)

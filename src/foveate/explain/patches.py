@@ -22,7 +22,8 @@ from foveate.explain.probe import (
     network_up_to,
     prepare,
 )
-from foveate.explain.style import bare, colour, drawn, new_figure
+from foveate.explain.style import bare, colour, drawn, in_three_digits, new_figure
+from foveate.explain.words import element_noun
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
 from foveate.model import Model
@@ -160,15 +161,16 @@ def plot_exciting_patches(
     count, rank = patches.values.shape[1], patches.boxes.shape[2]
     width = min(11.0, max(6.0, 1.0 + count * (1.1 if rank > 1 else 1.6)))
     figure = new_figure(width, 1.1 + 1.25 * len(rows), f"What excites {patches.layer} most")
-    limits = _limits(rows)
     panels = figure.subplots(len(rows), count, squeeze=False)
     for channel, row, line in zip(channels, rows, panels, strict=True):
+        limits = _limits(row)
         for place, (patch, axes) in enumerate(zip(row, line, strict=True)):
             begin = int(patches.boxes[channel, place, 0, 0]) if rank else 0
             draw_sample(axes, patch, begin=begin, limits=limits)
-            axes.set_title(f"{patches.values[channel, place]:#.3g}", fontsize=8, pad=3)
+            axes.set_title(in_three_digits(patches.values[channel, place]), fontsize=8, pad=3)
         line[0].set_ylabel(channel_name(model, patches.layer, channel), fontsize=9)
     sees = model.graph.receptive_field(patches.layer).short()
+    sees += f" {element_noun(rank)}s" if sees[-1].isdigit() else ""
     figure.supxlabel(_caption(rows, rank, sees), fontsize=9, color=colour("soft"))
     return figure
 
@@ -229,9 +231,9 @@ def _coloured(pixels: FloatArray) -> NDArray[np.float32]:
     return np.concatenate([np.clip(np.nan_to_num(colours), 0, 1), alpha]).transpose(1, 2, 0).astype(np.float32)
 
 
-def _limits(rows: list[list[NDArray[np.float32]]]) -> tuple[float, float]:
-    """Of the values of all patches, with a little room."""
-    values = np.concatenate([patch[np.isfinite(patch)].ravel() for row in rows for patch in row])
+def _limits(row: list[NDArray[np.float32]]) -> tuple[float, float]:
+    """Of the values of a row's patches, with a little room."""
+    values = np.concatenate([patch[np.isfinite(patch)].ravel() for patch in row])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     room = 0.05 * (high - low) or 1.0
     return low - room, high + room
@@ -241,8 +243,8 @@ def _caption(rows: list[list[NDArray[np.float32]]], rank: int, sees: str) -> str
     said = f"Above each patch: the activation. Each channel sees {sees}"
     if any(np.isnan(patch).any() for row in rows for patch in row):
         said += "; hatched: padding"
-    drawn_as = {2: "", 3: "\nOf each patch the middle slice"}
-    return said + drawn_as.get(rank, "\nValues over sample index, all on one scale")
+    drawn_as = {2: "", 3: ". Of each patch the middle slice"}
+    return said + drawn_as.get(rank, "\nValues over sample index, each row on one scale")
 
 
 def _countable(model: Model, images: "Dataset | Images") -> _Inputs:

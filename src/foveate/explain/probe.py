@@ -33,9 +33,15 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
     as they are.
 
     Raises:
+        GraphError: the network has several inputs.
         ShapeError: an array does not have the network's shape.
         DataError: an array holds NaN or infinity, or a file is given to a model without preprocessing.
     """
+    if len(model.graph.inputs) != 1:
+        raise GraphError(
+            f"the network has {len(model.graph.inputs)} inputs ({', '.join(model.graph.inputs)}), but only networks "
+            "with one can be looked into"
+        )
     if model.preprocessing is not None:
         return model.preprocessing.from_images(images)
     shape = model.graph.input_shape
@@ -183,9 +189,9 @@ class Probe:
             self._state = _state_for(model, graph)
 
     def run(self, prepared: FloatArray) -> FloatArray:
-        """The network's output (N, ...) for N = batch_size prepared inputs."""
+        """The network's output, of several the first, (N, ...) for N = batch_size prepared inputs."""
         self._inputs = prepared
-        self.outputs: FloatArray = self._program.forward(self._state, prepared)[self.graph.only_output]
+        self.outputs: FloatArray = self._program.forward(self._state, prepared)[self.graph.outputs[0]]
         return self.outputs
 
     def activation(self, name: str) -> FloatArray:
@@ -206,6 +212,11 @@ class Probe:
 
 def check_classifier(model: Model) -> None:
     """Refuse a network whose output is not one number for each class."""
+    if len(model.graph.outputs) != 1:
+        raise GraphError(
+            f"the network has {len(model.graph.outputs)} outputs ({', '.join(model.graph.outputs)}), but a class can "
+            "be asked for only where there is one"
+        )
     if len(model.graph.output_shape) != 1:
         raise ShapeError(
             f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked for only "

@@ -13,6 +13,7 @@ from foveate.engines.random import generator
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain.probe import Images, Probe, displayed, prepare, spatial_layer
 from foveate.explain.style import OKABE_ITO, colour, colour_bar, drawn, new_figure, show_image, show_map
+from foveate.explain.words import network_name
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Region
 from foveate.model import Model
@@ -184,7 +185,7 @@ def plot_receptive_fields(
     picture = displayed(model, prepared[:1])[0]
     draw = {1: _plot_spans, 2: _plot_boxes, 3: _plot_slices}[len(at)]
     figure = draw(picture, chosen, seen, at)
-    figure.suptitle(_title(model.graph.name, at, len(chosen), len(fields)), fontsize=12)
+    figure.suptitle(_title(network_name(model.graph), at, len(chosen), len(fields)), fontsize=12)
     return figure
 
 
@@ -272,10 +273,14 @@ def _label(field: TheoreticalField) -> str:
     return f"{field.layer}: {whole}" + (f" ({part} inside)" if whole != part else "")
 
 
+def _cut_off(fields: Sequence[TheoreticalField]) -> str:
+    return ", cut off at the input's borders" if any(field.size != field.clipped_size for field in fields) else ""
+
+
 def _effective_title(seen: EffectiveField) -> str:
     return (
-        f"Effective field of {seen.field.layer}: {PART:.0%} of the energy\n"
-        f"in {seen.share():.1%} of its theoretical box ({format_sizes(seen.field.clipped_size)} inside)"
+        f"Effective field of {seen.field.layer}: {100 * PART:.0f} % of what it depends on\n"
+        f"is in {100 * seen.share():.1f} % of its box of {format_sizes(seen.field.clipped_size)}"
     )
 
 
@@ -313,7 +318,7 @@ def _plot_boxes(
 ) -> "Figure":
     figure = new_figure(10, 5.8)
     left, right = figure.subplots(1, 2)
-    show_image(left, _visible(picture), "Theoretical boxes, clipped at the borders")
+    show_image(left, _visible(picture), f"Theoretical boxes{_cut_off(fields)}")
     for index, field in enumerate(fields):
         _rectangle(left, field.region.clipped, _label(field), **_look(index))
     left.plot(at[1], at[0], "+", color=OKABE_ITO[1], markersize=9, label="the position")
@@ -331,13 +336,13 @@ def _plot_spans(
     curve, bars, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 0.3 + 0.3 * len(fields), 1.6))
     for index, channel in enumerate(picture):
         curve.plot(channel, linewidth=0.8, color=OKABE_ITO[index % len(OKABE_ITO)])
-    curve.set_ylabel("signal, 0 to 1")
+    curve.set_ylabel("signal")
     for index, field in enumerate(fields):
         (span,) = field.region.clipped
         bars.barh(index, len(span), left=span.start - 0.5, height=0.6, color=OKABE_ITO[index % len(OKABE_ITO)])
     bars.set_yticks(range(len(fields)), [_label(field) for field in fields])
     bars.invert_yaxis()
-    bars.set_title("Theoretical spans, clipped at the borders", fontsize=9)
+    bars.set_title(f"Theoretical spans{_cut_off(fields)}", fontsize=9)
     below.plot(seen.energy / seen.energy.max(), color=OKABE_ITO[0], linewidth=1)
     (span,) = seen.field.region.clipped
     below.axvspan(span.start - 0.5, span.stop - 0.5, color=OKABE_ITO[1], alpha=0.15)

@@ -32,6 +32,7 @@ SIMILAR = 0.5
 """A map whose magnitudes keep a rank correlation of at least this has not changed; the paper names no number."""
 
 _MAPS_SHOWN = 5
+_LONGEST_LINE = 12
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class SanityCheck:
 
     @property
     def similarity(self) -> float:
-        """What is left in the fully random network: the larger of both correlations, averaged over the images."""
-        return max(abs(float(values[-1].mean())) for values in (self.signed, self.magnitudes))
+        """What is left in the fully random network: the larger correlation by size, averaged over the images."""
+        return abs(self._left)
+
+    @property
+    def _left(self) -> float:
+        return max((float(values[-1].mean()) for values in (self.signed, self.magnitudes)), key=abs)
 
     @property
     def blank(self) -> bool:
@@ -69,7 +74,7 @@ class SanityCheck:
         """One sentence for people."""
         if self.blank:
             return "The map of the network as it is has one value everywhere, so that the check can say nothing of it."
-        measured = f"(rank correlation {self.similarity:.2f})"
+        measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
         if self.passed:
             return f"The map changes when the parameters are random {measured}: it depends on what was learnt."
         return f"The map hardly changes when the parameters are random {measured}: it shows the image."
@@ -219,12 +224,22 @@ def _evenly(count: int, shown: int) -> list[int]:
 
 def _show_stage(axes: "Axes", check: SanityCheck, stage: int, shown: FloatArray) -> None:
     size = magnitude(with_channels(check.maps[stage, 0], shown))
-    words = f"random to\n{check.stages[stage - 1]}" if stage else "the network\nas it is"
+    words = f"random to\n{_broken(check.stages[stage - 1])}" if stage else "the network\nas it is"
     if size.ndim == 1:
         axes.plot(upsample(size[None], shown.shape[1:])[0], color=OKABE_ITO[0], linewidth=0.6)
         bare(axes, words)
         return
     show_map(axes, size[middle(size.shape)[0]], words, limit=limit_of(size))
+
+
+def _broken(name: str) -> str:
+    """The name of a layer in lines short enough to stand above a map."""
+    lines = [""]
+    for part in name.replace(".", ". ").split(" "):
+        if lines[-1] and len(lines[-1] + part) > _LONGEST_LINE:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
@@ -235,7 +250,8 @@ def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
     for (label, values), marker, ink in zip(lines.items(), MARKERS, OKABE_ITO, strict=False):
         axes.plot(places, [1.0, *values], marker=marker, color=ink, label=label)
     axes.axhline(0, color=colour("soft"), linewidth=0.8)
-    axes.axhline(SIMILAR, color=colour("soft"), linewidth=0.8, linestyle="--", label="above: hardly changed")
+    for height, label in ((SIMILAR, "beyond: hardly changed"), (-SIMILAR, "")):
+        axes.axhline(height, color=colour("soft"), linewidth=0.8, linestyle="--", label=label)
     axes.set_ylim(-1.05 if min(values.min() for values in lines.values()) < -0.3 else -0.35, 1.08)
     axes.set_ylabel("rank correlation with\nthe network's own map")
     axes.set_xlabel("random from the output layer down to")

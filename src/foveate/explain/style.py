@@ -141,9 +141,24 @@ def colour_bar(figure: "Figure", image: "ScalarMappable", axes: "Axes | Sequence
     bar.outline.set_edgecolor(colour("faint"))
 
 
+def in_three_digits(value: float) -> str:
+    """A number for people, such as an activation.
+
+    >>> in_three_digits(132.4), in_three_digits(8), in_three_digits(0.01234)
+    ('132', '8.00', '0.0123')
+    """
+    return f"{value:#.3g}".rstrip(".").replace("-", "\N{MINUS SIGN}")
+
+
 def grid_shape(count: int, *, columns: int = 8) -> tuple[int, int]:
-    """(rows, columns) of a grid for `count` pictures, as square as possible with at most `columns` columns."""
-    across = min(columns, count, max(1, round(count**0.5 * 1.4)))
+    """(rows, columns) for `count` pictures: half as wide again as high, or wider where that leaves fewer gaps.
+
+    >>> grid_shape(10), grid_shape(4), grid_shape(12, columns=4)
+    ((2, 5), (1, 4), (3, 4))
+    """
+    most = max(1, min(columns, count))
+    least = min(most, max(1, round(count**0.5 * 1.4)))
+    across = min(range(least, min(most, least + 1) + 1), key=lambda width: -count % width)
     return -(-count // across), across
 
 

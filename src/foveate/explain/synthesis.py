@@ -13,7 +13,7 @@ from foveate.engines.random import generator
 from foveate.errors import DataError
 from foveate.explain.patches import ExcitingPatches, channel_name, draw_sample
 from foveate.explain.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
-from foveate.explain.style import colour, drawn, grid_shape, new_figure
+from foveate.explain.style import colour, drawn, grid_shape, in_three_digits, new_figure
 from foveate.graph import Graph, Node
 from foveate.layers import Shape
 from foveate.model import Model
@@ -251,8 +251,8 @@ def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: Exc
             f"the images excite {exciting.layer}, but the patches {patches.layer}; find patches for {exciting.layer}"
         )
     rank = exciting.images.ndim - 2
-    rows, columns = grid_shape(len(exciting.images), columns=6 if rank > 1 else 4)
-    size = 1.5 if rank > 1 else 2.3
+    rows, columns = grid_shape(len(exciting.images), columns=6 if rank > 1 else 5)
+    size = 1.5 if rank > 1 else 2.1
     title = f"Inputs made to excite {exciting.layer}"
     figure = new_figure(max(6.0, columns * size + 0.4), 0.9 + rows * (size if rank < 2 else size + 0.4), title)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -261,9 +261,9 @@ def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: Exc
         panels, exciting.images, exciting.channels, exciting.largest, strict=False
     ):
         draw_sample(axes, image[:, *(slice(axis.start, axis.stop) for axis in box)], begin=box[0].start if box else 0)
-        said = f"{channel_name(model, exciting.layer, int(channel))}\n{reached:#.3g}"
+        said = f"{channel_name(model, exciting.layer, int(channel))}\n{in_three_digits(reached)}"
         if patches is not None:
-            said += f" (data: {patches.values[channel, 0]:#.3g})"
+            said += f" (data: {in_three_digits(patches.values[channel, 0])})"
         axes.set_title(said, fontsize=8)
     for axes in panels[len(exciting.images) :]:
         axes.axis("off")
