@@ -56,19 +56,19 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "batch-normalization",
             "Does batch normalisation allow higher learning rates, and does the initialisation matter less?",
-            3, 0.5, batch_normalization.Settings, batch_normalization.run, batch_normalization.Result.from_json,
+            3.5, 0.35, batch_normalization.Settings, batch_normalization.run, batch_normalization.Result.from_json,
             batch_normalization_page.report,
         ),
         Experiment(
             "generalization",
             "Does a convolutional network generalise better than a dense one with as many parameters?",
-            3, 0.2, generalization.Settings, generalization.run, generalization.Result.from_json,
+            6, 0.1, generalization.Settings, generalization.run, generalization.Result.from_json,
             generalization_page.report,
         ),
         Experiment(
             "batch-statistics-at-test-time",
             "What happens when batch normalisation goes on as in training while the network is tested?",
-            1, 0.2, batch_statistics.Settings, batch_statistics.run, batch_statistics.Result.from_json,
+            0.5, 0.1, batch_statistics.Settings, batch_statistics.run, batch_statistics.Result.from_json,
             batch_statistics_page.report,
         ),
     )
