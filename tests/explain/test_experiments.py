@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from io import StringIO
 
 import numpy as np
@@ -74,11 +74,9 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, data
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_json_holds_the_whole_result(name, results):
-    text = json.dumps(results[name].to_json(), allow_nan=False)
-    again = EXPERIMENTS[name].read(json.loads(text))
-    assert again == results[name]
-    assert EXPERIMENTS[name].report(again).findings == EXPERIMENTS[name].report(results[name]).findings
-    assert json.loads(text)["experiment"] == name
+    data = json.loads(json.dumps(results[name].to_json(), allow_nan=False))
+    assert data.pop("experiment") == name
+    assert data == json.loads(json.dumps(asdict(results[name])))
 
 
 # Batch normalisation
@@ -203,15 +201,6 @@ def test_a_network_that_never_converges():
 # Generalisation
 
 
-@pytest.mark.parametrize(("shape", "classes", "parameters"), [((1, 28, 28), 10, 104_202), ((3, 8, 8), 4, 3_000)])
-def test_the_dense_network_comes_nearest_to_the_parameters(shape, classes, parameters):
-    def count(hidden: int) -> int:
-        return gen.dense_network(shape, classes, hidden).summary().total_parameters
-
-    hidden = gen.equal_hidden(shape, classes, parameters)
-    assert hidden == min(range(1, 200), key=lambda h: abs(count(h) - parameters))
-
-
 def test_smaller_training_sets_are_parts_of_larger_ones(data):
     small, large = (draw_samples(data.train, count, 1, "training") for count in (20, 50))
     np.testing.assert_array_equal(large.inputs[:20], small.inputs)
@@ -223,7 +212,8 @@ def test_smaller_training_sets_are_parts_of_larger_ones(data):
 def test_generalization_measures_the_test_images(results, data):
     result = results["generalization"]
     assert result.test_images == 72
-    assert result.parameters == (373, 337)  # 4 hidden units, 3 would give 291
+    assert result.hidden == (4, 9)
+    assert result.parameters == (65 * 4 + 5 * 9 + 10 * 3, 337)
     run = next(run for run in result.runs if (run.kind, run.images, run.seed) == ("convolutional", 96, 1))
     model = fv.Model(gen.convolutional_network((1, 8, 8), 3, (4, 6)), seed=1, engine="reference")
     training = draw_samples(data.train, 96, 1, "training")
@@ -241,7 +231,7 @@ def compared(dense: list, convolutional: list, known=(1.0, 0.9)) -> gen.Result:
         for size, row in zip(settings.sizes, rows, strict=True)
         for seed, value in enumerate(row)
     ]
-    return gen.Result(settings, "reference", (100, 101), 5, 10, 1000, tuple(runs))
+    return gen.Result(settings, "reference", (100, 101), (5, 5), 10, 1000, tuple(runs))
 
 
 def test_sentences_on_generalisation():
@@ -433,22 +423,11 @@ def test_sentences_on_batch_statistics(results):
 # Progress
 
 
-def test_losses_of_steps_follow_from_the_means_of_the_epoch():
+def test_the_loss_of_each_step_is_kept_to_five_digits():
     watcher = Watcher(Progress())
-    losses, sizes = [2.0, 1.0, 0.5, 4.0, 3.0], [4, 4, 2, 4, 4]
-    for epoch, steps in ((1, (0, 1, 2)), (2, (3, 4))):
-        for last in steps:
-            seen = [step for step in steps if step <= last]
-            mean = np.average([losses[step] for step in seen], weights=[sizes[step] for step in seen])
-            watcher.step(epoch, sizes[last], float(mean), 0.5)
-    assert watcher.losses == losses
-
-
-def test_after_an_enormous_loss_the_mean_stands_for_the_rest_of_the_epoch():
-    watcher = Watcher(Progress())
-    for epoch, mean in ((1, 2.0), (1, 1e20), (1, 7e19), (2, 3.0), (2, 2.0)):
-        watcher.step(epoch, 4, mean, 0.1)
-    assert watcher.losses == [2.0, 1e20, 7e19, 3.0, 1.0]
+    for epoch, loss in ((1, 2.0), (1, 1e20), (2, 0.123456)):
+        watcher.step(epoch, 4, 7.0, 0.5, loss)
+    assert watcher.losses == [2.0, 1e20, 0.12346]
 
 
 @pytest.mark.parametrize("kind", [Lines, LiveBar])
@@ -513,7 +492,8 @@ def test_the_report_is_one_page_with_everything_inside(name, results, tmp_path):
     for drawing in report.drawings:
         light, dark = (Image.open(path.parent / f"{drawing.name}-{theme}.png") for theme in ("light", "dark"))
         assert (light.getpixel((1, 1))[:3], dark.getpixel((1, 1))[:3]) == ((255, 255, 255), (13, 17, 23))
-    assert EXPERIMENTS[name].read(json.loads((path.parent / "result.json").read_text())) == results[name]
+    written = json.loads((path.parent / "result.json").read_text())
+    assert written == json.loads(json.dumps(results[name].to_json()))
 
 
 def test_every_setting_stands_on_the_page(results):

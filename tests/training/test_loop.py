@@ -34,12 +34,15 @@ class Seen(Progress):
 
     def __init__(self, interrupt_at=None):
         self.calls, self.samples, self.interrupt_at = [], [], interrupt_at
+        self.means, self.losses = [], []
 
     def start(self, epochs, steps, done):
         self.calls.append(("start", epochs, steps, done))
 
-    def step(self, epoch, samples, loss, accuracy):
+    def step(self, epoch, samples, loss, accuracy, step_loss):
         self.samples.append(samples)
+        self.means.append((epoch, loss))
+        self.losses.append(step_loss)
         if len(self.samples) == self.interrupt_at:
             signal.raise_signal(signal.SIGINT)
 
@@ -143,6 +146,16 @@ def test_progress_sees_every_batch_and_the_smaller_last_one(engine, make_job):
 def starving():
     """A network whose batch normalisation sees one value for each channel and sample."""
     return Sequential(Flatten(), Linear(4), BatchNorm1d(), Linear(3)).build((1, 6, 6))
+
+
+def test_progress_hears_the_loss_of_each_step_and_the_mean_of_the_epoch(engine, make_job):
+    seen = Seen()
+    fit(make_job(engine), seen)
+    for epoch in {epoch for epoch, _ in seen.means}:
+        steps = [step for step, (each, _) in enumerate(seen.means) if each == epoch]
+        mean = np.average([seen.losses[step] for step in steps], weights=[seen.samples[step] for step in steps])
+        assert seen.means[steps[-1]][1] == pytest.approx(mean)
+    assert len(set(seen.losses)) > 1
 
 
 def test_a_last_sample_that_would_starve_normalisation_joins_the_batch_before(engine, make_job):

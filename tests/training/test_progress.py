@@ -21,7 +21,7 @@ def shown(progress):
     with progress:
         progress.start(2, 10, 0)
         for _ in range(5):
-            progress.step(1, 128, 0.6931, 0.512)
+            progress.step(1, 128, 0.6931, 0.512, 0.7)
         progress.epoch(ROW)
 
 
@@ -55,11 +55,11 @@ def test_images_per_second_leave_the_validation_out(monkeypatch):
     with make_progress(True, stream) as progress:
         progress.start(2, 10, 0)
         clock[0] += 1
-        progress.step(1, 500, 0.5, 0.5)
+        progress.step(1, 500, 0.5, 0.5, 0.5)
         clock[0] += 99  # the validation
         progress.epoch(ROW)
         clock[0] += 1
-        progress.step(2, 700, 0.5, 0.5)
+        progress.step(2, 700, 0.5, 0.5, 0.5)
     assert "500 images/s" in stream.getvalue()
     assert "700 images/s" in stream.getvalue()
 

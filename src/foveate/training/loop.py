@@ -131,7 +131,7 @@ class _Run:
                 now = perf_counter()
                 self.totals.seconds, since = self.totals.seconds + now - since, now
                 means = self.totals.loss / self.totals.samples, self.totals.correct / self.totals.samples
-                progress.step(self.epoch + 1, len(labels), *means)
+                progress.step(self.epoch + 1, len(labels), *means, result.loss)
                 if self._is_due():
                     self.save()
                 if stop():

@@ -20,7 +20,7 @@ class Progress:
     def start(self, epochs: int, steps: int, done: int) -> None:
         """A training of so many epochs and steps begins, perhaps with some steps done before."""
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float) -> None:
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
         """A step of `samples` is done; `loss` and `accuracy` are the means of the epoch so far."""
 
     def epoch(self, row: Epoch) -> None:
@@ -66,7 +66,7 @@ class LiveBar(Progress):
         self._bar.update(self._task, total=steps, completed=done)
         self._since = monotonic()
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float) -> None:
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
         """Move the bar; redraw it a few times a second."""
         now = monotonic()
         self._samples += samples

@@ -36,8 +36,8 @@ __all__ = [
 class Experiment:
     """An entry of the index: what it asks, how long it takes on two cores, its settings, and how it is run.
 
-    `run(settings, progress, data=None)` takes an instance of `settings`; without `data` it uses Fashion-MNIST. `read`
-    makes a result from what its `to_json` gave, `report` says what it shows.
+    `run(settings, progress, data=None)` takes an instance of `settings`; without `data` it uses Fashion-MNIST. `report`
+    says what the result shows.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Experiment:
     quick_minutes: float
     settings: type[Settings]
     run: Callable[..., Result]
-    read: Callable[[dict[str, Any]], Result]
     report: Callable[[Any], Report]
 
 
@@ -56,19 +55,19 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "batch-normalization",
             "Does batch normalisation allow higher learning rates, and does the initialisation matter less?",
-            3.5, 0.35, batch_normalization.Settings, batch_normalization.run, batch_normalization.Result.from_json,
+            3.5, 0.35, batch_normalization.Settings, batch_normalization.run,
             batch_normalization_page.report,
         ),
         Experiment(
             "generalization",
             "Does a convolutional network generalise better than a dense one with as many parameters?",
-            6, 0.1, generalization.Settings, generalization.run, generalization.Result.from_json,
+            6, 0.1, generalization.Settings, generalization.run,
             generalization_page.report,
         ),
         Experiment(
             "batch-statistics-at-test-time",
             "What happens when batch normalisation goes on as in training while the network is tested?",
-            0.5, 0.1, batch_statistics.Settings, batch_statistics.run, batch_statistics.Result.from_json,
+            0.5, 0.1, batch_statistics.Settings, batch_statistics.run,
             batch_statistics_page.report,
         ),
     )

@@ -11,7 +11,7 @@ from foveate.engines.random import generator
 from foveate.explain.experiments.progress import Progress
 from foveate.explain.experiments.report import percent
 from foveate.explain.experiments.running import Settings as CommonSettings
-from foveate.explain.experiments.running import draw_samples, load_data, plain, train, tuples
+from foveate.explain.experiments.running import draw_samples, load_data, plain, train
 from foveate.graph import Block, Cosine, Graph, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
 from foveate.layers.convolution import Convolution
@@ -101,18 +101,6 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"experiment": "batch-normalization", **plain(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Result":
-        """The result that `to_json` described."""
-        return cls(
-            settings=Settings.from_json(data["settings"]),
-            engine=data["engine"],
-            parameters=tuples(data["parameters"]),
-            classes=data["classes"],
-            runs=tuple(Run(**{name: tuples(value) for name, value in row.items()}) for row in data["runs"]),
-            flows=tuple(GradientFlow(**{name: tuples(value) for name, value in row.items()}) for row in data["flows"]),
-        )
 
     def cell(self, normalized: bool, initialization: str, learning_rate: float) -> tuple[Run, ...]:
         """The runs that differ only in their seed."""

@@ -17,7 +17,7 @@ from foveate.errors import DataError, TrainingError
 from foveate.explain.experiments.progress import Progress
 from foveate.explain.experiments.report import percent
 from foveate.explain.experiments.running import Settings as CommonSettings
-from foveate.explain.experiments.running import draw_samples, load_data, plain, train, tuples
+from foveate.explain.experiments.running import draw_samples, load_data, plain, train
 from foveate.explain.probe import check_classifier, class_name, displayed, prepare
 from foveate.geometry import format_sizes
 from foveate.graph import Block, Graph, OneCycle, Sequential
@@ -117,17 +117,6 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"experiment": "batch-statistics-at-test-time", **plain(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Result":
-        """The result that `to_json` described."""
-        values = {name: tuples(value) for name, value in data.items() if name != "experiment"}
-        values["settings"] = Settings.from_json(data["settings"])
-        values["tests"] = tuple(Test(**row) for row in data["tests"])
-        values["companies"] = tuple(
-            Company(**{name: tuples(value) for name, value in row.items()}) for row in data["companies"]
-        )
-        return cls(**values)
 
     def of(self, order: str) -> tuple[Test, ...]:
         """The tests in that order, from the smallest batches to the largest."""

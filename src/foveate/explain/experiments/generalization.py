@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from foveate.data import Splits
+from foveate.explain.baselines import fully_connected_twin
 from foveate.explain.experiments.progress import Progress
 from foveate.explain.experiments.report import percent
 from foveate.explain.experiments.running import Settings as CommonSettings
-from foveate.explain.experiments.running import draw_samples, load_data, plain, train, tuples
+from foveate.explain.experiments.running import draw_samples, load_data, plain, train
 from foveate.graph import Block, Graph, OneCycle, Sequential
 from foveate.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from foveate.model import Model
@@ -62,13 +63,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """Every run, and what it was made with; `parameters`, `hidden` units and classes are the networks'."""
+    """Every run, and what it was made with; `parameters`, `hidden` widths and classes are the networks'."""
 
     settings: Settings
     engine: str
     parameters: tuple[int, int]
     """Of the dense and of the convolutional network."""
-    hidden: int
+    hidden: tuple[int, ...]
     classes: int
     test_images: int
     runs: tuple[Run, ...]
@@ -76,19 +77,6 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"experiment": "generalization", **plain(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Result":
-        """The result that `to_json` described."""
-        return cls(
-            settings=Settings.from_json(data["settings"]),
-            engine=data["engine"],
-            parameters=tuples(data["parameters"]),
-            hidden=data["hidden"],
-            classes=data["classes"],
-            test_images=data["test_images"],
-            runs=tuple(Run(**row) for row in data["runs"]),
-        )
 
     def cell(self, kind: str, images: int) -> tuple[Run, ...]:
         """The runs that differ only in their seed."""
@@ -116,23 +104,6 @@ def convolutional_network(shape: Sequence[int], classes: int, channels: Sequence
     return Sequential(*blocks, Flatten(), Linear(classes)).build(shape, quiet=True)
 
 
-def dense_network(shape: Sequence[int], classes: int, hidden: int) -> Graph:
-    """Two hidden layers of `hidden` units with ReLU."""
-    layers = (Linear(hidden), ReLU(), Linear(hidden), ReLU(), Linear(classes))
-    return Sequential(Flatten(), *layers).build(shape, quiet=True)
-
-
-def equal_hidden(shape: Sequence[int], classes: int, parameters: int) -> int:
-    """The number of hidden units with which the dense network comes nearest to so many parameters.
-
-    With D inputs, K classes and h units in each of two layers it has (D + 1) h + (h + 1) h + (h + 1) K.
-    """
-    linear = int(np.prod(shape)) + 2 + classes
-    root = (-linear + (linear**2 + 4 * (parameters - classes)) ** 0.5) / 2
-    below = max(1, int(root))
-    return min((below, below + 1), key=lambda h: abs(h * h + linear * h + classes - parameters))
-
-
 def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
     """Train both networks on each number of images with each seed; the test images are looked at once, at the end.
 
@@ -143,8 +114,8 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     data = load_data(data)
     convolutional = convolutional_network(data.train.shape, len(data.classes), settings.channels)
     count = convolutional.summary().total_parameters
-    hidden = equal_hidden(data.train.shape, len(data.classes), count)
-    graphs = {"dense": dense_network(data.train.shape, len(data.classes), hidden), "convolutional": convolutional}
+    dense = fully_connected_twin(convolutional)
+    graphs = {"dense": dense, "convolutional": convolutional}
     plans = list(zip(settings.sizes, settings.epochs, strict=True))
     cells = [
         (kind, size, epochs, settings.seed + offset)
@@ -155,8 +126,8 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     return Result(
         settings=settings,
         engine=Model(convolutional, engine=settings.engine).engine.name,
-        parameters=(graphs["dense"].summary().total_parameters, count),
-        hidden=hidden,
+        parameters=(dense.summary().total_parameters, count),
+        hidden=tuple(node.output_shape[0] for node in dense.nodes if isinstance(node.layer, Linear))[:-1],
         classes=len(data.classes),
         test_images=len(data.test),
         runs=runs,

@@ -148,8 +148,8 @@ def _method(result: Result) -> tuple[str, ...]:
     return (
         f"The convolutional network has {len(settings.channels)} convolutions of 3x3 ({channels} channels) "
         f"with ReLU, each followed by max pooling, and a linear layer: {convolutional:,} parameters. The "
-        f"dense network has two hidden layers of {result.hidden} units with ReLU, the number with which it comes "
-        f"nearest to that: {dense:,} parameters. Neither has normalisation, dropout or augmentation.",
+        f"dense network has hidden layers of {listed([str(units) for units in result.hidden])} units with ReLU, chosen "
+        f"for as many parameters: {dense:,}. Neither has normalisation, dropout or augmentation.",
         f"Both were trained by the same recipe, fixed in advance, on {sizes} training images; "
         "fewer images are seen in more epochs. The smaller sets are parts of the larger ones, drawn "
         "anew for each seed, and the inputs are scaled by the mean and the deviation of the training images alone. "

@@ -9,12 +9,6 @@ from foveate.training import progress as training
 
 REFRESH_SECONDS = 0.2
 
-ROUNDING = 1e-15
-"""Relative error of a sum of losses in float64."""
-
-LEAST_DIGIT = 1e-3
-"""How exactly the loss of a step must be known."""
-
 
 class Progress:
     """Shows nothing; base of those that do. Used as a context manager around an experiment."""
@@ -125,7 +119,6 @@ class Watcher(training.Progress):
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._epoch, self._samples, self._total = 0, 0, 0.0
         self.losses: list[float] = []
         self.started = False
 
@@ -133,16 +126,7 @@ class Watcher(training.Progress):
         """The training's settings were right, and it begins."""
         self.started = True
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float) -> None:
-        """A step is done; the training tells the epoch's mean so far, the loss of the step follows from two of them.
-
-        After a loss so large that what follows drowns in its rounding, the mean stands for the rest of the epoch.
-        """
-        if epoch != self._epoch:
-            self._epoch, self._samples, self._total = epoch, 0, 0.0
-        self._samples += samples
-        total = loss * self._samples
-        known = ROUNDING * total / samples < LEAST_DIGIT
-        self.losses.append(float(f"{(total - self._total) / samples if known else loss:.5g}"))
-        self._total = total
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
+        """A step is done."""
+        self.losses.append(float(f"{step_loss:.5g}"))
         self._progress.advance(samples, f"loss {loss:.3f}  accuracy {accuracy:.1%}")

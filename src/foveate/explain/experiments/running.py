@@ -30,11 +30,6 @@ class Settings:
         """Smaller numbers, for a look at what the experiment does."""
         return cls(**changes)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The settings that `plain` described."""
-        return cls(**{name: tuples(value) for name, value in data.items()})
-
 
 @dataclass(frozen=True)
 class Training:
@@ -88,11 +83,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value
-
-
-def tuples(value: Any) -> Any:
-    """Lists of plain data as tuples again."""
-    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def settings_table(settings: Settings, words: Mapping[str, str], engine: str) -> Table:
