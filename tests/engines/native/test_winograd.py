@@ -1,4 +1,7 @@
-"""Winograd's convolution against the definition, at sizes that do and do not divide into tiles."""
+"""Winograd's convolution against the definition, at sizes that do and do not divide into tiles.
+
+Where the processor lacks AVX-512 the same sizes run by oneDNN, and must be as right.
+"""
 
 from collections.abc import Iterator
 
@@ -10,8 +13,6 @@ from foveate.engines import get_engine, set_threads
 from foveate.engines.native import _native
 from foveate.engines.reference import ReferenceEngine
 from tests.support import relative_error
-
-needs_avx512 = pytest.mark.skipif(not _native.winograd_available(), reason="the kernels need AVX-512")
 
 
 def implementations(program: fv.engines.Program) -> set[str]:
@@ -27,7 +28,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     set_threads(before)
 
 
-@needs_avx512
 @pytest.mark.parametrize(
     ("channels", "filters", "height", "width", "padding", "batch_size"),
     [
@@ -53,14 +53,13 @@ def test_forward_and_backward_equal_the_definition(channels, filters, height, wi
         output = program.forward(state, x)["conv"]
         program.backward({"conv": seed})
         results.append((output, program.gradient("input"), program.gradient("conv.weight")))
-    assert any("winograd" in name for name in implementations(program))
+    assert any("winograd" in name for name in implementations(program)) == _native.winograd_available()
     (output, to_input, to_weight), (ours, our_input, our_weight) = results
     assert relative_error(ours, output) < 3e-6
     assert relative_error(our_input, to_input) < 3e-6
     assert relative_error(our_weight, to_weight) < 3e-6
 
 
-@needs_avx512
 def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel():
     graph = fv.Sequential(
         fv.Conv2d(32, 3, padding=1), fv.BatchNorm2d(), fv.ReLU(), fv.Conv2d(16, 3, padding=1), fv.ReLU()
@@ -77,7 +76,7 @@ def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel():
         for engine, state in zip((exact, native), states, strict=True)
     ]
     steps = native.compile(graph, batch_size=16, mode="inference").steps()
-    assert sum(step.operation == "convolution" for step in steps) == 2
+    assert sum("convolution" in step.operation for step in steps) == 2
     assert not any("batch norm" in step.operation for step in steps)
     assert relative_error(outputs[1], outputs[0]) < 3e-6
 

@@ -59,7 +59,6 @@ def pytorchs_gradients(net: nn.Module, state: State, x: NDArray, y: NDArray) -> 
     return np.concatenate([parameter.grad.double().numpy().ravel() for parameter in net.parameters()])
 
 
-@pytest.mark.skipif(not _native.winograd_available(), reason="the kernels need AVX-512")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("graph", "in_pytorch", "batch_size", "winograd_steps"),
@@ -75,7 +74,8 @@ def test_the_gradients_are_within_three_times_pytorchs_own_error(
     engine = get_engine("native")
     state = engine.new_state(graph, seed=seed)
     program = engine.compile(graph, batch_size=batch_size, mode="training", loss=fv.CrossEntropy())
-    assert sum("winograd" in step.implementation for step in program.steps()) >= winograd_steps
+    by_winograd = sum("winograd" in step.implementation for step in program.steps())
+    assert by_winograd >= winograd_steps if _native.winograd_available() else by_winograd == 0
     exact = pytorchs_gradients(in_pytorch().double(), state, x, y)
     theirs = relative_error(pytorchs_gradients(in_pytorch(), state, x, y), exact)
     program.step(state, x, y)
