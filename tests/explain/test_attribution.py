@@ -352,7 +352,7 @@ def test_an_attribution_of_sound_is_drawn_as_curves():
 
 def test_what_cannot_be_drawn_is_a_sentence():
     model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2]
-    with pytest.raises(DataError, match="there are 2 images, but one figure explains one"):
+    with pytest.raises(DataError, match="there are 2 images, but one is looked at"):
         plot_attributions(model, x)
     with pytest.raises(GraphError, match='there is no layer "relu9"'):
         plot_attributions(model, x[:1], layer="relu9")

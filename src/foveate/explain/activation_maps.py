@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError
-from foveate.explain.probe import Probe, displayed, prepare, spatial_layer
+from foveate.explain.probe import Probe, displayed, prepare_one, spatial_layer
 from foveate.explain.style import (
     DIVERGING,
     OKABE_ITO,
@@ -61,7 +61,7 @@ def activation_maps(model: Model, image: ImageLike, layer: str) -> FloatArray:
 
 def layer_maps(model: Model, image: ImageLike, layers: Iterable[str]) -> dict[str, FloatArray]:
     """`activation_maps` of several layers in one pass, by their names."""
-    return _layer_maps(model, _one(model, image), layers)
+    return _layer_maps(model, prepare_one(model, image), layers)
 
 
 def strongest_channels(maps: ArrayLike, count: int) -> NDArray[np.int64]:
@@ -107,7 +107,7 @@ def plot_activation_maps(
         ShapeError: the array does not have the network's shape.
     """
     node = model.graph.node(layer)
-    prepared = _one(model, image)
+    prepared = prepare_one(model, image)
     maps = _layer_maps(model, prepared, [layer])[layer]
     asked = None if element is None else _element(node, maps, element)
     shown, words = _shown(maps, channels, most, None if asked is None else asked[0])
@@ -140,7 +140,7 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
     if channels < 1:
         raise DataError(f"channels is {channels}; draw at least 1 of each layer")
     nodes, words = _walk(model, layers)
-    prepared = _one(model, image)
+    prepared = prepare_one(model, image)
     maps = _layer_maps(model, prepared, [node.name for node in nodes])
     picture = displayed(model, prepared)[0]
     names = [f"input\n{format_sizes(picture.shape)}"]
@@ -195,14 +195,6 @@ class _Focus:
         if self.region.clipped != self.region.unclipped:
             more = f" ({format_sizes([*map(len, self.region.unclipped)])} with padding{dashed})"
         return f"{words}the {marked} {box} of the input's {sizes} positions{more}."
-
-
-def _one(model: Model, image: ImageLike) -> NDArray[np.float32]:
-    """One prepared image (1, *input shape)."""
-    prepared = prepare(model, image)
-    if len(prepared) != 1:
-        raise DataError(f"there are {len(prepared)} images, but maps are of one; give one of them")
-    return prepared
 
 
 def _layer_maps(model: Model, prepared: FloatArray, layers: Iterable[str]) -> dict[str, FloatArray]:

@@ -1,10 +1,10 @@
 """Figures of attributions: a map beside and over its image, and every method side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,8 @@ from foveate.explain.attribution import (
     saliency,
     upsample,
 )
-from foveate.explain.probe import Images, Target, class_name, displayed, prepare
+from foveate.explain.inputs import middle, pixels, show_titled_input, slices
+from foveate.explain.probe import Images, Target, class_name, displayed, prepare_one
 from foveate.explain.style import (
     OKABE_ITO,
     SEQUENTIAL,
@@ -33,7 +34,6 @@ from foveate.explain.style import (
     show_image,
     show_map,
 )
-from foveate.explain.words import input_noun
 from foveate.geometry import format_sizes
 from foveate.model import Model
 from foveate.training import logits_of, softmax
@@ -88,10 +88,10 @@ def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title:
     maps = {"with its sign: for +, against -": signed} if signed.min() < 0 else {}
     if signed.ndim == 1:
         return _curves(shown, maps | {"magnitude": size}, title)
-    slices = _slices(signed.shape, 3)
-    figure = new_figure(2.6 * (3 + len(maps)), 2.5 * len(slices) + 0.5, title)
-    rows = figure.subplots(len(slices), 3 + len(maps), squeeze=False)
-    for row, (place, name) in zip(rows, slices, strict=True):
+    cuts = slices(signed.shape, 3)
+    figure = new_figure(2.6 * (3 + len(maps)), 2.5 * len(cuts) + 0.5, title)
+    rows = figure.subplots(len(cuts), 3 + len(maps), squeeze=False)
+    for row, (place, name) in zip(rows, cuts, strict=True):
         image = pixels(shown, place)
         show_image(row[0], image)
         row[0].set_ylabel(name, fontsize=9)
@@ -150,10 +150,7 @@ def one_image(model: Model, image: Images) -> NDArray[np.float32]:
             f"the network takes {format_sizes(model.graph.input_shape)}, which has no picture; only inputs with one to "
             "three spatial axes can be drawn"
         )
-    prepared = prepare(model, image)
-    if len(prepared) != 1:
-        raise DataError(f"there are {len(prepared)} images, but one figure explains one; give them one by one")
-    return prepared
+    return prepare_one(model, image)
 
 
 def without_preprocessing(model: Model) -> Model:
@@ -169,26 +166,9 @@ def magnitude(attribution: FloatArray) -> FloatArray:
     return size
 
 
-def pixels(shown: FloatArray, place: tuple[int, ...]) -> FloatArray:
-    """A displayed input (C, *spatial) cut at `place`, as (C, H, W) with one channel or three: others are averaged."""
-    index: Any = (slice(None), *place)
-    image: FloatArray = shown[index]
-    return image if len(image) in (1, 3) else image.mean(axis=0, keepdims=True)
-
-
 def with_channels(attribution: FloatArray, shown: FloatArray) -> FloatArray:
     """(C, *spatial) of an attribution of one image `shown`, with one channel where it has none."""
     return attribution if attribution.ndim == shown.ndim else attribution[None]
-
-
-def show_input(axes: "Axes", shown: FloatArray) -> None:
-    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice."""
-    if shown.ndim < 3:
-        axes.plot(shown.T, color=colour("ink"), linewidth=0.6)
-        bare(axes, f"the {input_noun(shown.ndim - 1)}\n")
-        return
-    place, name = middle(shown.shape[1:])
-    show_image(axes, pixels(shown, place), f"the {input_noun(shown.ndim - 1)}\n{name}")
 
 
 def limit_of(values: FloatArray) -> float:
@@ -250,7 +230,7 @@ def _map_comparison(
     figure = new_figure(11, 4.8, title)
     top, bottom = figure.subplots(2, 1 + len(explained))
     image = pixels(shown, place)
-    show_input(top[0], shown)
+    show_titled_input(top[0], shown)
     _show_chances(bottom[0], model, chances)
     coloured = None
     for above, below, (method, found) in zip(top[1:], bottom[1:], explained.items(), strict=True):
@@ -339,19 +319,6 @@ def _say(above: "Axes", below: "Axes", label: str, sentence: str) -> None:
         axes.set_box_aspect(1)
     above.set_title(label, fontsize=9)
     above.text(0.5, 0.5, fill(sentence, 20), ha="center", va="center", fontsize=8, transform=above.transAxes)
-
-
-def middle(sizes: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    """Where to cut (spatial) so that two axes are left, and what to call it: nowhere for an image."""
-    return _slices(sizes, 1)[0]
-
-
-def _slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str]]:
-    """Where to cut (spatial) so that two axes are left, and what to call it: nowhere for an image."""
-    if len(sizes) == 2:
-        return [((), "")]
-    depths = [(2 * number + 1) * sizes[0] // (2 * count) for number in range(count)]
-    return [((depth,), f"slice {depth} (0 to {sizes[0] - 1})") for depth in depths]
 
 
 def _percent(chance: float) -> str:

@@ -12,6 +12,7 @@ from foveate.data import Dataset
 from foveate.data.batches import permutation
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError
+from foveate.explain.inputs import show_input
 from foveate.explain.probe import Images, Probe, check_takes_dataset, displayed, fitting_batch, prepare
 from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
 from foveate.graph import nearest
@@ -277,8 +278,8 @@ def _draw_thumbnails(
     for index in spread_out(places, size, most):
         inset = axes.inset_axes((*(places[index] - size / 2), *size), zorder=5)
         sample = displayed(model, prepare(model, dataset.inputs[index : index + 1]))[0]
-        _draw_sample(inset, sample)
-        inset.set(xticks=[], yticks=[])
+        show_input(inset, sample)
+        inset.set_aspect("auto")
         inset.patch.set_alpha(0.85)
         for spine in inset.spines.values():
             spine.set(visible=True, color=tints[dataset.labels[index]], linewidth=1.5)
@@ -298,14 +299,3 @@ def spread_out(places: NDArray[np.float64], size: NDArray[np.float64], most: int
         distance = reach if not chosen else np.minimum(distance, reach)
         chosen.append(index)
     return chosen
-
-
-def _draw_sample(axes: "Axes", sample: FloatArray) -> None:
-    """A small picture: an image; a curve of a sound's first channel; the middle slice of a volume's."""
-    if sample.ndim <= 2:
-        axes.plot(np.atleast_2d(sample)[0] if sample.ndim == 2 else sample, color=colour("ink"), linewidth=0.6)
-        return
-    flat = sample[:, sample.shape[1] // 2] if sample.ndim == 4 else sample
-    coloured = flat.shape[0] == 3
-    shown = np.clip(flat.transpose(1, 2, 0) if coloured else flat[0], 0, 1)
-    axes.imshow(shown, cmap=None if coloured else "gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")

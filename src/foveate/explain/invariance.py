@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from foveate.data import Dataset
 from foveate.data.batches import permutation
 from foveate.engines.base import FloatArray
-from foveate.errors import DataError, ShapeError
+from foveate.errors import DataError
+from foveate.explain.inputs import show_input
 from foveate.explain.probe import (
     Images,
     Outputs,
@@ -24,10 +25,11 @@ from foveate.explain.probe import (
     displayed,
     fitting_batch,
     prepare,
+    prepare_one,
     spatial_layer,
     targets,
 )
-from foveate.explain.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_image
+from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
 from foveate.explain.transforms import move, scale, turn
 from foveate.explain.words import element_noun
 from foveate.graph import Graph, ReceptiveField
@@ -127,13 +129,11 @@ def response_curves(
         scales: factors, above 1 for larger.
 
     Raises:
-        ShapeError: the image has another shape than the network takes, or there are several.
-        DataError: a list of changes is empty, or there is no such class.
+        ShapeError: the image has another shape than the network takes.
+        DataError: there are several images, a list of changes is empty, or there is no such class.
     """
     check_classifier(model)
-    prepared = prepare(model, image)
-    if len(prepared) != 1:
-        raise ShapeError(f"curves are drawn for one image, but there are {len(prepared)}; choose one of them")
+    prepared = prepare_one(model, image)
     step = max(1, round(prepared.shape[-1] / 28))
     moves = [step * each for each in range(-8, 9)] if shifts is None else shifts
     for values, name in ((moves, "shifts"), (angles, "angles"), (scales, "scales")):
@@ -501,17 +501,8 @@ def _thumbnails(strip: "Axes", panel: "Axes", curve: ResponseCurve) -> None:
     for index in chosen:
         left = min(max(shares[index] - 0.078, 0.0), 0.844)
         inset = strip.inset_axes((left, 0.0, 0.156, 0.85))
-        _thumbnail(inset, curve.images[index])
+        show_input(inset, curve.images[index])
         inset.set_title(f"{curve.values[index]:g}".replace("-", "\N{MINUS SIGN}"), fontsize=8, pad=2)
-
-
-def _thumbnail(axes: "Axes", image: FloatArray) -> None:
-    if image.ndim == 2:
-        axes.plot(image[0], color=colour("soft"), linewidth=0.6)
-        bare(axes)
-        return
-    middle = image[:, image.shape[1] // 2] if image.ndim == 4 else image
-    show_image(axes, middle if middle.shape[0] in {1, 3} else middle[0])
 
 
 def _error_panel(panel: "Axes", error: EquivarianceError, name: str) -> None:

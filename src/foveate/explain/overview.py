@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveate.explain.attribution_plots import middle, show_input
-from foveate.explain.probe import Images, check_classifier, class_name, displayed, prepare
+from foveate.explain.inputs import middle, show_input
+from foveate.explain.probe import Images, check_classifier, class_name, displayed, prepare_one
 from foveate.explain.style import OKABE_ITO, drawn, new_figure
 from foveate.model import Model
 from foveate.training import logits_of, softmax
@@ -18,13 +18,13 @@ _MOST_CLASSES = 10
 
 @drawn
 def plot_prediction(model: Model, image: Images) -> "Figure":
-    """The first image, and the probabilities of its likeliest classes.
+    """An image, and the probabilities of its likeliest classes.
 
     Raises:
         ShapeError: the network is no classifier, or the image does not have its shape.
     """
     check_classifier(model)
-    prepared = prepare(model, image)[:1]
+    prepared = prepare_one(model, image)
     probabilities = softmax(logits_of(model.graph, model.logits(prepared)))[0]
     best = np.argsort(-probabilities, kind="stable")[:_MOST_CLASSES]
     figure = new_figure(8, max(2.2, 0.28 * len(best) + 1))

@@ -7,11 +7,11 @@ from time import monotonic
 
 from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
-from foveate.errors import DataError, FileError, FoveateError
+from foveate.errors import FileError, FoveateError
 from foveate.explain.attribution import asked
 from foveate.explain.chapters import CHAPTERS, Subject
 from foveate.explain.html import Section, write_page
-from foveate.explain.probe import Target, check_takes_dataset
+from foveate.explain.probe import Target, check_takes_dataset, prepare_one
 from foveate.explain.words import network_name
 from foveate.model import Model
 
@@ -56,9 +56,8 @@ def explain_model(
             preprocessing for the data.
         FileError: the image cannot be read, or a file cannot be written.
     """
-    prepared, classes = asked(model, image, target)
-    if len(prepared) != 1:
-        raise DataError(f"there are {len(prepared)} images, but a page is about one; give one of them")
+    prepare_one(model, image)
+    _, classes = asked(model, image, target)
     if data is not None:
         check_takes_dataset(model, data.test)
     subject = Subject(model, image, int(classes[0]), data, Path(out) / PICTURES)

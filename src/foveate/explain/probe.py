@@ -65,6 +65,18 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
     return np.ascontiguousarray(values)
 
 
+def prepare_one(model: Model, image: Images) -> NDArray[np.float32]:
+    """One image as the network takes it: float32 (1, *input shape); errors are those of `prepare`.
+
+    Raises:
+        DataError: there are several images.
+    """
+    prepared = prepare(model, image)
+    if len(prepared) != 1:
+        raise DataError(f"there are {len(prepared)} images, but one is looked at; give one of them")
+    return prepared
+
+
 def displayed(model: Model, prepared: FloatArray) -> NDArray[np.float32]:
     """Prepared inputs as they look, on the scale 0 to 1: the preprocessing undone, or stretched where there is none."""
     values = np.asarray(prepared, np.float32)

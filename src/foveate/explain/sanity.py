@@ -13,12 +13,11 @@ from foveate.explain.attribution_plots import (
     METHOD_NAMES,
     limit_of,
     magnitude,
-    middle,
     one_image,
-    show_input,
     with_channels,
     without_preprocessing,
 )
+from foveate.explain.inputs import middle, show_titled_input
 from foveate.explain.probe import Images, Target, class_name, displayed
 from foveate.explain.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_map
 from foveate.graph import Graph, initializers, nearest
@@ -170,7 +169,7 @@ def plot_sanity_check(
     figure = new_figure(10, 5.2, f"Sanity check of {name} for “{class_name(model, int(classes[0]))}”")
     chosen = _evenly(len(check.maps), _MAPS_SHOWN + 1)
     grid = figure.add_gridspec(2, 1 + len(chosen), height_ratios=[1, 1.1])
-    show_input(figure.add_subplot(grid[0, 0]), shown)
+    show_titled_input(figure.add_subplot(grid[0, 0]), shown)
     for column, stage in enumerate(chosen, start=1):
         _show_stage(figure.add_subplot(grid[0, column]), check, stage, shown)
     _show_correlations(figure.add_subplot(grid[1, :]), check)
