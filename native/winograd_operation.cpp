@@ -47,14 +47,16 @@ std::int64_t block_count(const Shape& shape) {
 }
 #endif
 
-// Operands: weights, transformed.
 class TransformWeights : public Kernel {
  public:
-  TransformWeights(const Shape& shape, bool flipped) : shape_(shape), flipped_(flipped) { check(shape); }
+  TransformWeights(const Shape& shape, bool flipped)
+      : Kernel({"weights", "transformed"}), shape_(shape), flipped_(flipped) {
+    check(shape);
+  }
   std::string name() const override { return "filter transform"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     winograd::transform_weights(shape_, flipped_, static_cast<const float*>(addresses[0]),
                                 static_cast<float*>(addresses[1]));
@@ -68,20 +70,22 @@ class TransformWeights : public Kernel {
   bool flipped_;
 };
 
-// Operands: source, transformed weights, scratch, target, and bias if there is one.
 class Convolve : public Kernel {
  public:
-  Convolve(const Shape& shape, bool relu, int threads) : shape_(shape), relu_(relu), threads_(threads) { check(shape); }
+  Convolve(const Shape& shape, bool relu, int threads)
+      : Kernel({"source", "transformed", "scratch", "target", "bias?"}), shape_(shape), relu_(relu), threads_(threads) {
+    check(shape);
+  }
   std::string name() const override { return "convolution"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     const auto* source = static_cast<const float*>(addresses[0]);
     const auto* weights = static_cast<const float*>(addresses[1]);
     auto* scratch = static_cast<float*>(addresses[2]);
     auto* target = static_cast<float*>(addresses[3]);
-    const auto* bias = addresses.size() > 4 ? static_cast<const float*>(addresses[4]) : nullptr;
+    const auto* bias = static_cast<const float*>(addresses[4]);
     const std::int64_t blocks = block_count(shape_);
     // Each block writes outputs of its own, so that the order of blocks does not matter.
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
@@ -99,14 +103,17 @@ class Convolve : public Kernel {
   int threads_;
 };
 
-// Operands: source, gradient, sums (one stretch for each thread), scratch, weights' gradient.
+// `sums` and `scratch` have one stretch for each thread.
 class WeightGradient : public Kernel {
  public:
-  WeightGradient(const Shape& shape, int threads) : shape_(shape), threads_(threads) { check(shape); }
+  WeightGradient(const Shape& shape, int threads)
+      : Kernel({"source", "gradient", "sums", "scratch", "weights_gradient"}), shape_(shape), threads_(threads) {
+    check(shape);
+  }
   std::string name() const override { return "convolution to weights"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     const auto* source = static_cast<const float*>(addresses[0]);
     const auto* gradient = static_cast<const float*>(addresses[1]);

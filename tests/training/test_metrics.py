@@ -65,7 +65,7 @@ def test_a_network_that_ends_with_a_softmax_is_measured_as_the_same_without(engi
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = evaluate(state, Programs(engine, graph), data, PLAIN)
     assert found.loss == pytest.approx(-np.log(probabilities[[0, 1], [0, 2]]).mean(), rel=1e-5)
-    outputs = Programs(engine, graph).get(2, "inference").forward(state, data.inputs)[graph.only_output]
+    outputs = Programs(engine, graph).outputs(state, {graph.only_input: data.inputs})[graph.only_output]
     np.testing.assert_allclose(softmax(logits_of(graph, outputs)), probabilities, rtol=1e-5)
 
 

@@ -3,6 +3,7 @@
 from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
 from foveate.graph.folding import Folding, fold_normalizations
+from foveate.graph.freezing import matching_arrays
 from foveate.graph.graph import Graph, Node, nearest
 from foveate.graph.initialization import initializers
 from foveate.graph.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError
@@ -40,5 +41,6 @@ __all__ = [
     "Value",
     "fold_normalizations",
     "initializers",
+    "matching_arrays",
     "nearest",
 ]

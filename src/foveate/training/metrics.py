@@ -75,15 +75,11 @@ def evaluate(
     prepared = prefetch(lambda indices: preprocessing.apply(dataset.inputs[indices]), batches)
     with closing(prepared):
         for indices, inputs in zip(batches, prepared, strict=True):
-            logits = logits_of(programs.graph, forward(state, programs, inputs))
+            outputs = programs.outputs(state, {programs.graph.only_input: inputs})
+            logits = logits_of(programs.graph, outputs[programs.graph.only_output])
             total += cross_entropy(measure, logits, labels[indices])[0] * len(indices)
             np.add.at(confusion, (labels[indices], logits.argmax(axis=1)), 1)
     return _evaluation(confusion, total / len(dataset))
-
-
-def forward(state: State, programs: Programs, inputs: FloatArray) -> FloatArray:
-    """The network's only output for one batch of prepared inputs."""
-    return programs.get(len(inputs), "inference").forward(state, inputs)[programs.graph.only_output]
 
 
 def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:
