@@ -109,11 +109,11 @@ class WinogradToWeights(ToWeights):
         shape = sizes.shape
         written = ledger.parameter_gradient(node, "weight", _weight_layout(node, flipped=False))
         operands: dict[str, Array | None] = {
-            "source": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
-            "gradient": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
+            "src": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
+            "diff_dst": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
             "sums": plan.new(_native.Layout.plain([threads * shape.weight_numbers])),
             "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
-            "weights_gradient": written,
+            "diff_weights": written,
         }
         plan.run(_native.winograd_weight_gradient(shape, threads), operands)
         ledger.finish_gradient(node, "weight", written)
@@ -162,10 +162,10 @@ def _convolve(
     plan, threads, shape = ledger.plan, _native.threads(), sizes.shape
     target = plan.new(_native.Layout.channel_blocked(sizes.target, BLOCK))
     operands: dict[str, Array | None] = {
-        "source": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
+        "src": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
         "transformed": filters,
         "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
-        "target": target,
+        "dst": target,
         **further,
     }
     plan.run(_native.winograd_convolution(shape, relu, threads), operands)
