@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from benchmarks import baseline as bits
 from benchmarks import compare, environment, startup, tables
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
@@ -89,6 +90,28 @@ def start_up(
     report["results"] = startup.measure(startup.commands(), rounds)
     _write(json_file, report)
     tables.print_startup(Console(), report)
+
+
+@app.command()
+def baseline(
+    write: Annotated[Path | None, typer.Option(help="Add this machine's record to the file, or replace it.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Compare with this machine's record in the file.")] = None,
+) -> None:
+    """Record what the native engine computes, bit for bit, or check that it still does.
+
+    Example: python -m benchmarks baseline --check tests/engines/native/baseline.json
+    """
+    if (write is None) == (check is None):
+        raise typer.BadParameter("give one of --write FILE and --check FILE")
+    _check_writable(write)
+    with Console(stderr=True).status("starting") as status:
+        if check is not None:
+            message = f"{bits.check(check, status.update)} results have the recorded bits"
+        elif write is not None:
+            hashes = bits.measure(bits.measurements(), status.update)
+            bits.write(write, hashes)
+            message = f"{len(hashes)} hashes written to {write}"
+    print(message)
 
 
 def main() -> None:
