@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import compare, environment, startup, tables
+from benchmarks import compare, environment, startup, stress, tables
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -112,6 +112,19 @@ def baseline(
             bits.write(write, hashes)
             message = f"{len(hashes)} hashes written to {write}"
     print(message)
+
+
+@app.command(name="stress")
+def stress_test(
+    minutes: Annotated[float, typer.Option(min=0.0, help="How long; each scenario runs at least once.")] = 10.0,
+) -> None:
+    """Use models from several threads, at many sizes and for many networks, and watch answers and memory.
+
+    Example: python -m benchmarks stress --minutes 10
+    """
+    failed = stress.run_for(minutes, lambda line: print(line, flush=True))
+    if failed:
+        raise BenchmarkError(f"{len(failed)} scenarios failed")
 
 
 def main() -> None:
