@@ -122,6 +122,14 @@ RunScope::~RunScope() {
 void init_threads(nb::module_& module) {
   module.def("set_threads", [](int threads) { count() = threads; }, nb::arg("count"));
   module.def("threads", &thread_count);
+  module.def(
+      "exchange_callers_threads",
+      [](int threads) {
+        const int before = omp_get_max_threads();
+        omp_set_num_threads(threads);
+        return before;
+      },
+      nb::arg("count"), "How many threads OpenMP gives the calling thread from now on; returns how many it gave before.");
   module.def("before_fork", &before_fork);
   module.def("after_fork_in_parent", &after_fork_in_parent);
   module.def("after_fork_in_child", &after_fork_in_child);

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from foveate.engines.base import FloatArray, State
 from foveate.engines.native import _native
 from foveate.engines.native.callbacks import RunningState
-from foveate.engines.native.plan import WORKSPACE, Array
+from foveate.engines.native.plan import WORKSPACE, Array, Step
 from foveate.engines.native.state import NativeState, read_canonical
+from foveate.engines.native.threads import planned_threads
 from foveate.engines.native.walk import lower
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.request import Request
@@ -23,32 +24,14 @@ class NativeProgram(Program):
 
     def __init__(self, graph: Graph, request: Request) -> None:
         super().__init__(graph, request)
-        self.lowered = lower(graph, request)
+        with planned_threads() as threads:
+            self.lowered = lower(graph, request)
         plan = self.lowered.ledger.plan
         self.workspace_bytes = plan.place(reread_from=self.lowered.loss_end if request.differentiable else None)
         learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
         self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
-        self.compiled = _native.Program(
-            [
-                _native.Step(
-                    step.node,
-                    step.operation,
-                    [
-                        _native.PlacedOperand(
-                            name,
-                            array.layout,
-                            array.storage.space,
-                            array.storage.offset,
-                            min(array.storage.bytes, array.layout.bytes),
-                        )
-                        for name, array in step.operands
-                    ],
-                )
-                for step in plan.steps
-            ],
-            _native.threads(),
-            len(request.losses),
-        )
+        steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
+        self.compiled = _native.Program(steps, threads, len(request.losses))
 
     @property
     def memory(self) -> int:
@@ -201,3 +184,17 @@ class NativeSession(Session):
         begin = array.storage.offset // 4
         flat = owned.reshape(-1)[begin : begin + prod(array.layout.dims)]
         return np.array(flat, np.float32).reshape(array.layout.dims)
+
+
+def _placed(step: Step) -> list[_native.PlacedOperand]:
+    """The operands of a step, each with its stretch of a space."""
+    return [
+        _native.PlacedOperand(
+            name,
+            array.layout,
+            array.storage.space,
+            array.storage.offset,
+            min(array.storage.bytes, array.layout.bytes),
+        )
+        for name, array in step.operands
+    ]
