@@ -1,6 +1,7 @@
 """A compiled program of the native engine, and the sessions that run it in one call."""
 
 from collections.abc import Mapping
+from contextvars import copy_context
 from math import prod
 
 import numpy as np
@@ -168,10 +169,13 @@ class NativeSession(Session):
         self._run_in_cpp.run(begin, end, self._functions())
 
     def _functions(self) -> list[object]:
-        running = self._running
+        functions = self._lowered.ledger.callbacks
+        if not functions:
+            return []
+        # They may be called on another thread, where the caller's contexts (NumPy's errstate) hold all the same.
+        context, running = copy_context(), self._running
         return [
-            lambda addresses, function=function: function(running, addresses)
-            for function in self._lowered.ledger.callbacks
+            lambda addresses, function=function: context.run(function, running, addresses) for function in functions
         ]
 
     def _read(self, array: Array) -> FloatArray:
