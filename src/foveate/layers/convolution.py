@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window
+from foveate.geometry import AxisReach, Unseen, Window, unseen_through, window_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     Ints,
@@ -19,7 +19,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import describe_windows, divisors, resolve_windows, window_sizes
+from foveate.layers.windows import derive_sizes, describe_windows, divisors, resolve_windows, window_sizes
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -117,6 +117,22 @@ class Convolution(SpatialLayer):
         _, spatial = self.spatial_input(input_shapes)
         return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """What its windows see, behind a padding that copies too."""
+        return (tuple(window_reach(window, self.padding_mode) for window in self.windows(input_shapes)),)
+
+    def unseen(self, input_shapes: Sequence[Shape]) -> tuple[Unseen, ...]:
+        """What its windows leave out; a copy in the padding counts as seen."""
+        plain = super().unseen(input_shapes)
+        if self.padding_mode == "zeros" or plain == (Unseen(),) * len(plain):
+            return plain
+        reaches = [window_reach(window, self.padding_mode) for window in self.windows(input_shapes)]
+        return tuple(map(unseen_through, input_shapes[0][1:], reaches, self.output_shape(input_shapes)[1:]))
+
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The size formula of each axis."""
+        return derive_sizes(input_shapes[0][1:], self.windows(input_shapes), self.output_shape(input_shapes)[1:])
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Each output element is a dot product over the filter's taps, plus its bias."""
         outputs = prod(self.output_shape(input_shapes))
@@ -130,6 +146,7 @@ class Convolution(SpatialLayer):
         return words + (f", {self.padding_mode}" if self.padding_mode != "zeros" else "")
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv1d(Convolution):
     """Convolution over one axis: sound, series.
@@ -145,6 +162,7 @@ class Conv1d(Convolution):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv2d(Convolution):
     """Convolution over two axes (cross-correlation, as in PyTorch).
@@ -178,6 +196,7 @@ class Conv2d(Convolution):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv3d(Convolution):
     """Convolution over three axes: volumes, video.

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape
+from foveate.geometry import AxisReach, format_sizes
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, everything
 from foveate.layers.options import initializer_name, no_surplus, positive_int
+from foveate.layers.pooling import GlobalAveragePooling
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Linear(Layer):
     """Each output is joined to the entire input: y = W x + b.
@@ -45,8 +47,10 @@ class Linear(Layer):
         self.check_inputs(input_shapes)
         shape = input_shapes[0]
         if len(shape) != 1:
-            pooled = len(shape) - 1 in SPATIAL_LETTERS
-            alternative = f", or GlobalAvgPool{len(shape) - 1}d to keep only the channels" if pooled else ""
+            alternative = ""
+            if len(shape) - 1 in SPATIAL_LETTERS:
+                pooling = GlobalAveragePooling.over(len(shape) - 1).__name__
+                alternative = f", or {pooling} to keep only the channels"
             raise ShapeError(f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it{alternative}")
         return (self.out_features,)
 
@@ -59,6 +63,10 @@ class Linear(Layer):
         if not self.bias:
             return {"weight": weight}
         return {"weight": weight, "bias": Parameter((self.out_features,), "zeros", decay=False)}
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Everything; its flat input has no spatial axes of which to say so."""
+        return everything(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One multiply-accumulate for each weight."""

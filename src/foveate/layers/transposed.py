@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window, format_sizes, transposed_output_size
+from foveate.geometry import AxisReach, Window, format_sizes, transposed_output_size, transposed_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     Ints,
@@ -17,7 +17,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import describe_windows, divisors
+from foveate.layers.windows import by_axis, describe_windows, divisors
 
 
 @dataclass(frozen=True, init=False)
@@ -25,6 +25,7 @@ class TransposedConvolution(SpatialLayer):
     """What the transposed convolutions share; use ConvTranspose1d, ConvTranspose2d or ConvTranspose3d."""
 
     label: ClassVar[str] = "conv"
+    scatters: ClassVar[bool] = True
 
     out_channels: int
     kernel_size: tuple[int, ...]
@@ -127,6 +128,15 @@ class TransposedConvolution(SpatialLayer):
         """The window of each axis as it slides over the *output*; over the input none slides, so `windows` is None."""
         return tuple(map(Window, self.kernel_size, self.stride, self.padding, self.dilation))
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """The inputs whose windows, moved over the output, meet its position."""
+        return (tuple(map(transposed_reach, self.transposed_windows)),)
+
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The size formula of each axis."""
+        axes = zip(input_shapes[0][1:], self.transposed_windows, self.output_padding, strict=True)
+        return by_axis([_derived(*axis) for axis in axes])
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Each input element is multiplied with its whole filter and added to the outputs, plus the biases."""
         macs = prod(input_shapes[0]) * (self.out_channels // self.groups) * prod(self.kernel_size)
@@ -140,6 +150,14 @@ class TransposedConvolution(SpatialLayer):
         return words + (f", groups {self.groups}" if self.groups != 1 else "")
 
 
+def _derived(size: int, window: Window, extra: int) -> str:
+    begin, end = window.padding
+    added = f" + {extra}" if extra else ""
+    made = transposed_output_size(size, window, extra)
+    return f"`({size} - 1)*{window.stride} - {begin} - {end} + {window.effective_size}{added} = {made}`"
+
+
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution over one axis. Input (C, L). Arguments as for ConvTranspose2d."""
@@ -147,6 +165,7 @@ class ConvTranspose1d(TransposedConvolution):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution over two axes: what a convolution's gradient does to its output, with weights of its own.
@@ -178,6 +197,7 @@ class ConvTranspose2d(TransposedConvolution):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose3d(TransposedConvolution):
     """Transposed convolution over three axes. Input (C, D, H, W). Arguments as for ConvTranspose2d."""
