@@ -38,6 +38,7 @@ class Convolution(SpatialLayer):
     groups: int
     bias: bool
     initializer: str
+    frozen: bool
     padding_mode: str
 
     def __init__(
@@ -51,6 +52,7 @@ class Convolution(SpatialLayer):
         groups: int = 1,
         bias: bool = True,
         initializer: str = "auto",
+        frozen: bool = False,
         padding_mode: str = "zeros",
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
@@ -64,6 +66,7 @@ class Convolution(SpatialLayer):
             "groups": positive_int(groups, "groups", owner),
             "bias": bool(bias),
             "initializer": initializer_name(initializer, owner),
+            "frozen": bool(frozen),
             "padding_mode": one_of(padding_mode, PADDING_MODES, "padding_mode", owner),
         }
         for name, value in checked.items():
@@ -105,12 +108,14 @@ class Convolution(SpatialLayer):
             shape=(self.out_channels, channels // self.groups, *self.kernel_size),
             initializer=self.initializer,
             decay=True,
+            trainable=not self.frozen,
             fan_in=channels // self.groups * taps,
             fan_out=self.out_channels // self.groups * taps,
         )
         if not self.bias:
             return {"weight": weight}
-        return {"weight": weight, "bias": Parameter((self.out_channels,), "zeros", decay=False)}
+        bias = Parameter((self.out_channels,), "zeros", decay=False, trainable=not self.frozen)
+        return {"weight": weight, "bias": bias}
 
     def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...]:
         """One window for each spatial axis, "same" resolved."""
@@ -143,7 +148,8 @@ class Convolution(SpatialLayer):
         """For example 'Conv2d 3x3, stride 2, padding 1, groups 32'."""
         words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
         words += f", groups {self.groups}" if self.groups != 1 else ""
-        return words + (f", {self.padding_mode}" if self.padding_mode != "zeros" else "")
+        words += f", {self.padding_mode}" if self.padding_mode != "zeros" else ""
+        return words + (", frozen" if self.frozen else "")
 
 
 @final
@@ -181,6 +187,7 @@ class Conv2d(Convolution):
         groups: channels are split into this many groups, convolved apart and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
         padding_mode: what stands in the padding: "zeros", "reflect" (the input mirrored at its border position),
             "replicate" (its border position again) or "circular" (the other end).
 

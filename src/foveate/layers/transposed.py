@@ -36,6 +36,7 @@ class TransposedConvolution(SpatialLayer):
     groups: int
     bias: bool
     initializer: str
+    frozen: bool
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class TransposedConvolution(SpatialLayer):
         groups: int = 1,
         bias: bool = True,
         initializer: str = "auto",
+        frozen: bool = False,
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
         no_surplus(surplus, owner, "out_channels and kernel_size")
@@ -62,6 +64,7 @@ class TransposedConvolution(SpatialLayer):
             "groups": positive_int(groups, "groups", owner),
             "bias": bool(bias),
             "initializer": initializer_name(initializer, owner),
+            "frozen": bool(frozen),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -116,12 +119,14 @@ class TransposedConvolution(SpatialLayer):
             shape=(channels, self.out_channels // self.groups, *self.kernel_size),
             initializer=self.initializer,
             decay=True,
+            trainable=not self.frozen,
             fan_in=max(1, channels // self.groups * taps // prod(self.stride)),
             fan_out=self.out_channels // self.groups * taps,
         )
         if not self.bias:
             return {"weight": weight}
-        return {"weight": weight, "bias": Parameter((self.out_channels,), "zeros", decay=False)}
+        bias = Parameter((self.out_channels,), "zeros", decay=False, trainable=not self.frozen)
+        return {"weight": weight, "bias": bias}
 
     @property
     def transposed_windows(self) -> tuple[Window, ...]:
@@ -147,7 +152,8 @@ class TransposedConvolution(SpatialLayer):
         words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
         if any(self.output_padding):
             words += f", output padding {format_sizes(self.output_padding)}"
-        return words + (f", groups {self.groups}" if self.groups != 1 else "")
+        words += f", groups {self.groups}" if self.groups != 1 else ""
+        return words + (", frozen" if self.frozen else "")
 
 
 def _derived(size: int, window: Window, extra: int) -> str:
@@ -184,6 +190,7 @@ class ConvTranspose2d(TransposedConvolution):
         groups: channels are split into this many groups, treated apart and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
 
     Raises:
         LayerError: a hyper-parameter is out of range, or `groups` does not divide `out_channels`.

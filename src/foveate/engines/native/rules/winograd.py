@@ -44,7 +44,7 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
         return False
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     blocked = node.input_shapes[0][0] % BLOCK == 0 and node.output_shape[0] % BLOCK == 0
-    padded = all(max(window.padding) <= 2 for window in layer.windows(node.input_shapes))
+    padded = all(max(window.padding) <= 2 for window in node.windows or ())
     down, across = (-(-size // BACKWARD_TILE) for size in node.output_shape[1:])
     return plain and blocked and padded and batch_size * down * across >= FEWEST_TILES
 
@@ -140,7 +140,7 @@ class _Sizes:
 
 
 def _begins(node: Node) -> list[int]:
-    return [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
+    return [window.padding[0] for window in node.windows or ()]
 
 
 def _weight_layout(node: Node, *, flipped: bool) -> _native.Layout:
