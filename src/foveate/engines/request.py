@@ -41,8 +41,7 @@ class Options(TypedDict):
 class Request:
     """Everything that a program is compiled for, in one form; equal requests give equal programs.
 
-    `frozen` names the parameters that do not learn, those of frozen layers among them, and the statistics that are used
-    but not measured.
+    `frozen` names the parameters without gradients, and the statistics that are used but not measured.
     """
 
     batch_size: int
@@ -68,8 +67,11 @@ class Request:
             keep=tuple(options.get("keep", ())),
             differentiable=options.get("differentiable", False),
             parameter_gradients=options.get("parameter_gradients", True),
-            frozen=matching_arrays(graph, options.get("freeze", ())) | _constants(graph),
+            frozen=matching_arrays(graph, options.get("freeze", ())),
         )
+        if request.optimizer is not None and not request.differentiable:
+            # Who only trains has no use for the gradients of constants; who measures gradients may ask for them.
+            request = replace(request, frozen=request.frozen | _constants(graph))
         _check_sizes(request)
         for name in request.keep:
             if name not in graph.inputs:

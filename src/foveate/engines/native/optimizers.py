@@ -26,7 +26,7 @@ def _stretches(ledger: Ledger) -> list[_native.Stretch]:
     places = sorted(ledger.packing.parameters.items(), key=lambda item: item[1].offset)
     for name, place in places:
         parameter = ledger.graph.parameters[name]
-        if not ledger.request.learns(name):
+        if not parameter.trainable or not ledger.request.learns(name):
             continue
         begin, end = place.offset // 4, (place.offset + aligned(place.layout.bytes)) // 4
         if joined and joined[-1][1:] == (begin, parameter.decay):

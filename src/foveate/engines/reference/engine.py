@@ -159,7 +159,7 @@ class ReferenceSession(Session):
 
     def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
         for name, parameter in self._graph.parameters.items():
-            if self._request.learns(name):
+            if parameter.trainable and self._request.learns(name):
                 slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
                 learning = Learning(state.arrays[name], self._gradients[name], slots, parameter.decay)
                 state.arrays[name] = update(optimizer, learning, rates, state.step_count)
