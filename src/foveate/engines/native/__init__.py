@@ -1,6 +1,7 @@
 """The native engine: oneDNN's primitives and kernels of our own, compiled into programs. `engine` is its front."""
 
 import os
+from importlib import import_module
 
 _WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "20000"}
 """How OpenMP's threads wait for each other: they spin for a fraction of a millisecond, which bridges the gaps between
@@ -13,7 +14,7 @@ def _load_extension() -> None:
     own = {} if any(name in os.environ for name in _WAITING) else _WAITING
     os.environ.update(own)
     try:
-        from foveate.engines.native import _native  # noqa: F401
+        import_module("foveate.engines.native._native")
     except ImportError:
         pass  # whoever needs it is told
     finally:
