@@ -129,13 +129,17 @@ class Task(ABC):
                 f"the task {cls.kind} has no option {unknown[0]!r}; it has {', '.join(_options(cls)) or 'none'}"
             )
         try:
-            return cls(**options)
+            return cls(**{name: _tuples(value) for name, value in options.items()})
         except TypeError as error:
             raise DataError(f"the task {cls.kind}: {str(error).split('__init__() ')[-1]}") from None
 
 
 def _options(task: type[Task]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(task) if field.init)  # type: ignore[arg-type]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -132,7 +132,8 @@ def check_exclusive_activation(output: Output, single: bool) -> None:
 
 def _shares(values: NDArray[Any]) -> NDArray[Any]:
     """(N, K) shares as float32, or as indices where each row has one class alone."""
-    sums = values.sum(axis=1, dtype=np.float64)
+    values = values.astype(np.float64)
+    sums = values.sum(axis=1)
     wrong = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-3))
     if wrong.any():
         row = int(wrong.argmax())

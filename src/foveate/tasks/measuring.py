@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -74,7 +75,7 @@ class Metrics:
     >>> metrics = Metrics((Head(Classification(("cat", "dog")), Output("fc", (2,))),))
     >>> metrics.update({"fc": np.array([[3.0, 0.0], [2.0, 0.0]])}, {"fc": np.array([0, 1])})
     >>> print(metrics.result())
-    accuracy 0.5, calibration_error 0.4167
+    accuracy 0.5, calibration_error 0.4641
     """
 
     def __init__(self, heads: Sequence[Head], own: OwnMetrics | Mapping[str, OwnMetrics] = ()) -> None:
@@ -85,19 +86,15 @@ class Metrics:
             head.name: [*head.task.metrics(head.output), *(make() for make in by_output.get(head.name, ()))]
             for head in self.heads
         }
-        for metrics in self._metrics.values():
-            _check_numbers(metrics)
+        for head in self.heads:
+            _check_numbers(head, self._metrics[head.name])
 
     @property
     def headline(self) -> tuple[str, Direction]:
         """The first output's headline, and which way it is better; known before anything is counted."""
         main = self.heads[0]
-        direction = next(
-            metric.better[main.task.headline]
-            for metric in self._metrics[main.name]
-            if main.task.headline in metric.better
-        )
-        return self._prefix(main) + main.task.headline, direction
+        better = {name: way for metric in self._metrics[main.name] for name, way in metric.better.items()}
+        return self._prefix(main) + main.task.headline, better[main.task.headline]
 
     def update(self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]) -> None:
         """Count a batch: the network's outputs, and the checked targets, by output.
@@ -121,8 +118,8 @@ class Metrics:
             prefix = self._prefix(head)
             for metric in self._metrics[head.name]:
                 better |= {prefix + name: direction for name, direction in metric.better.items()}
-                numbers |= {prefix + name: value for name, value in metric.numbers().items()}
-                each |= {prefix + name: values for name, values in metric.each().items()}
+                numbers |= {prefix + name: value for name, value in _finite(metric.numbers()).items()}
+                each |= {prefix + name: _finite(values) for name, values in metric.each().items()}
                 tables |= {prefix + name: table for name, table in metric.tables().items()}
         return Measured(self._samples, self.headline[0], numbers, better, each, tables)
 
@@ -154,15 +151,25 @@ def beats(value: float | None, other: float | None, direction: Direction) -> boo
     return value > other if direction == "higher" else value < other
 
 
-def _check_numbers(metrics: Sequence[Metric]) -> None:
-    seen: set[str] = set()
+def _check_numbers(head: Head, metrics: Sequence[Metric]) -> None:
+    seen: dict[str, Metric] = {}
     for metric in metrics:
         for name, direction in metric.better.items():
             if name in seen:
                 raise DataError(f"two metrics measure {name!r}; give the one in {type(metric).__name__} another name")
             if direction not in ("higher", "lower"):
                 raise DataError(f'{type(metric).__name__}: {name!r} is better "higher" or "lower", not {direction!r}')
-            seen.add(name)
+            seen[name] = metric
+    if head.task.headline not in seen:
+        raise DataError(
+            f"the headline of {type(head.task).__name__} is {head.task.headline!r}, but its metrics measure "
+            f"{', '.join(seen) or 'nothing'}; name one of them"
+        )
+
+
+def _finite(values: ByName) -> ByName:
+    """Numbers that JSON can hold: NaN and infinity, of metrics of one's own, are None."""
+    return {name: None if value is None or not isfinite(value) else float(value) for name, value in values.items()}
 
 
 def _written(value: float | None) -> str:

@@ -37,8 +37,8 @@ class MultiLabel(Task):
 
     >>> from foveate.tasks import Output
     >>> task, output = MultiLabel(("indoors", "people", "text")), Output("fc", (3,))
-    >>> task.answers(task.decode(np.array([[0.0, 2.0, 3.0]]), output))
-    [[('text', 0.9525741338729858), ('people', 0.8807970285415649)]]
+    >>> task.answers(task.decode(np.log([[1.0, 3.0, 7.0]]), output))
+    [[('text', 0.875), ('people', 0.75)]]
     """
 
     kind: ClassVar[str] = "multi_label"

@@ -1,6 +1,7 @@
 """Tasks by their kind, for files: a kind is found here or not at all; no file can name code to import."""
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from foveate.errors import DataError
@@ -21,8 +22,12 @@ def register(task_type: T) -> T:
     The same class, defined again, replaces itself: notebooks do that.
 
     Raises:
-        DataError: it has no kind, or another task has that one.
+        DataError: it is no dataclass, it has no kind, or another task has that one.
     """
+    if not is_dataclass(task_type):
+        raise DataError(
+            f"{task_type.__name__} is no dataclass; write @dataclass(frozen=True) above it, below @register"
+        )
     kind = getattr(task_type, "kind", None)
     if not isinstance(kind, str) or not kind.isidentifier():
         raise DataError(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError, TrainingError
-from foveate.geometry import format_sizes
+from foveate.geometry import LARGEST_SIZE, format_sizes
 from foveate.graph import BinaryCrossEntropy, CrossEntropy, Loss
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.classification import check_exclusive_activation
@@ -59,7 +59,7 @@ class Segmentation(Task):
         ignored = self.ignore_index
         if ignored is None:
             return
-        if not isinstance(ignored, int) or isinstance(ignored, bool):
+        if not isinstance(ignored, int) or isinstance(ignored, bool) or abs(ignored) > LARGEST_SIZE:
             raise DataError(
                 f"Segmentation: ignore_index is {ignored!r}; it must be a whole number such as 255, or None"
             )
@@ -126,7 +126,8 @@ class Segmentation(Task):
                 f"{format_sizes(output.shape[1:])} positions; resize the masks, or end the network with Upsample"
             )
         indices = whole_numbers(values, "masks")
-        check_range(indices, len(self.classes), "class", self.ignore_index)
+        hint = "; for positions without a class give Segmentation its ignore_index" if self.ignore_index is None else ""
+        check_range(indices, len(self.classes), "class", self.ignore_index, hint)
         return np.ascontiguousarray(indices)
 
     def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[Any]:
@@ -143,7 +144,7 @@ class Segmentation(Task):
             border = 0.5 if output.activation == "sigmoid" else 0
             return (values[:, 0] > border).astype(smallest)
         check_finite(values, output, masked=output.activation != "softmax")
-        return values.argmax(axis=1).astype(smallest)
+        return np.asarray(values.argmax(axis=1).astype(smallest))
 
     def probabilities(self, values: NDArray[Any], output: Output) -> NDArray[np.float32]:
         """The probability of each class at each position, (N, K, *spatial)."""

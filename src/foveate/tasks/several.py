@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, ClassVar, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +10,9 @@ from foveate.errors import DataError
 from foveate.tasks.base import Task
 from foveate.tasks.names import check_names
 from foveate.tasks.registry import SEVERAL, make_task
+
+LARGEST_WEIGHT = 1e9
+"""More would drown every other output's loss in float32."""
 
 
 @dataclass(frozen=True, init=False)
@@ -86,13 +88,15 @@ def from_json(data: Any) -> AnyTask:
     """
     if not isinstance(data, Mapping) or data.get("kind") != SEVERAL:
         return make_task(data)
-    outputs = data.get("outputs")
-    described = outputs.values() if isinstance(outputs, Mapping) else [None]
-    if set(data) != {"kind", "outputs"} or not all(isinstance(entry, Mapping) for entry in described):
-        raise DataError(
-            'the tasks of several outputs are described by {"outputs": {name: {"task": ..., "weight": ...}}}'
-        )
-    return Several({name: (make_task(entry.get("task")), entry.get("weight", 1.0)) for name, entry in outputs.items()})
+    if set(data) != {"kind", "outputs"} or not isinstance(data["outputs"], Mapping):
+        raise DataError('the tasks of several outputs are described by a "kind" and "outputs" alone, by their names')
+    return Several({name: _entry(name, entry) for name, entry in data["outputs"].items()})
+
+
+def _entry(name: str, data: Any) -> tuple[Task, float]:
+    if not isinstance(data, Mapping) or set(data) != {"task", "weight"}:
+        raise DataError(f'the output {name} is described by a "task" and a "weight" alone, but has {data!r}')
+    return make_task(data["task"]), data["weight"]
 
 
 def _pair(name: str, value: Any) -> tuple[Task, float]:
@@ -100,6 +104,8 @@ def _pair(name: str, value: Any) -> tuple[Task, float]:
     if not isinstance(task, Task):
         raise DataError(f"the output {name} needs a task, or (task, weight), but has {value!r}")
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not isfinite(weight) or weight <= 0:
-        raise DataError(f"the weight of the output {name} is {weight!r}; it must be a positive number")
+    if not number or not 0 < weight <= LARGEST_WEIGHT:
+        raise DataError(
+            f"the weight of the output {name} is {weight!r}; it must be a positive number, at most {LARGEST_WEIGHT:g}"
+        )
     return task, float(weight)

@@ -48,7 +48,7 @@ def whole_numbers(values: NDArray[Any], what: str) -> NDArray[Any]:
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
 
 
-def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | None = None) -> None:
+def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | None = None, hint: str = "") -> None:
     """Refuse class indices outside 0 to classes - 1, but for the one that is ignored.
 
     Raises:
@@ -61,7 +61,7 @@ def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | No
         place = np.unravel_index(int(wrong.argmax()), wrong.shape)
         raise DataError(
             f"sample {int(place[0])} has the {what} {int(values[place])}, but the {classes:,} classes count from 0 to "
-            f"{classes - 1:,}"
+            f"{classes - 1:,}{hint}"
         )
 
 

@@ -115,8 +115,9 @@ class AveragePrecision(Metric):
             self._bins = np.zeros((2, len(self.labels), BINS), np.int64)
         for scores, true in self._kept:
             place = np.minimum((scores * BINS).astype(np.int64), BINS - 1) + np.arange(len(self.labels)) * BINS
-            for counts, chosen in zip(self._bins, (true, ~true), strict=True):
-                counts += np.bincount(place[chosen], minlength=counts.size).reshape(counts.shape)
+            for row, chosen in enumerate((true, ~true)):
+                counts = np.bincount(place[chosen], minlength=self._bins[row].size)
+                self._bins[row] += counts.reshape(self._bins[row].shape)
         self._kept.clear()
 
 
