@@ -14,7 +14,7 @@ from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import exclusive, is_single_logit
 from foveate.tasks.metrics.base import Metric
 from foveate.tasks.metrics.classes import CalibrationError, ClassAccuracy, TopAccuracy
-from foveate.tasks.names import check_names, listed
+from foveate.tasks.names import check_names, counted, there_are
 from foveate.tasks.output import Output
 from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, check_range, shape_of, whole_numbers
@@ -73,8 +73,8 @@ class Classification(Task):
         single = is_single_logit(output, len(self.classes))
         if output.shape[0] != len(self.classes) and not single:
             raise DataError(
-                f"the network has {output.shape[0]:,} outputs, but there are {len(self.classes):,} class names "
-                f"({listed(self.classes)}); make its last layer Linear({len(self.classes)})"
+                f"the network has {counted(output.shape[0], 'output')}, but {there_are(self.classes, 'class name')}; "
+                f"make its last layer Linear({len(self.classes)})"
             )
         check_exclusive_activation(output, single)
 

@@ -14,7 +14,7 @@ from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import independent
 from foveate.tasks.metrics.base import Metric
 from foveate.tasks.metrics.labels import AveragePrecision, LabelCounts
-from foveate.tasks.names import check_names, listed
+from foveate.tasks.names import check_names, counted, there_are
 from foveate.tasks.output import Output
 from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, shape_of
@@ -66,8 +66,8 @@ class MultiLabel(Task):
         """Refuse anything but a logit or probability for each label."""
         if output.shape != (len(self.labels),):
             raise DataError(
-                f"the network's output {output.name} is {format_sizes(output.shape)}, but there are "
-                f"{len(self.labels):,} labels ({listed(self.labels)}); make its last layer Linear({len(self.labels)})"
+                f"the network's output {output.name} is {format_sizes(output.shape)}, but "
+                f"{there_are(self.labels, 'label')}; make its last layer Linear({len(self.labels)})"
             )
         if output.activation in ("softmax", "log_softmax"):
             raise DataError(
@@ -77,7 +77,7 @@ class MultiLabel(Task):
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[np.uint8]:
         """(N, K) zeros and ones as uint8."""
-        form = f"0 or 1 for each of {len(self.labels):,} labels: {count:,}x{len(self.labels):,}"
+        form = f"0 or 1 for each of {counted(len(self.labels), 'label')}: {count:,}x{len(self.labels):,}"
         values = as_numbers(targets, count, "targets", form)
         if values.ndim == 1 and len(self.labels) == 1:
             values = values[:, None]

@@ -48,6 +48,24 @@ def listed(names: tuple[str, ...]) -> str:
     return shown if len(names) <= 3 else f"{shown}, ... {len(names):,} in all"
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "output"), counted(1000, "class name")
+    ('1 output', '1,000 class names')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def there_are(names: tuple[str, ...], noun: str, plural: str | None = None) -> str:
+    """How many names there are, and the first of them.
+
+    >>> there_are(("cat", "dog"), "class name")
+    'there are 2 class names (cat, dog)'
+    """
+    return f"there {'is' if len(names) == 1 else 'are'} {counted(len(names), noun, plural)} ({listed(names)})"
+
+
 def _check_name(name: str, what: str) -> None:
     if not name.strip():
         raise DataError(f"{what} has an empty name; give it at least one letter")

@@ -14,7 +14,7 @@ from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import check_finite
 from foveate.tasks.metrics.base import Metric
 from foveate.tasks.metrics.errors import RegressionErrors
-from foveate.tasks.names import check_names, listed
+from foveate.tasks.names import check_names, counted, there_are
 from foveate.tasks.output import Output
 from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, shape_of
@@ -63,13 +63,13 @@ class Regression(Task):
         """Refuse anything but one number for each name."""
         if output.shape != (len(self.names),):
             raise DataError(
-                f"the network's output {output.name} is {format_sizes(output.shape)}, but there are "
-                f"{len(self.names):,} values ({listed(self.names)}); make its last layer Linear({len(self.names)})"
+                f"the network's output {output.name} is {format_sizes(output.shape)}, but "
+                f"{there_are(self.names, 'value')}; make its last layer Linear({len(self.names)})"
             )
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[np.float64]:
         """(N, K) float64."""
-        form = f"a number for each of {len(self.names):,} values: {count:,}x{len(self.names):,}"
+        form = f"a number for each of {counted(len(self.names), 'value')}: {count:,}x{len(self.names):,}"
         values = as_numbers(targets, count, "targets", form)
         if values.ndim == 1 and len(self.names) == 1:
             values = values[:, None]

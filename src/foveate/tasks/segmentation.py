@@ -15,7 +15,7 @@ from foveate.tasks.classification import check_exclusive_activation
 from foveate.tasks.decoding import check_finite, exclusive, is_single_logit
 from foveate.tasks.metrics.base import Metric
 from foveate.tasks.metrics.overlap import Overlap
-from foveate.tasks.names import check_names, listed
+from foveate.tasks.names import check_names, counted, there_are
 from foveate.tasks.output import Output
 from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, check_range, shape_of, whole_numbers
@@ -104,8 +104,8 @@ class Segmentation(Task):
         single = is_single_logit(output, len(self.classes))
         if output.shape[0] != len(self.classes) and not single:
             raise DataError(
-                f"the network's output {output.name} has {output.shape[0]:,} channels, but there are "
-                f"{len(self.classes):,} classes ({listed(self.classes)}); end it with a convolution of "
+                f"the network's output {output.name} has {counted(output.shape[0], 'channel')}, but "
+                f"{there_are(self.classes, 'class', 'classes')}; end it with a convolution of "
                 f"{len(self.classes):,} filters"
             )
         if single and self.ignore_index is not None:
