@@ -154,3 +154,5 @@ def test_answers_are_the_five_most_probable_in_order_and_ties_in_that_of_the_cla
     answers = task.answers(np.array([[0.125, 0.25, 0.125, 0.25, 0.0, 0.25]]))
     assert answers == [[("b", 0.25), ("d", 0.25), ("f", 0.25), ("a", 0.125), ("c", 0.125)]]
     assert type(answers[0][0][1]) is float
+    many = Classification(tuple(map(str, range(64))))
+    assert [name for name, _ in many.answers(np.full((1, 64), 1 / 64))[0]] == ["0", "1", "2", "3", "4"]

@@ -1,6 +1,7 @@
 """Metrics of one and of several outputs, and metrics of one's own."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ AGE = Head(Regression(("years",)), Output("age", (1,)))
 class Largest(Metric):
     """The largest answer there was."""
 
-    better = {"largest": "lower"}
+    better: ClassVar = {"largest": "lower"}
 
     def __init__(self, start=0.0):
         self.largest = start
@@ -39,11 +40,11 @@ class Largest(Metric):
 
 
 class Accuracy(Largest):
-    better = {"accuracy": "higher"}
+    better: ClassVar = {"accuracy": "higher"}
 
 
 class Sideways(Largest):
-    better = {"largest": "sideways"}
+    better: ClassVar = {"largest": "sideways"}
 
 
 def test_one_output():
@@ -181,6 +182,7 @@ def test_a_headline_that_nothing_measures():
         (0.1, 0.2, "higher", False),
         (0.1, 0.2, "lower", True),
         (0.1, 0.1, "lower", False),
+        (0.1, 0.1, "higher", False),
         (0.1, None, "higher", True),
         (None, 0.1, "lower", False),
         (None, None, "higher", False),

@@ -92,8 +92,8 @@ def test_equal_probabilities_gain_nothing():
 
 def test_calibration_by_hand():
     metric = CalibrationError(bins=2)
-    metric.update(np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]), np.array([1, 0, 1]))
-    # Up to 0.5: one sample, confidence 0.5, wrong. Above: two, confidence 1.75, one right.
+    metric.update(np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]), np.array([0, 0, 1]))
+    # Up to 0.5: one sample, confidence 0.5, right. Above: two, confidence 1.75, one right.
     assert metric.numbers() == {"calibration_error": pytest.approx((0.5 + 0.75) / 3)}
     assert CalibrationError().numbers() == {"calibration_error": None}
 
@@ -210,10 +210,11 @@ def test_errors_of_regression(names, seed):
         assert metric.numbers()[number] == pytest.approx(score(targets, answers), rel=1e-9)
 
 
-def test_a_constant_target_has_no_r2():
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_constant_target_has_no_r2(size):
     metric = RegressionErrors(("constant", "varied"))
     targets = np.array([[0.1, 1.0], [0.1, 3.0], [0.1, 5.0]])
-    in_batches(metric, targets + np.array([0.0, 1.0]), targets, size=1)
+    in_batches(metric, targets + np.array([0.0, 1.0]), targets, size)
     assert metric.each()["r2"] == {"constant": None, "varied": pytest.approx(1 - 3 / 8)}
     assert metric.numbers() == {"mae": 0.5, "rmse": 0.5, "r2": pytest.approx(1 - 3 / 8)}
 

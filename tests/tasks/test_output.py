@@ -98,6 +98,11 @@ def test_one_number_for_two_classes_is_the_second_ones(activation):
     np.testing.assert_allclose(decoded, [[0.25, 0.75], [1, 0]], rtol=1e-6, atol=1e-30)
 
 
+def test_what_a_single_logit_makes_improbable_keeps_its_digits():
+    decoded = Classification(("no", "yes")).decode(np.array([[50.0]]), Output("fc", (1,)))
+    np.testing.assert_allclose(decoded[0, 0], np.exp(-50.0), rtol=1e-6)
+
+
 def test_one_class_is_certain():
     assert Classification(("only",)).decode(np.array([[-3.0], [4.0]]), Output("fc", (1,))).tolist() == [[1], [1]]
 
