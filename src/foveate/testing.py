@@ -89,11 +89,6 @@ def check_loss_gradient(
     measured = measure(loss, outputs.copy(), wanted, weights)
     if not np.isfinite(measured.loss):
         raise GradientError(f"{name}: value returns {measured.loss}; it must be a finite number")
-    if measured.gradient.shape != outputs.shape:
-        raise GradientError(
-            f"{name}: gradient returns the shape {format_sizes(measured.gradient.shape) or 'of one number'}, but the "
-            f"outputs have {format_sizes(outputs.shape)}"
-        )
     wrong = _first_difference(measured.gradient, _central_differences(value, outputs), tolerance)
     if wrong is not None:
         place, ours, slope = wrong

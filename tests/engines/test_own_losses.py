@@ -179,6 +179,18 @@ def test_probabilities_are_right_on_their_side_of_a_half(any_engine: Engine):
     assert (result.correct, result.counted) == (2, 3)
 
 
+def test_the_weight_of_an_output_scales_the_gradient_of_a_loss_of_ones_own(any_engine: Engine):
+    graph, x, targets = fv.Sequential(fv.Linear(2)).build((3,)), normal((4, 3)), normal((4, 2), 1)
+    gradients, results = [], []
+    for weight in (1.0, 0.25):
+        options = {"batch_size": 4, "mode": "training", "loss": {"linear1": (LogCosh(), weight)}}
+        program = any_engine.compile(graph, **options)
+        results.append(program.step(any_engine.new_state(graph), x, targets))
+        gradients.append(program.gradient("linear1.weight"))
+    assert relative_error(gradients[1], 0.25 * gradients[0]) <= 1e-6
+    assert results[1].loss == pytest.approx(0.25 * results[0].loss)
+
+
 def test_a_network_learns_by_a_loss_of_ones_own_beside_a_built_in_one(engine: Engine):
     builder = fv.GraphBuilder()
     x = builder.input((4,))
@@ -282,3 +294,11 @@ def test_a_wrong_gradient_is_told(value: Any, gradient: Any, pattern: str):
     with pytest.raises(fv.FoveateError, match=f"^{pattern}$") as caught:
         check_loss_gradient(wrong(), (4,))
     assert isinstance(caught.value, AssertionError)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_gradient_of_a_wrong_shape_stops_the_step(any_engine: Engine):
+    wrong = _made("Wrong")
+    register_loss(wrong, _squared, lambda *a: _squared_gradient(*a)[:1])
+    with pytest.raises(fv.FoveateError, match="Wrong: gradient returns the shape 1x4, but the outputs have 3x4"):
+        stepped(any_engine, wrong(), np.zeros((3, 4)), np.zeros((3, 4)))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.errors import EngineError
+from foveate.errors import EngineError, GradientError
+from foveate.geometry import format_sizes
 from foveate.graph.losses import Loss, register_loss_type
 
 
@@ -89,6 +90,11 @@ def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> No
     def measure(loss: Loss, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray) -> Measured:
         mean = float(value(loss, outputs, targets, sample_weight))
         slope = np.asarray(gradient(loss, outputs, targets, sample_weight))
+        if slope.shape != outputs.shape:
+            raise GradientError(
+                f"{loss_type.__name__}: gradient returns the shape {format_sizes(slope.shape) or 'of one number'}, but "
+                f"the outputs have {format_sizes(outputs.shape)}"
+            )
         return Measured(mean, slope, float(sample_weight.sum()))
 
     LOSSES[loss_type] = measure
