@@ -68,16 +68,21 @@ def _classes(loss: Loss, values: NDArray[Any], count: int, output_shape: Shape) 
         raise DataError(_wrong_places(loss, values.shape, expected, output_shape))
     if values.dtype.kind not in "iu":
         raise DataError(f"labels must be whole numbers (class indices), but they are {values.dtype}")
-    counts = np.ones(expected, bool) if loss.ignored is None else values != loss.ignored
-    wrong = counts & ((values < 0) | (values >= output_shape[0]))
-    if wrong.any():
-        ignoring = "" if loss.ignored is None else f", and {loss.ignored} is ignored"
+    labels: NDArray[np.int64] = np.ascontiguousarray(values, dtype=np.int64)
+    if loss.ignored is None:
+        _refuse_outside(labels, output_shape[0])
+        return labels
+    counts = labels != loss.ignored
+    _refuse_outside(labels[counts], output_shape[0], f", and {loss.ignored} is ignored")
+    return np.where(counts, labels, -1)
+
+
+def _refuse_outside(labels: NDArray[np.int64], classes: int, ignoring: str = "") -> None:
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
         raise DataError(
-            f"label {values[wrong].flat[0]} is outside 0 to {output_shape[0] - 1}: the network's output has "
-            f"{output_shape[0]} classes{ignoring}"
+            f"label {wrong} is outside 0 to {classes - 1}: the network's output has {classes} classes{ignoring}"
         )
-    labels = np.ascontiguousarray(values, dtype=np.int64)
-    return labels if loss.ignored is None else np.where(counts, labels, -1)
 
 
 def _wrong_places(loss: Loss, given: Shape, expected: Shape, output_shape: Shape) -> str:
