@@ -19,7 +19,7 @@ namespace {
 class Dropout : public Kernel {
  public:
   Dropout(std::int64_t groups, std::int64_t span, double rate, std::uint64_t key)
-      : Kernel({"source", "target", "factor"}),
+      : Kernel({"src", "dst", "factor"}),
         groups_(groups),
         span_(span),
         threshold_(static_cast<std::uint64_t>(rate * (1 << 24) + 0.5)),
@@ -58,7 +58,7 @@ class Dropout : public Kernel {
 // target = left * right, number by number.
 class Product : public Kernel {
  public:
-  explicit Product(std::int64_t count) : Kernel({"left", "right", "target"}), count_(count) {}
+  explicit Product(std::int64_t count) : Kernel({"src", "second_src", "dst"}), count_(count) {}
   std::string name() const override { return "product"; }
 
   void execute(const Addresses& addresses, Run&) const override {

@@ -63,8 +63,8 @@ class Sum : public Kernel {
 
  private:
   static std::vector<std::string> numbered_sources(std::size_t sources) {
-    std::vector<std::string> names{"target"};
-    for (std::size_t index = 0; index < sources; ++index) names.push_back("source_" + std::to_string(index));
+    std::vector<std::string> names{"dst"};
+    for (std::size_t index = 0; index < sources; ++index) names.push_back("src_" + std::to_string(index));
     return names;
   }
 
@@ -85,7 +85,7 @@ class Sum : public Kernel {
 // Sets an array to zero.
 class Zero : public Kernel {
  public:
-  explicit Zero(std::size_t bytes) : Kernel({"target"}), bytes_(bytes) {}
+  explicit Zero(std::size_t bytes) : Kernel({"dst"}), bytes_(bytes) {}
   std::string name() const override { return "zero"; }
   void execute(const Addresses& addresses, Run&) const override { std::memset(addresses[0], 0, bytes_); }
 

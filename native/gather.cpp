@@ -40,7 +40,7 @@ struct Copies {
 
 class Gather : public Kernel {
  public:
-  explicit Gather(Copies copies) : Kernel({"source", "target"}), copies_(std::move(copies)) {}
+  explicit Gather(Copies copies) : Kernel({"src", "dst"}), copies_(std::move(copies)) {}
   std::string name() const override { return "gather"; }
 
   void execute(const Addresses& addresses, Run&) const override {
@@ -61,7 +61,7 @@ class Gather : public Kernel {
 // The way back: each source element gets the sum of its copies' gradients.
 class Scatter : public Kernel {
  public:
-  explicit Scatter(Copies copies) : Kernel({"gradient", "result"}), copies_(std::move(copies)) {}
+  explicit Scatter(Copies copies) : Kernel({"diff_dst", "diff_src"}), copies_(std::move(copies)) {}
   std::string name() const override { return "scatter"; }
 
   void execute(const Addresses& addresses, Run&) const override {

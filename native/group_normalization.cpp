@@ -29,7 +29,7 @@ struct Rows {
 class Forward : public Kernel {
  public:
   explicit Forward(const Rows& shape)
-      : Kernel({"source", "target", "mean", "inverse", "scale?", "shift?"}), shape_(shape) {}
+      : Kernel({"src", "dst", "mean", "inverse", "scale?", "shift?"}), shape_(shape) {}
   std::string name() const override { return "group norm forward"; }
 
   void execute(const Addresses& addresses, Run&) const override {
@@ -65,7 +65,7 @@ class Forward : public Kernel {
 class Backward : public Kernel {
  public:
   explicit Backward(const Rows& shape)
-      : Kernel({"source", "mean", "inverse", "gradient", "result", "scale?", "scale_gradient?", "shift_gradient?"}),
+      : Kernel({"src", "mean", "inverse", "diff_dst", "diff_src", "scale?", "diff_scale?", "diff_shift?"}),
         shape_(shape) {}
   std::string name() const override { return "group norm backward"; }
 

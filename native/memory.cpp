@@ -102,13 +102,14 @@ void execute(const Operation& operation, const std::vector<std::tuple<std::strin
   for (std::size_t index = 0; index < operands.size(); ++index)
     bound->set_address(index, std::get<2>(operands[index]).data());
   nb::gil_scoped_release release;
-  const RunScope scope(thread_count());
-  dnnl::stream stream(cpu_engine());
-  const RunScalars scalars;
-  std::vector<RunResult> results;
-  NoCallbacks callbacks;
-  Run run{stream, scalars, results, callbacks};
-  bound->run(run);
+  run_with_threads(thread_count(), [&] {
+    dnnl::stream stream(cpu_engine());
+    const RunScalars scalars;
+    std::vector<RunResult> results;
+    NoCallbacks callbacks;
+    Run run{stream, scalars, results, callbacks};
+    bound->run(run);
+  });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "primitive.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -12,6 +13,8 @@ namespace nb = nanobind;
 namespace foveate {
 
 namespace {
+
+constexpr int remembered_primitives = 256;
 
 // oneDNN's number for each argument that has a name of its own.
 const std::unordered_map<std::string, int>& argument_numbers() {
@@ -166,6 +169,8 @@ dnnl::primitive_attr attributes(const std::vector<PostOperation>& post_operation
 }
 
 void init_primitive(nb::module_& module) {
+  // Programs hold their primitives; oneDNN's own store of a thousand only grows with every size that was ever compiled.
+  if (std::getenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == nullptr) dnnl::set_primitive_cache_capacity(remembered_primitives);
   nb::class_<Operation>(module, "Operation", "What a step of a program runs.")
       .def_prop_ro("name", &Operation::name)
       .def_prop_ro("implementation", &Operation::implementation);

@@ -127,31 +127,17 @@ class Session {
   }
 
   void run(std::size_t begin, std::size_t end, nb::list functions) {
-    const Alone alone(busy_);
-    check(begin, end);
-    PythonCallbacks callbacks(functions);
-    nb::gil_scoped_release release;
-    const RunScope scope(program_->threads());
-    dnnl::stream stream(cpu_engine());
-    Run run{stream, scalars, results_, callbacks};
-    for (std::size_t index = begin; index < end; ++index) run_step(index, run);
+    each_step(begin, end, functions, [this](std::size_t index, Run& run) { run_step(index, run); });
   }
 
   // Seconds that each step took, one after the other.
   std::vector<double> profile(std::size_t begin, std::size_t end, nb::list functions) {
-    const Alone alone(busy_);
-    check(begin, end);
     std::vector<double> seconds;
-    PythonCallbacks callbacks(functions);
-    nb::gil_scoped_release release;
-    const RunScope scope(program_->threads());
-    dnnl::stream stream(cpu_engine());
-    Run run{stream, scalars, results_, callbacks};
-    for (std::size_t index = begin; index < end; ++index) {
+    each_step(begin, end, functions, [&](std::size_t index, Run& run) {
       const auto start = std::chrono::steady_clock::now();
       run_step(index, run);
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
+    });
     return seconds;
   }
 
@@ -192,6 +178,19 @@ class Session {
           std::any_of(space.users.begin(), space.users.end(), used))
         throw std::invalid_argument("nothing is bound to " + name);
     }
+  }
+
+  template <class Visit>
+  void each_step(std::size_t begin, std::size_t end, nb::list functions, const Visit& visit) {
+    const Alone alone(busy_);
+    check(begin, end);
+    PythonCallbacks callbacks(functions);
+    nb::gil_scoped_release release;
+    run_with_threads(program_->threads(), [&] {
+      dnnl::stream stream(cpu_engine());
+      Run run{stream, scalars, results_, callbacks};
+      for (std::size_t index = begin; index < end; ++index) visit(index, run);
+    });
   }
 
   void run_step(std::size_t index, Run& run) {

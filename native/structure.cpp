@@ -38,7 +38,7 @@ struct Positions {
 class Pad : public Kernel {
  public:
   Pad(const Description& source, const Description& target, const Dims& begin)
-      : Kernel({"source", "target"}), source_(source), target_(target), bytes_(target.get_size()) {
+      : Kernel({"src", "dst"}), source_(source), target_(target), bytes_(target.get_size()) {
     const Dims from = source.get_dims(), to = target.get_dims();
     for (std::size_t axis = 0; axis < from.size(); ++axis) {
       const std::size_t slot = Positions::slot(axis, from.size());

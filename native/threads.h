@@ -1,23 +1,17 @@
-// Threads: how many a run uses, how many runs there are at once, and that none slows down on denormal numbers.
+// Threads: how many a run uses, on which thread it runs, and that none slows down on denormal numbers.
 #pragma once
+
+#include <functional>
 
 namespace foveate {
 
 // How many threads programs are compiled for; the same for every calling thread.
 int thread_count();
 
-// One run: waits until its threads fit on the cores beside those of other runs, uses exactly so many, and flushes
-// denormals to zero. A run inside a run, which a layer of one's own may start, passes at once.
-class RunScope {
- public:
-  explicit RunScope(int threads);
-  ~RunScope();
-  RunScope(const RunScope&) = delete;
-  RunScope& operator=(const RunScope&) = delete;
-
- private:
-  int threads_, callers_threads_;
-  unsigned callers_mode_;
-};
+// Runs `work` with `threads` threads, denormals flushed to zero, and comes back when it is done; what it throws is thrown
+// here. Callers of several threads share one team of OpenMP's: each thread that ran by itself would have a team of its
+// own, whose waiting threads would slow the others down. A run inside a run, which a layer of one's own may start, is done
+// at once. The caller must not hold the GIL.
+void run_with_threads(int threads, const std::function<void()>& work);
 
 }  // namespace foveate

@@ -19,14 +19,14 @@ using winograd::Shape;
 
 bool available() {
 #if defined(FOVEATE_WINOGRAD) && defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f");
+  return __builtin_cpu_supports(FOVEATE_WINOGRAD);
 #else
   return false;
 #endif
 }
 
 void check(const Shape& shape) {
-  if (!available()) throw std::runtime_error("this processor has no AVX-512, which the Winograd kernels need");
+  if (!available()) throw std::runtime_error("this processor lacks the instruction set that the Winograd kernels were built for");
   if (shape.channels % 16 || shape.filters % 16) throw std::invalid_argument("channels must come in blocks of 16");
   if (shape.tile != 2 && shape.tile != 4) throw std::invalid_argument("a tile has 2 or 4 outputs along an axis");
 }
@@ -73,7 +73,7 @@ class TransformWeights : public Kernel {
 class Convolve : public Kernel {
  public:
   Convolve(const Shape& shape, bool relu, int threads)
-      : Kernel({"source", "transformed", "scratch", "target", "bias?"}), shape_(shape), relu_(relu), threads_(threads) {
+      : Kernel({"src", "transformed", "scratch", "dst", "bias?"}), shape_(shape), relu_(relu), threads_(threads) {
     check(shape);
   }
   std::string name() const override { return "convolution"; }
@@ -107,7 +107,7 @@ class Convolve : public Kernel {
 class WeightGradient : public Kernel {
  public:
   WeightGradient(const Shape& shape, int threads)
-      : Kernel({"source", "gradient", "sums", "scratch", "weights_gradient"}), shape_(shape), threads_(threads) {
+      : Kernel({"src", "diff_dst", "sums", "scratch", "diff_weights"}), shape_(shape), threads_(threads) {
     check(shape);
   }
   std::string name() const override { return "convolution to weights"; }

@@ -246,8 +246,9 @@ class Model:
         if not finite.all():
             raise DataError(f"input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
         name, output = self.graph.only_input, self.graph.only_output
+        state = self.state  # read once: `fit` in another thread may replace it between two batches
         batches = ({name: batch} for batch in in_batches(values, batch_size))
-        return np.concatenate([self._programs.outputs(self.state, batch)[output] for batch in batches])
+        return np.concatenate([self._programs.outputs(state, batch)[output] for batch in batches])
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -322,7 +322,7 @@ def test_a_layer_without_an_operation_is_refused_when_compiled(engine: Engine):
 
 def test_a_layer_of_ones_own_cannot_take_the_name_of_a_built_in_one():
     @dataclass(frozen=True)
-    class ReLU(fv.ReLU):
+    class ReLU(fv.ElementwiseLayer):
         """Another ReLU."""
 
     with pytest.raises(fv.LayerError, match=says("foveate has a layer called ReLU already; choose another class name")):

@@ -9,7 +9,7 @@ import foveate as fv
 from foveate.engines import Engine, Request
 from foveate.graph import matching_arrays
 from tests.engines.example import BATCH, LABELS, NETWORK, batches, loaded, read, torch_network
-from tests.support import beyond, bound, random_arrays, state_with
+from tests.support import beyond, bound, normal, random_arrays, state_with
 
 OPTIMIZER = fv.SGD(momentum=0.9, nesterov=True, weight_decay=0.05)
 
@@ -79,3 +79,35 @@ def test_a_frozen_normalisation_takes_single_samples(engine: Engine):
         Request.of(graph, batch_size=1, mode="training")
     program = engine.compile(graph, batch_size=1, mode="training", loss=fv.CrossEntropy(), freeze=["bn1"])
     assert np.isfinite(program.step(engine.new_state(graph), np.ones((1, 3)), [1]).loss)
+
+
+def test_a_filter_bank_is_a_constant_of_the_graph(any_engine: Engine):
+    """A frozen convolution lets gradients through to what is before it, and has none itself."""
+    bank = np.array([[[[1, 0, -1], [2, 0, -2], [1, 0, -1]]], [[[1, 2, 1], [0, 0, 0], [-1, -2, -1]]]], float)
+    graph = fv.Sequential(
+        fv.Conv2d(1, 1, bias=False), fv.Conv2d(2, 3, bias=False, frozen=True), fv.Flatten(), fv.Linear(2, bias=False)
+    ).build((3, 5, 5))
+    state = state_with(any_engine, graph, random_arrays(graph), optimizer=OPTIMIZER)
+    state.load("conv2.weight", bank)
+    program = any_engine.compile(graph, batch_size=4, mode="training", loss=fv.CrossEntropy(), optimizer=OPTIMIZER)
+    x, labels = normal((4, 3, 5, 5), 5), np.array([0, 1, 1, 0])
+    first, last = (
+        torch.tensor(state.read(n).astype(float), requires_grad=True) for n in ("conv1.weight", "linear1.weight")
+    )
+    hidden = F.conv2d(F.conv2d(torch.tensor(x), first), torch.tensor(bank)).flatten(1)
+    F.cross_entropy(F.linear(hidden, last), torch.tensor(labels)).backward()
+    program.step(state, x, labels, learning_rate=0.1)
+    gradients = {"first": program.gradient("conv1.weight"), "last": program.gradient("linear1.weight")}
+    expected = {"first": first.grad.numpy(), "last": last.grad.numpy()}
+    assert beyond(bound(any_engine, double=1e-10, single=1e-5), gradients, expected) == {}
+    assert (state.read("conv2.weight") == bank).all()
+    with pytest.raises(fv.EngineError, match=r'gradient of "conv2.weight" is not computed: its layer is frozen'):
+        program.gradient("conv2.weight")
+
+
+@pytest.mark.parametrize("layer", [fv.Conv2d(2, 3, frozen=True), fv.ConvTranspose2d(2, 3, frozen=True)], ids=repr)
+def test_frozen_layers_go_through_files_and_say_so(layer: fv.Layer):
+    graph = fv.Sequential(layer, fv.Flatten(), fv.Linear(3, frozen=True)).build((1, 5, 5))
+    assert fv.Graph.from_json(graph.to_json()) == graph
+    assert [node.layer.describe().endswith(", frozen") for node in graph.nodes] == [True, False, True]
+    assert not any(parameter.trainable for parameter in graph.parameters.values())

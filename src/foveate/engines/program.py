@@ -146,8 +146,11 @@ class Session(ABC):
         """A copy of the last gradient with respect to an input, a kept node, or a parameter ("conv1.weight")."""
         request = self.program.request
         if name in self.program.graph.parameters and not request.learns(name):
-            way = "without freeze=" if request.parameter_gradients else "without parameter_gradients=False"
-            raise EngineError(f'the gradient of "{name}" is not computed: compile {way}')
+            way = "compile without parameter_gradients=False"
+            if request.parameter_gradients:
+                own = not self.program.graph.parameters[name].trainable
+                way = "its layer is frozen" if own else "compile without freeze="
+            raise EngineError(f'the gradient of "{name}" is not computed: {way}')
         return self._gradient(name)
 
     @property

@@ -39,7 +39,7 @@ class Options(TypedDict):
 class Request:
     """Everything that a program is compiled for, in one form; equal requests give equal programs.
 
-    `frozen` names the parameters that do not learn, and the statistics that are used but not measured.
+    `frozen` names the parameters without gradients, and the statistics that are used but not measured.
     """
 
     batch_size: int
@@ -67,6 +67,9 @@ class Request:
             parameter_gradients=options.get("parameter_gradients", True),
             frozen=matching_arrays(graph, options.get("freeze", ())),
         )
+        if request.optimizer is not None and not request.differentiable:
+            # Who only trains has no use for the gradients of constants; who measures gradients may ask for them.
+            request = replace(request, frozen=request.frozen | _constants(graph))
         _check_sizes(request)
         for name in request.keep:
             if name not in graph.inputs:
@@ -98,6 +101,11 @@ class Request:
         """Whether a node with statistics uses the batch's, and moves the running ones."""
         names = (f"{node.parameters}.{name}" for name in node.layer.statistics(node.input_shapes))
         return self.training and not getattr(node.layer, "frozen", False) and self.frozen.isdisjoint(names)
+
+
+def _constants(graph: Graph) -> frozenset[str]:
+    """Parameters of layers that say themselves that they never learn."""
+    return frozenset(name for name, parameter in graph.parameters.items() if not parameter.trainable)
 
 
 def single_value_normalization(graph: Graph, batch_size: int, frozen: frozenset[str] = frozenset()) -> str | None:

@@ -16,7 +16,7 @@ def ones(*names: str) -> list[tuple[str, _native.Layout, np.ndarray]]:
 
 def test_a_kernel_gets_its_operands_by_name_in_whatever_order():
     left, right, target = (np.array(row, np.float32) for row in ([1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 0, 0]))
-    operands = [("target", PLAIN, target), ("right", PLAIN, right), ("left", PLAIN, left)]
+    operands = [("dst", PLAIN, target), ("second_src", PLAIN, right), ("src", PLAIN, left)]
     _native.execute(_native.product(4), operands)
     assert target.tolist() == [5, 12, 21, 32]
 
@@ -24,9 +24,9 @@ def test_a_kernel_gets_its_operands_by_name_in_whatever_order():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("left", "right", "dst"), 'product has no operand "dst"; its operands are left, right, target'),
-        (("left", "target"), "product lacks its operands right"),
-        ((), "product lacks its operands left, right, target"),
+        (("src", "second_src", "target"), 'product has no operand "target"; its operands are src, second_src, dst'),
+        (("src", "dst"), "product lacks its operands second_src"),
+        ((), "product lacks its operands src, second_src, dst"),
     ],
 )
 def test_a_kernels_operands_must_be_those_that_it_declares(names: tuple[str, ...], message: str):
@@ -56,19 +56,19 @@ def test_a_primitive_that_lacks_an_operand_says_which():
 
 
 def test_an_array_too_small_for_its_layout_is_refused():
-    operands = [*ones("left", "right"), ("target", PLAIN, np.ones(3, np.float32))]
-    with pytest.raises(ValueError, match="the target array has 12 bytes, but its layout needs 16"):
+    operands = [*ones("src", "second_src"), ("dst", PLAIN, np.ones(3, np.float32))]
+    with pytest.raises(ValueError, match="the dst array has 12 bytes, but its layout needs 16"):
         _native.execute(_native.product(4), operands)
 
 
 def test_a_session_refuses_a_space_too_small_and_one_that_is_missing():
-    operands = [_native.PlacedOperand(name, PLAIN, name, 16, 16) for name in ("left", "right", "target")]
+    operands = [_native.PlacedOperand(name, PLAIN, name, 16, 16) for name in ("src", "second_src", "dst")]
     program = _native.Program([_native.Step("node", _native.product(4), operands)], 1, 0)
     session = _native.Session(program)
-    with pytest.raises(ValueError, match="left has 16 bytes, but the program needs 32"):
-        session.bind("left", np.ones(4, np.float32))
-    session.bind("left", np.ones(8, np.float32))
-    with pytest.raises(ValueError, match=r"nothing is bound to (right|target)"):
+    with pytest.raises(ValueError, match="src has 16 bytes, but the program needs 32"):
+        session.bind("src", np.ones(4, np.float32))
+    session.bind("src", np.ones(8, np.float32))
+    with pytest.raises(ValueError, match=r"nothing is bound to (second_src|dst)"):
         session.run(0, 1, [])
     with pytest.raises(IndexError, match="there are no such steps"):
         session.run(0, 2, [])
@@ -91,7 +91,7 @@ def test_a_space_that_is_left_out_is_null_until_it_is_bound_again():
 
 
 def test_a_step_that_cannot_be_bound_names_its_node():
-    operands = [_native.PlacedOperand("left", PLAIN, "left", 0, 16)]
+    operands = [_native.PlacedOperand("src", PLAIN, "src", 0, 16)]
     program = _native.Program([_native.Step("conv1", _native.product(4), operands)], 1, 0)
-    with pytest.raises(ValueError, match="conv1: product lacks its operands right, target"):
+    with pytest.raises(ValueError, match="conv1: product lacks its operands second_src, dst"):
         _native.Session(program)

@@ -12,11 +12,15 @@ from math import prod
 from foveate.engines.native import _native
 from foveate.engines.native.plan import aligned
 from foveate.engines.native.products import Forward, canonical_weight_layout, forward_primitive, is_product
+from foveate.engines.native.threads import planned_threads
 from foveate.graph import Graph, Node
 from foveate.layers import Parameter
 
 TYPICAL_BATCH_SIZE = 32
 """Layouts hardly depend on the batch; a program that wants another one reorders."""
+
+TYPICAL_THREADS = 2
+"""Nor on the threads; and the states of all programs must agree."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def packing_of(graph: Graph) -> Packing:
         for known, packing in _known:
             if known is graph or known == graph:
                 return packing
-        _known.insert(0, (graph, _pack(graph)))
+        with planned_threads(TYPICAL_THREADS):
+            _known.insert(0, (graph, _pack(graph)))
         del _known[REMEMBERED_PACKINGS:]
         return _known[0][1]
 

@@ -98,7 +98,7 @@ class Plan:
 
     def sum(self, target: Array, sources: Sequence[Array], *, relu: bool = False) -> None:
         """Add a step that adds arrays of one layout."""
-        operands = {"target": target, **{f"source_{number}": source for number, source in enumerate(sources)}}
+        operands = {"dst": target, **{f"src_{number}": source for number, source in enumerate(sources)}}
         self.run(_native.sum(target.layout.bytes // 4, len(sources), relu), operands)
 
     def in_layout(self, array: Array, layout: _native.Layout) -> Array:

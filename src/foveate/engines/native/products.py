@@ -56,7 +56,7 @@ def data_dims(node: Node, batch_size: int) -> tuple[list[int], list[int]]:
     """Axes of what the product reads and of its output, batch first."""
     channels, *sizes = node.input_shapes[0]
     if copies_border(node):
-        windows = node.layer.windows(node.input_shapes) or ()
+        windows = node.windows or ()
         sizes = [size + sum(window.padding) for size, window in zip(sizes, windows, strict=True)]
     return [batch_size, channels, *sizes], [batch_size, *node.output_shape]
 
@@ -70,7 +70,7 @@ def window_of(node: Node) -> _native.Window:
                 for w, extra in zip(node.layer.transposed_windows, node.layer.output_padding, strict=True)
             ]
         )
-    windows = node.layer.windows(node.input_shapes) or ()
+    windows = node.windows or ()
     if copies_border(node):
         windows = tuple(Window(w.kernel_size, w.stride, (0, 0), w.dilation) for w in windows)
     return _native_window(windows)

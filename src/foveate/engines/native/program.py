@@ -1,6 +1,7 @@
 """A compiled program of the native engine, and the sessions that run it in one call."""
 
 from collections.abc import Mapping
+from contextvars import copy_context
 from math import prod
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from foveate.engines.base import FloatArray, State
 from foveate.engines.native import _native
 from foveate.engines.native.callbacks import RunningState
-from foveate.engines.native.plan import WORKSPACE, Array
+from foveate.engines.native.plan import WORKSPACE, Array, Step
 from foveate.engines.native.state import NativeState, read_canonical
+from foveate.engines.native.threads import planned_threads
 from foveate.engines.native.walk import lower
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.request import Request
@@ -23,32 +25,14 @@ class NativeProgram(Program):
 
     def __init__(self, graph: Graph, request: Request) -> None:
         super().__init__(graph, request)
-        self.lowered = lower(graph, request)
+        with planned_threads() as threads:
+            self.lowered = lower(graph, request)
         plan = self.lowered.ledger.plan
         self.workspace_bytes = plan.place(reread_from=self.lowered.loss_end if request.differentiable else None)
         learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
         self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
-        self.compiled = _native.Program(
-            [
-                _native.Step(
-                    step.node,
-                    step.operation,
-                    [
-                        _native.PlacedOperand(
-                            name,
-                            array.layout,
-                            array.storage.space,
-                            array.storage.offset,
-                            min(array.storage.bytes, array.layout.bytes),
-                        )
-                        for name, array in step.operands
-                    ],
-                )
-                for step in plan.steps
-            ],
-            _native.threads(),
-            len(request.losses),
-        )
+        steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
+        self.compiled = _native.Program(steps, threads, len(request.losses))
 
     @property
     def memory(self) -> int:
@@ -192,10 +176,13 @@ class NativeSession(Session):
         self._run_in_cpp.run(begin, end, self._functions())
 
     def _functions(self) -> list[object]:
-        running = self._running
+        functions = self._lowered.ledger.callbacks
+        if not functions:
+            return []
+        # They may be called on another thread, where the caller's contexts (NumPy's errstate) hold all the same.
+        context, running = copy_context(), self._running
         return [
-            lambda addresses, function=function: function(running, addresses)
-            for function in self._lowered.ledger.callbacks
+            lambda addresses, function=function: context.run(function, running, addresses) for function in functions
         ]
 
     def _read(self, array: Array) -> FloatArray:
@@ -208,3 +195,17 @@ class NativeSession(Session):
         begin = array.storage.offset // 4
         flat = owned.reshape(-1)[begin : begin + prod(array.layout.dims)]
         return np.array(flat, np.float32).reshape(array.layout.dims)
+
+
+def _placed(step: Step) -> list[_native.PlacedOperand]:
+    """The operands of a step, each with its stretch of a space."""
+    return [
+        _native.PlacedOperand(
+            name,
+            array.layout,
+            array.storage.space,
+            array.storage.offset,
+            min(array.storage.bytes, array.layout.bytes),
+        )
+        for name, array in step.operands
+    ]

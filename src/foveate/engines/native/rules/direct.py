@@ -101,7 +101,7 @@ class DirectToData(ToData):
 def _border(node: Node) -> list[list[int]]:
     """Which position of the input each position of the padded input copies, axis by axis."""
     assert isinstance(node.layer, Convolution)
-    axes = zip(node.input_shapes[0][1:], node.layer.windows(node.input_shapes), strict=True)
+    axes = zip(node.input_shapes[0][1:], node.windows or (), strict=True)
     return [border_sources(size, window, node.layer.padding_mode) for size, window in axes]
 
 

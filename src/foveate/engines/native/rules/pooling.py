@@ -87,7 +87,7 @@ def _pool_of(ledger: Ledger, node: Node) -> _Pool:
         outputs = list(node.output_shape[1:])
         windows = [Window(size // count, size // count) for size, count in zip(spatial, outputs, strict=True)]
     else:
-        windows = layer.windows(node.input_shapes) or ()
+        windows = node.windows or ()
         outputs = list(node.output_shape[1:])
     is_maximum = isinstance(layer, (MaxPooling, GlobalMaximumPooling, AdaptiveMaximumPooling))
     kind = "max" if is_maximum else "average"
@@ -116,6 +116,6 @@ def _overhang_counts_differently(node: Node) -> bool:
     layer = node.layer
     if not isinstance(layer, AveragePooling) or not layer.ceil_mode or not layer.count_include_pad:
         return False
-    windows = layer.windows(node.input_shapes)
+    windows = node.windows or ()
     reaches = _reaches(node, windows, node.output_shape[1:])
     return any(reach > w.padding[1] for reach, w in zip(reaches, windows, strict=True))

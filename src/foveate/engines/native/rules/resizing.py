@@ -67,7 +67,7 @@ def gather(ledger: Ledger, source: Array, sources: Sequence[list[int]]) -> Array
     dims = source.layout.dims
     target = ledger.plan.new(_native.Layout.plain([*dims[:2], *map(len, sources)]))
     operation = _native.gather(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
-    ledger.plan.run(operation, {"source": source, "target": target})
+    ledger.plan.run(operation, {"src": source, "dst": target})
     return target
 
 
@@ -75,7 +75,7 @@ def scatter(ledger: Ledger, gradient: Array, dims: list[int], sources: Sequence[
     """The gradient of gather's source, an array of `dims`."""
     result = ledger.plan.new(_native.Layout.plain(dims))
     operation = _native.scatter(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
-    ledger.plan.run(operation, {"gradient": gradient, "result": result})
+    ledger.plan.run(operation, {"diff_dst": gradient, "diff_src": result})
     return result
 
 

@@ -36,7 +36,7 @@ class SampleNormalizationRule(Rule[Rows]):
         source = plan.plain(ledger.values[node.inputs[0]])
         output = plan.new(source.layout)
         mean, inverse = (plan.new(_native.Layout.plain([rows])) for _ in range(2))
-        operands: dict[str, Array | None] = {"source": source, "target": output, "mean": mean, "inverse": inverse}
+        operands: dict[str, Array | None] = {"src": source, "dst": output, "mean": mean, "inverse": inverse}
         if layer.affine:
             operands |= {"scale": ledger.parameter(node, "weight"), "shift": ledger.parameter(node, "bias")}
         plan.run(_native.group_normalization_forward(shape), operands)
@@ -49,18 +49,18 @@ class SampleNormalizationRule(Rule[Rows]):
         source = saved.source
         result = plan.new(source.layout)
         operands: dict[str, Array | None] = {
-            "source": source,
+            "src": source,
             "mean": saved.mean,
             "inverse": saved.inverse,
-            "gradient": plan.plain(gradient),
-            "result": result,
+            "diff_dst": plan.plain(gradient),
+            "diff_src": result,
         }
         written: dict[str, Array] = {}
         if layer.affine:
             operands["scale"] = ledger.parameter(node, "weight")
             for name in ("weight", "bias"):
                 written[name] = ledger.parameter_gradient(node, name, ledger.parameter(node, name).layout)
-            operands |= {"scale_gradient": written["weight"], "shift_gradient": written["bias"]}
+            operands |= {"diff_scale": written["weight"], "diff_shift": written["bias"]}
         plan.run(_native.group_normalization_backward(_rows(ledger, node)[1]), operands)
         for name, array in written.items():
             ledger.finish_gradient(node, name, array)

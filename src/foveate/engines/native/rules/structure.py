@@ -198,7 +198,7 @@ class PadRule(Rule[None]):
         else:
             source, layout = ledger.plan.plain(source), _native.Layout.plain(dims)
         target = ledger.plan.new(layout)
-        ledger.plan.run(_native.pad(source.layout, layout, begins), {"source": source, "target": target})
+        ledger.plan.run(_native.pad(source.layout, layout, begins), {"src": source, "dst": target})
         return target
 
 
@@ -217,14 +217,14 @@ class DropoutRule(Rule[Array | None]):
         span = prod(node.input_shapes[0][1:]) if isinstance(node.layer, SpatialDropout) else 1
         count = source.layout.bytes // 4
         operation = _native.dropout(count // span, span, node.layer.rate, stream_key(node.name))
-        plan.run(operation, {"source": source, "target": output, "factor": factor})
+        plan.run(operation, {"src": source, "dst": output, "factor": factor})
         return Result(output, factor)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array | None, gradient: Array) -> None:
         """Times the same factors."""
         plan = ledger.plan
         if saved is not None:
-            operands = {"left": plan.plain(gradient), "right": saved, "target": plan.new(saved.layout)}
+            operands = {"src": plan.plain(gradient), "second_src": saved, "dst": plan.new(saved.layout)}
             plan.run(_native.product(saved.layout.bytes // 4), operands)
-            gradient = operands["target"]
+            gradient = operands["dst"]
         ledger.add_gradient(group.head.inputs[0], gradient)

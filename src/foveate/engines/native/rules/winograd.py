@@ -44,7 +44,7 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
         return False
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     blocked = node.input_shapes[0][0] % BLOCK == 0 and node.output_shape[0] % BLOCK == 0
-    padded = all(max(window.padding) <= 2 for window in layer.windows(node.input_shapes))
+    padded = all(max(window.padding) <= 2 for window in node.windows or ())
     down, across = (-(-size // BACKWARD_TILE) for size in node.output_shape[1:])
     return plain and blocked and padded and batch_size * down * across >= FEWEST_TILES
 
@@ -109,11 +109,11 @@ class WinogradToWeights(ToWeights):
         shape = sizes.shape
         written = ledger.parameter_gradient(node, "weight", _weight_layout(node, flipped=False))
         operands: dict[str, Array | None] = {
-            "source": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
-            "gradient": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
+            "src": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
+            "diff_dst": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
             "sums": plan.new(_native.Layout.plain([threads * shape.weight_numbers])),
             "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
-            "weights_gradient": written,
+            "diff_weights": written,
         }
         plan.run(_native.winograd_weight_gradient(shape, threads), operands)
         ledger.finish_gradient(node, "weight", written)
@@ -140,7 +140,7 @@ class _Sizes:
 
 
 def _begins(node: Node) -> list[int]:
-    return [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
+    return [window.padding[0] for window in node.windows or ()]
 
 
 def _weight_layout(node: Node, *, flipped: bool) -> _native.Layout:
@@ -162,10 +162,10 @@ def _convolve(
     plan, threads, shape = ledger.plan, _native.threads(), sizes.shape
     target = plan.new(_native.Layout.channel_blocked(sizes.target, BLOCK))
     operands: dict[str, Array | None] = {
-        "source": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
+        "src": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
         "transformed": filters,
         "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
-        "target": target,
+        "dst": target,
         **further,
     }
     plan.run(_native.winograd_convolution(shape, relu, threads), operands)
