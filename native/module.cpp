@@ -23,6 +23,9 @@ NB_MODULE(_native, module) {
   foveate::init_softmax(module);
   foveate::init_transposed(module);
   foveate::init_loss(module);
+  foveate::init_cross_entropy(module);
+  foveate::init_dice(module);
+  foveate::init_number_losses(module);
   foveate::init_optimizers(module);
   foveate::init_callback(module);
   foveate::init_program(module);

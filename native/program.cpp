@@ -111,7 +111,19 @@ class Session {
     if (base != bound.base)
       for (const User& user : bound.users) bound_[user.step]->set_address(user.operand, base + user.offset);
     bound.base = base;
+    bound.left_out = false;
     bound.buffer = std::move(buffer);
+  }
+
+  // Says that `space` is not given for now: its operands' addresses are null, for kernels that can do without.
+  void leave_out(const std::string& space) {
+    const auto found = spaces_.find(space);
+    if (found == spaces_.end() || found->second.left_out) return;
+    const Alone alone(busy_);
+    for (const User& user : found->second.users) bound_[user.step]->set_address(user.operand, nullptr);
+    found->second.base = nullptr;
+    found->second.buffer = Buffer();
+    found->second.left_out = true;
   }
 
   void run(std::size_t begin, std::size_t end, nb::list functions) {
@@ -143,6 +155,7 @@ class Session {
     std::vector<User> users;
     Buffer buffer;
     char* base = nullptr;
+    bool left_out = false;
   };
 
   // Refuses a second caller, which would write over what the first one reads.
@@ -161,7 +174,7 @@ class Session {
     if (begin > end || end > bound_.size()) throw std::out_of_range("there are no such steps");
     for (const auto& [name, space] : spaces_) {
       const auto used = [begin, end](const User& user) { return user.step >= begin && user.step < end; };
-      if (space.base == nullptr && program_->needed().at(name) > 0 &&
+      if (space.base == nullptr && !space.left_out && program_->needed().at(name) > 0 &&
           std::any_of(space.users.begin(), space.users.end(), used))
         throw std::invalid_argument("nothing is bound to " + name);
     }
@@ -220,7 +233,8 @@ void init_program(nb::module_& module) {
       .def_rw("seed", &RunScalars::seed);
   nb::class_<RunResult>(module, "RunResult", "What a loss measured.")
       .def_ro("loss", &RunResult::loss)
-      .def_ro("correct", &RunResult::correct);
+      .def_ro("correct", &RunResult::correct)
+      .def_ro("counted", &RunResult::counted);
   nb::class_<Program>(module, "Program", "Steps over spaces; never changes.")
       .def(nb::init<std::vector<Step>, int, std::size_t>(), nb::arg("steps"), nb::arg("threads"), nb::arg("results"));
   nb::class_<Session>(module, "Session", "A program bound to arrays, for one caller at a time.")
@@ -229,6 +243,7 @@ void init_program(nb::module_& module) {
       .def_prop_ro("results", &Session::results)
       .def("bind", &Session::bind, nb::arg("space"), nb::arg("buffer"),
            nb::sig("def bind(self, space: str, buffer: NDArray[numpy.generic]) -> None"))
+      .def("leave_out", &Session::leave_out, nb::arg("space"))
       .def("run", &Session::run, nb::arg("begin"), nb::arg("end"), nb::arg("functions"),
            nb::sig("def run(self, begin: int, end: int, functions: list[typing.Any]) -> None"))
       .def("profile", &Session::profile, nb::arg("begin"), nb::arg("end"), nb::arg("functions"),

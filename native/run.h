@@ -15,10 +15,10 @@ struct RunScalars {
   std::uint64_t seed = 0;
 };
 
-// What a loss measured.
+// What a loss measured: how many were answered rightly, and of how many.
 struct RunResult {
   double loss = 0;
-  std::int64_t correct = 0;
+  std::int64_t correct = 0, counted = 0;
 };
 
 // Calls back into Python for the layers that NumPy computes.

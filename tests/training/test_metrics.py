@@ -49,6 +49,26 @@ def test_another_loss(network):
     assert smoothed == pytest.approx(np.log(np.e + 2) - 0.8, rel=1e-6)
 
 
+def test_the_loss_of_all_batches_is_the_mean_by_class_weights(network):
+    data = rows([[1, 0, 0], [1, 0, 0], [1, 0, 0]], [0, 1, 0])
+    weighted = evaluate(*network, data, PLAIN, loss=CrossEntropy(class_weights=(1, 3, 1)), batch_size=2).loss
+    assert weighted == pytest.approx((2 * (np.log(np.e + 2) - 1) + 3 * np.log(np.e + 2)) / 5, rel=1e-6)
+    assert evaluate(*network, data, PLAIN, loss=CrossEntropy(class_weights=(0, 0, 1))).loss == 0.0
+
+
+def test_a_label_that_the_loss_ignores_costs_nothing(network):
+    data = rows([[1, 0, 0], [1, 0, 0]], [0, 1])
+    found = evaluate(*network, data, PLAIN, loss=CrossEntropy(ignore_index=1))
+    assert found.loss == pytest.approx(np.log(np.e + 2) - 1, rel=1e-6)
+
+
+def test_an_infinite_logit_of_another_class_leaves_the_loss_finite(network):
+    state, programs = network
+    state.load("linear1.weight", [[1, 0, 0], [0, 1, 0], [-3e38, -3e38, 0]])
+    with np.errstate(over="ignore"):
+        assert evaluate(state, programs, rows([[1, 0.8, 0]], [0]), PLAIN).loss == pytest.approx(0.598139, rel=1e-4)
+
+
 def test_more_classes_than_the_network_tells_apart(network):
     data = Dataset(np.zeros((1, 3, 1, 1), np.float32), [3], tuple("abcd"))
     with pytest.raises(DataError, match="the network has 3 outputs, but there are 4 class names"):

@@ -4,6 +4,7 @@ from functools import cache
 
 from foveate.engines.base import State
 from foveate.engines.engine import Engine
+from foveate.engines.losses import register_loss
 from foveate.engines.operations import register
 from foveate.engines.program import Program, Session, StepInfo, StepResult
 from foveate.engines.request import Request
@@ -20,6 +21,7 @@ __all__ = [
     "default_engine",
     "get_engine",
     "register",
+    "register_loss",
     "set_threads",
 ]
 

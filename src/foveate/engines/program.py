@@ -23,15 +23,17 @@ Inputs: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one training step measured: the loss, and how many samples were classified correctly.
+    """What one training step measured: the loss, and how many of how many were classified correctly.
 
-    Of several losses `loss` is the weighted sum and `losses` has each by its output; `correct` counts for the first.
-    With BinaryCrossEntropy a sample is correct if each of its outputs is on its target's side of 0; with
-    MeanSquaredError none is.
+    Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
+    classes as targets every position that is not ignored counts, so that `correct / counted` is the accuracy; with
+    numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
+    where the loss applies no sigmoid); with other numbers nothing does.
     """
 
     loss: float
     correct: int
+    counted: int = 0
     losses: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
@@ -274,11 +276,14 @@ class Program(ABC):
         Args:
             state: changed in place.
             inputs: (N, ...) float32.
-            targets: (N,) class indices for CrossEntropy; numbers of the output's shape for other losses. Where there
-                are several losses, one array for each output by its name.
+            targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
+                says. Where there are several losses, one array for each output by its name.
             learning_rate: of this step.
             momentum: of this step; the optimiser's own unless given.
             sample_weight: (N,) weights; the loss is their weighted mean.
+
+        Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight
+        decay go on.
 
         Raises:
             EngineError: the program was compiled without a loss or for inference.

@@ -7,9 +7,7 @@ from typing import NotRequired, Self, TypeAlias, TypedDict, Unpack
 
 from foveate.engines.base import Mode
 from foveate.errors import EngineError
-from foveate.geometry import format_sizes
-from foveate.graph import CrossEntropy, Graph, Loss, MeanSquaredError, Node, Optimizer, matching_arrays, nearest
-from foveate.layers import LogSoftmax, Sigmoid, Softmax
+from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest
 
 Losses: TypeAlias = Loss | Mapping[str, Loss | tuple[Loss, float]]
 """One loss for the only output, or one for each output by its name, with a weight or without."""
@@ -152,25 +150,12 @@ def _losses(graph: Graph, loss: Losses) -> tuple[OutputLoss, ...]:
             plain, weight = given if isinstance(given, tuple) else (given, 1.0)
             if not 0 <= weight < float("inf"):
                 raise EngineError(f"the loss of {output} has the weight {weight}; it must be 0 or positive, and finite")
-            _check_loss(graph, output, plain)
+            if not isinstance(plain, Loss):
+                raise EngineError(
+                    f"the loss of {output} is {plain!r}; it must be a Loss, such as CrossEntropy(), or your own class "
+                    "derived from foveate.Loss"
+                )
+            node = graph.by_name.get(output)
+            plain.check_output(output, graph.shapes[output], None if node is None else node.layer)
             found.append(OutputLoss(output, plain, float(weight)))
     return tuple(found)
-
-
-def _check_loss(graph: Graph, output: str, loss: Loss) -> None:
-    """Refuse an output that the loss cannot compare, or to which it would apply its own softmax or sigmoid again."""
-    name, shape = type(loss).__name__, graph.shapes[output]
-    if isinstance(loss, CrossEntropy) and len(shape) != 1:
-        raise EngineError(
-            f"the loss needs one number for each class, but the network's output {output} is "
-            f"{format_sizes(shape)}; end it with Flatten or a global pooling, and Linear(classes)"
-        )
-    node = graph.by_name.get(output)
-    own = "softmax" if isinstance(loss, CrossEntropy) else "sigmoid"
-    if isinstance(loss, MeanSquaredError) or node is None:
-        return
-    if isinstance(node.layer, Softmax | LogSoftmax | Sigmoid):
-        raise EngineError(
-            f"{name} applies the {own} itself, and the network's output {node.name} is a "
-            f"{type(node.layer).__name__} already: remove {node.name}, so that the loss gets logits"
-        )

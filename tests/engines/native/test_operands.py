@@ -74,6 +74,22 @@ def test_a_session_refuses_a_space_too_small_and_one_that_is_missing():
         session.run(0, 2, [])
 
 
+def test_a_space_that_is_left_out_is_null_until_it_is_bound_again():
+    seen = []
+    operands = [_native.PlacedOperand(name, PLAIN, name, 16, 16) for name in ("left", "right")]
+    program = _native.Program([_native.Step("node", _native.callback("look", 0, ["left", "right"]), operands)], 1, 0)
+    session, numbers = _native.Session(program), np.ones(8, np.float32)
+    session.bind("left", numbers)
+    session.leave_out("right")
+    session.run(0, 1, [seen.append])
+    session.bind("right", numbers)
+    session.leave_out("left")
+    session.leave_out("elsewhere")
+    session.run(0, 1, [seen.append])
+    address = numbers.ctypes.data + 16
+    assert seen == [[address, 0], [0, address]]
+
+
 def test_a_step_that_cannot_be_bound_names_its_node():
     operands = [_native.PlacedOperand("src", PLAIN, "src", 0, 16)]
     program = _native.Program([_native.Step("conv1", _native.product(4), operands)], 1, 0)

@@ -4,6 +4,7 @@ Values are arrays that are written once. Where a value has several readers, thei
 which they were added, so that results do not depend on chance.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from foveate.engines.native import _native
@@ -88,6 +89,11 @@ class Ledger:
     def outside(self, space: str, layout: _native.Layout) -> Array:
         """An array that is given at each run."""
         return Array(layout, Storage(space, layout.bytes, pinned=True))
+
+    def call(self, name: str, function: CallbackFunction, operands: Mapping[str, Array]) -> None:
+        """Add a step that calls `function` with the addresses of its operands, in order."""
+        self.plan.run(_native.callback(name, len(self.callbacks), list(operands)), operands)
+        self.callbacks.append(function)
 
     # Backward.
 

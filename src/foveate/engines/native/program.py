@@ -120,9 +120,14 @@ class NativeSession(Session):
         state.step_count += 1
         state.changed()
         self._gradients_valid = True
-        results = list(zip(self._request.losses, self._run_in_cpp.results, strict=True))
-        losses = {each.output: result.loss for each, result in results}
-        return StepResult(sum(each.weight * result.loss for each, result in results), results[0][1].correct, losses)
+        return self._measured()
+
+    def _measured(self) -> StepResult:
+        """What the losses measured; those of one's own left it with the callbacks."""
+        results = [self._running.measured.get(number, each) for number, each in enumerate(self._run_in_cpp.results)]
+        losses = {each.output: result.loss for each, result in zip(self._request.losses, results, strict=True)}
+        total = sum(each.weight * losses[each.output] for each in self._request.losses)
+        return StepResult(total, results[0].correct, results[0].counted, losses)
 
     def _activation(self, name: str) -> FloatArray:
         return self._read(self._lowered.kept[name])
@@ -159,7 +164,9 @@ class NativeSession(Session):
 
     def _give(self, batch: Batch) -> None:
         for output, targets in batch.targets.items():
-            self._bind(f"targets:{output}", targets)
+            given, other = ("classes", "numbers") if targets.dtype == np.int64 else ("numbers", "classes")
+            self._bind(f"{given}:{output}", targets)
+            self._run_in_cpp.leave_out(f"{other}:{output}")
         self._bind("sample_weight", self._uniform_weight if batch.sample_weight is None else batch.sample_weight)
 
     def _bind(self, space: str, array: NDArray[np.generic]) -> None:

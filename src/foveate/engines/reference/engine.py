@@ -9,10 +9,10 @@ import numpy as np
 from foveate.engines.base import FloatArray, State
 from foveate.engines.engine import Engine
 from foveate.engines.initializers import initial_arrays
+from foveate.engines.losses import count_correct, measure_loss, measure_of
 from foveate.engines.operations import Context, operation_of
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
-from foveate.engines.reference.losses import count_correct, loss_and_gradient
 from foveate.engines.reference.optimizers import Learning, update
 from foveate.engines.request import Request
 from foveate.errors import EngineError
@@ -52,6 +52,8 @@ class ReferenceProgram(Program):
         self._type = dtype
         for node in graph.nodes:
             operation_of(node.layer)
+        for each in request.losses:
+            measure_of(each.loss)
 
     @property
     def dtype(self) -> type[np.floating]:
@@ -144,18 +146,18 @@ class ReferenceSession(Session):
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
         assert isinstance(state, ReferenceState)
         outputs = self._forward(state, batch.inputs)
-        losses, seeds, correct = {}, {}, []
+        losses, seeds, counts = {}, {}, []
         for each in self._request.losses:
             output, targets = outputs[each.output], batch.targets[each.output]
-            losses[each.output], gradient = loss_and_gradient(each.loss, output, targets, batch.sample_weight)
-            seeds[each.output] = each.weight * gradient
-            correct.append(count_correct(each.loss, output, targets))
+            measured = measure_loss(each.loss, output, targets, batch.sample_weight)
+            losses[each.output], seeds[each.output] = measured.loss, each.weight * measured.gradient
+            counts.append(count_correct(each.loss, output, targets))
         self._backward(seeds)
         state.step_count += 1
         if self._request.optimizer is not None:
             self._update(state, self._request.optimizer, rates)
         total = sum(each.weight * losses[each.output] for each in self._request.losses)
-        return StepResult(total, correct[0], losses)
+        return StepResult(total, *counts[0], losses)
 
     def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
         for name, parameter in self._graph.parameters.items():

@@ -1,6 +1,5 @@
 """Layers that the native engine calls back for: one's own, and what oneDNN would count wrongly. NumPy computes them."""
 
-import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -9,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import foveate.engines.reference  # noqa: F401 (fills the table of operations)
-from foveate.engines.native import _native
-from foveate.engines.native.callbacks import CallbackFunction, RunningState
+from foveate.engines.native.callbacks import RunningState, view
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
@@ -50,7 +48,7 @@ class CallbackRule(Rule[Called]):
                 array[...] = context.statistics[name]
             run.saved[node.name] = context
 
-        _add(ledger, type(node.layer).__name__, call, views)
+        ledger.call(type(node.layer).__name__, call, views.operands)
         return Result(output, Called(inputs, parameters, output))
 
     def backward(self, ledger: Ledger, group: Group, saved: Called, gradient: Array) -> None:
@@ -73,17 +71,11 @@ class CallbackRule(Rule[Called]):
             for name, target in gradients.items():
                 target[...] = of_parameters[name]
 
-        _add(ledger, f"{type(node.layer).__name__} backward", call, views)
+        ledger.call(f"{type(node.layer).__name__} backward", call, views.operands)
         for name, array in to_parameters.items():
             ledger.finish_gradient(node, name, array)
         for name, array in zip(node.inputs, to_inputs, strict=True):
             ledger.add_gradient(name, array)
-
-
-def _add(ledger: Ledger, name: str, function: CallbackFunction, views: "_Views") -> None:
-    operands = {f"operand_{number}": array for number, array in enumerate(views.arrays)}
-    ledger.plan.run(_native.callback(name, len(ledger.callbacks), list(operands)), operands)
-    ledger.callbacks.append(function)
 
 
 def _parameters(ledger: Ledger, node: Node) -> dict[str, Array]:
@@ -114,6 +106,11 @@ class _Views:
         known = [None] * len(inputs) + [shapes.get(name) for name in (*parameters, *named)] + [None] * len(others)
         self._shapes = [shape or array.layout.dims for shape, array in zip(known, self.arrays, strict=True)]
 
+    @property
+    def operands(self) -> dict[str, Array]:
+        """The arrays by names that only count."""
+        return {f"operand_{number}": array for number, array in enumerate(self.arrays)}
+
     def at(
         self, addresses: Sequence[int]
     ) -> tuple[
@@ -123,7 +120,7 @@ class _Views:
         list[NDArray[np.float32]],
     ]:
         """The arrays at `addresses`, as NumPy sees them."""
-        seen = [_view(address, shape) for address, shape in zip(addresses, self._shapes, strict=True)]
+        seen = [view(address, shape) for address, shape in zip(addresses, self._shapes, strict=True)]
         first = self._inputs + len(self._parameters)
         second = first + len(self._named)
         return (
@@ -132,9 +129,3 @@ class _Views:
             dict(zip(self._named, seen[first:second], strict=True)),
             seen[second:],
         )
-
-
-def _view(address: int, shape: Sequence[int]) -> NDArray[np.float32]:
-    """NumPy's view of float32 numbers that the session owns."""
-    memory = memoryview((ctypes.c_char * (prod(shape) * 4)).from_address(address))
-    return np.frombuffer(memory, np.float32).reshape(shape)
