@@ -59,14 +59,14 @@ def test_losses_that_fit():
             TASK,
             MeanSquaredError(),
             OUTPUT,
-            "Classification is trained with CrossEntropy or Focal, but the loss is MeanSquaredError; leave it out",
+            "Classification is trained with CrossEntropy, but the loss is MeanSquaredError; leave it out",
         ),
         (PAIR, BinaryCrossEntropy(), Output("fc", (2,)), "but the loss is BinaryCrossEntropy"),
         (
             PAIR,
             CrossEntropy(),
             SINGLE,
-            "with BinaryCrossEntropy, but the loss is CrossEntropy; leave it out",
+            "with BinaryCrossEntropy or Focal, but the loss is CrossEntropy; leave it out",
         ),
         (
             TASK,

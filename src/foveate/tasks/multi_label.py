@@ -56,7 +56,7 @@ class MultiLabel(Task):
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Those that ask about each label for itself."""
-        return ("BinaryCrossEntropy",)
+        return "BinaryCrossEntropy", "Focal"
 
     def default_loss(self, output: Output) -> Loss:
         """Binary cross-entropy."""

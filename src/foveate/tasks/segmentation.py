@@ -72,8 +72,8 @@ class Segmentation(Task):
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Those that compare all classes, or for a single logit the binary one."""
         if is_single_logit(output, len(self.classes)):
-            return ("BinaryCrossEntropy",)
-        return "CrossEntropy", "Dice", "Focal"
+            return "BinaryCrossEntropy", "Focal"
+        return "CrossEntropy", "Dice"
 
     def default_loss(self, output: Output) -> Loss:
         """Cross-entropy, binary for a single logit."""
