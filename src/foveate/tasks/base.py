@@ -1,0 +1,146 @@
+"""What a task is: what a network is for, and so how its outputs are trained, decoded and measured."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, Self, TypeAlias
+
+from numpy.typing import ArrayLike, NDArray
+
+from foveate.errors import DataError, TrainingError
+from foveate.graph import Loss
+from foveate.tasks.metrics.base import Metric
+from foveate.tasks.output import Output
+
+Answer: TypeAlias = list[tuple[str, float]]
+"""What a person reads about one sample: names with a probability, a value or a share, the most telling first."""
+
+_TAKE_LOGITS = ("CrossEntropy", "BinaryCrossEntropy", "Focal", "Dice")
+"""Losses that apply softmax or sigmoid by themselves: a network that ends with one would learn from it twice."""
+
+
+class Task(ABC):
+    """What an output of a network is for.
+
+    A task of one's own is a frozen dataclass whose fields are plain data, derived from this and registered:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from foveate import MeanSquaredError
+    >>> from foveate.tasks import RegressionErrors, register
+    >>> @register
+    ... @dataclass(frozen=True)
+    ... class Angle(Task):
+    ...     kind = "angle"
+    ...     headline = "mae"
+    ...     unit: str = "degrees"
+    ...     def fitting_losses(self, output):
+    ...         return ("MeanSquaredError",)
+    ...     def default_loss(self, output):
+    ...         return MeanSquaredError()
+    ...     def check_output(self, output):
+    ...         if output.shape != (1,):
+    ...             raise DataError("an angle is one number; end the network with Linear(1)")
+    ...     def check_targets(self, targets, count, output=None):
+    ...         return np.asarray(targets, np.float64).reshape(count, 1)
+    ...     def decode(self, values, output):
+    ...         return values % 360
+    ...     def answers(self, decoded):
+    ...         return [[(self.unit, float(row[0]))] for row in decoded]
+    ...     def metrics(self, output):
+    ...         return [RegressionErrors((self.unit,))]
+    >>> Angle().to_json()
+    {'kind': 'angle', 'unit': 'degrees'}
+    """
+
+    kind: ClassVar[str]
+    """By what name files know it."""
+
+    headline: ClassVar[str]
+    """The one number, among those of its metrics, for progress bars and the best epoch."""
+
+    @abstractmethod
+    def fitting_losses(self, output: Output) -> tuple[str, ...]:
+        """Names of the losses with which `output` can be trained."""
+
+    @abstractmethod
+    def default_loss(self, output: Output) -> Loss:
+        """The loss with which `output` is trained unless another is given."""
+
+    @abstractmethod
+    def check_output(self, output: Output) -> None:
+        """Raise a DataError where the network's output is not one that this task can read."""
+
+    @abstractmethod
+    def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
+        """The targets of all `count` samples in one form, or a DataError that says which is wrong.
+
+        Data sets are made before there is a network: `output` is given once there is one.
+        """
+
+    @abstractmethod
+    def decode(self, values: NDArray[Any], output: Output) -> NDArray[Any]:
+        """What `predict` returns for a batch (N, ...) of the network's outputs; a DataError where they are NaN."""
+
+    @abstractmethod
+    def answers(self, decoded: NDArray[Any]) -> list[Answer]:
+        """What a person reads about each sample that was decoded."""
+
+    @abstractmethod
+    def metrics(self, output: Output) -> Sequence[Metric]:
+        """New metrics with nothing counted yet."""
+
+    def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[Any]:
+        """A batch of checked targets in the form that the loss compares with the output; unchanged unless told."""
+        return targets
+
+    def check_loss(self, loss: Loss, output: Output) -> None:
+        """Refuse a loss that does not fit.
+
+        Raises:
+            TrainingError: it belongs to another task, or applies what the network's last layer has applied already.
+        """
+        name, fitting = type(loss).__name__, self.fitting_losses(output)
+        if name not in fitting:
+            raise TrainingError(
+                f"{type(self).__name__} is trained with {' or '.join(fitting)}, but the loss is {name}; "
+                f"leave it out for {type(self.default_loss(output)).__name__}"
+            )
+        if name in _TAKE_LOGITS and output.activation in ("softmax", "sigmoid"):
+            raise TrainingError(
+                f"{name} applies softmax or sigmoid by itself, but the network's output {output.name} has had its "
+                f"{output.activation} already; train the network without that layer (predict applies it)"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which `foveate.tasks.from_json` makes an equal task."""
+        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in _options(type(self))}}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """The task with these options, each checked as if written by hand.
+
+        Raises:
+            DataError: an option is unknown or missing, or its value cannot be.
+        """
+        unknown = [name for name in options if name not in _options(cls)]
+        if unknown:
+            raise DataError(
+                f"the task {cls.kind} has no option {unknown[0]!r}; it has {', '.join(_options(cls)) or 'none'}"
+            )
+        try:
+            return cls(**{name: _tuples(value) for name, value in options.items()})
+        except TypeError as error:
+            raise DataError(f"the task {cls.kind}: {str(error).split('__init__() ')[-1]}") from None
+
+
+def _options(task: type[Task]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(task) if field.init)  # type: ignore[arg-type]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -1,0 +1,1 @@
+"""Numbers that say how good a network is, each accumulated batch by batch."""

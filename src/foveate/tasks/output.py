@@ -1,0 +1,68 @@
+"""An output of a network as a task sees it: its name, its shape, and what its last layer has done already."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.graph import Graph
+from foveate.layers import Flatten, Layer, LogSoftmax, Shape, Sigmoid, Softmax
+
+Activation: TypeAlias = Literal["none", "softmax", "log_softmax", "sigmoid"]
+"""What the network itself has applied to its logits."""
+
+_ACTIVATIONS: dict[type[Layer], Activation] = {
+    Softmax: "softmax",
+    LogSoftmax: "log_softmax",
+    Sigmoid: "sigmoid",
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a network.
+
+    `shape` is that of one sample, channels first: (K,) or (K, *spatial). `activation` says whether the values are
+    logits, or what the network's last layer made of them.
+    """
+
+    name: str
+    shape: Shape
+    activation: Activation = "none"
+
+    @staticmethod
+    def of(graph: Graph, name: str | None = None) -> "Output":
+        """The output `name` of `graph`, the only one unless given.
+
+        >>> from foveate import Linear, Sequential, Softmax
+        >>> Output.of(Sequential(Linear(3), Softmax()).build((8,)))
+        Output(name='softmax1', shape=(3,), activation='softmax')
+        """
+        name = graph.only_output if name is None else name
+        return Output(name, graph.shapes[name], _activation(graph, name))
+
+    def logits(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """The network's (N, ...) values as the logits that losses take: those before a last softmax or sigmoid.
+
+        >>> output = Output("fc", (2,), "sigmoid")
+        >>> output.logits(np.array([[0.5, 0.75]])).round(4).tolist()
+        [[0.0, 1.0986]]
+        """
+        exact: NDArray[np.float64] = np.asarray(values, np.float64)
+        tiny = float(np.finfo(np.float32).tiny)
+        if self.activation == "softmax":
+            return np.asarray(np.log(np.maximum(exact, tiny)))
+        if self.activation == "sigmoid":
+            # A float32 sigmoid is exactly 1 from 17 on: half a step below 1 is the most that it can mean.
+            held = np.clip(exact, tiny, 1 - float(np.finfo(np.float32).epsneg) / 2)
+            return np.asarray(np.log(held) - np.log1p(-held))
+        return exact
+
+
+def _activation(graph: Graph, name: str) -> Activation:
+    """That of the last layer; Flatten is looked through where it only drops axes of size 1."""
+    node = graph.by_name.get(name)
+    while node is not None and isinstance(node.layer, Flatten) and node.input_shapes[0][:1] == node.output_shape:
+        node = graph.by_name.get(node.inputs[0])
+    return "none" if node is None else _ACTIVATIONS.get(type(node.layer), "none")
