@@ -104,7 +104,7 @@ from foveate.layers import (
 
 if TYPE_CHECKING:
     import foveate.testing as testing  # noqa: PLR0402
-    from foveate import engines, explain, zoo
+    from foveate import engines, explain, tasks, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
     from foveate.model import Evaluation, Model, load
@@ -128,6 +128,7 @@ _LAZY_MODULES = {
     "datasets": "foveate.data.datasets",
     "engines": "foveate.engines",
     "explain": "foveate.explain",
+    "tasks": "foveate.tasks",
     "testing": "foveate.testing",
     "zoo": "foveate.zoo",
 }
@@ -231,6 +232,7 @@ __all__ = [
     "SpatialLayer",
     "Splits",
     "Tanh",
+    "tasks",
     "testing",
     "TrainingError",
     "Upsample",
