@@ -15,7 +15,7 @@ from foveate.tasks.output import Output
 Answer: TypeAlias = list[tuple[str, float]]
 """What a person reads about one sample: names with a probability, a value or a share, the most telling first."""
 
-_TAKE_LOGITS = ("CrossEntropy", "BinaryCrossEntropy", "Focal", "Dice")
+TAKE_LOGITS = ("CrossEntropy", "BinaryCrossEntropy", "Focal", "Dice")
 """Losses that apply softmax or sigmoid by themselves: a network that ends with one would learn from it twice."""
 
 
@@ -106,7 +106,7 @@ class Task(ABC):
                 f"{type(self).__name__} is trained with {' or '.join(fitting)}, but the loss is {name}; "
                 f"leave it out for {type(self.default_loss(output)).__name__}"
             )
-        if name in _TAKE_LOGITS and output.activation in ("softmax", "sigmoid"):
+        if name in TAKE_LOGITS and output.activation in ("softmax", "sigmoid"):
             raise TrainingError(
                 f"{name} applies softmax or sigmoid by itself, but the network's output {output.name} has had its "
                 f"{output.activation} already; train the network without that layer (predict applies it)"
