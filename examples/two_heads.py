@@ -62,9 +62,7 @@ def main() -> None:
     )
     result = model.evaluate(test)
     print(f"losses: {', '.join(f'{name} {loss:.3f}' for name, loss in result.losses.items())}")
-    print(
-        f"place: off by {ROOM * (result['place mae'] or 0):.1f} pixels on average (always the middle: 3.2)"
-    )
+    print(f"place: off by {ROOM * (result['place mae'] or 0):.1f} pixels on average (always the middle: 3.2)")
     print(f"accuracy of the class: {result['clothing accuracy']:.2%}")
 
     answers = fv.load(options.out / "model.safetensors").answers(test.inputs[:1])
