@@ -12,6 +12,7 @@ from PIL import Image
 
 import foveate as fv
 from foveate.cli import training, using
+from foveate.tasks import MultiLabel, Regression, Several
 from foveate.training import History, RunFolder
 
 
@@ -187,6 +188,51 @@ def test_predict_names_the_class(foveate, images, trained, engine):
     assert report["format"] == 1
     assert first == {"image": str(paths[0]), "classes": [{"name": best, "probability": pytest.approx(probability)}]}
     assert len(second["classes"]) == 1
+
+
+@pytest.fixture
+def two_tasks(images, tmp_path):
+    """A model of two outputs, one for labels and one for a number; and a picture."""
+    builder = fv.GraphBuilder()
+    flat = builder.add(fv.Flatten(), builder.input((1, 8, 8)))
+    lit, mean = builder.add(fv.Linear(1), flat, name="lit"), builder.add(fv.Linear(1), flat, name="mean")
+    task = Several({"lit": MultiLabel(("lit",)), "mean": Regression(("brightness",))})
+    plain = fv.Preprocessing((1, 8, 8), (0.5,), (0.25,))
+    model = fv.Model(builder.build(lit, mean), task=task, preprocessing=plain, engine="reference")
+    for name, bias in (("lit", -50.0), ("mean", 7.5)):
+        model.state.load(f"{name}.weight", np.zeros((1, 64)))
+        model.state.load(f"{name}.bias", np.array([bias]))
+    model.save(tmp_path / "two.safetensors")
+    return tmp_path / "two.safetensors", images / "dark" / "0.png"
+
+
+def test_predict_says_what_a_task_answers(foveate, two_tasks):
+    model, image = two_tasks
+    result = foveate("predict", model, image, "--engine", "reference")
+    assert result.stdout == f"{image}: lit: nothing; mean: brightness 7.5\n", result.output
+    report = json.loads(foveate("predict", model, image, "--engine", "reference", "--json").stdout)
+    answers = {"lit": [], "mean": [{"name": "brightness", "value": 7.5}]}
+    assert report == {"format": 1, "images": [{"image": str(image), "answers": answers}]}
+
+
+def test_evaluate_says_whose_task_the_data_are_not(foveate, images, two_tasks):
+    result = foveate("evaluate", two_tasks[0], images, "--engine", "reference")
+    assert result.exit_code == 1
+    assert "the model is for lit: MultiLabel(" in result.stderr
+    assert "but the data for Classification(" in result.stderr
+
+
+def test_evaluate_prints_the_metrics_of_any_task(foveate, images, two_tasks, monkeypatch):
+    path, _ = two_tasks
+    model = fv.load(path, engine="reference")
+    targets = {"lit": [0, 1], "mean": [7.0, 9.0]}
+    data = fv.Dataset(np.zeros((2, 1, 8, 8), np.uint8), targets, model.task)
+    monkeypatch.setattr(using, "_test_images", lambda *_: data)
+    said = foveate("evaluate", path, images, "--engine", "reference").stdout
+    assert "over 2 samples\n" in said
+    assert "\nmean mae: 1\n  brightness  1\n" in said
+    report = json.loads(foveate("evaluate", path, images, "--engine", "reference", "--json").stdout)
+    assert (report["format"], report["numbers"]["mean mae"]) == (1, 1.0)
 
 
 def test_predict_on_a_file_that_is_no_image(foveate, trained, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from foveate import DataError, Dataset, Preprocessing, Splits
 from foveate.data.dataset import split
+from foveate.tasks import Classification, Regression, Several
 from tests.data.support import noise, small_dataset
 
 
@@ -103,6 +104,45 @@ def test_a_wrong_subset_is_a_sentence(indices, message: str):
 def test_a_split_that_leaves_nothing_is_refused(count: int):
     with pytest.raises(DataError, match=f"{count} of 10 samples cannot be held out; at least one must be"):
         split(small_dataset(10), count, seed=0)
+
+
+def test_several_inputs_are_a_mapping():
+    data = Dataset({"table": np.zeros((3, 4)), "picture": IMAGES}, LABELS, NAMES)
+    assert repr(data) == "Dataset(3 samples of table 4 float32, picture 1x2x2 uint8, 2 classes)"
+    assert (len(data), data.image_input, data.shape) == (3, "picture", (1, 2, 2))
+    assert Preprocessing.measure(data) == Preprocessing.measure(Dataset(IMAGES, LABELS, NAMES))
+    assert {name: len(array) for name, array in data.subset([2, 0]).by_input.items()} == {"table": 2, "picture": 2}
+    with pytest.raises(DataError, match=r"a sample has 2 inputs \(table, picture\); take one from dataset\.by_input"):
+        data.inputs  # noqa: B018 (the attribute raises)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "the mapping of inputs is empty; give an array for each input of the network, by its name"),
+        ({"a": IMAGES, "b": IMAGES[:2]}, "the input a has 3 samples, but b has 2; each sample needs every input"),
+        ({"a": IMAGES, "b": WITH_NAN}, "input b: sample 2 of 3 holds NaN or infinity"),
+    ],
+)
+def test_wrong_mappings_of_inputs_are_a_sentence(inputs, message: str):
+    with pytest.raises(DataError, match=message):
+        Dataset(inputs, LABELS, NAMES)
+
+
+def test_other_tasks_and_their_targets():
+    both = Several({"kind": Classification(NAMES), "age": Regression(("years",))})
+    data = Dataset(IMAGES, {"kind": LABELS, "age": [1.0, 2.0, 3.0]}, both)
+    assert data.subset([1]).targets["age"].tolist() == [[2.0]]
+    rest, held_out = split(data, 1, seed=0)
+    assert (len(rest), len(held_out), rest.task) == (2, 1, both)
+    shares = Dataset(IMAGES, [[0.25, 0.75], [0.5, 0.5], [1, 0]], NAMES)
+    assert shares.labels.tolist() == [1, 0, 0]
+    assert Dataset(IMAGES, np.eye(2)[LABELS], NAMES).targets.tolist() == LABELS
+    with pytest.raises(DataError, match=r"output age: there are 3 samples, but 1 targets"):
+        Dataset(IMAGES, {"kind": LABELS, "age": [1.0]}, both)
+    ages = Dataset(IMAGES, [1.0, 2.0, 3.0], Regression(("years",)))
+    with pytest.raises(DataError, match=r"toy: the test part has another task than the training part \(Regression"):
+        Splits(Dataset(IMAGES, LABELS, NAMES), Dataset(IMAGES, LABELS, NAMES), ages, Preprocessing.measure(ages), "toy")
 
 
 def test_the_parts_of_a_data_set_must_fit_together():

@@ -57,6 +57,30 @@ def test_images(tmp_path: Path):
     assert (tmp_path / "runs/images/model.safetensors").exists()
 
 
+def number(pattern: str, printed: str) -> float:
+    """What stands at the pattern's group."""
+    return float(re.findall(pattern, printed, re.MULTILINE)[-1])
+
+
+def test_attributes(tmp_path: Path):
+    printed = run("attributes.py", "--quick", folder=tmp_path)
+    assert number(r"^average precision: ([0-9.]+)$", printed) > 0.8
+    assert number(r"^explained variance \(R2\): (-?[0-9.]+)$", printed) > 0.2
+
+
+def test_two_heads(tmp_path: Path):
+    printed = run("two_heads.py", "--quick", folder=tmp_path)
+    assert accuracy(printed) > 0.25  # chance: 0.1
+    assert number(r"^place: off by ([0-9.]+) pixels", printed) < 2.5  # always the middle: 3.2
+    assert (tmp_path / "runs/two-heads/model.safetensors").exists()
+
+
+def test_image_and_table(tmp_path: Path):
+    printed = run("image_and_table.py", "--quick", folder=tmp_path)
+    assert accuracy(printed) > number(r"^accuracy with the picture alone: ([0-9.]+)%$", printed) / 100
+    assert "the first test image: Ankle boot; the model says " in printed
+
+
 def test_volumes(tmp_path: Path):
     printed = run("volumes.py", "--quick", folder=tmp_path)
     assert "synthetic" in printed
