@@ -16,6 +16,7 @@ from foveate.explain.activation_maps import (
     strongest_channels,
 )
 from foveate.explain.style import png, theme
+from foveate.tasks import Classification
 from tests.engines.torch_networks import NETWORKS
 from tests.explain.test_filters import model_of, texts
 from tests.support import normal, random_arrays, relative_error
@@ -186,13 +187,13 @@ def test_maps_share_a_scale_or_have_their_own():
 
 def test_a_flat_layer_is_bars_with_the_names_of_the_classes():
     model = small()
-    model.classes = ("ant", "bee", "cat", "dog", "eel")
+    model.task = Classification(("ant", "bee", "cat", "dog", "eel"))
     figure = plot_activation_maps(model, image_of(model), "linear1")
     heights = [bar.get_height() for bar in rectangles(figure.axes[1])]
     np.testing.assert_allclose(heights, activation_maps(model, image_of(model), "linear1"))
     assert all(name in texts(figure) for name in model.classes)
     assert "sees the whole input" in texts(figure)
-    model.classes = None
+    model.task = None
     assert "channel" in texts(plot_activation_maps(model, image_of(model), "linear1"))
 
 
