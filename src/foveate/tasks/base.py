@@ -63,6 +63,13 @@ class Task(ABC):
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Names of the losses with which `output` can be trained."""
 
+    def target_kinds(self, output: Output) -> tuple[str, ...]:
+        """What `loss_targets` gives, as losses call it: "classes", "distributions", "probabilities" or "numbers".
+
+        A loss of one's own fits when its `targets` name one of them; none does unless a task says otherwise.
+        """
+        return ()
+
     @abstractmethod
     def default_loss(self, output: Output) -> Loss:
         """The loss with which `output` is trained unless another is given."""
@@ -101,16 +108,21 @@ class Task(ABC):
             TrainingError: it belongs to another task, or applies what the network's last layer has applied already.
         """
         name, fitting = type(loss).__name__, self.fitting_losses(output)
-        if name not in fitting:
+        if name not in fitting and not self._fits_own(loss, output):
             raise TrainingError(
                 f"{type(self).__name__} is trained with {' or '.join(fitting)}, but the loss is {name}; "
                 f"leave it out for {type(self.default_loss(output)).__name__}"
             )
-        if name in _TAKE_LOGITS and output.activation in ("softmax", "sigmoid"):
+        if name in _TAKE_LOGITS and output.activation != "none":
             raise TrainingError(
                 f"{name} applies softmax or sigmoid by itself, but the network's output {output.name} has had its "
                 f"{output.activation} already; train the network without that layer (predict applies it)"
             )
+
+    def _fits_own(self, loss: Loss, output: Output) -> bool:
+        """Whether a loss that does not come with foveate compares what this task gives."""
+        own = not type(loss).__module__.startswith("foveate.")
+        return own and not set(getattr(loss, "targets", ())).isdisjoint(self.target_kinds(output))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `foveate.tasks.from_json` makes an equal task."""

@@ -56,7 +56,11 @@ class MultiLabel(Task):
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Those that ask about each label for itself."""
-        return ("BinaryCrossEntropy",)
+        return "BinaryCrossEntropy", "Focal"
+
+    def target_kinds(self, output: Output) -> tuple[str, ...]:
+        """A probability, 0 or 1, for each label."""
+        return ("probabilities",)
 
     def default_loss(self, output: Output) -> Loss:
         """Binary cross-entropy."""

@@ -55,6 +55,10 @@ class Regression(Task):
         """Those that measure a distance."""
         return "MeanSquaredError", "L1", "Huber"
 
+    def target_kinds(self, output: Output) -> tuple[str, ...]:
+        """Numbers."""
+        return ("numbers",)
+
     def default_loss(self, output: Output) -> Loss:
         """The mean squared error."""
         return MeanSquaredError()

@@ -70,10 +70,14 @@ class Segmentation(Task):
             )
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that compare all classes, or for a single logit the binary one."""
+        """Those that compare all classes, or for a single logit the binary ones."""
         if is_single_logit(output, len(self.classes)):
-            return ("BinaryCrossEntropy",)
-        return "CrossEntropy", "Dice", "Focal"
+            return "BinaryCrossEntropy", "Focal"
+        return "CrossEntropy", "Dice"
+
+    def target_kinds(self, output: Output) -> tuple[str, ...]:
+        """Classes; for a single logit the probability of the second."""
+        return ("probabilities",) if is_single_logit(output, len(self.classes)) else ("classes",)
 
     def default_loss(self, output: Output) -> Loss:
         """Cross-entropy, binary for a single logit."""
