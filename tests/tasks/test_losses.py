@@ -40,8 +40,7 @@ def of_ones_own(kind):
 def accepts(task, loss, output):
     try:
         task.check_loss(loss, output)
-    except TrainingError as error:
-        assert f"but the loss is {type(loss).__name__}" in str(error)
+    except TrainingError:
         return False
     return True
 
