@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import compare, environment, startup, tables
+from benchmarks import baseline as bits
+from benchmarks import compare, environment, startup, stress, tables
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -89,6 +90,41 @@ def start_up(
     report["results"] = startup.measure(startup.commands(), rounds)
     _write(json_file, report)
     tables.print_startup(Console(), report)
+
+
+@app.command()
+def baseline(
+    write: Annotated[Path | None, typer.Option(help="Add this machine's record to the file, or replace it.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Compare with this machine's record in the file.")] = None,
+) -> None:
+    """Record what the native engine computes, bit for bit, or check that it still does.
+
+    Example: python -m benchmarks baseline --check tests/engines/native/baseline.json
+    """
+    if (write is None) == (check is None):
+        raise typer.BadParameter("give one of --write FILE and --check FILE")
+    _check_writable(write)
+    with Console(stderr=True).status("starting") as status:
+        if check is not None:
+            message = f"{bits.check(check, status.update)} results have the recorded bits"
+        elif write is not None:
+            hashes = bits.measure(bits.measurements(), status.update)
+            bits.write(write, hashes)
+            message = f"{len(hashes)} hashes written to {write}"
+    print(message)
+
+
+@app.command(name="stress")
+def stress_test(
+    minutes: Annotated[float, typer.Option(min=0.0, help="How long; each scenario runs at least once.")] = 10.0,
+) -> None:
+    """Use models from several threads, at many sizes and for many networks, and watch answers and memory.
+
+    Example: python -m benchmarks stress --minutes 10
+    """
+    failed = stress.run_for(minutes, lambda line: print(line, flush=True))
+    if failed:
+        raise BenchmarkError(f"{len(failed)} scenarios failed")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _CPUINFO = Path("/proc/cpuinfo")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _PACKAGES = ("numpy", "torch")
 
 
@@ -44,6 +45,16 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def core_caches() -> dict[str, str]:
+    """The sizes of a core's own data caches by level; empty where the system does not tell."""
+    found = {}
+    for folder in sorted(_CACHES.glob("index*")):
+        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        if level in ("1", "2") and kind != "Instruction":
+            found[f"L{level}"] = size
+    return found
+
+
 def physical_cores() -> int:
     """Cores that this process may use; threads that share a core count once."""
     usable = usable_cpus()
@@ -60,6 +71,12 @@ def usable_cpus() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return set(os.sched_getaffinity(0))
     return set(range(os.cpu_count() or 1))
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processors() -> Iterator[dict[str, str]]:

@@ -1,6 +1,4 @@
 // A step that Python computes: layers of one's own, and what neither oneDNN nor a kernel here can do.
-#include <cstdint>
-
 #include "bindings.h"
 #include "operation.h"
 
@@ -10,29 +8,20 @@ namespace foveate {
 
 namespace {
 
-// Calls function([addresses of the operands, in order]) with the GIL held.
+// Calls function `number` of those that the session was given for this run, with the operands' addresses in order. It
+// holds no Python object itself, because the garbage collector cannot see what C++ holds.
 class Callback : public Kernel {
  public:
-  Callback(std::string name, nb::object function) : name_(std::move(name)), function_(std::move(function)) {}
-
-  ~Callback() override {
-    nb::gil_scoped_acquire acquire;
-    function_.reset();
-  }
+  Callback(std::string name, std::size_t number, std::vector<std::string> operands)
+      : Kernel(std::move(operands)), name_(std::move(name)), number_(number) {}
 
   std::string name() const override { return name_; }
   std::string implementation() const override { return "numpy"; }
-
-  void execute(const std::vector<void*>& addresses) const override {
-    nb::gil_scoped_acquire acquire;
-    nb::list arguments;
-    for (void* address : addresses) arguments.append(reinterpret_cast<std::uintptr_t>(address));
-    function_(arguments);
-  }
+  void execute(const Addresses& addresses, Run& run) const override { run.callbacks.call(number_, addresses); }
 
  private:
   std::string name_;
-  nb::object function_;
+  std::size_t number_;
 };
 
 }  // namespace
@@ -40,10 +29,10 @@ class Callback : public Kernel {
 void init_callback(nb::module_& module) {
   module.def(
       "callback",
-      [](std::string name, nb::object function) -> std::shared_ptr<Operation> {
-        return std::make_shared<Callback>(std::move(name), std::move(function));
+      [](std::string name, std::size_t number, std::vector<std::string> operands) -> std::shared_ptr<Operation> {
+        return std::make_shared<Callback>(std::move(name), number, std::move(operands));
       },
-      nb::arg("name"), nb::arg("function"));
+      nb::arg("name"), nb::arg("number"), nb::arg("operands"));
 }
 
 }  // namespace foveate

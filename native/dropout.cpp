@@ -8,7 +8,6 @@
 #include "bindings.h"
 #include "operation.h"
 #include "philox.h"
-#include "scalars.h"
 
 namespace nb = nanobind;
 
@@ -16,11 +15,12 @@ namespace foveate {
 
 namespace {
 
-// Operands: source, target, factor (0 or 1 / (1 - rate), kept for the backward pass), scalars.
+// `factor` is 0 or 1 / (1 - rate), kept for the backward pass.
 class Dropout : public Kernel {
  public:
   Dropout(std::int64_t groups, std::int64_t span, double rate, std::uint64_t key)
-      : groups_(groups),
+      : Kernel({"src", "dst", "factor"}),
+        groups_(groups),
         span_(span),
         threshold_(static_cast<std::uint64_t>(rate * (1 << 24) + 0.5)),
         scale_(static_cast<float>(1 / (1 - rate))),
@@ -28,16 +28,15 @@ class Dropout : public Kernel {
 
   std::string name() const override { return "dropout"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run& run) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
     auto* factor = static_cast<float*>(addresses[2]);
-    const auto* scalars = static_cast<const RunScalars*>(addresses[3]);
     const std::int64_t blocks = (groups_ + 3) / 4;
 #pragma omp parallel for schedule(static)
     for (std::int64_t block = 0; block < blocks; ++block) {
-      const auto bits = philox({static_cast<std::uint64_t>(block) + 1, static_cast<std::uint64_t>(scalars->step), 0, 0},
-                               scalars->seed, key_);
+      const auto bits = philox({static_cast<std::uint64_t>(block) + 1, static_cast<std::uint64_t>(run.scalars.step), 0, 0},
+                               run.scalars.seed, key_);
       const std::int64_t end = std::min<std::int64_t>(groups_, block * 4 + 4);
       for (std::int64_t group = block * 4; group < end; ++group) {
         const float kept = (bits[group % 4] >> 40) >= threshold_ ? scale_ : 0.0f;
@@ -56,13 +55,13 @@ class Dropout : public Kernel {
   std::uint64_t key_;
 };
 
-// target = left * right, number by number. Operands: left, right, target.
+// target = left * right, number by number.
 class Product : public Kernel {
  public:
-  explicit Product(std::int64_t count) : count_(count) {}
+  explicit Product(std::int64_t count) : Kernel({"src", "second_src", "dst"}), count_(count) {}
   std::string name() const override { return "product"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* left = static_cast<const float*>(addresses[0]);
     const auto* right = static_cast<const float*>(addresses[1]);
     auto* target = static_cast<float*>(addresses[2]);

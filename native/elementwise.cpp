@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 
 #include "bindings.h"
 #include "primitive.h"
@@ -41,14 +42,15 @@ std::shared_ptr<Primitive> reorder(const Description& source, const Description&
       "reorder", dnnl::reorder::primitive_desc(cpu_engine(), source, cpu_engine(), target, attributes()));
 }
 
-// Adds arrays of one layout, number by number. Operands: target, sources.
+// Adds arrays of one layout, number by number.
 class Sum : public Kernel {
  public:
-  Sum(std::int64_t count, bool relu) : count_(count), relu_(relu) {}
+  Sum(std::int64_t count, std::size_t sources, bool relu)
+      : Kernel(numbered_sources(sources)), count_(count), relu_(relu) {}
 
   std::string name() const override { return relu_ ? "sum, relu" : "sum"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     auto* target = static_cast<float*>(addresses[0]);
     const auto* first = static_cast<const float*>(addresses[1]);
     if (addresses.size() == 3)
@@ -60,6 +62,12 @@ class Sum : public Kernel {
   }
 
  private:
+  static std::vector<std::string> numbered_sources(std::size_t sources) {
+    std::vector<std::string> names{"dst"};
+    for (std::size_t index = 0; index < sources; ++index) names.push_back("src_" + std::to_string(index));
+    return names;
+  }
+
   void add(float* target, const float* left, const float* right, bool relu) const {
     if (relu) {
 #pragma omp parallel for simd schedule(static)
@@ -74,12 +82,12 @@ class Sum : public Kernel {
   bool relu_;
 };
 
-// Sets an array to zero. Operand: the array.
+// Sets an array to zero.
 class Zero : public Kernel {
  public:
-  explicit Zero(std::size_t bytes) : bytes_(bytes) {}
+  explicit Zero(std::size_t bytes) : Kernel({"dst"}), bytes_(bytes) {}
   std::string name() const override { return "zero"; }
-  void execute(const std::vector<void*>& addresses) const override { std::memset(addresses[0], 0, bytes_); }
+  void execute(const Addresses& addresses, Run&) const override { std::memset(addresses[0], 0, bytes_); }
 
  private:
   std::size_t bytes_;
@@ -94,8 +102,12 @@ void init_elementwise(nb::module_& module) {
              nb::arg("alpha"), nb::arg("beta"));
   module.def("reorder_operation", &reorder, nb::arg("source"), nb::arg("target"));
   module.def(
-      "sum", [](std::int64_t count, bool relu) -> std::shared_ptr<Operation> { return std::make_shared<Sum>(count, relu); },
-      nb::arg("count"), nb::arg("relu") = false);
+      "sum",
+      [](std::int64_t count, std::size_t sources, bool relu) -> std::shared_ptr<Operation> {
+        if (sources < 2) throw std::invalid_argument("a sum has two sources or more");
+        return std::make_shared<Sum>(count, sources, relu);
+      },
+      nb::arg("count"), nb::arg("sources"), nb::arg("relu") = false);
   module.def(
       "zero", [](std::size_t bytes) -> std::shared_ptr<Operation> { return std::make_shared<Zero>(bytes); },
       nb::arg("bytes"));

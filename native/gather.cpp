@@ -38,13 +38,12 @@ struct Copies {
   }
 };
 
-// Operands: source, target.
 class Gather : public Kernel {
  public:
-  explicit Gather(Copies copies) : copies_(std::move(copies)) {}
+  explicit Gather(Copies copies) : Kernel({"src", "dst"}), copies_(std::move(copies)) {}
   std::string name() const override { return "gather"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
 #pragma omp parallel for schedule(static)
@@ -59,13 +58,13 @@ class Gather : public Kernel {
   Copies copies_;
 };
 
-// The way back: each source element gets the sum of its copies' gradients. Operands: gradient, result.
+// The way back: each source element gets the sum of its copies' gradients.
 class Scatter : public Kernel {
  public:
-  explicit Scatter(Copies copies) : copies_(std::move(copies)) {}
+  explicit Scatter(Copies copies) : Kernel({"diff_dst", "diff_src"}), copies_(std::move(copies)) {}
   std::string name() const override { return "scatter"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* gradient = static_cast<const float*>(addresses[0]);
     auto* result = static_cast<float*>(addresses[1]);
 #pragma omp parallel for schedule(static)

@@ -26,13 +26,13 @@ struct Rows {
   }
 };
 
-// Operands: source, target, mean, inverse deviation, and scale and shift if there are any.
 class Forward : public Kernel {
  public:
-  explicit Forward(const Rows& shape) : shape_(shape) {}
+  explicit Forward(const Rows& shape)
+      : Kernel({"src", "dst", "mean", "inverse", "scale?", "shift?"}), shape_(shape) {}
   std::string name() const override { return "group norm forward"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
     auto* means = static_cast<float*>(addresses[2]);
@@ -62,13 +62,14 @@ class Forward : public Kernel {
   Rows shape_;
 };
 
-// Operands: source, mean, inverse deviation, gradient, result, and scale, its gradient and the shift's if there are any.
 class Backward : public Kernel {
  public:
-  explicit Backward(const Rows& shape) : shape_(shape) {}
+  explicit Backward(const Rows& shape)
+      : Kernel({"src", "mean", "inverse", "diff_dst", "diff_src", "scale?", "diff_scale?", "diff_shift?"}),
+        shape_(shape) {}
   std::string name() const override { return "group norm backward"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     const auto* means = static_cast<const float*>(addresses[1]);
     const auto* inverses = static_cast<const float*>(addresses[2]);

@@ -1,14 +1,21 @@
-// Memory layouts, and copies between layouts outside of programs.
+// Memory: layouts, arrays at good addresses, and single operations outside of programs.
 #include "memory.h"
 
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "bindings.h"
 #include "operation.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 
@@ -33,13 +40,28 @@ void check_room(const Array& array, const Description& description, const char* 
                                 " bytes, but its layout needs " + std::to_string(description.get_size()));
 }
 
+class NoCallbacks : public Callbacks {
+ public:
+  void call(std::size_t, const std::vector<void*>&) override { throw std::logic_error("nothing can be called here"); }
+};
+
 void reorder(ConstFloatArray source, const Description& from, FloatArray target, const Description& to) {
   check_room(source, from, "source");
   check_room(target, to, "target");
   nb::gil_scoped_release release;
   dnnl::memory input(from, cpu_engine(), const_cast<float*>(source.data())), output(to, cpu_engine(), target.data());
-  dnnl::reorder(input, output).execute(cpu_stream(), input, output);
-  cpu_stream().wait();
+  dnnl::stream stream(cpu_engine());
+  dnnl::reorder(input, output).execute(stream, input, output);
+  stream.wait();
+}
+
+// Equal layouts have equal hashes; layouts that differ in their padding alone may share one.
+std::size_t hash(const Description& description) {
+  std::size_t result = description.get_size();
+  if (description.get_format_kind() != dnnl::memory::format_kind::blocked) return result;
+  for (const Dims& numbers : {description.get_dims(), description.get_strides(), description.get_inner_blks()})
+    for (const dnnl::memory::dim number : numbers) result = result * 1000003 + static_cast<std::size_t>(number);
+  return result;
 }
 
 std::optional<Description> reshaped(const Description& description, const Dims& dims) {
@@ -54,16 +76,47 @@ std::optional<Description> part(const Description& description, const Dims& dims
   return result;
 }
 
+// Zeroed float32 numbers at an address that suits vector loads and, where there are many, huge pages.
+nb::ndarray<nb::numpy, float, nb::ndim<1>> aligned_zeros(std::size_t count) {
+  constexpr std::size_t huge_page = std::size_t{1} << 21;
+  const std::size_t alignment = count * sizeof(float) >= huge_page ? huge_page : 64;
+  const std::size_t bytes = (std::max<std::size_t>(count, 1) * sizeof(float) + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+  if (alignment == huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  std::fill_n(static_cast<float*>(memory), bytes / sizeof(float), 0.0f);
+  nb::capsule owner(memory, [](void* pointer) noexcept { std::free(pointer); });
+  return {memory, {count}, owner};
+}
+
+// Runs one operation by itself, outside of any program.
+void execute(const Operation& operation, const std::vector<std::tuple<std::string, Description, FloatArray>>& operands) {
+  std::vector<Operand> named;
+  for (const auto& [name, description, array] : operands) {
+    check_room(array, description, name.c_str());
+    named.push_back({name, description});
+  }
+  const auto bound = operation.bind(named);
+  for (std::size_t index = 0; index < operands.size(); ++index)
+    bound->set_address(index, std::get<2>(operands[index]).data());
+  nb::gil_scoped_release release;
+  run_with_threads(thread_count(), [&] {
+    dnnl::stream stream(cpu_engine());
+    const RunScalars scalars;
+    std::vector<RunResult> results;
+    NoCallbacks callbacks;
+    Run run{stream, scalars, results, callbacks};
+    bound->run(run);
+  });
+}
+
 }  // namespace
 
 dnnl::engine& cpu_engine() {
   static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
-}
-
-dnnl::stream& cpu_stream() {
-  static dnnl::stream stream(cpu_engine());
-  return stream;
 }
 
 Description plain(const Dims& dims) { return Description(dims, dnnl::memory::data_type::f32, plain_strides(dims)); }
@@ -127,9 +180,12 @@ void init_memory(nb::module_& module) {
            "A box inside, or None where the layout's blocks do not allow it.")
       .def(
           "__eq__", [](const Description& self, const Description& other) { return self == other; },
-          nb::is_operator(), nb::sig("def __eq__(self, other: object, /) -> bool"));
+          nb::is_operator(), nb::sig("def __eq__(self, other: object, /) -> bool"))
+      .def("__hash__", &hash);
   module.def("reorder", &reorder, nb::arg("source"), nb::arg("source_layout"), nb::arg("target"),
              nb::arg("target_layout"), "Copy an array from one layout to another.");
+  module.def("execute", &execute, nb::arg("operation"), nb::arg("operands"), "Run one operation outside of a program.");
+  module.def("aligned_zeros", &aligned_zeros, nb::arg("count"));
 }
 
 }  // namespace foveate

@@ -1,7 +1,11 @@
 // The Python module foveate.engines.native._native: its table of contents.
 #include "bindings.h"
 
+namespace nb = nanobind;
+
 NB_MODULE(_native, module) {
+  // At exit a daemon thread may still hold objects; that is no leak, and nothing that a user should read of.
+  nb::set_leak_warnings(false);
   module.doc() = "oneDNN primitives and kernels of our own, and the program that runs a list of them in one call.";
   foveate::init_memory(module);
   foveate::init_primitive(module);
@@ -19,9 +23,13 @@ NB_MODULE(_native, module) {
   foveate::init_softmax(module);
   foveate::init_transposed(module);
   foveate::init_loss(module);
+  foveate::init_cross_entropy(module);
+  foveate::init_dice(module);
+  foveate::init_number_losses(module);
   foveate::init_optimizers(module);
   foveate::init_callback(module);
   foveate::init_program(module);
   foveate::init_threads(module);
   foveate::init_winograd(module);
+  module.def("warn_of_leaks", &nb::set_leak_warnings, nb::arg("warn"), "Tell at exit which objects are still there.");
 }

@@ -64,15 +64,17 @@ std::shared_ptr<Primitive> local_response_backward(const Description& source, st
 }
 
 // running = (1 - momentum) running + momentum batch, the variance made unbiased.
-// Operands: batch mean, batch variance, running mean, running variance.
 class RunningStatistics : public Kernel {
  public:
   RunningStatistics(std::int64_t channels, float momentum, float unbiased)
-      : channels_(channels), momentum_(momentum), unbiased_(unbiased) {}
+      : Kernel({"mean", "variance", "running_mean", "running_variance"}),
+        channels_(channels),
+        momentum_(momentum),
+        unbiased_(unbiased) {}
 
   std::string name() const override { return "running statistics"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* mean = static_cast<const float*>(addresses[0]);
     const auto* variance = static_cast<const float*>(addresses[1]);
     auto* running_mean = static_cast<float*>(addresses[2]);

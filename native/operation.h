@@ -1,4 +1,4 @@
-// What a step of a program runs: an Operation binds to addresses once, and is then run without looking anything up.
+// What a step of a program runs. An Operation is shared and never changes; a BoundOperation belongs to one session.
 #pragma once
 
 #include <cstddef>
@@ -7,21 +7,22 @@
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
+#include "run.h"
 
 namespace foveate {
 
-// One array that an operation reads or writes: oneDNN's number for the argument (or a kernel's position) and its layout.
+// One array that an operation reads or writes: the operand's name and its layout.
 struct Operand {
-  int argument;
+  std::string name;
   dnnl::memory::desc description;
 };
 
-// An operation bound to its operands; addresses may change between runs, layouts may not.
+// An operation with its operands' addresses, which may change between runs; layouts may not.
 class BoundOperation {
  public:
   virtual ~BoundOperation() = default;
-  virtual void set_addresses(const std::vector<void*>& addresses) = 0;
-  virtual void run(dnnl::stream& stream) = 0;
+  virtual void set_address(std::size_t operand, void* address) = 0;
+  virtual void run(Run& run) = 0;
 };
 
 class Operation {
@@ -29,19 +30,26 @@ class Operation {
   virtual ~Operation() = default;
   virtual std::string name() const = 0;
   virtual std::string implementation() const = 0;
+  // Refuses operands whose names it does not know, and operands that are missing.
   virtual std::unique_ptr<BoundOperation> bind(const std::vector<Operand>& operands) const = 0;
 };
 
-// A kernel of our own: `execute` gets the operands' addresses in the order in which they were bound.
+// Addresses of a kernel's operands in the order in which it declares them; null where one was left out.
+using Addresses = std::vector<void*>;
+
+// A kernel of our own. It declares its operands' names; one that ends with "?" may be left out.
 class Kernel : public Operation, public std::enable_shared_from_this<Kernel> {
  public:
+  explicit Kernel(std::vector<std::string> operands) : operands_(std::move(operands)) {}
   std::string implementation() const override { return "foveate"; }
-  virtual void execute(const std::vector<void*>& addresses) const = 0;
+  virtual void execute(const Addresses& addresses, Run& run) const = 0;
   std::unique_ptr<BoundOperation> bind(const std::vector<Operand>& operands) const override;
+
+ private:
+  std::vector<std::string> operands_;
 };
 
-// The one oneDNN engine and stream of the process.
+// The one oneDNN engine of the process.
 dnnl::engine& cpu_engine();
-dnnl::stream& cpu_stream();
 
 }  // namespace foveate

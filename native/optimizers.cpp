@@ -1,13 +1,12 @@
-// Optimisers over the packed parameters: the first `decayed` numbers feel weight decay, those up to `trained` do not,
-// and what lies behind is left alone.
+// Optimisers over the packed parameters, stretch by stretch: what lies outside of every stretch does not learn.
 #include <omp.h>
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "bindings.h"
 #include "operation.h"
-#include "scalars.h"
 
 namespace nb = nanobind;
 
@@ -15,69 +14,75 @@ namespace foveate {
 
 namespace {
 
-// Operands: parameters, gradients, momentum, scalars.
+// Neighbouring numbers that learn, and whether they feel weight decay.
+struct Stretch {
+  std::int64_t begin, end;
+  bool decays;
+};
+
 class Sgd : public Kernel {
  public:
-  Sgd(std::int64_t decayed, std::int64_t trained, bool nesterov, float weight_decay)
-      : decayed_(decayed), trained_(trained), nesterov_(nesterov), weight_decay_(weight_decay) {}
+  Sgd(std::vector<Stretch> stretches, bool nesterov, float weight_decay)
+      : Kernel({"parameters", "gradients", "momentum"}),
+        stretches_(std::move(stretches)),
+        nesterov_(nesterov),
+        weight_decay_(weight_decay) {}
 
   std::string name() const override { return "sgd"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
-    const auto* scalars = static_cast<const RunScalars*>(addresses[3]);
-    update(addresses, 0, decayed_, weight_decay_, *scalars);
-    update(addresses, decayed_, trained_, 0, *scalars);
+  void execute(const Addresses& addresses, Run& run) const override {
+    for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
   }
 
  private:
-  void update(const std::vector<void*>& addresses, std::int64_t begin, std::int64_t end, float decay,
-              const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* velocity = static_cast<float*>(addresses[2]);
     const float rate = static_cast<float>(scalars.learning_rate), kept = static_cast<float>(scalars.momentum);
     const float ahead = nesterov_ ? 1.0f : 0.0f, along = nesterov_ ? kept : 1.0f;
+    const float decay = stretch.decays ? weight_decay_ : 0.0f;
 #pragma omp parallel for simd schedule(static)
-    for (std::int64_t index = begin; index < end; ++index) {
+    for (std::int64_t index = stretch.begin; index < stretch.end; ++index) {
       const float gradient = gradients[index] + decay * parameters[index];
       velocity[index] = kept * velocity[index] + gradient;
       parameters[index] -= rate * (ahead * gradient + along * velocity[index]);
     }
   }
 
-  std::int64_t decayed_, trained_;
+  std::vector<Stretch> stretches_;
   bool nesterov_;
   float weight_decay_;
 };
 
-// Operands: parameters, gradients, mean, mean square, scalars.
 class AdamW : public Kernel {
  public:
-  AdamW(std::int64_t decayed, std::int64_t trained, double second_momentum, float eps, double weight_decay)
-      : decayed_(decayed), trained_(trained), second_(second_momentum), eps_(eps), weight_decay_(weight_decay) {}
+  AdamW(std::vector<Stretch> stretches, double second_momentum, float eps, double weight_decay)
+      : Kernel({"parameters", "gradients", "mean", "mean_square"}),
+        stretches_(std::move(stretches)),
+        second_(second_momentum),
+        eps_(eps),
+        weight_decay_(weight_decay) {}
 
   std::string name() const override { return "adamw"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
-    const auto* scalars = static_cast<const RunScalars*>(addresses[4]);
-    update(addresses, 0, decayed_, weight_decay_, *scalars);
-    update(addresses, decayed_, trained_, 0, *scalars);
+  void execute(const Addresses& addresses, Run& run) const override {
+    for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
   }
 
  private:
-  void update(const std::vector<void*>& addresses, std::int64_t begin, std::int64_t end, double decay,
-              const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* mean = static_cast<float*>(addresses[2]);
     auto* square = static_cast<float*>(addresses[3]);
-    const double count = static_cast<double>(scalars.step + 1);
+    const double count = static_cast<double>(scalars.step + 1), decay = stretch.decays ? weight_decay_ : 0.0;
     const float first = static_cast<float>(scalars.momentum), second = static_cast<float>(second_);
     const float step = static_cast<float>(scalars.learning_rate / (1 - std::pow(scalars.momentum, count)));
     const float root = static_cast<float>(1 / std::sqrt(1 - std::pow(second_, count)));
     const float shrink = static_cast<float>(1 - scalars.learning_rate * decay), eps = eps_;
 #pragma omp parallel for simd schedule(static)
-    for (std::int64_t index = begin; index < end; ++index) {
+    for (std::int64_t index = stretch.begin; index < stretch.end; ++index) {
       const float gradient = gradients[index];
       mean[index] = first * mean[index] + (1 - first) * gradient;
       square[index] = second * square[index] + (1 - second) * gradient * gradient;
@@ -85,7 +90,7 @@ class AdamW : public Kernel {
     }
   }
 
-  std::int64_t decayed_, trained_;
+  std::vector<Stretch> stretches_;
   double second_;
   float eps_;
   double weight_decay_;
@@ -94,19 +99,26 @@ class AdamW : public Kernel {
 }  // namespace
 
 void init_optimizers(nb::module_& module) {
+  nb::class_<Stretch>(module, "Stretch", "Neighbouring numbers that learn, and whether they feel weight decay.")
+      .def(
+          "__init__",
+          [](Stretch* self, std::int64_t begin, std::int64_t end, bool decays) {
+            new (self) Stretch{begin, end, decays};
+          },
+          nb::arg("begin"), nb::arg("end"), nb::arg("decays"));
   module.def(
       "sgd",
-      [](std::int64_t decayed, std::int64_t trained, bool nesterov, float weight_decay) -> std::shared_ptr<Operation> {
-        return std::make_shared<Sgd>(decayed, trained, nesterov, weight_decay);
+      [](std::vector<Stretch> stretches, bool nesterov, float weight_decay) -> std::shared_ptr<Operation> {
+        return std::make_shared<Sgd>(std::move(stretches), nesterov, weight_decay);
       },
-      nb::arg("decayed"), nb::arg("trained"), nb::arg("nesterov"), nb::arg("weight_decay"));
+      nb::arg("stretches"), nb::arg("nesterov"), nb::arg("weight_decay"));
   module.def(
       "adamw",
-      [](std::int64_t decayed, std::int64_t trained, double second_momentum, float eps,
+      [](std::vector<Stretch> stretches, double second_momentum, float eps,
          double weight_decay) -> std::shared_ptr<Operation> {
-        return std::make_shared<AdamW>(decayed, trained, second_momentum, eps, weight_decay);
+        return std::make_shared<AdamW>(std::move(stretches), second_momentum, eps, weight_decay);
       },
-      nb::arg("decayed"), nb::arg("trained"), nb::arg("second_momentum"), nb::arg("eps"), nb::arg("weight_decay"));
+      nb::arg("stretches"), nb::arg("second_momentum"), nb::arg("eps"), nb::arg("weight_decay"));
 }
 
 }  // namespace foveate

@@ -21,12 +21,14 @@ class Primitive : public Operation {
   std::string implementation() const override { return implementation_; }
   std::unique_ptr<BoundOperation> bind(const std::vector<Operand>& operands) const override;
 
-  // The layout that the primitive wants for an argument; of no dimensions if it does not take it.
-  Description layout(int argument) const;
+  // The layout that the primitive wants for an argument ("src", "diff_weights"); of no dimensions if it takes none.
+  Description layout(const std::string& argument) const;
 
   const dnnl::primitive_desc_base& description() const { return description_; }
 
  private:
+  bool requires_argument(int number) const;
+
   Primitive(std::string name, dnnl::primitive_desc_base description, dnnl::primitive primitive, std::string implementation)
       : name_(std::move(name)),
         description_(std::move(description)),

@@ -34,11 +34,11 @@ struct Positions {
   std::int64_t channel(std::int64_t c) const { return c / block * stride[1] + c % block; }
 };
 
-// target[i + begin] = source[i] where both exist, zero elsewhere. Operands: source, target.
+// target[i + begin] = source[i] where both exist, zero elsewhere.
 class Pad : public Kernel {
  public:
   Pad(const Description& source, const Description& target, const Dims& begin)
-      : source_(source), target_(target), bytes_(target.get_size()) {
+      : Kernel({"src", "dst"}), source_(source), target_(target), bytes_(target.get_size()) {
     const Dims from = source.get_dims(), to = target.get_dims();
     for (std::size_t axis = 0; axis < from.size(); ++axis) {
       const std::size_t slot = Positions::slot(axis, from.size());
@@ -50,7 +50,7 @@ class Pad : public Kernel {
 
   std::string name() const override { return "pad"; }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
     std::memset(target, 0, bytes_);

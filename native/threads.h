@@ -1,18 +1,17 @@
-// Threads: how many, and that none of them slows down on denormal numbers.
+// Threads: how many a run uses, on which thread it runs, and that none slows down on denormal numbers.
 #pragma once
+
+#include <functional>
 
 namespace foveate {
 
-// Flushes denormals to zero in every worker thread, and gives the caller's thread its own mode back at the end.
-class FlushDenormals {
- public:
-  FlushDenormals();
-  ~FlushDenormals();
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
+// How many threads programs are compiled for; the same for every calling thread.
+int thread_count();
 
- private:
-  unsigned previous_ = 0;
-};
+// Runs `work` with `threads` threads, denormals flushed to zero, and comes back when it is done; what it throws is thrown
+// here. Callers of several threads share one team of OpenMP's: each thread that ran by itself would have a team of its
+// own, whose waiting threads would slow the others down. A run inside a run, which a layer of one's own may start, is done
+// at once. The caller must not hold the GIL.
+void run_with_threads(int threads, const std::function<void()>& work);
 
 }  // namespace foveate

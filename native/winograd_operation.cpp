@@ -19,14 +19,14 @@ using winograd::Shape;
 
 bool available() {
 #if defined(FOVEATE_WINOGRAD) && defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f");
+  return __builtin_cpu_supports(FOVEATE_WINOGRAD);
 #else
   return false;
 #endif
 }
 
 void check(const Shape& shape) {
-  if (!available()) throw std::runtime_error("this processor has no AVX-512, which the Winograd kernels need");
+  if (!available()) throw std::runtime_error("this processor lacks the instruction set that the Winograd kernels were built for");
   if (shape.channels % 16 || shape.filters % 16) throw std::invalid_argument("channels must come in blocks of 16");
   if (shape.tile != 2 && shape.tile != 4) throw std::invalid_argument("a tile has 2 or 4 outputs along an axis");
 }
@@ -47,14 +47,16 @@ std::int64_t block_count(const Shape& shape) {
 }
 #endif
 
-// Operands: weights, transformed.
 class TransformWeights : public Kernel {
  public:
-  TransformWeights(const Shape& shape, bool flipped) : shape_(shape), flipped_(flipped) { check(shape); }
+  TransformWeights(const Shape& shape, bool flipped)
+      : Kernel({"weights", "transformed"}), shape_(shape), flipped_(flipped) {
+    check(shape);
+  }
   std::string name() const override { return "filter transform"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     winograd::transform_weights(shape_, flipped_, static_cast<const float*>(addresses[0]),
                                 static_cast<float*>(addresses[1]));
@@ -68,20 +70,22 @@ class TransformWeights : public Kernel {
   bool flipped_;
 };
 
-// Operands: source, transformed weights, scratch, target, and bias if there is one.
 class Convolve : public Kernel {
  public:
-  Convolve(const Shape& shape, bool relu, int threads) : shape_(shape), relu_(relu), threads_(threads) { check(shape); }
+  Convolve(const Shape& shape, bool relu, int threads)
+      : Kernel({"src", "transformed", "scratch", "dst", "bias?"}), shape_(shape), relu_(relu), threads_(threads) {
+    check(shape);
+  }
   std::string name() const override { return "convolution"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     const auto* source = static_cast<const float*>(addresses[0]);
     const auto* weights = static_cast<const float*>(addresses[1]);
     auto* scratch = static_cast<float*>(addresses[2]);
     auto* target = static_cast<float*>(addresses[3]);
-    const auto* bias = addresses.size() > 4 ? static_cast<const float*>(addresses[4]) : nullptr;
+    const auto* bias = static_cast<const float*>(addresses[4]);
     const std::int64_t blocks = block_count(shape_);
     // Each block writes outputs of its own, so that the order of blocks does not matter.
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
@@ -99,14 +103,17 @@ class Convolve : public Kernel {
   int threads_;
 };
 
-// Operands: source, gradient, sums (one stretch for each thread), scratch, weights' gradient.
+// `sums` and `scratch` have one stretch for each thread.
 class WeightGradient : public Kernel {
  public:
-  WeightGradient(const Shape& shape, int threads) : shape_(shape), threads_(threads) { check(shape); }
+  WeightGradient(const Shape& shape, int threads)
+      : Kernel({"src", "diff_dst", "sums", "scratch", "diff_weights"}), shape_(shape), threads_(threads) {
+    check(shape);
+  }
   std::string name() const override { return "convolution to weights"; }
   std::string implementation() const override { return described(shape_); }
 
-  void execute(const std::vector<void*>& addresses) const override {
+  void execute(const Addresses& addresses, Run&) const override {
 #if defined(FOVEATE_WINOGRAD)
     const auto* source = static_cast<const float*>(addresses[0]);
     const auto* gradient = static_cast<const float*>(addresses[1]);

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foveate.engines import Engine, State
+from foveate.engines import Engine, State, StepResult
 from foveate.engines.base import Mode
 from foveate.engines.reference import ReferenceEngine
-from foveate.graph import Graph, GraphBuilder
-from foveate.layers import Layer, Shape
+from foveate.graph import Graph, GraphBuilder, Loss
+from foveate.layers import Dropout, Layer, Shape
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -120,3 +120,12 @@ def run_torch(forward: TorchForward, graph: Graph, arrays: Mapping[str, Array], 
     tensors |= {name: arrays_of[name] for name in graph.parameters}
     gradients = torch.autograd.grad(output, list(tensors.values()), torch.tensor(seed))
     return Run(output.detach().numpy(), {name: g.numpy() for name, g in zip(tensors, gradients, strict=True)})
+
+
+def stepped(
+    engine: Engine, loss: Loss, x: Array, targets: Any, sample_weight: Array | None = None
+) -> tuple[StepResult, Array]:
+    """One step of a network whose output is its input: the result, and the gradient of the output."""
+    graph = single_layer(Dropout(0.0), x.shape[1:])
+    program = engine.compile(graph, batch_size=len(x), mode="training", loss=loss, keep=("input",))
+    return program.step(engine.new_state(graph), x, targets, sample_weight=sample_weight), program.gradient("input")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from foveate.geometry import (
     Fit,
+    Unseen,
     Window,
     fit,
     format_sizes,
@@ -17,6 +18,9 @@ from foveate.geometry import (
     same_padding,
     suggest,
     transposed_output_size,
+    unseen,
+    unseen_through,
+    window_reach,
 )
 
 windows = st.builds(
@@ -46,12 +50,64 @@ def test_the_output_size_is_the_number_of_windows_that_fit(size: int, window: Wi
     assert max(0, output_size(size, window)) == len(starts(size, window))
 
 
-@given(sizes, windows)
-def test_dropped_counts_the_real_positions_past_the_last_window(size: int, window: Window):
-    placed = starts(size, window)
-    assume(placed)
-    last_seen = placed[-1] + window.effective_size - 1
-    assert fit(size, window).dropped == max(0, size - 1 - last_seen)
+def counted(size: int, window: Window, outputs: int) -> Unseen:
+    """What no tap meets, position by position: before the first that one meets, after the last, and between."""
+    met = {o * window.stride + k * window.dilation - window.padding[0] for o in range(outputs)
+           for k in range(window.kernel_size)} & set(range(size))  # fmt: skip
+    if not met:
+        return Unseen(end=size)
+    return Unseen(min(met), size - 1 - max(met), max(met) - min(met) + 1 - len(met))
+
+
+@given(sizes, windows, st.integers(0, 2))
+def test_unseen_counts_the_positions_that_no_tap_meets(size: int, window: Window, more: int):
+    outputs = len(starts(size, window)) + more
+    assume(outputs)
+    assert unseen(size, window, outputs) == counted(size, window, outputs)
+    assert unseen_through(size, window_reach(window), outputs) == counted(size, window, outputs)
+
+
+@given(
+    st.integers(1, 300),
+    st.builds(Window, st.integers(1, 40), st.integers(1, 40), st.tuples(st.integers(0, 20)) .map(lambda p: (p[0], 0)),
+              st.integers(1, 40)),
+    st.integers(1, 60),
+)  # fmt: skip
+def test_unseen_counts_them_for_long_steps_and_gaps_too(size: int, window: Window, outputs: int):
+    assert unseen(size, window, outputs) == counted(size, window, outputs)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "outputs"),
+    [
+        (2**31 - 1, Window(1, stride=2), 2**30),
+        (2**31 - 1, Window(2**15, stride=2**15 + 1), 2**15),
+        (2**31 - 1, Window(2**15, stride=2**15, dilation=2**15 + 1), 2**15),
+        (2**31 - 1, Window(2, dilation=2**20), 2**31 - 1 - 2**20),
+    ],
+    ids=str,
+)
+def test_unseen_never_lists_the_positions(size: int, window: Window, outputs: int):
+    found = unseen(size, window, outputs)
+    seen = size - found.dropped - found.skipped
+    assert 0 < seen <= min(size, outputs * window.kernel_size)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "outputs", "expected"),
+    [
+        (57, Window(1, stride=2), 29, Unseen(skipped=28)),
+        (56, Window(1, stride=2), 28, Unseen(end=1, skipped=27)),
+        (7, Window(2, stride=5), 2, Unseen(skipped=3)),
+        (6, Window(2, stride=3), 2, Unseen(end=1, skipped=1)),
+        (224, Window(7, stride=2, padding=(3, 3)), 112, Unseen()),
+        (8, Window(1, stride=3, padding=(1, 0)), 3, Unseen(begin=2, end=2, skipped=2)),
+    ],
+    ids=str,
+)
+def test_known_positions_that_are_not_seen(size: int, window: Window, outputs: int, expected: Unseen):
+    assert unseen(size, window, outputs) == expected
+    assert expected.dropped == expected.begin + expected.end
 
 
 @given(sizes, windows)
@@ -65,17 +121,16 @@ def test_a_window_fits_when_the_exact_size_is_whole(size: int, window: Window):
 @pytest.mark.parametrize(
     ("size", "window", "expected"),
     [
-        (7, Window(3), Fit(5, Fraction(5), 0, 0)),
-        (7, Window(3, stride=3), Fit(2, Fraction(7, 3), 1, 1)),
-        (224, Window(7, stride=2, padding=(3, 3)), Fit(112, Fraction(225, 2), 1, 0)),
-        (56, Window(1, stride=2), Fit(28, Fraction(57, 2), 1, 1)),
-        (10, Window(3, stride=4, dilation=2), Fit(2, Fraction(9, 4), 1, 1)),
-        (2, Window(5), Fit(-2, Fraction(-2), 0, 0)),
-        (8, Window(3, stride=4, padding=(1, 0)), Fit(2, Fraction(5, 2), 2, 2)),
+        (7, Window(3), Fit(5, Fraction(5), 0)),
+        (7, Window(3, stride=3), Fit(2, Fraction(7, 3), 1)),
+        (224, Window(7, stride=2, padding=(3, 3)), Fit(112, Fraction(225, 2), 1)),
+        (56, Window(1, stride=2), Fit(28, Fraction(57, 2), 1)),
+        (10, Window(3, stride=4, dilation=2), Fit(2, Fraction(9, 4), 1)),
+        (2, Window(5), Fit(-2, Fraction(-2), 0)),
+        (8, Window(3, stride=4, padding=(1, 0)), Fit(2, Fraction(5, 2), 2)),
     ],
 )
 def test_known_fits(size: int, window: Window, expected: Fit):
-    """Among them the design's: ResNet's 7x7/2 on 224 has a remainder but drops nothing, its 1x1/2 on 56 drops one."""
     assert fit(size, window) == expected
 
 

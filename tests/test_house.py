@@ -1,11 +1,13 @@
 """The rules of the house: floors, sizes of files, light imports, types, and what is public."""
 
+import ast
 import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 import foveate as fv
@@ -90,3 +92,31 @@ def test_every_error_is_a_foveate_error(error: type[Exception]):
 
 def test_the_package_says_that_it_is_typed():
     assert (ROOT / "src/foveate/py.typed").exists()
+
+
+@pytest.mark.parametrize("package", ["foveate.engines", "foveate.layers"])
+def test_no_two_modules_import_each_other_in_a_circle(package: str):
+    """Near or far, inside functions and under TYPE_CHECKING too."""
+    imports = grimp.build_graph("foveate", exclude_type_checking_imports=False)
+    inside = {name for name in imports.modules if f"{name}.".startswith(f"{package}.")}
+    waiting = {name: imports.find_modules_directly_imported_by(name) & inside for name in inside}
+    while free := {name for name, below in waiting.items() if not below}:
+        waiting = {name: below - free for name, below in waiting.items() if name not in free}
+    assert not waiting, f"these stand on a circle or on one below them: {sorted(waiting)}"
+
+
+def _argument_counts() -> dict[str, int]:
+    counts = {}
+    for path in sorted((ROOT / "src/foveate/engines").rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+                names = {argument.arg for argument in given} - {"self", "cls"}
+                counts[f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"] = len(names)
+    return counts
+
+
+def test_no_function_of_the_engines_takes_more_than_six_arguments():
+    counts = _argument_counts()
+    assert len(counts) > 300
+    assert {name: count for name, count in counts.items() if count > 6} == {}

@@ -18,6 +18,7 @@ from foveate.errors import (
     TrainingError,
 )
 from foveate.graph import (
+    L1,
     SGD,
     AdamW,
     BinaryCrossEntropy,
@@ -25,9 +26,13 @@ from foveate.graph import (
     Constant,
     Cosine,
     CrossEntropy,
+    Dice,
     DroppedBorderWarning,
+    Focal,
     Graph,
     GraphBuilder,
+    Huber,
+    Loss,
     MeanSquaredError,
     Named,
     Node,
@@ -62,6 +67,7 @@ from foveate.layers import (
     ConvTranspose2d,
     ConvTranspose3d,
     Dropout,
+    ElementwiseLayer,
     Flatten,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
@@ -96,13 +102,14 @@ from foveate.layers import (
     Softmax,
     Softplus,
     SpatialDropout,
+    SpatialLayer,
     Tanh,
     Upsample,
 )
 
 if TYPE_CHECKING:
     import foveate.testing as testing  # noqa: PLR0402
-    from foveate import engines, explain, zoo
+    from foveate import engines, explain, tasks, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
     from foveate.model import Evaluation, Model, load
@@ -126,6 +133,7 @@ _LAZY_MODULES = {
     "datasets": "foveate.data.datasets",
     "engines": "foveate.engines",
     "explain": "foveate.explain",
+    "tasks": "foveate.tasks",
     "testing": "foveate.testing",
     "zoo": "foveate.zoo",
 }
@@ -163,8 +171,10 @@ __all__ = [
     "DataError",
     "Dataset",
     "datasets",
+    "Dice",
     "Dropout",
     "DroppedBorderWarning",
+    "ElementwiseLayer",
     "ELU",
     "EngineError",
     "engines",
@@ -172,6 +182,7 @@ __all__ = [
     "explain",
     "FileError",
     "Flatten",
+    "Focal",
     "FoveateError",
     "GELU",
     "GlobalAvgPool1d",
@@ -186,9 +197,11 @@ __all__ = [
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "Huber",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "L1",
     "Layer",
     "LayerError",
     "LayerNorm",
@@ -197,6 +210,7 @@ __all__ = [
     "load",
     "LocalResponseNorm",
     "LogSoftmax",
+    "Loss",
     "Maxout",
     "MaxPool1d",
     "MaxPool2d",
@@ -225,8 +239,10 @@ __all__ = [
     "Softmax",
     "Softplus",
     "SpatialDropout",
+    "SpatialLayer",
     "Splits",
     "Tanh",
+    "tasks",
     "testing",
     "TrainingError",
     "Upsample",

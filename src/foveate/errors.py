@@ -50,4 +50,4 @@ class TrainingError(FoveateError):
 
 
 class GradientError(FoveateError, AssertionError):
-    """A layer's backward pass does not give the slope of its forward pass."""
+    """A layer's backward pass does not give the slope of its forward pass, or a loss's gradient that of its value."""

@@ -17,7 +17,17 @@ from foveate.engines.random import generator
 from foveate.errors import DataError, FileError, ShapeError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
 from foveate.geometry import format_sizes
-from foveate.graph import SGD, CrossEntropy, Graph, Loss, Optimizer, Schedule, Summary, fold_normalizations
+from foveate.graph import (
+    SGD,
+    CrossEntropy,
+    Graph,
+    Loss,
+    Optimizer,
+    Schedule,
+    Summary,
+    fold_normalizations,
+    matching_arrays,
+)
 from foveate.training import (
     Evaluation,
     History,
@@ -33,7 +43,6 @@ from foveate.training import (
     default_schedule,
     evaluate,
     fit,
-    forward,
     in_batches,
     logits_of,
     make_progress,
@@ -93,6 +102,8 @@ class Model:
         """How the model was trained; kept in its file."""
         self.report: FusionReport | None = None
         """What `fuse` did, in the model that it made."""
+        self.frozen: frozenset[str] = frozenset()
+        """Names of the parameters that `fit` leaves alone, and of the statistics that it uses but does not measure."""
         check_classes(graph, self.classes)
         check_preprocessing(graph, preprocessing)
         self.state: State = self.engine.new_state(graph, seed=seed)
@@ -163,6 +174,26 @@ class Model:
             self._write(job.folder, history)
         return history
 
+    def freeze(self, *patterns: str) -> "Model":
+        """Tell parameters not to learn; the model itself is given back.
+
+        A frozen normalisation uses its running statistics in training too, and leaves them alone. What is frozen is
+        kept in the model's file.
+
+        Args:
+            patterns: names of layers ("conv1"), or of arrays with wildcards ("stage1.*", "*.bias").
+
+        Raises:
+            GraphError: a pattern matches nothing; the message gives the nearest names.
+        """
+        self.frozen |= matching_arrays(self.graph, patterns)
+        return self
+
+    def unfreeze(self, *patterns: str) -> "Model":
+        """Let parameters learn again, all of them unless `patterns` say which; arguments as for `freeze`."""
+        self.frozen -= matching_arrays(self.graph, patterns or ("*",))
+        return self
+
     def evaluate(self, dataset: Dataset, batch_size: int = INFERENCE_BATCH) -> Evaluation:
         """Accuracy, loss and confusion on `dataset`, with running statistics and without dropout.
 
@@ -214,7 +245,10 @@ class Model:
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             raise DataError(f"input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
-        return np.concatenate([forward(self.state, self._programs, batch) for batch in in_batches(values, batch_size)])
+        name, output = self.graph.only_input, self.graph.only_output
+        state = self.state  # read once: `fit` in another thread may replace it between two batches
+        batches = ({name: batch} for batch in in_batches(values, batch_size))
+        return np.concatenate([self._programs.outputs(state, batch)[output] for batch in batches])
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -226,8 +260,8 @@ class Model:
     def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
         """The compiled program for `batch_size` in `mode`; its `steps()` say what runs, in which layouts and bytes."""
         if mode == "training":
-            return self._programs.get(batch_size, mode, CrossEntropy(), SGD())
-        return self._programs.get(batch_size, mode)
+            return self._programs.get(batch_size=batch_size, mode=mode, loss=CrossEntropy(), optimizer=SGD())
+        return self._programs.get(batch_size=batch_size, mode=mode)
 
     def steps(self, batch_size: int = 1, mode: Mode = "inference") -> list[StepInfo]:
         """What the compiled program runs, in order; print each to see node, implementation, layouts and bytes."""
@@ -255,6 +289,7 @@ class Model:
             engine=self.engine,
         )
         fused.training = dict(self.training)
+        fused.frozen = self.frozen.intersection(fused.state.names())
         arrays = {name: self.state.read(name) for name in fused.state.names() if name in self.state.names()}
         for product, normalization in folding.pairs:
             weight, bias = folded(self.state, product, normalization)
@@ -310,11 +345,13 @@ class Model:
             validation=validation,
             folder=folder,
             checkpoint_every=checkpoint_every,
+            frozen=self.frozen,
         )
 
     def _take(self, job: Job, history: History) -> None:
         """Make what was trained this model's own."""
         self.state = job.state
+        self._programs.release()
         self.classes, self.preprocessing = job.description.classes, job.preprocessing
         finished = 0 if history.interrupted else 1
         self.training = {
@@ -334,7 +371,16 @@ class Model:
 
     def _description(self, classes: tuple[str, ...] | None, preprocessing: Preprocessing | None) -> ModelDescription:
         facts = {**self.training, "seed": self.seed}
+        if self.frozen:
+            facts["frozen"] = sorted(self.frozen)
         return ModelDescription(self.graph, classes, None if preprocessing is None else preprocessing.to_json(), facts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_programs"}
+
+    def __setstate__(self, data: Mapping[str, Any]) -> None:
+        self.__dict__.update(data)
+        self._programs = Programs(self.engine, self.graph)
 
     def _prepared(self) -> Preprocessing:
         if self.preprocessing is None:
@@ -369,6 +415,7 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     for name, array in arrays.items():
         model.state.load(name, array)
     model.training = dict(description.training)
+    model.frozen = _frozen(path, model.training.pop("frozen", []), model.state.names())
     return model
 
 
@@ -394,6 +441,13 @@ def _engine(engine: str | Engine | None) -> Engine:
 
 def _preprocessing(described: Mapping[str, Any] | None) -> Preprocessing | None:
     return None if described is None else Preprocessing.from_json(described)
+
+
+def _frozen(path: str | Path, given: object, names: Sequence[str]) -> frozenset[str]:
+    """The names of frozen arrays in a file's training facts."""
+    if not isinstance(given, list) or not all(isinstance(name, str) and name in names for name in given):
+        raise FileError(f"{path} is damaged: what it calls frozen is not a list of its parameters and statistics")
+    return frozenset(given)
 
 
 def _whole(value: object) -> int:

@@ -1,17 +1,20 @@
-"""Checks for layers of one's own."""
+"""Checks for layers and losses of one's own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-import foveate.engines.reference  # noqa: F401 (fills the table of operations)
+import foveate.engines.reference  # noqa: F401 (fills the tables of operations and losses)
+from foveate.engines.losses import measure_of
 from foveate.engines.operations import Context, operation_of
 from foveate.engines.random import raw
+from foveate.engines.targets import check_targets
 from foveate.errors import GradientError
 from foveate.geometry import format_sizes
+from foveate.graph import Loss
 from foveate.layers import Layer, Shape
 
 STEP = 1e-5
@@ -47,6 +50,62 @@ def check_gradients(
     if isinstance(input_shape[0], int):
         input_shape = (input_shape,)  # type: ignore[assignment]
     _Check(layer, [tuple(shape) for shape in input_shape], batch_size, seed, tolerance).run()  # type: ignore[arg-type]
+
+
+def check_loss_gradient(
+    loss: Loss,
+    output_shape: Shape,
+    *,
+    targets: ArrayLike | None = None,
+    batch_size: int = 3,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+) -> None:
+    """Compare a loss's gradient with central differences of its value, in float64, with random sample weights.
+
+        (value(x + h) - value(x - h)) / 2h   for each element x of the outputs
+
+    Args:
+        loss: built in, or taught to the engines by `foveate.engines.register_loss`.
+        output_shape: of one sample, (K, *positions).
+        targets: what the outputs are compared with; random ones of the first kind in `loss.targets` unless given.
+        batch_size: samples in the batch.
+        seed: of the random outputs, targets and weights.
+        tolerance: the largest difference, as a share of 1 + the slope's size.
+
+    Raises:
+        GradientError: the gradient has a wrong shape, or is wrong, or the value is no finite number.
+        DataError: the loss cannot take such targets.
+    """
+    name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)
+    outputs: _Array = random.standard_normal((batch_size, *output_shape))
+    given = _random_targets(loss, outputs.shape, random) if targets is None else targets
+    wanted = check_targets(loss, given, batch_size, output_shape, np.float64)
+    weights: _Array = random.uniform(0.5, 2, batch_size)
+
+    def value() -> float:
+        return measure(loss, outputs, wanted, weights).loss
+
+    measured = measure(loss, outputs.copy(), wanted, weights)
+    if not np.isfinite(measured.loss):
+        raise GradientError(f"{name}: value returns {measured.loss}; it must be a finite number")
+    wrong = _first_difference(measured.gradient, _central_differences(value, outputs), tolerance)
+    if wrong is not None:
+        place, ours, slope = wrong
+        raise GradientError(
+            f"{name}: the gradient is wrong in {place} it is {ours:.6g}, but central differences of value give "
+            f"{slope:.6g}"
+        )
+
+
+def _random_targets(loss: Loss, shape: Shape, random: np.random.Generator) -> NDArray[Any]:
+    """Of the first kind that the loss takes."""
+    if loss.targets[0] == "classes":
+        return random.integers(0, shape[1], (shape[0], *shape[2:]))
+    if loss.targets[0] == "numbers":
+        return random.standard_normal(shape)
+    numbers = random.uniform(0, 1, shape)
+    return numbers / numbers.sum(axis=1, keepdims=True) if loss.targets[0] == "distributions" else numbers
 
 
 class _Check:
@@ -97,14 +156,12 @@ class _Check:
 
     def _compare(self, what: str, array: _Array, gradient: NDArray[np.floating]) -> None:
         self._check_shape(f"backward returns a gradient of {what}", gradient, array.shape)
-        slopes = _central_differences(self._value, array)
-        beyond = ~(np.abs(gradient - slopes) <= self.tolerance * (1 + np.abs(slopes)))
-        if beyond.any():
-            at = np.unravel_index(int(beyond.argmax()), array.shape)
-            place = ", ".join(str(int(index)) for index in at)
+        wrong = _first_difference(gradient, _central_differences(self._value, array), self.tolerance)
+        if wrong is not None:
+            place, given, slope = wrong
             raise self._wrong(
-                f"the gradient of {what} is wrong in {int(beyond.sum())} of {array.size} elements: at [{place}] "
-                f"backward gives {gradient[at]:.6g}, but central differences of forward give {slopes[at]:.6g}"
+                f"the gradient of {what} is wrong in {place} backward gives {given:.6g}, but central differences of "
+                f"forward give {slope:.6g}"
             )
 
     def _check_shape(self, what: str, array: NDArray[np.floating], expected: Shape) -> None:
@@ -119,6 +176,18 @@ class _Check:
 
     def _wrong(self, sentence: str) -> GradientError:
         return GradientError(f"{self.name}: {sentence}")
+
+
+def _first_difference(
+    gradient: NDArray[np.floating], slopes: _Array, tolerance: float
+) -> tuple[str, float, float] | None:
+    """How many elements differ and where the first does, in words, with both numbers; None where none does."""
+    beyond = ~(np.abs(gradient - slopes) <= tolerance * (1 + np.abs(slopes)))
+    if not beyond.any():
+        return None
+    at = np.unravel_index(int(beyond.argmax()), slopes.shape)
+    place = ", ".join(str(int(index)) for index in at)
+    return f"{int(beyond.sum())} of {slopes.size} elements: at [{place}]", float(gradient[at]), float(slopes[at])
 
 
 def _central_differences(value: Callable[[], float], array: _Array) -> _Array:

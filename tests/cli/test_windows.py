@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import foveate as fv
 from foveate.cli.drawing import draw_windows
 from foveate.geometry import Window, fit, output_size
-from foveate.graph.window_report import explain_window, in_short, solve_padding, solve_stride, with_option
+from foveate.graph.window_report import explain_window, in_short, solve_padding, solve_stride
 
 KEYS = {
     "input", "output", "fits", "exact_output", "remainder", "dropped", "parameters", "weights", "biases", "macs",
@@ -138,7 +138,7 @@ def test_every_suggestion_makes_it_fit_and_they_are_sorted_by_distance(height: i
         if change.option == "input":
             changed = explain_window(layer, change.value)
         else:
-            changed = explain_window(with_option(layer, change.option, change.value), (1, height, width))
+            changed = explain_window(layer.with_options(**{change.option: change.value}), (1, height, width))
         assert changed.to_json()["fits"]
     assert [c.distance for c in found.changes] == sorted(c.distance for c in found.changes)
 

@@ -78,6 +78,7 @@ def test_what_is_written_is_plain_data():
                     "groups": 1,
                     "bias": True,
                     "initializer": "auto",
+                    "frozen": False,
                     "padding_mode": "zeros",
                 },
                 "inputs": ["input"],

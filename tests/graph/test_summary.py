@@ -72,11 +72,11 @@ def test_the_table_of_a_small_network():
 def test_the_markdown_of_a_small_network():
     graph = fv.Sequential(fv.Linear(3), fv.ReLU()).build((4,), name="tiny")
     assert graph.summary().to_markdown() == (
-        "| name | layer | output | parameters | MACs | FLOPs | memory | sees | dropped |\n"
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | --- |\n"
-        "| linear1 | Linear 3 | 3 | 15 | 12 | 27 | 12 | everything |  |\n"
-        "| relu1 | ReLU | 3 | 0 | 0 | 3 | 12 | everything |  |\n"
-        "| total |  |  | 15 | 12 | 30 | 24 |  |  |\n"
+        "| name | layer | output | parameters | MACs | FLOPs | memory | sees | dropped | skipped |\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | --- | --- |\n"
+        "| linear1 | Linear 3 | 3 | 15 | 12 | 27 | 12 | everything |  |  |\n"
+        "| relu1 | ReLU | 3 | 0 | 0 | 3 | 12 | everything |  |  |\n"
+        "| total |  |  | 15 | 12 | 30 | 24 |  |  |  |\n"
         "\n"
         "One sample. MACs: multiply-accumulates with weights. FLOPs: every floating-point operation, a MAC counted as "
         "two.\n"
@@ -102,6 +102,7 @@ def test_the_json_of_a_small_network():
         "activation_bytes": 16,
         "sees": "2x2",
         "dropped": [1, 1],
+        "skipped": [0, 0],
     }  # fmt: skip
     del data["layers"]
     assert data == {
@@ -127,7 +128,8 @@ def test_shared_parameters_stand_at_the_first_layer_that_uses_them():
 def test_dropped_rows_and_columns_have_a_column():
     summary = fv.Sequential(fv.Conv2d(2, 1, stride=3), fv.ReLU()).build((1, 6, 7), quiet=True).summary()
     assert [row.dropped for row in summary.rows] == [(2, 0), ()]
-    assert "| 2x0 |" in summary.to_markdown()
+    assert [row.skipped for row in summary.rows] == [(2, 4), ()]
+    assert "| 2x0 | 2x4 |" in summary.to_markdown()
 
 
 def test_printing_a_summary_renders_it():

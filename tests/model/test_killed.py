@@ -13,7 +13,7 @@ from foveate.training import RunFolder
 
 KILL = """
 import os, pathlib, signal, sys
-from foveate.engines.base import Program
+from foveate.engines import Program
 from tests.model.test_killed import train
 
 def killing(function, count):

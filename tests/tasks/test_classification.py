@@ -71,7 +71,7 @@ def test_losses_that_fit():
             TASK,
             CrossEntropy(),
             Output("prob", (3,), "softmax"),
-            "CrossEntropy applies softmax or sigmoid by itself, but the network's output prob has had its softm",
+            "CrossEntropy applies the softmax itself, but the network's output prob has had its softm",
         ),
         (
             PAIR,

@@ -49,6 +49,26 @@ def test_another_loss(network):
     assert smoothed == pytest.approx(np.log(np.e + 2) - 0.8, rel=1e-6)
 
 
+def test_the_loss_of_all_batches_is_the_mean_by_class_weights(network):
+    data = rows([[1, 0, 0], [1, 0, 0], [1, 0, 0]], [0, 1, 0])
+    weighted = evaluate(*network, data, PLAIN, loss=CrossEntropy(class_weights=(1, 3, 1)), batch_size=2).loss
+    assert weighted == pytest.approx((2 * (np.log(np.e + 2) - 1) + 3 * np.log(np.e + 2)) / 5, rel=1e-6)
+    assert evaluate(*network, data, PLAIN, loss=CrossEntropy(class_weights=(0, 0, 1))).loss == 0.0
+
+
+def test_a_label_that_the_loss_ignores_costs_nothing(network):
+    data = rows([[1, 0, 0], [1, 0, 0]], [0, 1])
+    found = evaluate(*network, data, PLAIN, loss=CrossEntropy(ignore_index=1))
+    assert found.loss == pytest.approx(np.log(np.e + 2) - 1, rel=1e-6)
+
+
+def test_an_infinite_logit_of_another_class_leaves_the_loss_finite(network):
+    state, programs = network
+    state.load("linear1.weight", [[1, 0, 0], [0, 1, 0], [-3e38, -3e38, 0]])
+    with np.errstate(over="ignore"):
+        assert evaluate(state, programs, rows([[1, 0.8, 0]], [0]), PLAIN).loss == pytest.approx(0.598139, rel=1e-4)
+
+
 def test_more_classes_than_the_network_tells_apart(network):
     data = Dataset(np.zeros((1, 3, 1, 1), np.float32), [3], tuple("abcd"))
     with pytest.raises(DataError, match="the network has 3 outputs, but there are 4 class names"):
@@ -65,7 +85,7 @@ def test_a_network_that_ends_with_a_softmax_is_measured_as_the_same_without(engi
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = evaluate(state, Programs(engine, graph), data, PLAIN)
     assert found.loss == pytest.approx(-np.log(probabilities[[0, 1], [0, 2]]).mean(), rel=1e-5)
-    outputs = Programs(engine, graph).get(2, "inference").forward(state, data.inputs)[graph.only_output]
+    outputs = Programs(engine, graph).outputs(state, {graph.only_input: data.inputs})[graph.only_output]
     np.testing.assert_allclose(softmax(logits_of(graph, outputs)), probabilities, rtol=1e-5)
 
 

@@ -20,6 +20,7 @@ from foveate import (
     TrainingError,
 )
 from foveate.data import Augmentation, Dataset, Preprocessing
+from foveate.engines import Program
 from foveate.training import (
     Programs,
     Recipe,
@@ -61,12 +62,26 @@ def test_default_schedules():
 
 def test_programs_are_compiled_once_and_the_oldest_is_given_up(engine, graph):
     programs = Programs(engine, graph, capacity=2)
-    first, second = programs.get(1, "inference"), programs.get(2, "inference")
-    assert programs.get(1, "inference") is first
-    programs.get(2, "training", CrossEntropy(), SGD())
+
+    def training(size: int) -> Program:
+        return programs.get(batch_size=size, mode="training", loss=CrossEntropy(), optimizer=SGD())
+
+    first, second = training(3), training(5)
+    assert training(3) is first
+    training(6)
     assert len(programs) == 2
-    assert programs.get(1, "inference") is first
-    assert programs.get(2, "inference") is not second
+    assert training(3) is first
+    assert training(5) is not second
+
+
+def test_few_programs_serve_batches_of_any_size(engine, graph):
+    programs, state = Programs(engine, graph), engine.new_state(graph)
+    inputs = np.random.default_rng(0).standard_normal((300, *graph.input_shape)).astype(np.float32)
+    whole = engine.compile(graph, batch_size=300, mode="inference").forward(state, inputs)[graph.only_output]
+    for count in (1, 2, 3, 7, 40, 255, 256, 300):
+        outputs = programs.outputs(state, {graph.only_input: inputs[:count]})[graph.only_output]
+        np.testing.assert_allclose(outputs, whole[:count], rtol=1e-4, atol=1e-5)
+    assert len(programs) == 9
 
 
 def test_prefetch_keeps_the_order_and_stays_at_most_so_far_ahead():

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from foveate import layers
 from foveate.cli.drawing import LEGEND, draw_windows
 from foveate.cli.output import JsonOption, print_json
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
-from foveate.geometry import Fit, Window, format_sizes
-from foveate.graph.builder import formula
+from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
 from foveate.graph.window_report import (
     Solution,
     WindowReport,
@@ -21,10 +19,10 @@ from foveate.graph.window_report import (
     in_short,
     solve_padding,
     solve_stride,
-    with_option,
 )
-from foveate.layers.base import SpatialLayer
-from foveate.layers.normalization import axis_letters
+from foveate.layers.base import SpatialLayer, axis_letters
+from foveate.layers.convolution import Convolution
+from foveate.layers.pooling import AveragePooling, MaxPooling
 
 InputOption = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="The input, channels first: 3x32x32, 1x8000, 1x16x64x64.")
@@ -89,7 +87,7 @@ def conv(
         return
     if filters is None or kernel is None:
         raise typer.BadParameter("conv needs --filters and --kernel (or --common, for a table of common settings)")
-    layer = [layers.Conv1d, layers.Conv2d, layers.Conv3d][len(shape) - 2](
+    layer = Convolution.over(len(shape) - 1)(
         filters,
         parse_numbers(kernel, "--kernel"),
         stride=parse_numbers(stride or "1", "--stride"),
@@ -119,9 +117,8 @@ def pool(
     shape = parse_shape(input_shape, "--input")
     if kernel is None:
         raise typer.BadParameter("pool needs --kernel")
-    maximum = (layers.MaxPool1d, layers.MaxPool2d, layers.MaxPool3d)
-    average = (layers.AvgPool1d, layers.AvgPool2d, layers.AvgPool3d)
-    layer = (maximum if kind is PoolKind.MAX else average)[len(shape) - 2](
+    family: type[MaxPooling | AveragePooling] = MaxPooling if kind is PoolKind.MAX else AveragePooling
+    layer = family.over(len(shape) - 1)(
         parse_numbers(kernel, "--kernel"),
         stride=None if stride is None else parse_numbers(stride, "--stride"),
         padding=parse_padding(padding or "0", len(shape) - 1),
@@ -170,7 +167,7 @@ def report_lines(report: WindowReport) -> list[str]:
 def _size_lines(report: WindowReport) -> list[str]:
     """The formula with the numbers put in, once for axes that are alike."""
     lines = []
-    axes = list(zip(report.sizes, report.windows, report.fits, report.output_shape[1:], strict=True))
+    axes = list(zip(report.sizes, report.windows, report.fits, report.unseen, report.output_shape[1:], strict=True))
     for axis in dict.fromkeys(axes):
         lines += [f"{_names(axes, axis)}: {words}" for words in _axis_words(*axis)]
     return lines
@@ -181,7 +178,7 @@ def _names(axes: Sequence[object], axis: object) -> str:
     return " and ".join(letter for letter, other in zip(axis_letters(len(axes)), axes, strict=True) if other == axis)
 
 
-def _axis_words(size: int, window: Window, placed: Fit, output: int) -> list[str]:
+def _axis_words(size: int, window: Window, placed: Fit, unseen: Unseen, output: int) -> list[str]:
     begin, end = window.padding
     padding = "2P" if begin == end else "P_begin + P_end"
     span = "F" if window.dilation == 1 else "F_eff"
@@ -193,9 +190,14 @@ def _axis_words(size: int, window: Window, placed: Fit, output: int) -> list[str
     result = f"{formula(size, window)} = {_number(placed)}"
     words.append(f"(W - {span} + {padding})/S + 1 = {result}" + ("" if placed.fits else f", so {output}"))
     if not placed.fits:
-        seen = output > placed.output
-        left = "counted by ceil_mode" if seen else f"dropped {placed.dropped}"
-        words.append(f"does not fit: the division leaves a remainder of {placed.remainder}; {left}")
+        counted = "counted by ceil_mode, " if output > placed.output else ""
+        words.append(
+            f"does not fit: the division leaves a remainder of {placed.remainder}; {counted}dropped {unseen.dropped}"
+        )
+    elif unseen.dropped:
+        words.append(f"dropped {unseen.dropped}: the padding shifts the windows past the border")
+    if unseen.skipped:
+        words.append(f"skipped {unseen.skipped}: positions between windows, which none sees")
     if begin != end:
         words.append(f"padding (begin, end) is ({begin}, {end})")
     return words
@@ -232,15 +234,15 @@ def _drawing(report: WindowReport) -> list[str]:
 
 def _solve(layer: SpatialLayer, shape: tuple[int, ...], unknown: Unknown, as_json: bool) -> None:
     """All paddings, or strides, with which each axis fits, and the report with the first of them."""
-    free = with_option(layer, unknown.value, 1 if unknown is Unknown.STRIDE else 0)
+    free = layer.with_options(**{unknown.value: 1 if unknown is Unknown.STRIDE else 0})
     _, sizes = free.spatial_input([shape])
-    given = with_option(layer, "padding", 0) if unknown is Unknown.PADDING else layer
+    given = layer.with_options(padding=0) if unknown is Unknown.PADDING else layer
     windows = given.windows([shape]) or ()
     finder = solve_padding if unknown is Unknown.PADDING else solve_stride
     found = [finder(size, window) for size, window in zip(sizes, windows, strict=True)]
     report = None
     if all(found):
-        report = explain_window(with_option(layer, unknown.value, tuple(each[0].value for each in found)), shape)
+        report = explain_window(layer.with_options(**{unknown.value: tuple(each[0].value for each in found)}), shape)
     if as_json:
         solutions = [[{"value": s.value, "output": s.output, "same": s.same} for s in each] for each in found]
         data = {"input": list(shape)} if report is None else report.to_json()
@@ -279,14 +281,14 @@ def _solution_lines(
 
 
 def _show_common(shape: tuple[int, ...], filters: int, as_json: bool) -> None:
-    kind = [layers.Conv1d, layers.Conv2d, layers.Conv3d][len(shape) - 2]
+    kind = Convolution.over(len(shape) - 1)
     rows: list[dict[str, Any]] = []
     for setting, kernel, stride, padding in COMMON:
         base = kind(filters, kernel, stride=stride)
         windows = base.windows([shape])
         pairs = [solve_padding(size, window)[0].value for size, window in zip(shape[1:], windows, strict=True)]
         value = pairs if padding == "solve" else int(padding)
-        report = explain_window(with_option(base, "padding", value), shape)
+        report = explain_window(base.with_options(padding=value), shape)
         rows.append({"setting": setting, **report.to_json()})
     if as_json:
         print_json(rows)

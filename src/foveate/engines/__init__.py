@@ -2,19 +2,26 @@
 
 from functools import cache
 
-from foveate.engines.base import Engine, Program, State, StepInfo, StepResult
+from foveate.engines.base import State
+from foveate.engines.engine import Engine
+from foveate.engines.losses import register_loss
 from foveate.engines.operations import register
+from foveate.engines.program import Program, Session, StepInfo, StepResult
+from foveate.engines.request import Request
 from foveate.errors import EngineError
 
 __all__ = [
     "Engine",
     "Program",
+    "Request",
+    "Session",
     "State",
     "StepInfo",
     "StepResult",
     "default_engine",
     "get_engine",
     "register",
+    "register_loss",
     "set_threads",
 ]
 
@@ -31,8 +38,10 @@ def get_engine(name: str) -> Engine:
 
         return ReferenceEngine()
     if name == "native":
-        from foveate.engines.native import NativeEngine
-
+        try:
+            from foveate.engines.native.engine import NativeEngine
+        except ImportError as error:
+            raise _not_built(error) from None
         return NativeEngine()
     raise EngineError(f'there is no engine "{name}"; there are "native" and "reference"')
 
@@ -50,9 +59,18 @@ def default_engine() -> Engine:
 
 
 def set_threads(count: int) -> None:
-    """Let the native engine use `count` threads; the same count gives the same bits."""
+    """Compile native programs for `count` threads from now on; the same count gives the same bits."""
     if not isinstance(count, int) or count < 1:
         raise EngineError(f"the number of threads is {count!r}; it must be an int of at least 1")
-    from foveate.engines.native import set_threads as set_native_threads
-
+    try:
+        from foveate.engines.native._native import set_threads as set_native_threads
+    except ImportError as error:
+        raise _not_built(error) from None
     set_native_threads(count)
+
+
+def _not_built(error: ImportError) -> EngineError:
+    return EngineError(
+        f"the native engine is not there ({error}). It needs a C++ compiler and oneDNN when foveate is installed: "
+        "install both (Debian: g++ and libdnnl-dev; on Linux x86-64 the compiler is enough) and install foveate again."
+    )

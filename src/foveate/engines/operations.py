@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import EngineError
-from foveate.layers import Layer, register_layer_type
+from foveate.layers import Layer, built_in_layers, register_layer_type
 
 
 @dataclass
@@ -49,17 +49,25 @@ class Operation:
 
 
 OPERATIONS: dict[type[Layer], Operation] = {}
+"""By exact type: a layer never computes as another, whatever it is derived from."""
+
+
+def define(base: type[Layer], operation: Operation) -> None:
+    """Enter `operation` for every built-in layer of the family `base`, or for `base` itself where it is one."""
+    for kind in built_in_layers():
+        if issubclass(kind, base):
+            OPERATIONS[kind] = operation
 
 
 def operation_of(layer: Layer) -> Operation:
     """The operation of a layer's type, or an EngineError that says how to give it one."""
-    for kind in type(layer).__mro__:
-        if kind in OPERATIONS:
-            return OPERATIONS[kind]
-    name = type(layer).__name__
-    raise EngineError(
-        f"no engine knows how {name} computes; foveate.engines.register({name}, forward, backward) says so"
-    )
+    operation = OPERATIONS.get(type(layer))
+    if operation is None:
+        name = type(layer).__name__
+        raise EngineError(
+            f"no engine knows how {name} computes; foveate.engines.register({name}, forward, backward) says so"
+        )
+    return operation
 
 
 def register(

@@ -392,7 +392,7 @@ def _walk(model: Model, layers: Sequence[str] | None) -> tuple[list[Node], str]:
     nodes = [node for node in model.graph.nodes if max(node.output_shape[1:], default=1) > 1]
     total = len(nodes)
     if total > _MOST_ROWS:
-        nodes = [node for node in nodes if node.layer.windows(node.input_shapes) is not None] or nodes
+        nodes = [node for node in nodes if node.windows is not None] or nodes
     if len(nodes) > _MOST_ROWS:
         nodes = [nodes[i] for i in np.linspace(0, len(nodes) - 1, _MOST_ROWS).round().astype(int)]
     return nodes, f"{'all' if len(nodes) == total else f'{len(nodes)} of its'} {total} layers with maps"

@@ -223,7 +223,7 @@ def _pools(node: Node) -> bool:
 
 def _subsampled(builder: GraphBuilder, node: Node, value: Value) -> Value:
     """The middle of each of the layer's windows, as a pooling of one position after a crop to where it begins."""
-    windows = node.layer.windows(node.input_shapes)
+    windows = node.windows
     assert windows is not None
     crops, strides = [(0, 0)], tuple(window.stride for window in windows)
     for window, size, count in zip(windows, node.input_shapes[0][1:], node.output_shape[1:], strict=True):

@@ -398,11 +398,7 @@ def _layers_with_maps(model: Model, layers: Sequence[str] | None) -> tuple[str, 
         raise DataError("layers is empty; name at least one, or leave it out for those with a sliding window")
     if layers is not None:
         return tuple(spatial_layer(model, name).name for name in layers)
-    windowed = tuple(
-        node.name
-        for node in model.graph.nodes
-        if node.layer.windows(node.input_shapes) is not None and node.output_shape[-1] > 1
-    )
+    windowed = tuple(node.name for node in model.graph.nodes if node.windows is not None and node.output_shape[-1] > 1)
     return windowed or (spatial_layer(model, None).name,)
 
 
@@ -411,7 +407,7 @@ def _jump(graph: Graph, name: str) -> Fraction:
     strides = 1
     while not (jump := graph.receptive_fields()[name].jump[-1]):
         node = graph.node(name)
-        windows = node.layer.windows(node.input_shapes)
+        windows = node.windows
         size = node.output_shape[-1]
         shapes = zip(node.inputs, node.input_shapes, strict=True)
         below = [each for each, shape in shapes if len(shape) > 1 and (windows is not None or shape[-1] == size)]

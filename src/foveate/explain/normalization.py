@@ -14,8 +14,8 @@ from foveate.explain.style import OKABE_ITO, colour, drawn, new_figure
 from foveate.geometry import format_sizes
 from foveate.graph import Node, nearest
 from foveate.layers import BatchNorm2d, GroupNorm, InstanceNorm2d, Layer, LayerNorm, LocalResponseNorm
-from foveate.layers.base import SPATIAL_LETTERS
-from foveate.layers.normalization import Normalization, axis_letters
+from foveate.layers.base import SPATIAL_LETTERS, axis_letters
+from foveate.layers.normalization import Normalization
 from foveate.model import Model
 
 if TYPE_CHECKING:

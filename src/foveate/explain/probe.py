@@ -1,7 +1,6 @@
 """What every picture asks of a model: its layers by name, prepared images, activations and gradients."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from math import prod
 from typing import TypeAlias
 
@@ -188,7 +187,7 @@ class Probe:
     ) -> None:
         self.graph = model.graph if graph is None else graph
         self._keep = tuple(name for name in dict.fromkeys(keep) if name not in self.graph.inputs)
-        self._program = model.engine.compile(
+        program = model.engine.compile(
             self.graph,
             batch_size=batch_size,
             mode="inference",
@@ -196,6 +195,7 @@ class Probe:
             differentiable=differentiable,
             parameter_gradients=False,
         )
+        self._session = program.new_session()
         self._state = model.state
         if graph is not None:
             self._state = _state_for(model, graph)
@@ -203,17 +203,17 @@ class Probe:
     def run(self, prepared: FloatArray) -> FloatArray:
         """The network's output, of several the first, (N, ...) for N = batch_size prepared inputs."""
         self._inputs = prepared
-        self.outputs: FloatArray = self._program.forward(self._state, prepared)[self.graph.outputs[0]]
+        self.outputs: FloatArray = self._session.forward(self._state, prepared)[self.graph.outputs[0]]
         return self.outputs
 
     def activation(self, name: str) -> FloatArray:
         """What the kept layer `name`, or the input, gave in the last run: (N, ...)."""
-        return self._inputs.copy() if name in self.graph.inputs else self._program.activation(name)
+        return self._inputs.copy() if name in self.graph.inputs else self._session.activation(name)
 
     def gradients(self, seeds: Mapping[str, FloatArray], *of: str) -> list[FloatArray]:
         """Gradients of sum(seed * layer) with respect to each input or kept layer in `of`; seeds for kept ones."""
-        self._program.backward(seeds)
-        return [self._program.gradient(name) for name in of]
+        self._session.backward(seeds)
+        return [self._session.gradient(name) for name in of]
 
     def class_gradients(self, classes: NDArray[np.int64], *of: str) -> list[FloatArray]:
         """Gradients of each sample's output `classes[n]` with respect to each input or kept layer in `of`."""
@@ -304,9 +304,7 @@ def network_up_to(graph: Graph, layer: str) -> Graph:
 def _state_for(model: Model, graph: Graph) -> State:
     """The model's arrays for another graph: the same memory where just the same layers hold them, else copies."""
     if _holders(graph) == _holders(model.graph):
-        state = copy(model.state)
-        state.graph = graph
-        return state
+        return model.state.seen_as(graph)
     state = model.engine.new_state(graph, seed=model.seed)
     for name in state.names():
         state.load(name, model.state.read(name))

@@ -3,30 +3,46 @@
 from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
 from foveate.graph.folding import Folding, fold_normalizations
+from foveate.graph.freezing import matching_arrays
 from foveate.graph.graph import Graph, Node, nearest
 from foveate.graph.initialization import initializers
-from foveate.graph.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError
+from foveate.graph.losses import (
+    L1,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dice,
+    Focal,
+    Huber,
+    Loss,
+    MeanSquaredError,
+    built_in_losses,
+    loss_from_json,
+)
 from foveate.graph.optimizers import SGD, AdamW, Optimizer
 from foveate.graph.receptive_field import ReceptiveField, Region
 from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
 from foveate.graph.summary import Summary
 
 __all__ = [
+    "L1",
     "SGD",
     "AdamW",
     "BinaryCrossEntropy",
-    "MeanSquaredError",
     "Block",
     "Composite",
     "Concat",
     "Constant",
     "Cosine",
     "CrossEntropy",
+    "Dice",
     "DroppedBorderWarning",
+    "Focal",
     "Folding",
     "Graph",
     "GraphBuilder",
+    "Huber",
     "Loss",
+    "MeanSquaredError",
     "Named",
     "Node",
     "OneCycle",
@@ -38,7 +54,10 @@ __all__ = [
     "Sequential",
     "Summary",
     "Value",
+    "built_in_losses",
     "fold_normalizations",
     "initializers",
+    "loss_from_json",
+    "matching_arrays",
     "nearest",
 ]

@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal, TypeAlias
 
 from foveate.errors import FoveateError, GraphError, LayerError, ShapeError
-from foveate.geometry import LARGEST_COUNT, LARGEST_SIZE, Window, fit, format_sizes, suggest
+from foveate.geometry import LARGEST_COUNT, LARGEST_SIZE, format_sizes
+from foveate.graph.borders import dropping_sentence, drops, skips
 from foveate.graph.graph import Graph, Node
 from foveate.layers import Layer, Parameter, Shape, Statistic
+
+Strict: TypeAlias = bool | Literal["all"]
+"""Whether positions that no window sees are an error: those at the borders, or "all", also those between windows."""
 
 
 class DroppedBorderWarning(UserWarning):
@@ -47,12 +52,21 @@ class GraphBuilder:
     """
 
     def __init__(
-        self, *, strict: bool = False, name: str = "network", replacements: Mapping[str, Sequence[Layer]] | None = None
+        self,
+        *,
+        strict: Strict = False,
+        name: str = "network",
+        replacements: Mapping[str, Sequence[Layer]] | None = None,
     ) -> None:
-        """Start an empty graph; with `strict`, dropped rows or columns are an error.
+        """Start an empty graph; with `strict`, dropped rows or columns are an error, with "all" also skipped ones.
 
         `replacements` says by path what takes the place of a layer: others, one after the other, or none.
         """
+        if strict not in (False, True, "all"):
+            raise GraphError(
+                f'strict is {strict!r}; it is True to refuse layers that drop a border, "all" to refuse those that '
+                "skip positions between windows too, or False"
+            )
         self.replacements = replacements or {}
         self._strict = strict
         self._name = name
@@ -96,7 +110,9 @@ class GraphBuilder:
         node = Node(path, layer, tuple(value.name for value in inputs), parameters or path, shapes, output)
         self._check_sharing(node)
         if self._strict and any(node.dropped):
-            raise self._placed(ShapeError(_does_not_fit(node)), Place(path, layer, shapes))
+            raise self._placed(ShapeError(drops(node)), Place(path, layer, shapes))
+        if self._strict == "all" and any(node.skipped):
+            raise self._placed(ShapeError(skips(node)), Place(path, layer, shapes))
         self._nodes[path] = node
         return Value(path, output, self)
 
@@ -115,7 +131,7 @@ class GraphBuilder:
         )
         dropping = [node for node in graph.nodes if any(node.dropped)]
         if dropping and not quiet:
-            warnings.warn(_dropping_sentence(dropping), DroppedBorderWarning, stacklevel=stacklevel)
+            warnings.warn(dropping_sentence(dropping), DroppedBorderWarning, stacklevel=stacklevel)
         return graph
 
     @contextmanager
@@ -190,50 +206,6 @@ def _check_size(shape: Shape) -> None:
             f"one sample of {format_sizes(shape)} would have {prod(shape):,} numbers, more than {LARGEST_COUNT:,}, "
             "which no memory holds. Use smaller sizes"
         )
-
-
-def _does_not_fit(node: Node) -> str:
-    sizes = node.input_shapes[0][1:]
-    windows = node.layer.windows(node.input_shapes) or ()
-    axis = next(axis for axis, count in enumerate(node.dropped) if count)
-    window, size, dropped = windows[axis], sizes[axis], node.dropped[axis]
-    square = len({*zip(sizes, windows, strict=True)}) == 1
-    what = {1: "position", 2: "row and column" if square else ("row", "column")[axis], 3: "layer of voxels"}[len(sizes)]
-    if dropped > 1:
-        for word in ("position", "row", "column", "layer"):
-            what = what.replace(word, f"{word}s")
-    ways = suggest(
-        size, window, largest_padding=window.effective_size - 1 if node.layer.pads_less_than_window else None
-    )
-    if square:
-        offered = [format_sizes((s,) * len(sizes)) for s in ways.sizes]
-        words = ways.sentence().rsplit("an input of ", 1)
-        sentence = words[0] + ("an input of " + " or ".join(offered) if offered else "")
-    else:
-        sentence = ways.sentence()
-    return (
-        f"does not fit its {format_sizes(sizes)} input: {formula(size, window)} = "
-        f"{float(fit(size, window).exact_output):.2f}.\n"
-        f"The last {dropped} {what} would never be seen. Fits: {sentence}."
-    )
-
-
-def formula(size: int, window: Window) -> str:
-    """The size formula with the numbers put in: '(7 - 3 + 2*0)/3 + 1'."""
-    begin, end = window.padding
-    padding = f"2*{begin}" if begin == end else f"{begin} + {end}"
-    return f"({size} - {window.effective_size} + {padding})/{window.stride} + 1"
-
-
-def _dropping_sentence(nodes: Sequence[Node]) -> str:
-    first = nodes[0]
-    subject, verb, whose = f"{first}", "sees", "its"
-    if len(nodes) > 1:
-        subject, verb, whose = f"{first} and {len(nodes) - 1} more", "see", "their"
-    return (
-        f"{subject} never {verb} the last {max(first.dropped)} row or column of {whose} input; "
-        "build(strict=True) says what would fit, graph.summary() lists them all"
-    )
 
 
 def _arrays_of(node: Node) -> dict[str, Parameter | Statistic]:

@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from foveate.errors import FoveateError, GraphError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph.builder import GraphBuilder, Place, Value
+from foveate.graph.builder import GraphBuilder, Place, Strict, Value
 from foveate.graph.graph import Graph
 from foveate.layers import Add, Concatenate, Layer, Shape
+from foveate.layers.convolution import Convolution
 
 
 class Composite(ABC):
@@ -20,13 +21,14 @@ class Composite(ABC):
         """Add this composite's nodes to `builder` after `value`; return its output."""
 
     def build(
-        self, input_shape: Sequence[int] | int, *, strict: bool = False, quiet: bool = False, name: str = "network"
+        self, input_shape: Sequence[int] | int, *, strict: Strict = False, quiet: bool = False, name: str = "network"
     ) -> Graph:
         """Resolve every shape for one sample of `input_shape`, channels first; every mistake is found here.
 
         Args:
             input_shape: (C, H, W), (C, L), (C, D, H, W) or (features,), without the batch axis.
-            strict: raise where real rows or columns would be dropped, instead of one warning.
+            strict: raise where real rows or columns would be dropped at a border, instead of one warning; "all" raises
+                also where they would be skipped between windows.
             quiet: give no such warning.
             name: what the summary calls the network.
 
@@ -192,7 +194,7 @@ def check_blocks(blocks: Sequence[object], owner: str) -> tuple[Block, ...]:
 
 
 def _changes(
-    network: Composite, input_shape: Shape, strict: bool, place: Place | None, built: Graph | None
+    network: Composite, input_shape: Shape, strict: Strict, place: Place | None, built: Graph | None
 ) -> tuple[object, ...]:
     from foveate.graph.repair import find_changes
 
@@ -202,14 +204,12 @@ def _changes(
 def _fitting_shortcut(before: Shape, way: Shape) -> str:
     if len(before) != len(way) or len(before) < 2:
         return "Give it a shortcut that makes the same shape"
-    axes, strides = len(before) - 1, shortcut_strides(before, way)
+    conv, strides = Convolution.over(len(before) - 1).__name__, shortcut_strides(before, way)
     if strides is not None:
         shown = strides[0] if len(set(strides)) == 1 else strides
         stride = "" if set(strides) == {1} else f", stride={shown}"
-        return f"shortcut=Conv{axes}d({way[0]}, 1{stride}) would do"
-    return (
-        f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut=Conv{axes}d({way[0]}, 1)'
-    )
+        return f"shortcut={conv}({way[0]}, 1{stride}) would do"
+    return f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut={conv}({way[0]}, 1)'
 
 
 def shortcut_strides(before: Shape, way: Shape) -> tuple[int, ...] | None:

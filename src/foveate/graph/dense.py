@@ -8,7 +8,8 @@ from typing import Any
 from foveate.errors import LayerError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph.compose import Sequential
-from foveate.layers import Flatten, Layer, Linear, Shape, make_layer
+from foveate.layers import Flatten, Layer, Linear, Shape
+from foveate.layers.convolution import Convolution
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ def compare_dense(
 
 
 def _convolution(axes: int, filters: int, kernel_size: int | Sequence[int], options: dict[str, Any]) -> Layer:
-    kernel = {"out_channels": filters, "kernel_size": kernel_size, "padding": "same"}
-    return make_layer(f"Conv{axes}d", {**kernel, **options})
+    return Convolution.over(axes)(filters, kernel_size, padding="same", **options)
 
 
 def _dilation(size: int) -> int:

@@ -3,14 +3,9 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from foveate.geometry import Window, fit, format_sizes
-from foveate.graph.builder import formula
+from foveate.geometry import format_sizes
 from foveate.graph.graph import Graph, Node
 from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
-from foveate.layers import Flatten, Linear
-from foveate.layers.convolution import Convolution
-from foveate.layers.normalization import axis_letters
-from foveate.layers.transposed import TransposedConvolution
 
 RULES = """\
 A window of F taps, D apart, spans `F_eff = D(F - 1) + 1` positions. Over W positions with padding P on both sides,
@@ -47,35 +42,15 @@ def _size_steps(node: Node) -> list[str]:
     came = " and ".join(format_sizes(shape) for shape in node.input_shapes)
     joined = ", ".join(f"`{name}`" for name in node.inputs)
     steps = [f"in: {came} from {joined}", f"out: {format_sizes(node.output_shape)}"]
-    sizes, made = node.input_shapes[0][1:], node.output_shape[1:]
-    windows = node.layer.windows(node.input_shapes)
-    if windows is not None:
-        axes = list(zip(sizes, windows, made, strict=True))
-        steps += [f"{_letters(axes, axis)}: {_size_words(*axis)}" for axis in dict.fromkeys(axes)]
-    elif isinstance(node.layer, TransposedConvolution):
-        layer = node.layer
-        each = list(zip(sizes, layer.transposed_windows, layer.output_padding, made, strict=True))
-        steps += [f"{_letters(each, axis)}: {_transposed_words(*axis)}" for axis in dict.fromkeys(each)]
-    elif isinstance(node.layer, Flatten) and len(node.input_shapes[0]) > 1:
-        steps.append(f"`{_product(node.input_shapes[0])} = {prod(node.output_shape):,}`")
+    steps += node.layer.size_steps(node.input_shapes)
     if any(node.dropped):
-        steps.append(f"dropped: the last {format_sizes(node.dropped)} positions are seen by no window")
+        ends = format_sizes(tuple(axis.end for axis in node.unseen))
+        begins = format_sizes(tuple(axis.begin for axis in node.unseen))
+        where = f"last {ends}" if not any(axis.begin for axis in node.unseen) else f"first {begins} and last {ends}"
+        steps.append(f"dropped: the {where} positions are seen by no window")
+    if any(node.skipped):
+        steps.append(f"skipped: {format_sizes(node.skipped)} positions between windows are seen by none")
     return steps
-
-
-def _size_words(size: int, window: Window, made: int) -> str:
-    placed = fit(size, window)
-    words = f"`{formula(size, window)} = "
-    if placed.fits:
-        return f"{words}{made}`"
-    rounded = "up, by ceil_mode" if made > placed.output else "down"
-    return f"{words}{float(placed.exact_output):.2f}`, rounded {rounded}: {made} (remainder {placed.remainder})"
-
-
-def _transposed_words(size: int, window: Window, extra: int, made: int) -> str:
-    begin, end = window.padding
-    added = f" + {extra}" if extra else ""
-    return f"`({size} - 1)*{window.stride} - {begin} - {end} + {window.effective_size}{added} = {made}`"
 
 
 def _cost_steps(node: Node, owns: bool) -> list[str]:
@@ -94,12 +69,9 @@ def _cost_steps(node: Node, owns: bool) -> list[str]:
 
 
 def _mac_words(node: Node) -> str:
-    layer = node.layer
-    if isinstance(layer, (Convolution, Linear)):
-        outputs = prod(node.output_shape)
-        return f"{outputs:,} outputs of {node.cost.macs // outputs:,} products"
-    inputs = prod(node.input_shapes[0])
-    return f"{inputs:,} inputs of {node.cost.macs // inputs:,} products" if node.cost.macs % inputs == 0 else "in all"
+    of = "inputs" if node.layer.scatters else "outputs"
+    count = prod(node.input_shapes[0] if node.layer.scatters else node.output_shape)
+    return f"{count:,} {of} of {node.cost.macs // count:,} products" if node.cost.macs % count == 0 else "in all"
 
 
 def _field_steps(node: Node, views: Sequence[Mapping[str, ReceptiveField]]) -> list[str]:
@@ -114,8 +86,8 @@ def _field_steps(node: Node, views: Sequence[Mapping[str, ReceptiveField]]) -> l
 
 def _derivation(node: Node, below: ReceptiveField, field: ReceptiveField) -> str:
     """The recursion with the numbers put in, for a window along axes that are alike."""
-    windows = node.layer.windows(node.input_shapes)
-    if windows is None or not below.aligned or below.whole or not field.fields:
+    windows = node.windows
+    if windows is None or not below.known or not below.aligned or below.whole or not field.fields:
         return ""
     axes = [(low[0], window) for low, window in zip(below.fields, windows, strict=True)]
     kinds = dict.fromkeys((low.size, low.jump, w.effective_size, w.stride) for low, w in axes)
@@ -152,11 +124,6 @@ def sight_sentences(graph: Graph) -> list[str]:
             f"{seen}{more}."
         )
     return lines
-
-
-def _letters(axes: Sequence[object], axis: object) -> str:
-    names = axis_letters(len(axes))
-    return " and ".join(letter for letter, other in zip(names, axes, strict=True) if other == axis)
 
 
 def _product(sizes: Sequence[int]) -> str:

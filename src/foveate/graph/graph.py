@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import GraphError
-from foveate.geometry import fit
+from foveate.geometry import AxisReach, Unseen, Window
 from foveate.layers import Cost, Layer, Parameter, Shape, Statistic
 
 if TYPE_CHECKING:
@@ -34,13 +34,30 @@ class Node:
         """Arithmetic for one sample."""
         return self.layer.cost(self.input_shapes)
 
+    @cached_property
+    def windows(self) -> tuple[Window, ...] | None:
+        """The sliding window of each spatial axis with its padding resolved, or None where nothing slides."""
+        return self.layer.windows(self.input_shapes)
+
+    @cached_property
+    def reaches(self) -> tuple[tuple[AxisReach, ...], ...]:
+        """What each output position depends on, for every spatial axis of every input."""
+        return self.layer.reaches(self.input_shapes)
+
+    @cached_property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """The real positions of each axis that no window sees; empty where nothing slides."""
+        return self.layer.unseen(self.input_shapes)
+
     @property
     def dropped(self) -> tuple[int, ...]:
-        """Real positions at the far end of each axis that no window sees; empty where nothing slides."""
-        windows = self.layer.windows(self.input_shapes)
-        if windows is None or getattr(self.layer, "ceil_mode", False):
-            return ()
-        return tuple(fit(size, window).dropped for size, window in zip(self.input_shapes[0][1:], windows, strict=True))
+        """How many positions at the two ends of each axis no window sees; empty where nothing slides."""
+        return tuple(axis.dropped for axis in self.unseen)
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """How many positions of each axis lie between windows, seen by none; empty where nothing slides."""
+        return tuple(axis.skipped for axis in self.unseen)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.layer.describe()})"

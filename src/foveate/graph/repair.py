@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.errors import FoveateError
 from foveate.geometry import format_sizes
-from foveate.graph.builder import GraphBuilder, Place, Value
+from foveate.graph.borders import seeing_options
+from foveate.graph.builder import GraphBuilder, Place, Strict, Value
 from foveate.graph.compose import Composite, shortcut_strides
 from foveate.graph.graph import Graph
-from foveate.graph.window_report import explain_window, with_option
-from foveate.layers import Add, Concatenate, Flatten, Layer, Linear, Shape, make_layer
-from foveate.layers.base import SpatialLayer
+from foveate.graph.window_report import explain_window
+from foveate.layers import Add, Concatenate, Flatten, Layer, Linear, Shape
+from foveate.layers.convolution import Convolution
+from foveate.layers.pooling import GlobalAveragePooling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +37,7 @@ class Change:
     input_shape: Shape
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
     network: Composite = field(repr=False, compare=False, kw_only=True)
-    strict: bool = field(default=False, kw_only=True)
+    strict: Strict = field(default=False, kw_only=True)
 
     def build(self) -> Graph:
         """The network with this change."""
@@ -62,7 +64,7 @@ class Rebuilt(Composite):
 
 
 def find_changes(
-    network: Composite, input_shape: Shape, strict: bool, place: Place | None, partial: Graph
+    network: Composite, input_shape: Shape, strict: Strict, place: Place | None, partial: Graph
 ) -> tuple[Change, ...]:
     """Changes near `place`, where building stopped, then other inputs; only those with which all of it builds."""
     common: dict[str, Any] = {"network": network, "strict": strict}
@@ -88,50 +90,46 @@ def _that_build(changes: "Iterable[Change]") -> list[Change]:
     return found
 
 
-def _instead(place: Place, strict: bool) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
+def _instead(place: Place, strict: Strict) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
     """(words, what stands in its place) for the layer that did not fit its input."""
     if isinstance(place.layer, Add):
         before, way = place.input_shapes
         strides = shortcut_strides(before, way)
         if strides is not None:
-            shortcut = make_layer(f"Conv{len(strides)}d", {"out_channels": way[0], "kernel_size": 1, "stride": strides})
+            shortcut = Convolution.over(len(strides))(way[0], 1, stride=strides)
             yield f"{place.path}: {shortcut.describe()} to {way[0]} channels", {place.path: (shortcut,)}
         return
     if isinstance(place.layer, Linear):
         flat: list[Layer] = [Flatten()]
         if 2 <= len(place.input_shapes[0]) <= 4:
-            flat.append(make_layer(f"GlobalAvgPool{len(place.input_shapes[0]) - 1}d", {}))
+            flat.append(GlobalAveragePooling.over(len(place.input_shapes[0]) - 1)())
         for first in flat:
             yield f"{first.describe()} before {place.path}", {place.path: (first, place.layer)}
     for text, layer in _variants(place, strict):
         yield f"{place.path}: {text}", {place.path: (layer,)}
 
 
-def _variants(place: Place, strict: bool) -> Iterator[tuple[str, Layer]]:
+def _variants(place: Place, strict: Strict) -> Iterator[tuple[str, Layer]]:
     """The same layer with one option changed, or over another number of axes."""
     for text, option, value in _options(place, strict):
         try:
-            yield text, with_option(place.layer, option, value)
+            yield text, place.layer.with_options(**{option: value})
         except FoveateError:
             continue
     axes = len(place.input_shapes[0]) - 1 if place.input_shapes else 0
-    name = type(place.layer).__name__
-    if name[-2:-1].isdigit() and 1 <= axes <= 3 and not name.endswith(f"{axes}d"):
+    if place.layer.spatial_ranks and axes not in place.layer.spatial_ranks:
         options = {key: _for_axes(value, axes) for key, value in place.layer.options().items()}
         try:
-            yield f"{name[:-2]}{axes}d", make_layer(f"{name[:-2]}{axes}d", options)
+            other = type(place.layer).over(axes)
+            yield other.__name__, other(**options)
         except FoveateError:
             return
 
 
-def _options(place: Place, strict: bool) -> Iterator[tuple[str, str, Any]]:
-    layer, options = place.layer, place.layer.options()
-    if strict and isinstance(layer, SpatialLayer) and "stride" in options:
-        try:
-            changes = explain_window(layer, place.input_shapes[0]).changes
-        except FoveateError:
-            changes = ()
-        yield from ((change.text, change.option, change.value) for change in changes if change.option != "input")
+def _options(place: Place, strict: Strict) -> Iterator[tuple[str, str, Any]]:
+    options = place.layer.options()
+    if strict:
+        yield from _seeing_more(place)
     if "kernel_size" in options and len(place.input_shapes[0]) == len(options["kernel_size"]) + 1:
         spatial = place.input_shapes[0][1:]
         smaller = tuple(min(k, size) for k, size in zip(options["kernel_size"], spatial, strict=True))
@@ -139,6 +137,20 @@ def _options(place: Place, strict: bool) -> Iterator[tuple[str, str, Any]]:
         yield 'padding "same"', "padding", "same"
     if options.get("groups", 1) != 1:
         yield "groups 1", "groups", 1
+
+
+def _seeing_more(place: Place) -> Iterator[tuple[str, str, Any]]:
+    """Options with which the windows drop or skip less."""
+    try:
+        seen = place.layer.unseen(place.input_shapes)
+        changes = explain_window(place.layer, place.input_shapes[0]).changes if seen else ()
+    except FoveateError:
+        return
+    yield from ((change.text, change.option, change.value) for change in changes if change.option != "input")
+    if any(axis.skipped for axis in seen):
+        axis = next(number for number, each in enumerate(seen) if each.skipped)
+        for option, value in seeing_options(place.layer, place.input_shapes, axis):
+            yield f"{option} {value}", option, (value,) * len(seen)
 
 
 def _for_axes(value: Any, axes: int) -> Any:
@@ -153,7 +165,7 @@ def _same_in_branches(place: Place, partial: Graph) -> Iterator[tuple[str, Mappi
     scope = place.path.rpartition(".")[0] + "."
     inside = [node for node in partial.nodes if node.name.startswith(scope) and "padding" in node.layer.options()]
     try:
-        layers = {node.name: (with_option(node.layer, "padding", "same"),) for node in inside}
+        layers = {node.name: (node.layer.with_options(padding="same"),) for node in inside}
     except FoveateError:
         return
     if layers:
@@ -170,7 +182,7 @@ def _other_rank(place: Place | None, shape: Shape) -> Shape | None:
     return *shape, *shape[-1:] * (axes - len(shape) + 1)
 
 
-def _other_input(network: Composite, shape: Shape, strict: bool) -> Shape | None:
+def _other_input(network: Composite, shape: Shape, strict: Strict) -> Shape | None:
     """The nearest larger input with which the network builds, or under the strict rule also a smaller one."""
     if len(shape) < 2:
         return None

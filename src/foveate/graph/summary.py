@@ -19,13 +19,17 @@ CONVENTION = (
 BYTES = 4
 """Of a number: float32."""
 
-TITLES = ("name", "layer", "output", "parameters", "MACs", "FLOPs", "memory", "sees", "dropped")
+TITLES = ("name", "layer", "output", "parameters", "MACs", "FLOPs", "memory", "sees", "dropped", "skipped")
 NUMBERS = ("parameters", "MACs", "FLOPs", "memory")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of the table; `sees` is its receptive field, `activation_bytes` what its output of one sample takes."""
+    """One layer of the table; `activation_bytes` is what its output of one sample takes.
+
+    `sees` is its receptive field, `dropped` how many positions at the borders of each axis no window sees, `skipped`
+    how many between windows.
+    """
 
     name: str
     type: str
@@ -38,6 +42,7 @@ class Row:
     activation_bytes: int
     sees: str
     dropped: tuple[int, ...]
+    skipped: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -122,13 +127,12 @@ class Summary:
         """Comma-separated values: a line of titles, then one for each layer, numbers without separators."""
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(
-            ["name", "layer", "output", "parameters", "macs", "flops", "activation_bytes", "sees", "dropped"]
-        )
+        titles = ["name", "layer", "output", "parameters", "macs", "flops", "activation_bytes"]
+        writer.writerow([*titles, "sees", "dropped", "skipped"])
         for row in self.rows:
             numbers = (row.parameters, row.macs, row.flops, row.activation_bytes)
             shown = _cells(row)
-            writer.writerow([row.name, row.layer, shown[2], *numbers, row.sees, shown[-1]])
+            writer.writerow([row.name, row.layer, shown[2], *numbers, *shown[-3:]])
         return text.getvalue()
 
     def to_html(self, batch_size: int = 1) -> str:
@@ -213,14 +217,14 @@ class Summary:
             shared = 0
             while shared < min(len(blocks), len(open_blocks)) and blocks[shared] == open_blocks[shared]:
                 shared += 1
-            lines += [(depth, [blocks[depth], *[""] * 8]) for depth in range(shared, len(blocks))]
+            lines += [(depth, [blocks[depth], *[""] * (len(TITLES) - 1)]) for depth in range(shared, len(blocks))]
             open_blocks = blocks
             lines.append((len(blocks), [leaf, *_cells(row)[1:]]))
         return lines
 
     def _totals(self) -> list[str]:
         totals = (self.total_parameters, self.total_macs, self.total_flops)
-        return ["total", "", "", *(f"{total:,}" for total in totals), f"{self.total_activation_bytes:,}", "", ""]
+        return ["total", "", "", *(f"{total:,}" for total in totals), f"{self.total_activation_bytes:,}", "", "", ""]
 
 
 def summarize(graph: Graph) -> Summary:
@@ -250,21 +254,23 @@ def _row(node: Node, owns: bool, sees: str) -> Row:
         activation_bytes=BYTES * prod(node.output_shape),
         sees=sees,
         dropped=node.dropped,
+        skipped=node.skipped,
     )
 
 
 def _cells(row: Row) -> list[str]:
     numbers = (row.parameters, row.macs, row.flops, row.activation_bytes)
-    dropped = format_sizes(row.dropped) if any(row.dropped) else ""
-    return [row.name, row.layer, format_sizes(row.output_shape), *(f"{n:,}" for n in numbers), row.sees, dropped]
+    unseen = [format_sizes(counts) if any(counts) else "" for counts in (row.dropped, row.skipped)]
+    return [row.name, row.layer, format_sizes(row.output_shape), *(f"{n:,}" for n in numbers), row.sees, *unseen]
 
 
 def _columns_that_fit(lines: list[list[str]], width: int) -> list[int]:
     """Columns that find room in `width`: the least important ones go first, and those that are empty."""
     widths = [max(len(line[column]) for line in lines) + 2 for column in range(len(TITLES))]
     widths[TITLES.index("layer")] = min(widths[TITLES.index("layer")], 18)
-    columns = [c for c, title in enumerate(TITLES) if title != "dropped" or any(line[c] for line in lines[1:])]
-    for title in ("FLOPs", "memory", "MACs", "sees", "dropped"):
+    empty = [c for c in range(len(TITLES)) if not any(line[c] for line in lines[1:])]
+    columns = [c for c, title in enumerate(TITLES) if c not in empty or title not in ("dropped", "skipped")]
+    for title in ("FLOPs", "memory", "MACs", "sees", "skipped", "dropped"):
         if sum(widths[c] for c in columns) <= width:
             break
         columns = [c for c in columns if TITLES[c] != title]

@@ -9,6 +9,7 @@ from typing import Any
 from foveate.errors import FoveateError
 from foveate.geometry import (
     Fit,
+    Unseen,
     Window,
     fit,
     fitting_paddings,
@@ -20,7 +21,6 @@ from foveate.geometry import (
 )
 from foveate.graph.builder import GraphBuilder
 from foveate.layers import Cost, Layer, Shape
-from foveate.layers.base import SpatialLayer
 
 BYTES = 4
 """Of a number: float32."""
@@ -56,7 +56,7 @@ class Solution:
 class WindowReport:
     """What `layer`, a convolution or pooling, does to an input of `input_shape`."""
 
-    layer: SpatialLayer
+    layer: Layer
     input_shape: Shape
     output_shape: Shape
 
@@ -75,11 +75,20 @@ class WindowReport:
         """How the window falls on each axis."""
         return tuple(fit(size, window) for size, window in zip(self.sizes, self.windows, strict=True))
 
+    @cached_property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """The real positions of each axis that no window sees."""
+        return self.layer.unseen([self.input_shape])
+
     @property
     def dropped(self) -> tuple[int, ...]:
-        """Real positions that no window sees, per axis; none where ceil_mode counts a last incomplete window."""
-        covered = [placed.output != made for placed, made in zip(self.fits, self.output_shape[1:], strict=True)]
-        return tuple(0 if all_seen else placed.dropped for all_seen, placed in zip(covered, self.fits, strict=True))
+        """How many positions at the two ends of each axis no window sees."""
+        return tuple(axis.dropped for axis in self.unseen)
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """How many positions of each axis lie between windows, seen by none."""
+        return tuple(axis.skipped for axis in self.unseen)
 
     @property
     def weights(self) -> int:
@@ -114,6 +123,7 @@ class WindowReport:
             "exact_output": [float(placed.exact_output) for placed in self.fits],
             "remainder": [placed.remainder for placed in self.fits],
             "dropped": list(self.dropped),
+            "skipped": list(self.skipped),
             "padding": [list(window.padding) for window in self.windows],
             "parameters": self.weights + self.biases,
             "weights": self.weights,
@@ -167,13 +177,13 @@ class WindowReport:
 
     def _works(self, option: str, value: tuple[Any, ...]) -> bool:
         try:
-            changed = explain_window(with_option(self.layer, option, value), self.input_shape)
+            changed = explain_window(self.layer.with_options(**{option: value}), self.input_shape)
         except FoveateError:
             return False
         return all(placed.fits for placed in changed.fits)
 
 
-def explain_window(layer: SpatialLayer, input_shape: Sequence[int]) -> WindowReport:
+def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
     """The report of `layer` on one sample of `input_shape`.
 
     Raises:
@@ -186,11 +196,6 @@ def explain_window(layer: SpatialLayer, input_shape: Sequence[int]) -> WindowRep
     builder = GraphBuilder(name="window")
     value = builder.add(layer, builder.input(tuple(input_shape)))
     return WindowReport(layer, tuple(input_shape), value.shape)
-
-
-def with_option(layer: Layer, option: str, value: Any) -> Any:
-    """The same layer with another value for one of its options."""
-    return type(layer)(**{**layer.options(), option: value})
 
 
 def solve_padding(size: int, window: Window) -> tuple[Solution, ...]:

@@ -25,7 +25,7 @@ from foveate.layers.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
-from foveate.layers.base import Cost, Layer, Parameter, Shape, Statistic
+from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, SpatialLayer, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
 from foveate.layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
@@ -112,6 +112,7 @@ __all__ = [
     "Conv3d",
     "Cost",
     "Dropout",
+    "ElementwiseLayer",
     "Flatten",
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
@@ -127,6 +128,7 @@ __all__ = [
     "ReLU",
     "Shape",
     "Sigmoid",
+    "SpatialLayer",
     "Statistic",
     "Tanh",
     "built_in_layers",

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, final
 
 from foveate.errors import ShapeError
-from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape
+from foveate.geometry import AxisReach
+from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, positionwise
 from foveate.layers.options import one_of, positive_int
 from foveate.layers.windows import divisors
 
 
+@final
 @dataclass(frozen=True)
 class ReLU(ElementwiseLayer):
     """Rectified linear unit: y = max(0, x). Any shape.
@@ -22,6 +24,7 @@ class ReLU(ElementwiseLayer):
     rectifies: ClassVar[bool] = True
 
 
+@final
 @dataclass(frozen=True)
 class LeakyReLU(ElementwiseLayer):
     """Rectifier with a slope below zero: y = max(slope * x, x). Any shape.
@@ -46,6 +49,7 @@ class LeakyReLU(ElementwiseLayer):
         return f"LeakyReLU {self.slope:g}"
 
 
+@final
 @dataclass(frozen=True)
 class ELU(ElementwiseLayer):
     """Exponential linear unit: y = x for x >= 0, alpha * (exp(x) - 1) below. Any shape.
@@ -70,6 +74,7 @@ class ELU(ElementwiseLayer):
         return f"ELU {self.alpha:g}"
 
 
+@final
 @dataclass(frozen=True)
 class Sigmoid(ElementwiseLayer):
     """Logistic function: y = 1 / (1 + exp(-x)). Any shape."""
@@ -77,6 +82,7 @@ class Sigmoid(ElementwiseLayer):
     label: ClassVar[str] = "sigmoid"
 
 
+@final
 @dataclass(frozen=True)
 class Tanh(ElementwiseLayer):
     """Hyperbolic tangent: y = tanh(x). Any shape."""
@@ -84,6 +90,7 @@ class Tanh(ElementwiseLayer):
     label: ClassVar[str] = "tanh"
 
 
+@final
 @dataclass(frozen=True)
 class ReLU6(ElementwiseLayer):
     """Rectifier that stops at six: y = min(max(0, x), 6). Any shape.
@@ -95,6 +102,7 @@ class ReLU6(ElementwiseLayer):
     rectifies: ClassVar[bool] = True
 
 
+@final
 @dataclass(frozen=True)
 class SiLU(ElementwiseLayer):
     """Sigmoid linear unit, also called swish: y = x / (1 + exp(-x)). Any shape.
@@ -106,6 +114,7 @@ class SiLU(ElementwiseLayer):
     rectifies: ClassVar[bool] = True
 
 
+@final
 @dataclass(frozen=True)
 class Hardsigmoid(ElementwiseLayer):
     """Sigmoid in three straight lines: y = min(max(0, x + 3), 6) / 6. Any shape.
@@ -116,6 +125,7 @@ class Hardsigmoid(ElementwiseLayer):
     label: ClassVar[str] = "hardsigmoid"
 
 
+@final
 @dataclass(frozen=True)
 class Hardswish(ElementwiseLayer):
     """SiLU with the hard sigmoid: y = x min(max(0, x + 3), 6) / 6. Any shape.
@@ -127,6 +137,7 @@ class Hardswish(ElementwiseLayer):
     rectifies: ClassVar[bool] = True
 
 
+@final
 @dataclass(frozen=True)
 class GELU(ElementwiseLayer):
     """Gaussian error linear unit: y = x Phi(x), Phi being the normal distribution's integral. Any shape.
@@ -153,6 +164,7 @@ class GELU(ElementwiseLayer):
         return "GELU" if self.approximate == "none" else f"GELU, {self.approximate}"
 
 
+@final
 @dataclass(frozen=True)
 class Softplus(ElementwiseLayer):
     """Smooth rectifier: y = log(1 + exp(beta x)) / beta. Any shape.
@@ -180,6 +192,7 @@ class Softplus(ElementwiseLayer):
         return f"Softplus {self.beta:g}"
 
 
+@final
 @dataclass(frozen=True)
 class PReLU(ElementwiseLayer):
     """Rectifier whose slope below zero is learned: y = x for x > 0, weight * x below. Any shape.
@@ -207,6 +220,7 @@ class PReLU(ElementwiseLayer):
         return "PReLU, per channel" if self.per_channel else "PReLU"
 
 
+@final
 @dataclass(frozen=True)
 class Softmax(ElementwiseLayer):
     """Probabilities of classes: y[c] = exp(x[c]) / sum over k of exp(x[k]), over the channels (a sample's first axis).
@@ -217,6 +231,7 @@ class Softmax(ElementwiseLayer):
     label: ClassVar[str] = "softmax"
 
 
+@final
 @dataclass(frozen=True)
 class LogSoftmax(ElementwiseLayer):
     """Logarithms of probabilities: y[c] = x[c] - log of the sum over k of exp(x[k]), over the channels.
@@ -227,6 +242,7 @@ class LogSoftmax(ElementwiseLayer):
     label: ClassVar[str] = "log_softmax"
 
 
+@final
 @dataclass(frozen=True)
 class Maxout(Layer):
     """Maximum over groups of channels, so that the layer before gives each output several linear pieces.
@@ -268,6 +284,10 @@ class Maxout(Layer):
                 f"{divisors(channels)}"
             )
         return channels // self.pieces, *rest
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position."""
+        return positionwise(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One comparison for each element."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
-from foveate.geometry import adaptive_bins, format_sizes
+from foveate.geometry import AxisReach, adaptive_bins, adaptive_reach, format_sizes
 from foveate.layers.base import Cost, Shape, SpatialLayer
 from foveate.layers.options import Ints, no_surplus, per_axis
 
@@ -33,6 +33,10 @@ class AdaptivePooling(SpatialLayer):
         """For each spatial axis the (begin, end) of each output's bin."""
         return tuple(adaptive_bins(size, count) for size, count in zip(spatial, self.output_size, strict=True))
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its bin."""
+        return (tuple(map(adaptive_reach, input_shapes[0][1:], self.output_size)),)
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One operation for each position of each bin."""
         channels, spatial = self.spatial_input(input_shapes)
@@ -48,6 +52,7 @@ class AdaptiveAveragePooling(AdaptivePooling):
     """Mean over each bin; use AdaptiveAvgPool1d, AdaptiveAvgPool2d or AdaptiveAvgPool3d."""
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveAvgPool1d(AdaptiveAveragePooling):
     """Mean over bins of one axis. Input (C, L), output (C, output_size). Arguments as for AdaptiveAvgPool2d."""
@@ -55,6 +60,7 @@ class AdaptiveAvgPool1d(AdaptiveAveragePooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveAvgPool2d(AdaptiveAveragePooling):
     """Mean over as many bins as outputs are wanted.
@@ -77,6 +83,7 @@ class AdaptiveAvgPool2d(AdaptiveAveragePooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveAvgPool3d(AdaptiveAveragePooling):
     """Mean over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""
@@ -89,6 +96,7 @@ class AdaptiveMaximumPooling(AdaptivePooling):
     """Maximum over each bin; use AdaptiveMaxPool1d, AdaptiveMaxPool2d or AdaptiveMaxPool3d."""
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveMaxPool1d(AdaptiveMaximumPooling):
     """Maximum over bins of one axis. Input (C, L), output (C, output_size). Arguments as for AdaptiveAvgPool2d."""
@@ -96,6 +104,7 @@ class AdaptiveMaxPool1d(AdaptiveMaximumPooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveMaxPool2d(AdaptiveMaximumPooling):
     """Maximum over the bins of AdaptiveAvgPool2d. Input (C, H, W), output (C, *output_size).
@@ -107,6 +116,7 @@ class AdaptiveMaxPool2d(AdaptiveMaximumPooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AdaptiveMaxPool3d(AdaptiveMaximumPooling):
     """Maximum over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""

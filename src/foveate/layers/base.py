@@ -1,13 +1,13 @@
-"""What every layer is: frozen hyper-parameters that know a shape rule, parameters and a cost. No arrays here."""
+"""What every layer is: frozen hyper-parameters that say shape, parameters, cost and what is reached. No arrays here."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from foveate.errors import LayerError, ShapeError
-from foveate.geometry import Window, format_sizes
+from foveate.geometry import AxisReach, Extent, Unseen, Window, format_sizes, shift_reach, unseen, window_reach
 
 Shape: TypeAlias = tuple[int, ...]
 """Axis lengths of one sample, channels first, without the batch axis: (C, H, W), or (features,)."""
@@ -46,8 +46,15 @@ class Cost:
     flops: int = 0
 
 
+_FAMILIES: dict[type["Layer"], dict[int, type["Layer"]]] = {}
+"""The layers of each family by their number of spatial axes."""
+
+
 class Layer(ABC):
-    """Base of every layer: a frozen dataclass of hyper-parameters."""
+    """Base of every layer: a frozen dataclass of hyper-parameters.
+
+    Layers marked with `typing.final` have no subclasses: engines look them up by their exact type.
+    """
 
     label: ClassVar[str]
     """How an unnamed layer of this type is called in a network: `label` and a number."""
@@ -63,6 +70,37 @@ class Layer(ABC):
 
     pads_less_than_window: ClassVar[bool] = False
     """Whether padding as long as the window is refused, because some window would see nothing else."""
+
+    scatters: ClassVar[bool] = False
+    """Whether each input is multiplied with its weights and added to the outputs, instead of the other way round."""
+
+    spatial_ranks: ClassVar[tuple[int, ...]] = ()
+    """The numbers of spatial axes for which it is the member of its family."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__mro__[1:]:
+            if "__final__" in vars(base):
+                raise LayerError(_is_final(base, cls.__name__))
+        family = cls.__bases__[0]
+        if family.__module__ != __name__:  # the bases below are open to all layers, and no families
+            for axes in vars(cls).get("spatial_ranks", ()):
+                _FAMILIES.setdefault(family, {}).setdefault(axes, cls)
+
+    @classmethod
+    def over(cls, axes: int) -> type[Self]:
+        """The layer of this family over so many spatial axes: `Convolution.over(2)` is Conv2d.
+
+        Raises:
+            LayerError: there is none.
+        """
+        family = next((_FAMILIES[base] for base in cls.__mro__ if base in _FAMILIES), {})
+        if not family:
+            raise LayerError(f"{cls.__name__} belongs to no family of layers by their number of spatial axes")
+        if axes not in family:
+            known = ", ".join(map(str, sorted(family)))
+            raise LayerError(f"there is no {cls.__name__} over {axes} spatial axes; there is one for {known}")
+        return family[axes]  # type: ignore[return-value]
 
     @abstractmethod
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
@@ -80,6 +118,35 @@ class Layer(ABC):
         """The sliding window of each spatial axis with its padding resolved, or None where nothing slides."""
         return None
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """What each output position depends on: an answer for every spatial axis of every input.
+
+        That is a `Reach` where a pattern says it, `Extent.EVERYTHING`, or `Extent.UNKNOWN`. Unless a layer says
+        otherwise, it is what its windows see of the first input; without windows it is unknown.
+        """
+        unknown = tuple((Extent.UNKNOWN,) * (len(shape) - 1) for shape in input_shapes)
+        windows = self.windows(input_shapes)
+        return unknown if windows is None else (tuple(map(window_reach, windows)), *unknown[1:])
+
+    def unseen(self, input_shapes: Sequence[Shape]) -> tuple[Unseen, ...]:
+        """What no window sees of each axis of the first input: dropped or skipped; empty where nothing slides."""
+        windows = self.windows(input_shapes)
+        if windows is None:
+            return ()
+        return tuple(map(unseen, input_shapes[0][1:], windows, self.output_shape(input_shapes)[1:]))
+
+    def dropped(self, input_shapes: Sequence[Shape]) -> tuple[int, ...]:
+        """How many positions at the two ends of each axis no window sees; empty where nothing slides."""
+        return tuple(axis.dropped for axis in self.unseen(input_shapes))
+
+    def skipped(self, input_shapes: Sequence[Shape]) -> tuple[int, ...]:
+        """How many positions of each axis lie between windows, seen by none; empty where nothing slides."""
+        return tuple(axis.skipped for axis in self.unseen(input_shapes))
+
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """Lines of Markdown that derive the output's sizes with the numbers put in; none where that is plain."""
+        return ()
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Arithmetic for one sample; nothing unless a layer says otherwise."""
         return Cost()
@@ -91,6 +158,10 @@ class Layer(ABC):
     def options(self) -> dict[str, Any]:
         """Hyper-parameters by name, as plain values from which the layer can be made again."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
+
+    def with_options(self, **options: Any) -> Self:
+        """The same layer with other values for some hyper-parameters, checked as when it is made."""
+        return type(self)(**{**self.options(), **options})
 
     def check_inputs(self, input_shapes: Sequence[Shape]) -> None:
         """Raise a ShapeError when the number of inputs is not one this layer takes."""
@@ -110,6 +181,11 @@ class SpatialLayer(Layer):
 
     spatial_axes: ClassVar[int]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "spatial_axes" in vars(cls):
+            cls.spatial_ranks = (cls.spatial_axes,)
+        super().__init_subclass__(**options)
+
     def spatial_input(self, input_shapes: Sequence[Shape]) -> tuple[int, Shape]:
         """Channels and spatial sizes of the only input, or a ShapeError that says what it should look like."""
         self.check_inputs(input_shapes)
@@ -118,18 +194,29 @@ class SpatialLayer(Layer):
             letters = SPATIAL_LETTERS[self.spatial_axes]
             raise ShapeError(
                 f"needs an input of C x {letters}, but gets {format_sizes(shape)} ({len(shape)} axes). "
-                f"{_other_rank(shape, type(self).__name__)}"
+                f"{self._other_rank(len(shape) - 1)}"
             )
         return shape[0], shape[1:]
 
+    def _other_rank(self, axes: int) -> str:
+        try:
+            other = type(self).over(axes).__name__
+        except LayerError:
+            return _WHERE_IT_BELONGS[axes == 0]
+        return f"Use {other}, or give the input {SPATIAL_LETTERS[self.spatial_axes]} after its channels."
+
 
 class ElementwiseLayer(Layer):
-    """A layer that keeps the shape of its only input, whatever that is."""
+    """A layer that keeps the shape of its only input, whatever that is, and does the same at each position."""
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """The input's shape."""
         self.check_inputs(input_shapes)
         return input_shapes[0]
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position."""
+        return positionwise(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One operation for each element."""
@@ -138,12 +225,35 @@ class ElementwiseLayer(Layer):
 
 SPATIAL_LETTERS = {1: "L", 2: "H x W", 3: "D x H x W"}
 
+_WHERE_IT_BELONGS = (
+    "A sample has 1 to 3 spatial axes after its channels.",
+    "Put it before Flatten and the linear layers.",
+)
 
-def _other_rank(shape: Shape, type_name: str) -> str:
-    axes = len(shape) - 1
-    if type_name[-2:-1].isdigit() and axes in SPATIAL_LETTERS:
-        letters = SPATIAL_LETTERS[int(type_name[-2])]
-        return f"Use {type_name[:-2]}{axes}d, or give the input {letters} after its channels."
-    if axes == 0:
-        return "Put it before Flatten and the linear layers."
-    return "A sample has 1 to 3 spatial axes after its channels."
+
+def axis_letters(spatial_axes: int) -> tuple[str, ...]:
+    """The letters of 0 to 3 spatial axes.
+
+    >>> axis_letters(2)
+    ('H', 'W')
+    """
+    return tuple(SPATIAL_LETTERS[spatial_axes].split(" x ")) if spatial_axes else ()
+
+
+def positionwise(input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+    """The reach of what treats every position by itself."""
+    return tuple((shift_reach(0),) * (len(shape) - 1) for shape in input_shapes)
+
+
+def everything(input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+    """The reach of what joins every output to all positions."""
+    return tuple((Extent.EVERYTHING,) * (len(shape) - 1) for shape in input_shapes)
+
+
+def _is_final(base: type[Layer], name: str) -> str:
+    """Which base a subclass of `base` should have instead."""
+    kind = next(each for each in (SpatialLayer, ElementwiseLayer, Layer) if issubclass(base, each)).__name__
+    return (
+        f"{base.__name__} is final, because engines compute it by its exact type. Derive {name} from "
+        f"foveate.{kind} and register how it computes with foveate.engines.register"
+    )

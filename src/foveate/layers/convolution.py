@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window
+from foveate.geometry import AxisReach, Unseen, Window, unseen_through, window_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     Ints,
@@ -19,7 +19,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import describe_windows, divisors, resolve_windows, window_sizes
+from foveate.layers.windows import derive_sizes, describe_windows, divisors, resolve_windows, window_sizes
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -38,6 +38,7 @@ class Convolution(SpatialLayer):
     groups: int
     bias: bool
     initializer: str
+    frozen: bool
     padding_mode: str
 
     def __init__(
@@ -51,6 +52,7 @@ class Convolution(SpatialLayer):
         groups: int = 1,
         bias: bool = True,
         initializer: str = "auto",
+        frozen: bool = False,
         padding_mode: str = "zeros",
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
@@ -64,6 +66,7 @@ class Convolution(SpatialLayer):
             "groups": positive_int(groups, "groups", owner),
             "bias": bool(bias),
             "initializer": initializer_name(initializer, owner),
+            "frozen": bool(frozen),
             "padding_mode": one_of(padding_mode, PADDING_MODES, "padding_mode", owner),
         }
         for name, value in checked.items():
@@ -105,17 +108,35 @@ class Convolution(SpatialLayer):
             shape=(self.out_channels, channels // self.groups, *self.kernel_size),
             initializer=self.initializer,
             decay=True,
+            trainable=not self.frozen,
             fan_in=channels // self.groups * taps,
             fan_out=self.out_channels // self.groups * taps,
         )
         if not self.bias:
             return {"weight": weight}
-        return {"weight": weight, "bias": Parameter((self.out_channels,), "zeros", decay=False)}
+        bias = Parameter((self.out_channels,), "zeros", decay=False, trainable=not self.frozen)
+        return {"weight": weight, "bias": bias}
 
     def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...]:
         """One window for each spatial axis, "same" resolved."""
         _, spatial = self.spatial_input(input_shapes)
         return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """What its windows see, behind a padding that copies too."""
+        return (tuple(window_reach(window, self.padding_mode) for window in self.windows(input_shapes)),)
+
+    def unseen(self, input_shapes: Sequence[Shape]) -> tuple[Unseen, ...]:
+        """What its windows leave out; a copy in the padding counts as seen."""
+        plain = super().unseen(input_shapes)
+        if self.padding_mode == "zeros" or plain == (Unseen(),) * len(plain):
+            return plain
+        reaches = [window_reach(window, self.padding_mode) for window in self.windows(input_shapes)]
+        return tuple(map(unseen_through, input_shapes[0][1:], reaches, self.output_shape(input_shapes)[1:]))
+
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The size formula of each axis."""
+        return derive_sizes(input_shapes[0][1:], self.windows(input_shapes), self.output_shape(input_shapes)[1:])
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Each output element is a dot product over the filter's taps, plus its bias."""
@@ -127,9 +148,11 @@ class Convolution(SpatialLayer):
         """For example 'Conv2d 3x3, stride 2, padding 1, groups 32'."""
         words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
         words += f", groups {self.groups}" if self.groups != 1 else ""
-        return words + (f", {self.padding_mode}" if self.padding_mode != "zeros" else "")
+        words += f", {self.padding_mode}" if self.padding_mode != "zeros" else ""
+        return words + (", frozen" if self.frozen else "")
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv1d(Convolution):
     """Convolution over one axis: sound, series.
@@ -145,6 +168,7 @@ class Conv1d(Convolution):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv2d(Convolution):
     """Convolution over two axes (cross-correlation, as in PyTorch).
@@ -163,6 +187,7 @@ class Conv2d(Convolution):
         groups: channels are split into this many groups, convolved apart and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
         padding_mode: what stands in the padding: "zeros", "reflect" (the input mirrored at its border position),
             "replicate" (its border position again) or "circular" (the other end).
 
@@ -178,6 +203,7 @@ class Conv2d(Convolution):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Conv3d(Convolution):
     """Convolution over three axes: volumes, video.

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape
+from foveate.geometry import AxisReach, format_sizes
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, everything
 from foveate.layers.options import initializer_name, no_surplus, positive_int
+from foveate.layers.pooling import GlobalAveragePooling
 
 
+@final
 @dataclass(frozen=True, init=False)
 class Linear(Layer):
     """Each output is joined to the entire input: y = W x + b.
@@ -20,6 +22,7 @@ class Linear(Layer):
         out_features: number of outputs; input features are inferred when the network is built.
         bias: whether to add a number to each output.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
 
     Raises:
         LayerError: a hyper-parameter is out of range.
@@ -33,20 +36,31 @@ class Linear(Layer):
     out_features: int
     bias: bool
     initializer: str
+    frozen: bool
 
-    def __init__(self, out_features: int, *surplus: Never, bias: bool = True, initializer: str = "auto") -> None:
+    def __init__(
+        self,
+        out_features: int,
+        *surplus: Never,
+        bias: bool = True,
+        initializer: str = "auto",
+        frozen: bool = False,
+    ) -> None:
         no_surplus(surplus, "Linear", "out_features")
         object.__setattr__(self, "out_features", positive_int(out_features, "out_features", "Linear"))
         object.__setattr__(self, "bias", bool(bias))
         object.__setattr__(self, "initializer", initializer_name(initializer, "Linear"))
+        object.__setattr__(self, "frozen", bool(frozen))
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """(out_features,); the input must be flat."""
         self.check_inputs(input_shapes)
         shape = input_shapes[0]
         if len(shape) != 1:
-            pooled = len(shape) - 1 in SPATIAL_LETTERS
-            alternative = f", or GlobalAvgPool{len(shape) - 1}d to keep only the channels" if pooled else ""
+            alternative = ""
+            if len(shape) - 1 in SPATIAL_LETTERS:
+                pooling = GlobalAveragePooling.over(len(shape) - 1).__name__
+                alternative = f", or {pooling} to keep only the channels"
             raise ShapeError(f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it{alternative}")
         return (self.out_features,)
 
@@ -54,11 +68,21 @@ class Linear(Layer):
         """weight (out_features, in_features), and bias (out_features,) unless `bias` is False."""
         (features,) = input_shapes[0]
         weight = Parameter(
-            (self.out_features, features), self.initializer, decay=True, fan_in=features, fan_out=self.out_features
+            shape=(self.out_features, features),
+            initializer=self.initializer,
+            decay=True,
+            fan_in=features,
+            fan_out=self.out_features,
+            trainable=not self.frozen,
         )
         if not self.bias:
             return {"weight": weight}
-        return {"weight": weight, "bias": Parameter((self.out_features,), "zeros", decay=False)}
+        bias = Parameter((self.out_features,), "zeros", decay=False, trainable=not self.frozen)
+        return {"weight": weight, "bias": bias}
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Everything; its flat input has no spatial axes of which to say so."""
+        return everything(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One multiply-accumulate for each weight."""
@@ -67,4 +91,4 @@ class Linear(Layer):
 
     def describe(self) -> str:
         """For example 'Linear 10'."""
-        return f"Linear {self.out_features}"
+        return f"Linear {self.out_features}" + (", frozen" if self.frozen else "")

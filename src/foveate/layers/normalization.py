@@ -4,11 +4,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Never, Self
+from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, Statistic
+from foveate.geometry import AxisReach, Extent, format_sizes, shift_reach
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, Statistic, axis_letters, positionwise
 from foveate.layers.options import no_surplus
 
 
@@ -25,14 +25,11 @@ class Normalization(Layer):
             spatial_axes: of the input; those in the layer's name unless given, 2 where there is none.
         """
 
-
-def axis_letters(spatial_axes: int) -> tuple[str, ...]:
-    """The letters of 0 to 3 spatial axes.
-
-    >>> axis_letters(2)
-    ('H', 'W')
-    """
-    return tuple(SPATIAL_LETTERS[spatial_axes].split(" x ")) if spatial_axes else ()
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """All of an axis that the mean of a sample is taken over, else its own position."""
+        letters = axis_letters(len(input_shapes[0]) - 1)
+        normalized = self.normalized_axes(len(letters))
+        return (tuple(Extent.EVERYTHING if letter in normalized else shift_reach(0) for letter in letters),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,6 @@ class BatchNormalization(Normalization):
     """What batch normalisation over 0 to 3 spatial axes shares; use BatchNorm1d, BatchNorm2d or BatchNorm3d."""
 
     label: ClassVar[str] = "bn"
-    spatial_ranks: ClassVar[tuple[int, ...]]
 
     eps: float = 1e-5
     momentum: float = 0.1
@@ -66,11 +62,10 @@ class BatchNormalization(Normalization):
         shape = input_shapes[0]
         if len(shape) - 1 not in self.spatial_ranks:
             wanted = " or ".join("C" + (f" x {SPATIAL_LETTERS[r]}" if r else "") for r in self.spatial_ranks)
-            other = {0: 1, 1: 1, 2: 2, 3: 3}.get(len(shape) - 1)
-            raise ShapeError(
-                f"needs an input of {wanted}, but gets {format_sizes(shape)}. "
-                + (f"Use BatchNorm{other}d" if other else "A sample has at most 3 spatial axes after its channels")
-            )
+            advice = "A sample has at most 3 spatial axes after its channels"
+            if len(shape) <= 4:
+                advice = f"Use {type(self).over(len(shape) - 1).__name__}"
+            raise ShapeError(f"needs an input of {wanted}, but gets {format_sizes(shape)}. {advice}")
         return shape
 
     def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
@@ -80,6 +75,10 @@ class BatchNormalization(Normalization):
         ('N', 'H', 'W')
         """
         return "N", *axis_letters(self.spatial_ranks[-1] if spatial_axes is None else spatial_axes)
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position: in inference the statistics are constants."""
+        return positionwise(input_shapes)
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (gamma) and bias (beta), one of each per channel, unless `affine` is False."""
@@ -105,6 +104,7 @@ class BatchNormalization(Normalization):
         return type(self).__name__ + (", frozen" if self.frozen else "")
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm1d(BatchNormalization):
     """Batch normalisation of features (D,) or of sequences (C, L). Arguments and formula as for BatchNorm2d."""
@@ -112,6 +112,7 @@ class BatchNorm1d(BatchNormalization):
     spatial_ranks: ClassVar[tuple[int, ...]] = (0, 1)
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm2d(BatchNormalization):
     """Batch normalisation: each channel is centred and scaled over the batch and all positions.
@@ -139,6 +140,7 @@ class BatchNorm2d(BatchNormalization):
     spatial_ranks: ClassVar[tuple[int, ...]] = (2,)
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm3d(BatchNormalization):
     """Batch normalisation of volumes (C, D, H, W). Arguments and formula as for BatchNorm2d."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window, format_sizes, sees_only_padding
-from foveate.layers.base import Cost, Shape, SpatialLayer
+from foveate.geometry import AxisReach, Window, format_sizes, sees_only_padding
+from foveate.layers.base import Cost, Shape, SpatialLayer, everything
 from foveate.layers.options import Ints, Padding, PaddingOption, no_surplus, padding_pairs, per_axis
-from foveate.layers.windows import describe_windows, resolve_windows, window_sizes
+from foveate.layers.windows import derive_sizes, describe_windows, resolve_windows, window_sizes
 
 
 @dataclass(frozen=True, init=False)
@@ -77,6 +77,10 @@ class Pooling(SpatialLayer):
         _, spatial = self.spatial_input(input_shapes)
         return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
 
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The size formula of each axis."""
+        return derive_sizes(input_shapes[0][1:], self.windows(input_shapes), self.output_shape(input_shapes)[1:])
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One operation for each position of each window."""
         return Cost(flops=prod(self.output_shape(input_shapes)) * prod(self.kernel_size))
@@ -103,6 +107,7 @@ class MaxPooling(Pooling):
         self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
 
 
+@final
 @dataclass(frozen=True, init=False)
 class MaxPool1d(MaxPooling):
     """Maximum over windows of one axis. Input (C, L), output (C, L'). Arguments as for MaxPool2d.
@@ -114,6 +119,7 @@ class MaxPool1d(MaxPooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class MaxPool2d(MaxPooling):
     """Maximum over windows of two axes.
@@ -139,6 +145,7 @@ class MaxPool2d(MaxPooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class MaxPool3d(MaxPooling):
     """Maximum over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for MaxPool2d."""
@@ -170,6 +177,7 @@ class AveragePooling(Pooling):
             )
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AvgPool1d(AveragePooling):
     """Mean over windows of one axis. Input (C, L), output (C, L'). Arguments as for AvgPool2d."""
@@ -177,6 +185,7 @@ class AvgPool1d(AveragePooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AvgPool2d(AveragePooling):
     """Mean over windows of two axes.
@@ -203,6 +212,7 @@ class AvgPool2d(AveragePooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class AvgPool3d(AveragePooling):
     """Mean over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for AvgPool2d."""
@@ -222,6 +232,10 @@ class GlobalPooling(SpatialLayer):
         channels, _ = self.spatial_input(input_shapes)
         return (channels,)
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """All positions."""
+        return everything(input_shapes)
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One operation for each element."""
         return Cost(flops=prod(input_shapes[0]))
@@ -232,6 +246,7 @@ class GlobalAveragePooling(GlobalPooling):
     """Mean over all positions; use GlobalAvgPool1d, GlobalAvgPool2d or GlobalAvgPool3d."""
 
 
+@final
 @dataclass(frozen=True)
 class GlobalAvgPool1d(GlobalAveragePooling):
     """Mean over the one spatial axis. Input (C, L), output (C,)."""
@@ -239,6 +254,7 @@ class GlobalAvgPool1d(GlobalAveragePooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True)
 class GlobalAvgPool2d(GlobalAveragePooling):
     """Mean over both spatial axes, y[c] = mean over h, w of x[c, h, w]. Input (C, H, W), output (C,).
@@ -252,6 +268,7 @@ class GlobalAvgPool2d(GlobalAveragePooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True)
 class GlobalAvgPool3d(GlobalAveragePooling):
     """Mean over all three spatial axes. Input (C, D, H, W), output (C,)."""
@@ -264,6 +281,7 @@ class GlobalMaximumPooling(GlobalPooling):
     """Maximum over all positions; use GlobalMaxPool1d, GlobalMaxPool2d or GlobalMaxPool3d."""
 
 
+@final
 @dataclass(frozen=True)
 class GlobalMaxPool1d(GlobalMaximumPooling):
     """Maximum over the one spatial axis. Input (C, L), output (C,)."""
@@ -271,6 +289,7 @@ class GlobalMaxPool1d(GlobalMaximumPooling):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True)
 class GlobalMaxPool2d(GlobalMaximumPooling):
     """Maximum over both spatial axes, y[c] = max over h, w of x[c, h, w]. Input (C, H, W), output (C,).
@@ -282,6 +301,7 @@ class GlobalMaxPool2d(GlobalMaximumPooling):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True)
 class GlobalMaxPool3d(GlobalMaximumPooling):
     """Maximum over all three spatial axes. Input (C, D, H, W), output (C,)."""

@@ -17,66 +17,17 @@ from foveate.layers import (
 )
 from foveate.layers.base import Layer
 
-_BUILT_IN: tuple[type[Layer], ...] = (
-    convolution.Conv1d,
-    convolution.Conv2d,
-    convolution.Conv3d,
-    pooling.MaxPool1d,
-    pooling.MaxPool2d,
-    pooling.MaxPool3d,
-    pooling.AvgPool1d,
-    pooling.AvgPool2d,
-    pooling.AvgPool3d,
-    pooling.GlobalAvgPool1d,
-    pooling.GlobalAvgPool2d,
-    pooling.GlobalAvgPool3d,
-    linear.Linear,
-    activations.ReLU,
-    activations.LeakyReLU,
-    activations.ELU,
-    activations.Sigmoid,
-    activations.Tanh,
-    normalization.BatchNorm1d,
-    normalization.BatchNorm2d,
-    normalization.BatchNorm3d,
-    structure.Flatten,
-    structure.Add,
-    structure.Concatenate,
-    structure.Pad,
-    structure.Dropout,
-    transposed.ConvTranspose1d,
-    transposed.ConvTranspose2d,
-    transposed.ConvTranspose3d,
-    pooling.GlobalMaxPool1d,
-    pooling.GlobalMaxPool2d,
-    pooling.GlobalMaxPool3d,
-    adaptive.AdaptiveAvgPool1d,
-    adaptive.AdaptiveAvgPool2d,
-    adaptive.AdaptiveAvgPool3d,
-    adaptive.AdaptiveMaxPool1d,
-    adaptive.AdaptiveMaxPool2d,
-    adaptive.AdaptiveMaxPool3d,
-    activations.ReLU6,
-    activations.SiLU,
-    activations.Hardswish,
-    activations.Hardsigmoid,
-    activations.GELU,
-    activations.Softplus,
-    activations.PReLU,
-    activations.Softmax,
-    activations.LogSoftmax,
-    activations.Maxout,
-    sample_normalization.LayerNorm,
-    sample_normalization.InstanceNorm1d,
-    sample_normalization.InstanceNorm2d,
-    sample_normalization.InstanceNorm3d,
-    sample_normalization.GroupNorm,
-    sample_normalization.LocalResponseNorm,
-    structure.SpatialDropout,
-    structure.Multiply,
-    structure.Upsample,
-    structure.ChannelShuffle,
+_MODULES = (
+    convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, transposed
+)  # fmt: skip
+
+_BUILT_IN: tuple[type[Layer], ...] = tuple(
+    member
+    for module in _MODULES
+    for member in vars(module).values()
+    if "__final__" in getattr(member, "__dict__", {}) and member.__module__ == module.__name__
 )
+"""Every layer marked with `final` where it is defined."""
 
 _TYPES: dict[str, type[Layer]] = {layer.__name__: layer for layer in _BUILT_IN}
 

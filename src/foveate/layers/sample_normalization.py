@@ -4,12 +4,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from math import prod
-from typing import Any, ClassVar, Never, Self
+from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import LayerError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Parameter, Shape, SpatialLayer
-from foveate.layers.normalization import Normalization, axis_letters
+from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Parameter, Shape, SpatialLayer, axis_letters
+from foveate.layers.normalization import Normalization
 from foveate.layers.options import no_surplus, positive_int
 from foveate.layers.windows import divisors
 
@@ -55,6 +55,7 @@ class SampleNormalization(Normalization):
             )
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class LayerNorm(SampleNormalization):
     """Layer normalisation: each sample is centred and scaled over all its axes, or over its last ones.
@@ -158,6 +159,7 @@ class InstanceNormalization(SampleNormalization, SpatialLayer):
         return axis_letters(self.spatial_axes)
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class InstanceNorm1d(InstanceNormalization):
     """Instance normalisation of sequences (C, L). Arguments and formula as for InstanceNorm2d."""
@@ -165,6 +167,7 @@ class InstanceNorm1d(InstanceNormalization):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class InstanceNorm2d(InstanceNormalization):
     """Instance normalisation: each channel of each sample is centred and scaled over all positions.
@@ -186,6 +189,7 @@ class InstanceNorm2d(InstanceNormalization):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class InstanceNorm3d(InstanceNormalization):
     """Instance normalisation of volumes (C, D, H, W). Arguments and formula as for InstanceNorm2d."""
@@ -193,6 +197,7 @@ class InstanceNorm3d(InstanceNormalization):
     spatial_axes: ClassVar[int] = 3
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class GroupNorm(SampleNormalization):
     """Group normalisation: channels in groups, each centred and scaled over its channels and all positions.
@@ -254,6 +259,7 @@ class GroupNorm(SampleNormalization):
         return f"GroupNorm {self.groups}"
 
 
+@final
 @dataclass(frozen=True)
 class LocalResponseNorm(ElementwiseLayer, Normalization):
     """Local response normalisation: each value is divided by a measure of its neighbours in other channels.

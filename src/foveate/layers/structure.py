@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape
+from foveate.geometry import AxisReach, Extent, format_sizes, linear_reach, nearest_reach, shift_reach
+from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape, everything, positionwise
 from foveate.layers.options import Ints, one_of, per_axis, positive_int
 from foveate.layers.windows import divisors
 
 
+@final
 @dataclass(frozen=True)
 class Flatten(Layer):
     """Stretch a sample to one axis, channels first: (3, 32, 32) becomes (3072,).
@@ -28,7 +29,17 @@ class Flatten(Layer):
         self.check_inputs(input_shapes)
         return (prod(input_shapes[0]),)
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """All positions: the output has none of its own."""
+        return everything(input_shapes)
 
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The product of the sizes."""
+        (shape,) = input_shapes
+        return (f"`{'*'.join(map(str, shape))} = {prod(shape):,}`",) if len(shape) > 1 else ()
+
+
+@final
 @dataclass(frozen=True)
 class Add(Layer):
     """Sum of two or more inputs of one shape."""
@@ -44,11 +55,16 @@ class Add(Layer):
             raise ShapeError(f"adds inputs of different shapes: {' and '.join(map(format_sizes, input_shapes))}")
         return input_shapes[0]
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position of every input."""
+        return positionwise(input_shapes)
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One addition for each element of each further input."""
         return Cost(flops=(len(input_shapes) - 1) * prod(input_shapes[0]))
 
 
+@final
 @dataclass(frozen=True)
 class Multiply(Layer):
     """Product of two or more inputs, element by element; an axis of length 1, or one that is missing, is repeated.
@@ -80,11 +96,23 @@ class Multiply(Layer):
             )
         return sizes
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position of every input, but the only one of an axis that is repeated."""
+        made = self.output_shape(input_shapes)[1:]
+        return tuple(
+            tuple(
+                shift_reach(0) if size == whole else Extent.EVERYTHING
+                for size, whole in zip(shape[1:], made, strict=False)
+            )
+            for shape in input_shapes
+        )
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One multiplication for each output element and further input."""
         return Cost(flops=(len(input_shapes) - 1) * prod(self.output_shape(input_shapes)))
 
 
+@final
 @dataclass(frozen=True)
 class Concatenate(Layer):
     """Inputs joined along their channels; their other axes must agree."""
@@ -102,7 +130,12 @@ class Concatenate(Layer):
             )
         return sum(shape[0] for shape in input_shapes), *input_shapes[0][1:]
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position of every input."""
+        return positionwise(input_shapes)
 
+
+@final
 @dataclass(frozen=True)
 class Pad(Layer):
     """Zeros around a sample, channels included; a negative number crops.
@@ -144,11 +177,16 @@ class Pad(Layer):
             raise ShapeError(f"crops its {format_sizes(shape)} input to {format_sizes(sizes)}; nothing would be left")
         return sizes
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """The position that was moved there, or nothing in the padding."""
+        return (tuple(shift_reach(begin) for begin, _ in self.padding[1:]),)
+
     def describe(self) -> str:
         """For example 'Pad (8, 8) (0, 0) (0, 0)'."""
         return f"Pad {' '.join(map(str, self.padding))}"
 
 
+@final
 @dataclass(frozen=True)
 class Upsample(Layer):
     """More positions on each spatial axis; the values between are copied or interpolated.
@@ -211,6 +249,11 @@ class Upsample(Layer):
             return channels, *values
         return channels, *(size * factor for size, factor in zip(spatial, values, strict=True))
 
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """The position that is copied, or those between which it lies."""
+        rule = nearest_reach if self.mode == "nearest" else linear_reach
+        return (tuple(map(rule, input_shapes[0][1:], self.output_shape(input_shapes)[1:])),)
+
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Nothing for copies; a mean of 2, 4 or 8 neighbours for each output."""
         neighbours = 2 ** (len(input_shapes[0]) - 1) if self.mode == "linear" else 0
@@ -223,6 +266,7 @@ class Upsample(Layer):
         return f"Upsample {'to ' if self.scale is None else 'x'}{words}, {self.mode}"
 
 
+@final
 @dataclass(frozen=True)
 class ChannelShuffle(ElementwiseLayer):
     """Channels of all groups interleaved, so that the next grouped convolution sees some of each.
@@ -286,6 +330,7 @@ class Dropping(ElementwiseLayer):
         return f"{type(self).__name__} {self.rate:g}"
 
 
+@final
 @dataclass(frozen=True)
 class Dropout(Dropping):
     """In training each element is set to zero with probability `rate`, the others divided by 1 - rate. Any shape.
@@ -302,6 +347,7 @@ class Dropout(Dropping):
     """
 
 
+@final
 @dataclass(frozen=True)
 class SpatialDropout(Dropping):
     """Dropout of whole channels: all positions of a channel fall together, or are divided by 1 - rate together.

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Never
+from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window, format_sizes, transposed_output_size
+from foveate.geometry import AxisReach, Window, format_sizes, transposed_output_size, transposed_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     Ints,
@@ -17,7 +17,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import describe_windows, divisors
+from foveate.layers.windows import by_axis, describe_windows, divisors
 
 
 @dataclass(frozen=True, init=False)
@@ -25,6 +25,7 @@ class TransposedConvolution(SpatialLayer):
     """What the transposed convolutions share; use ConvTranspose1d, ConvTranspose2d or ConvTranspose3d."""
 
     label: ClassVar[str] = "conv"
+    scatters: ClassVar[bool] = True
 
     out_channels: int
     kernel_size: tuple[int, ...]
@@ -35,6 +36,7 @@ class TransposedConvolution(SpatialLayer):
     groups: int
     bias: bool
     initializer: str
+    frozen: bool
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class TransposedConvolution(SpatialLayer):
         groups: int = 1,
         bias: bool = True,
         initializer: str = "auto",
+        frozen: bool = False,
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
         no_surplus(surplus, owner, "out_channels and kernel_size")
@@ -61,6 +64,7 @@ class TransposedConvolution(SpatialLayer):
             "groups": positive_int(groups, "groups", owner),
             "bias": bool(bias),
             "initializer": initializer_name(initializer, owner),
+            "frozen": bool(frozen),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -115,17 +119,28 @@ class TransposedConvolution(SpatialLayer):
             shape=(channels, self.out_channels // self.groups, *self.kernel_size),
             initializer=self.initializer,
             decay=True,
+            trainable=not self.frozen,
             fan_in=max(1, channels // self.groups * taps // prod(self.stride)),
             fan_out=self.out_channels // self.groups * taps,
         )
         if not self.bias:
             return {"weight": weight}
-        return {"weight": weight, "bias": Parameter((self.out_channels,), "zeros", decay=False)}
+        bias = Parameter((self.out_channels,), "zeros", decay=False, trainable=not self.frozen)
+        return {"weight": weight, "bias": bias}
 
     @property
     def transposed_windows(self) -> tuple[Window, ...]:
         """The window of each axis as it slides over the *output*; over the input none slides, so `windows` is None."""
         return tuple(map(Window, self.kernel_size, self.stride, self.padding, self.dilation))
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """The inputs whose windows, moved over the output, meet its position."""
+        return (tuple(map(transposed_reach, self.transposed_windows)),)
+
+    def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """The size formula of each axis."""
+        axes = zip(input_shapes[0][1:], self.transposed_windows, self.output_padding, strict=True)
+        return by_axis([_derived(*axis) for axis in axes])
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """Each input element is multiplied with its whole filter and added to the outputs, plus the biases."""
@@ -137,9 +152,18 @@ class TransposedConvolution(SpatialLayer):
         words = f"{type(self).__name__} {describe_windows(self.kernel_size, self.stride, self.padding, self.dilation)}"
         if any(self.output_padding):
             words += f", output padding {format_sizes(self.output_padding)}"
-        return words + (f", groups {self.groups}" if self.groups != 1 else "")
+        words += f", groups {self.groups}" if self.groups != 1 else ""
+        return words + (", frozen" if self.frozen else "")
 
 
+def _derived(size: int, window: Window, extra: int) -> str:
+    begin, end = window.padding
+    added = f" + {extra}" if extra else ""
+    made = transposed_output_size(size, window, extra)
+    return f"`({size} - 1)*{window.stride} - {begin} - {end} + {window.effective_size}{added} = {made}`"
+
+
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution over one axis. Input (C, L). Arguments as for ConvTranspose2d."""
@@ -147,6 +171,7 @@ class ConvTranspose1d(TransposedConvolution):
     spatial_axes: ClassVar[int] = 1
 
 
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution over two axes: what a convolution's gradient does to its output, with weights of its own.
@@ -165,6 +190,7 @@ class ConvTranspose2d(TransposedConvolution):
         groups: channels are split into this many groups, treated apart and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
+        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
 
     Raises:
         LayerError: a hyper-parameter is out of range, or `groups` does not divide `out_channels`.
@@ -178,6 +204,7 @@ class ConvTranspose2d(TransposedConvolution):
     spatial_axes: ClassVar[int] = 2
 
 
+@final
 @dataclass(frozen=True, init=False)
 class ConvTranspose3d(TransposedConvolution):
     """Transposed convolution over three axes. Input (C, D, H, W). Arguments as for ConvTranspose2d."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window, format_sizes, output_size, same_padding
-from foveate.layers.base import Shape
+from foveate.geometry import Window, fit, format_sizes, formula, output_size, same_padding
+from foveate.layers.base import Shape, axis_letters
 from foveate.layers.options import Padding
 
 
@@ -49,6 +49,37 @@ def window_sizes(spatial: Shape, windows: Sequence[Window], *, ceil_mode: bool =
         if output_size(size, window, ceil_mode=ceil_mode) < 1:
             raise ShapeError(_too_long(spatial, size, window))
     return tuple(output_size(size, window, ceil_mode=ceil_mode) for size, window in zip(spatial, windows, strict=True))
+
+
+def derive_sizes(spatial: Shape, windows: Sequence[Window], made: Shape) -> tuple[str, ...]:
+    """The size formula with the numbers put in, once for axes that are alike.
+
+    >>> derive_sizes((7, 7), (Window(3, stride=3),) * 2, (2, 2))
+    ('H and W: `(7 - 3 + 2*0)/3 + 1 = 2.33`, rounded down: 2 (remainder 1)',)
+    """
+    return by_axis([_derived(*axis) for axis in zip(spatial, windows, made, strict=True)])
+
+
+def by_axis(words: Sequence[str]) -> tuple[str, ...]:
+    """The words for each axis after its letter, equal ones together.
+
+    >>> by_axis(["one", "two", "one"])
+    ('D and W: one', 'H: two')
+    """
+    letters = axis_letters(len(words))
+    return tuple(
+        " and ".join(letter for letter, other in zip(letters, words, strict=True) if other == each) + f": {each}"
+        for each in dict.fromkeys(words)
+    )
+
+
+def _derived(size: int, window: Window, made: int) -> str:
+    placed = fit(size, window)
+    words = f"`{formula(size, window)} = "
+    if placed.fits:
+        return f"{words}{made}`"
+    rounded = "up, by ceil_mode" if made > placed.output else "down"
+    return f"{words}{float(placed.exact_output):.2f}`, rounded {rounded}: {made} (remainder {placed.remainder})"
 
 
 def divisors(number: int) -> str:

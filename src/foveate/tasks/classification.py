@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.graph import BinaryCrossEntropy, CrossEntropy, Loss
+from foveate.graph.losses import TargetKind
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import exclusive, is_single_logit
 from foveate.tasks.metrics.base import Metric
@@ -59,7 +60,7 @@ class Classification(Task):
             return "BinaryCrossEntropy", "Focal"
         return ("CrossEntropy",)
 
-    def target_kinds(self, output: Output) -> tuple[str, ...]:
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
         """Classes or shares of them; for a single logit the probability of the second."""
         return ("probabilities",) if is_single_logit(output, len(self.classes)) else ("classes", "distributions")
 

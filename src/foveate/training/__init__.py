@@ -5,7 +5,7 @@ from foveate.training.curves import draw_curves, save_curves
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.loop import Job, fit
-from foveate.training.metrics import Evaluation, evaluate, forward, in_batches, logits_of, softmax
+from foveate.training.metrics import Evaluation, evaluate, in_batches, logits_of, softmax
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
@@ -27,7 +27,6 @@ __all__ = [
     "draw_curves",
     "evaluate",
     "fit",
-    "forward",
     "in_batches",
     "logits_of",
     "make_progress",

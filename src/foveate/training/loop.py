@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.engines import State, StepResult
-from foveate.engines.base import single_value_normalization
+from foveate.engines.request import single_value_normalization
 from foveate.errors import FileError, TrainingError
 from foveate.files import Checkpoint, ModelDescription, read_checkpoint, write_checkpoint
 from foveate.training.folder import RunFolder
@@ -61,6 +61,7 @@ class Job:
     validation: Dataset | None = None
     folder: RunFolder | None = None
     checkpoint_every: int | None = None
+    frozen: frozenset[str] = frozenset()
 
 
 def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
@@ -106,7 +107,7 @@ class _Run:
         self.position = 0
         self.totals = Totals()
         self.history = History()
-        self._merge = single_value_normalization(job.state.graph, 1) is not None
+        self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
         self._batches = len(self._indices())
         self._configuration = _configuration(job) if job.folder is not None else {}
 
@@ -203,7 +204,13 @@ class _Run:
         recipe = self.job.recipe
         rate, momentum = recipe.schedule.at(self.step, self.steps)
         self.totals.learning_rate = rate
-        program = self.job.programs.get(len(labels), "training", recipe.loss, recipe.optimizer)
+        program = self.job.programs.get(
+            batch_size=len(labels),
+            mode="training",
+            loss=recipe.loss,
+            optimizer=recipe.optimizer,
+            freeze=sorted(self.job.frozen),
+        )
         result = program.step(self.job.state, inputs, labels, learning_rate=rate, momentum=momentum)
         self.position += 1
         if not isfinite(result.loss):
@@ -253,6 +260,7 @@ def _configuration(job: Job) -> dict[str, Any]:
         "samples": len(train),
         "data": crc32(train.labels.data, crc32(train.inputs.data)),
         "preprocessing": job.preprocessing.to_json(),
+        **({"frozen": sorted(job.frozen)} if job.frozen else {}),
     }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import foveate.engines.reference  # noqa: F401 (fills the table of losses)
 from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.engines import State
 from foveate.engines.base import FloatArray
-from foveate.engines.reference.losses import cross_entropy
+from foveate.engines.losses import measure_loss
+from foveate.engines.targets import check_targets
 from foveate.graph import CrossEntropy, Graph, Loss
 from foveate.layers.activations import Softmax
 from foveate.training.compatibility import check_classes, class_count
@@ -23,8 +25,9 @@ from foveate.training.programs import Programs
 class Evaluation:
     """How good a network is on a data set.
 
-    `accuracy` goes from 0 to 1, `loss` is the mean over the samples; `per_class` is the accuracy on each class, None
-    where the data have no sample of it; `confusion[i, j]` counts the samples of class i that were taken for class j.
+    `accuracy` goes from 0 to 1; `loss` is the mean over the samples, weighted where the loss has class weights;
+    `per_class` is the accuracy on each class, None where the data have no sample of it; `confusion[i, j]` counts the
+    samples of class i that were taken for class j.
     """
 
     accuracy: float
@@ -70,20 +73,19 @@ def evaluate(
     classes, labels = class_count(programs.graph), dataset.labels
     measure = loss if isinstance(loss, CrossEntropy) else CrossEntropy()
     confusion = np.zeros((classes, classes), np.int64)
-    total = 0.0
+    total = weight = 0.0
     batches = batch_indices(len(dataset), batch_size)
     prepared = prefetch(lambda indices: preprocessing.apply(dataset.inputs[indices]), batches)
     with closing(prepared):
         for indices, inputs in zip(batches, prepared, strict=True):
-            logits = logits_of(programs.graph, forward(state, programs, inputs))
-            total += cross_entropy(measure, logits, labels[indices])[0] * len(indices)
+            outputs = programs.outputs(state, {programs.graph.only_input: inputs})
+            logits = logits_of(programs.graph, outputs[programs.graph.only_output])
+            targets = check_targets(measure, labels[indices], len(indices), (classes,), np.float64)
+            measured = measure_loss(measure, logits, targets)
+            total += measured.loss * measured.weight
+            weight += measured.weight
             np.add.at(confusion, (labels[indices], logits.argmax(axis=1)), 1)
-    return _evaluation(confusion, total / len(dataset))
-
-
-def forward(state: State, programs: Programs, inputs: FloatArray) -> FloatArray:
-    """The network's only output for one batch of prepared inputs."""
-    return programs.get(len(inputs), "inference").forward(state, inputs)[programs.graph.only_output]
+    return _evaluation(confusion, total / weight if weight else 0.0)
 
 
 def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:

@@ -1,36 +1,83 @@
 """The compiled programs of one network: made when first asked for, the least recently used given up."""
 
-from typing import TypeAlias
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, Unpack
 
-from foveate.engines import Engine, Program
-from foveate.engines.base import Mode
-from foveate.graph import Graph, Loss, Optimizer
+import numpy as np
 
-_Key: TypeAlias = tuple[int, Mode, Loss | None, Optimizer | None]
+from foveate.engines import Engine, Program, Request, State
+from foveate.engines.base import FloatArray
+from foveate.engines.request import Options
+from foveate.graph import Graph
+
+LARGEST_BATCH = 256
+"""Samples that inference runs at once; a power of two."""
+
+_Key: TypeAlias = tuple[Request, int]
 
 
 class Programs:
-    """Programs of one graph on one engine, for any batch size and mode; all run on the same State."""
+    """Programs of one graph on one engine, for any number of callers at once; all run on the same State."""
 
     def __init__(self, engine: Engine, graph: Graph, *, capacity: int = 4) -> None:
-        """Keep at most `capacity` programs: a training and its last batch, an evaluation and its last batch."""
+        """Keep at most `capacity` programs beside those for inference, of which there is one for each power of two."""
         self.engine = engine
         self.graph = graph
         self._capacity = capacity
         self._programs: dict[_Key, Program] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._programs)
 
-    def get(self, batch_size: int, mode: Mode, loss: Loss | None = None, optimizer: Optimizer | None = None) -> Program:
-        """The program for `batch_size` samples in `mode`; arguments as for `Engine.compile`."""
-        key = (batch_size, mode, loss, optimizer)
-        program = self._programs.pop(key, None) or self._compile(key)
-        self._programs[key] = program
-        return program
+    def get(self, **options: Unpack[Options]) -> Program:
+        """The program for what `Engine.compile` takes as options."""
+        request = Request.of(self.graph, **options)
+        key = request, self.engine.threads
+        with self._lock:
+            program = self._programs.pop(key, None)
+            if program is None:
+                self._make_room()
+                program = self.engine.compile(self.graph, request)
+            self._programs[key] = program
+            return program
 
-    def _compile(self, key: _Key) -> Program:
-        while len(self._programs) >= self._capacity:
-            del self._programs[next(iter(self._programs))]
-        batch_size, mode, loss, optimizer = key
-        return self.engine.compile(self.graph, batch_size=batch_size, mode=mode, loss=loss, optimizer=optimizer)
+    def outputs(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Every output (N, ...) for N prepared inputs, run in parts whose sizes are powers of two."""
+        count = len(next(iter(inputs.values())))
+        parts = []
+        for begin, end in powers_of_two(count, LARGEST_BATCH):
+            program = self.get(batch_size=end - begin, mode="inference")
+            with program.borrowed() as session:
+                parts.append(session.forward(state, {name: array[begin:end] for name, array in inputs.items()}))
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
+
+    def release(self) -> None:
+        """Let go of what runs on an earlier state left behind."""
+        with self._lock:
+            for program in self._programs.values():
+                program.release()
+
+    def _make_room(self) -> None:
+        sized = [key for key in self._programs if not _serves_any_size(key[0])]
+        for key in sized[: max(0, len(sized) - self._capacity + 1)]:
+            del self._programs[key]
+
+
+def powers_of_two(count: int, largest: int) -> Iterator[tuple[int, int]]:
+    """Stretches of `count` samples whose lengths are powers of two, the long ones first.
+
+    >>> list(powers_of_two(70, 32))
+    [(0, 32), (32, 64), (64, 68), (68, 70)]
+    """
+    begin = 0
+    while begin < count:
+        size = min(largest, 1 << ((count - begin).bit_length() - 1))
+        yield begin, begin + size
+        begin += size
+
+
+def _serves_any_size(request: Request) -> bool:
+    size = request.batch_size
+    return request.mode == "inference" and size <= LARGEST_BATCH and size & (size - 1) == 0

@@ -51,6 +51,8 @@ def default_schedule(optimizer: Optimizer) -> Schedule:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Loss):
+        return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__, **asdict(value)}
     return value

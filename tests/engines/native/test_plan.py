@@ -1,6 +1,7 @@
 """The memory plan: arrays that live at the same time never overlap, and memory is shared where it can be."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def test_inference_needs_far_less_memory_than_all_activations_together():
     assert program.memory < everything / 2
 
 
-def test_memory_counts_every_byte_of_the_buffers():
-    program = get_engine("native").compile(fv.zoo.lenet5(), batch_size=2, mode="inference")
-    assert program.memory == sum(buffer.nbytes for buffer in program._buffers.values())
+@pytest.mark.parametrize("options", [{"mode": "inference"}, {"mode": "training", "loss": fv.CrossEntropy()}])
+def test_memory_counts_every_byte_of_a_session(options: dict[str, Any]):
+    program = get_engine("native").compile(fv.zoo.lenet5(), batch_size=2, **options)
+    assert program.memory == program.new_session().memory > 0

@@ -3,7 +3,7 @@ oneDNN primitives and kernels of our own, and the program that runs a list of th
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy
 from numpy.typing import NDArray
@@ -63,8 +63,15 @@ class Layout:
 
     def __eq__(self, other: object, /) -> bool: ...
 
+    def __hash__(self) -> int: ...
+
 def reorder(source: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], source_layout: Layout, target: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], target_layout: Layout) -> None:
     """Copy an array from one layout to another."""
+
+def execute(operation: Operation, operands: Sequence[tuple[str, Layout, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]) -> None:
+    """Run one operation outside of a program."""
+
+def aligned_zeros(count: int) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
 
 class Operation:
     """What a step of a program runs."""
@@ -78,52 +85,15 @@ class Operation:
 class Primitive(Operation):
     """A oneDNN primitive."""
 
-    def layout(self, argument: int) -> Layout:
-        """The layout that it wants for an argument."""
+    def layout(self, argument: str) -> Layout:
+        """
+        The layout that it wants for an argument; of no bytes where it does not take it.
+        """
 
 class PostOperation:
     """A function applied to a primitive's result before it is written."""
 
     def __init__(self, kind: str, alpha: float = 0.0, beta: float = 0.0, other: Layout = ...) -> None: ...
-
-SRC: int = 1
-
-SECOND_SRC: int = 2
-
-DST: int = 17
-
-WEIGHTS: int = 33
-
-BIAS: int = 41
-
-MEAN: int = 49
-
-VARIANCE: int = 50
-
-SCALE: int = 51
-
-SHIFT: int = 52
-
-WORKSPACE: int = 64
-
-SCRATCHPAD: int = 80
-
-DIFF_SRC: int = 129
-
-DIFF_DST: int = 145
-
-DIFF_WEIGHTS: int = 161
-
-DIFF_BIAS: int = 169
-
-DIFF_SCALE: int = 255
-
-DIFF_SHIFT: int = 256
-
-MULTIPLE_SRC: int = 1024
-
-def post_operation_argument(index: int) -> int:
-    """The argument of the array that post-operation `index` adds."""
 
 class Window:
     """Kernel, stride, dilation and padding, one of each for an axis."""
@@ -162,7 +132,7 @@ def elementwise_backward(kind: str, gradient: Layout, output: Layout, alpha: flo
 
 def reorder_operation(source: Layout, target: Layout) -> Primitive: ...
 
-def sum(count: int, relu: bool = False) -> Operation: ...
+def sum(count: int, sources: int, relu: bool = False) -> Operation: ...
 
 def zero(bytes: int) -> Operation: ...
 
@@ -211,32 +181,126 @@ def transposed_backward_data(source: Layout, weights: Layout, target: Layout, wi
 
 def transposed_backward_weights(source: Layout, weights: Layout, bias: Layout, target: Layout, window: Window) -> Primitive: ...
 
-def cross_entropy(samples: int, classes: int, label_smoothing: float) -> Operation: ...
+class LossShape:
+    """Which result a loss writes, of what outputs, and its weight."""
 
-def binary_cross_entropy(samples: int, outputs: int) -> Operation: ...
+    def __init__(self, result: int, samples: int, channels: int, positions: int, weight: float) -> None: ...
 
-def mean_squared_error(samples: int, outputs: int) -> Operation: ...
+    @property
+    def channels(self) -> int: ...
 
-def sgd(decayed: int, trained: int, nesterov: bool, weight_decay: float) -> Operation: ...
+def cross_entropy(shape: LossShape, label_smoothing: float, class_weights: Sequence[float]) -> Operation: ...
 
-def adamw(decayed: int, trained: int, second_momentum: float, eps: float, weight_decay: float) -> Operation: ...
+def dice(shape: LossShape, smooth: float) -> Operation: ...
 
-def callback(name: str, function: object) -> Operation: ...
+def binary_cross_entropy(shape: LossShape, pos_weight: Sequence[float]) -> Operation: ...
+
+def focal(shape: LossShape, gamma: float, alpha: float | None) -> Operation: ...
+
+def mean_squared_error(shape: LossShape) -> Operation: ...
+
+def absolute_error(shape: LossShape) -> Operation: ...
+
+def huber(shape: LossShape, delta: float) -> Operation: ...
+
+class Stretch:
+    """Neighbouring numbers that learn, and whether they feel weight decay."""
+
+    def __init__(self, begin: int, end: int, decays: bool) -> None: ...
+
+def sgd(stretches: Sequence[Stretch], nesterov: bool, weight_decay: float) -> Operation: ...
+
+def adamw(stretches: Sequence[Stretch], second_momentum: float, eps: float, weight_decay: float) -> Operation: ...
+
+def callback(name: str, number: int, operands: Sequence[str]) -> Operation: ...
+
+class PlacedOperand:
+    """An operand by name, its layout, and its bytes in a space."""
+
+    def __init__(self, name: str, layout: Layout, space: str, offset: int, bytes: int) -> None: ...
+
+class Step:
+    """An operation of a node, with its operands."""
+
+    def __init__(self, node: str, operation: Operation, operands: Sequence[PlacedOperand]) -> None: ...
+
+class RunScalars:
+    """Numbers that change from run to run."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @learning_rate.setter
+    def learning_rate(self, arg: float, /) -> None: ...
+
+    @property
+    def momentum(self) -> float: ...
+
+    @momentum.setter
+    def momentum(self, arg: float, /) -> None: ...
+
+    @property
+    def step(self) -> int: ...
+
+    @step.setter
+    def step(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+class RunResult:
+    """What a loss measured."""
+
+    @property
+    def loss(self) -> float: ...
+
+    @property
+    def correct(self) -> int: ...
+
+    @property
+    def counted(self) -> int: ...
 
 class Program:
-    """Steps bound to places in spaces, run in one call."""
+    """Steps over spaces; never changes."""
 
-    def __init__(self, steps: Sequence[tuple[str, Operation, Sequence[tuple[int, Layout, int, int, int]]]], spaces: int) -> None: ...
+    def __init__(self, steps: Sequence[Step], threads: int, results: int) -> None: ...
 
-    def run(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> None: ...
+class Session:
+    """A program bound to arrays, for one caller at a time."""
 
-    def profile(self, begin: int, end: int, buffers: Sequence[NDArray[numpy.generic]]) -> list[float]: ...
+    def __init__(self, program: Program) -> None: ...
 
-def aligned_zeros(count: int) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
+    @property
+    def scalars(self) -> RunScalars: ...
+
+    @property
+    def results(self) -> list[RunResult]: ...
+
+    def bind(self, space: str, buffer: NDArray[numpy.generic]) -> None: ...
+
+    def leave_out(self, space: str) -> None: ...
+
+    def run(self, begin: int, end: int, functions: list[Any]) -> None: ...
+
+    def profile(self, begin: int, end: int, functions: list[Any]) -> list[float]: ...
 
 def set_threads(count: int) -> None: ...
 
 def threads() -> int: ...
+
+def exchange_callers_threads(count: int) -> int:
+    """
+    How many threads OpenMP gives the calling thread from now on; returns how many it gave before.
+    """
+
+def before_fork() -> None: ...
+
+def after_fork_in_parent() -> None: ...
+
+def after_fork_in_child() -> None: ...
 
 class WinogradShape:
     """Sizes of a 3x3 convolution with stride 1, and of its tiles."""
@@ -259,3 +323,6 @@ def winograd_transform(shape: WinogradShape, flipped: bool) -> Operation: ...
 def winograd_convolution(shape: WinogradShape, relu: bool, threads: int) -> Operation: ...
 
 def winograd_weight_gradient(shape: WinogradShape, threads: int) -> Operation: ...
+
+def warn_of_leaks(warn: bool) -> None:
+    """Tell at exit which objects are still there."""

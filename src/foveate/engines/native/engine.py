@@ -1,15 +1,14 @@
-"""The native engine: oneDNN's primitives and kernels of our own, compiled into programs."""
+"""The native engine's front: it makes states and compiles programs."""
 
-from collections.abc import Sequence
+import os
 from typing import ClassVar
 
-from foveate.engines.base import Engine, Mode
-from foveate.engines.native.packing import Packing, pack
+from foveate.engines.engine import Engine
+from foveate.engines.native import _native
 from foveate.engines.native.program import NativeProgram
 from foveate.engines.native.state import NativeState
-from foveate.graph import Graph, Loss, Optimizer
-
-REMEMBERED_PACKINGS = 8
+from foveate.engines.request import Request
+from foveate.graph import Graph, Optimizer
 
 
 class NativeEngine(Engine):
@@ -17,34 +16,22 @@ class NativeEngine(Engine):
 
     name: ClassVar[str] = "native"
 
-    def __init__(self) -> None:
-        self._packings: list[tuple[Graph, Packing]] = []
+    @property
+    def threads(self) -> int:
+        """What `set_threads` said, or as many as there are cores."""
+        return _native.threads()
 
     def new_state(self, graph: Graph, optimizer: Optimizer | None = None, seed: int = 0) -> NativeState:
         """Freshly initialised parameters and statistics of `graph`, and slots for `optimizer` if there is one."""
-        return NativeState(graph, optimizer, seed, self._packing(graph))
+        return NativeState(graph, optimizer, seed)
 
-    def _compile(
-        self,
-        graph: Graph,
-        batch_size: int,
-        mode: Mode,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        keep: Sequence[str],
-        differentiable: bool,
-        parameter_gradients: bool,
-    ) -> NativeProgram:
-        packing = self._packing(graph)
-        return NativeProgram(
-            graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients, packing
-        )
+    def _compile(self, graph: Graph, request: Request) -> NativeProgram:
+        return NativeProgram(graph, request)
 
-    def _packing(self, graph: Graph) -> Packing:
-        """The graph's packing; states and programs of equal graphs share it."""
-        for known, packing in self._packings:
-            if known is graph or known == graph:
-                return packing
-        packing = pack(graph)
-        self._packings = [(graph, packing), *self._packings][:REMEMBERED_PACKINGS]
-        return packing
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_native.before_fork,
+        after_in_parent=_native.after_fork_in_parent,
+        after_in_child=_native.after_fork_in_child,
+    )

@@ -1,41 +1,13 @@
 """Which nodes run as one step: a convolution with what follows it, a normalisation or an addition with its ReLU."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from foveate.engines.native.elementwise import ACTIVATIONS, elementwise
+from foveate.engines.native.group import Group
 from foveate.engines.native.products import is_product
 from foveate.graph import Graph, Node
 from foveate.layers import Add, ReLU
 from foveate.layers.normalization import BatchNormalization
-
-
-@dataclass(frozen=True)
-class Group:
-    """Nodes that run together: `head`, then whatever of the others there is, in this order."""
-
-    head: Node
-    normalization: Node | None = None
-    addition: Node | None = None
-    activation: Node | None = None
-
-    @property
-    def output(self) -> str:
-        """The name of the last node: the group's result."""
-        return self.members[-1].name
-
-    @property
-    def members(self) -> list[Node]:
-        """The nodes in order."""
-        return [node for node in (self.head, self.normalization, self.addition, self.activation) if node is not None]
-
-    @property
-    def added(self) -> str:
-        """The name of what the addition adds to the group's own result."""
-        assert self.addition is not None
-        before = (self.normalization or self.head).name
-        first, second = self.addition.inputs
-        return second if first == before else first
 
 
 def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
@@ -59,7 +31,7 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
             continue
         normalization = addition = activation = None
         last, follower = node, only_follower(node.name)
-        multiplies = is_product(node.layer)
+        multiplies = is_product(node)
         if fold and multiplies and follower and isinstance(follower.layer, BatchNormalization):
             normalization = last = follower
             follower = only_follower(last.name)
@@ -84,6 +56,6 @@ def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
 
 def _absorbs(node: Node, follower: Node, *, from_input: bool) -> bool:
     """Whether the activation `follower` can be computed together with `node`."""
-    if is_product(node.layer):
-        return isinstance(follower.layer, ACTIVATIONS) and (from_input or elementwise(follower.layer).from_output)
+    if is_product(node):
+        return type(follower.layer) in ACTIVATIONS and (from_input or elementwise(follower.layer).from_output)
     return isinstance(node.layer, (BatchNormalization, Add)) and isinstance(follower.layer, ReLU)

@@ -1,21 +1,26 @@
 """Where each parameter lies in the packed master copy, and in which layout: the one that training likes best.
 
-Parameters that feel weight decay come first, then those that do not, then those that are not trained: so one loop over
-a stretch of numbers updates them all.
+Parameters that feel weight decay come first, then those that do not, then those that are never trained: so one loop
+over a stretch of numbers updates many of them.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.plan import aligned
-from foveate.engines.native.products import canonical_weight_layout, forward_primitive, is_product
+from foveate.engines.native.products import Forward, canonical_weight_layout, forward_primitive, is_product
+from foveate.engines.native.threads import planned_threads
 from foveate.graph import Graph, Node
 from foveate.layers import Parameter
 
 TYPICAL_BATCH_SIZE = 32
 """Layouts hardly depend on the batch; a program that wants another one reorders."""
+
+TYPICAL_THREADS = 2
+"""Nor on the threads; and the states of all programs must agree."""
 
 
 @dataclass(frozen=True)
@@ -29,37 +34,50 @@ class Place:
 
 @dataclass(frozen=True)
 class Packing:
-    """Places of all parameters and statistics, and the numbers that optimisers count by."""
+    """Places of all parameters and statistics."""
 
     parameters: Mapping[str, Place]
     statistics: Mapping[str, Place]
     parameter_bytes: int
     statistic_bytes: int
-    decayed: int
-    trained: int
 
 
-def pack(graph: Graph) -> Packing:
-    """The packing of `graph`; the same for every state and program of it."""
+REMEMBERED_PACKINGS = 8
+_known: list[tuple[Graph, Packing]] = []
+_lock = threading.Lock()
+
+
+def packing_of(graph: Graph) -> Packing:
+    """The graph's packing; states and programs of equal graphs share it."""
+    with _lock:
+        for known, packing in _known:
+            if known is graph or known == graph:
+                return packing
+        with planned_threads(TYPICAL_THREADS):
+            _known.insert(0, (graph, _pack(graph)))
+        del _known[REMEMBERED_PACKINGS:]
+        return _known[0][1]
+
+
+def _pack(graph: Graph) -> Packing:
     layouts = _parameter_layouts(graph)
     groups: dict[tuple[bool, bool], list[str]] = {(True, True): [], (False, True): [], (False, False): []}
     for name, parameter in graph.parameters.items():
         groups[(parameter.decay and parameter.trainable, parameter.trainable)].append(name)
     places: dict[str, Place] = {}
-    ends, offset = [], 0
+    offset = 0
     for names in groups.values():
         for name in names:
             layout, canonical = layouts[name]
             places[name] = Place(offset, layout, canonical)
             offset += aligned(layout.bytes)
-        ends.append(offset // 4)
     statistics: dict[str, Place] = {}
     end = 0
     for name, statistic in graph.statistics.items():
         layout = _native.Layout.plain(list(statistic.shape))
         statistics[name] = Place(end, layout, layout)
         end += aligned(layout.bytes)
-    return Packing(places, statistics, offset, end, decayed=ends[0], trained=ends[1])
+    return Packing(places, statistics, offset, end)
 
 
 def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.Layout]]:
@@ -71,10 +89,10 @@ def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.
 
 
 def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layout, _native.Layout]:
-    if name == "weight" and is_product(node.layer):
+    if name == "weight" and is_product(node):
         canonical = canonical_weight_layout(node)
-        primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, training=True)
-        return primitive.layout(_native.WEIGHTS), canonical
+        primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, Forward(training=True))
+        return primitive.layout("weights"), canonical
     canonical = _native.Layout.plain(_dims(parameter.shape))
     return canonical, canonical
 

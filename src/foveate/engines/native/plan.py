@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from foveate.engines.base import StepInfo
 from foveate.engines.native import _native
+from foveate.engines.program import StepInfo
 from foveate.errors import EngineError
 
 ALIGNMENT = 64
@@ -40,12 +40,12 @@ class Array:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation with its operands by argument, in order."""
+    """One operation with its operands by name."""
 
     phase: str
     node: str
     operation: _native.Operation
-    operands: tuple[tuple[str, int, Array], ...]
+    operands: tuple[tuple[str, Array], ...]
 
     def info(self) -> StepInfo:
         """For people who tune."""
@@ -54,8 +54,8 @@ class Step:
             node=self.node,
             operation=self.operation.name,
             implementation=self.operation.implementation,
-            layouts={name: array.layout.name for name, _, array in self.operands if name != "scratchpad"},
-            bytes=sum(array.layout.bytes for _, _, array in self.operands),
+            layouts={name: array.layout.name for name, array in self.operands if name != "scratchpad"},
+            bytes=sum(array.layout.bytes for _, array in self.operands),
         )
 
 
@@ -83,13 +83,23 @@ class Plan:
         return Array(layout, Storage(WORKSPACE, layout.bytes, pinned=pinned))
 
     def run(self, operation: _native.Operation, operands: Mapping[str, Array | None]) -> None:
-        """Add a step; operands are named as oneDNN names its arguments, or in a kernel's order."""
-        placed = [(name, argument_number(name), array) for name, array in operands.items() if array is not None]
+        """Add a step; operands are named as oneDNN names its arguments, or as a kernel declares them."""
+        given = [(name, array) for name, array in operands.items() if array is not None]
         if isinstance(operation, _native.Primitive):
-            scratchpad = operation.layout(_native.SCRATCHPAD)
+            scratchpad = operation.layout("scratchpad")
             if scratchpad.bytes:
-                placed.append(("scratchpad", _native.SCRATCHPAD, self.new(scratchpad)))
-        self.steps.append(Step(self.phase, self.node, operation, tuple(placed)))
+                given.append(("scratchpad", self.new(scratchpad)))
+        self.steps.append(Step(self.phase, self.node, operation, tuple(given)))
+
+    def new_workspace(self, primitive: _native.Primitive) -> Array | None:
+        """What a primitive remembers for its way back, if it does."""
+        layout = primitive.layout("workspace")
+        return self.new(layout) if layout.bytes else None
+
+    def sum(self, target: Array, sources: Sequence[Array], *, relu: bool = False) -> None:
+        """Add a step that adds arrays of one layout."""
+        operands = {"dst": target, **{f"src_{number}": source for number, source in enumerate(sources)}}
+        self.run(_native.sum(target.layout.bytes // 4, len(sources), relu), operands)
 
     def in_layout(self, array: Array, layout: _native.Layout) -> Array:
         """`array`, or a copy of it in `layout`, made once."""
@@ -121,27 +131,13 @@ class Plan:
         end = len(self.steps)
         lifetimes: dict[int, tuple[Storage, int, int]] = {}
         for index, step in enumerate(self.steps):
-            for _, _, array in step.operands:
+            for _, array in step.operands:
                 storage = array.storage
                 if storage.space == WORKSPACE:
                     first = lifetimes.get(id(storage), (storage, index, index))[1]
                     reread = reread_from is not None and first < reread_from <= index
                     lifetimes[id(storage)] = (storage, first, end if storage.pinned or reread else index)
         return _place_greedily(list(lifetimes.values()))
-
-
-def argument_number(name: str) -> int:
-    """oneDNN's number for an argument such as "src"; kernels of our own count by order and ignore it."""
-    if name == "right":
-        return int(_native.SECOND_SRC)
-    number = getattr(_native, name.upper(), None)
-    if number is not None:
-        return int(number)
-    if name.startswith("post_operation_"):
-        return int(_native.post_operation_argument(int(name.removeprefix("post_operation_"))))
-    if name.startswith("src_"):
-        return int(_native.MULTIPLE_SRC) + int(name.removeprefix("src_"))
-    return 0
 
 
 def _place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:

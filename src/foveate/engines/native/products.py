@@ -1,20 +1,22 @@
 """oneDNN's primitives for convolutions and linear layers, made from a node: one place for their dims and windows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 from foveate.engines.native import _native
 from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers import Layer, Linear
+from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
 from foveate.layers.transposed import TransposedConvolution
 
 Layout = _native.Layout
 
 
-def is_product(layer: Layer) -> bool:
-    """Whether the layer is a product with weights that oneDNN computes, into which what follows can be fused."""
+def is_product(node: Node) -> bool:
+    """Whether the node is a product with weights that oneDNN computes, into which what follows can be fused."""
+    layer = node.layer
     if isinstance(layer, TransposedConvolution):
         # oneDNN knows output padding as padding that is left out at the end, of which there must be enough.
         return all(pair[1] >= extra for pair, extra in zip(layer.padding, layer.output_padding, strict=True))
@@ -54,7 +56,7 @@ def data_dims(node: Node, batch_size: int) -> tuple[list[int], list[int]]:
     """Axes of what the product reads and of its output, batch first."""
     channels, *sizes = node.input_shapes[0]
     if copies_border(node):
-        windows = node.layer.windows(node.input_shapes) or ()
+        windows = node.windows or ()
         sizes = [size + sum(window.padding) for size, window in zip(sizes, windows, strict=True)]
     return [batch_size, channels, *sizes], [batch_size, *node.output_shape]
 
@@ -68,7 +70,7 @@ def window_of(node: Node) -> _native.Window:
                 for w, extra in zip(node.layer.transposed_windows, node.layer.output_padding, strict=True)
             ]
         )
-    windows = node.layer.windows(node.input_shapes) or ()
+    windows = node.windows or ()
     if copies_border(node):
         windows = tuple(Window(w.kernel_size, w.stride, (0, 0), w.dilation) for w in windows)
     return _native_window(windows)
@@ -94,25 +96,31 @@ def _bias_layout(node: Node, *, present: bool) -> Layout:
     return Layout.any([node.output_shape[0]]) if present else Layout.none()
 
 
-def forward_primitive(
-    node: Node,
-    batch_size: int,
-    *,
-    training: bool,
-    post_operations: Sequence[_native.PostOperation] = (),
-    with_bias: bool | None = None,
-    target: Layout | None = None,
-) -> _native.Primitive:
-    """The forward product, all layouts oneDNN's choice unless `target` is given."""
+@dataclass(frozen=True)
+class Forward:
+    """How a forward product is asked for: what is applied to its result, and its layout if it is not oneDNN's choice.
+
+    `with_bias` is the layer's own unless given.
+    """
+
+    training: bool
+    post_operations: Sequence[_native.PostOperation] = ()
+    with_bias: bool | None = None
+    target: Layout | None = None
+
+
+def forward_primitive(node: Node, batch_size: int, wanted: Forward) -> _native.Primitive:
+    """The forward product, all layouts oneDNN's choice unless `wanted` has one."""
     source, weights, any_target = _open_layouts(node, batch_size)
-    bias = _bias_layout(node, present=getattr(node.layer, "bias", False) if with_bias is None else with_bias)
-    target, posts = target or any_target, list(post_operations)
+    biased = getattr(node.layer, "bias", False) if wanted.with_bias is None else wanted.with_bias
+    bias = _bias_layout(node, present=biased)
+    target, posts = wanted.target or any_target, list(wanted.post_operations)
     match node.layer:
         case Convolution():
-            return _native.convolution_forward(source, weights, bias, target, window_of(node), training, posts)
+            return _native.convolution_forward(source, weights, bias, target, window_of(node), wanted.training, posts)
         case TransposedConvolution():
-            return _native.transposed_forward(source, weights, bias, target, window_of(node), training, posts)
-    return _native.linear_forward(source, weights, bias, target, training, posts)
+            return _native.transposed_forward(source, weights, bias, target, window_of(node), wanted.training, posts)
+    return _native.linear_forward(source, weights, bias, target, wanted.training, posts)
 
 
 def backward_data_primitive(node: Node, batch_size: int) -> _native.Primitive:

@@ -1,204 +1,211 @@
-"""A compiled program of the native engine: a plan with its memory, run in one call."""
+"""A compiled program of the native engine, and the sessions that run it in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from contextvars import copy_context
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines.base import FloatArray, Mode, Program, State, StepInfo, StepResult
+from foveate.engines.base import FloatArray, State
 from foveate.engines.native import _native
-from foveate.engines.native.lowering import Lowering, read_canonical
-from foveate.engines.native.packing import Packing
-from foveate.engines.native.plan import WORKSPACE, Array
-from foveate.engines.native.state import NativeState
+from foveate.engines.native.callbacks import RunningState
+from foveate.engines.native.plan import WORKSPACE, Array, Step
+from foveate.engines.native.state import NativeState, read_canonical
+from foveate.engines.native.threads import planned_threads
+from foveate.engines.native.walk import lower
+from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
+from foveate.engines.request import Request
 from foveate.errors import EngineError
-from foveate.graph import Graph, Loss, Optimizer
+from foveate.graph import Graph
 
 
 class NativeProgram(Program):
-    """Runs a list of oneDNN primitives and kernels without returning to Python in between."""
+    """A list of oneDNN primitives and kernels, run without returning to Python in between."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        batch_size: int,
-        mode: Mode,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        keep: Sequence[str],
-        differentiable: bool,
-        parameter_gradients: bool,
-        packing: Packing,
-    ) -> None:
-        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients)
-        self._packing = packing
-        self._lowering = Lowering(
-            graph, packing, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients
-        )
-        workspace_bytes = self._lowering.plan.place(reread_from=self._lowering.loss_end if differentiable else None)
-        self._scalars = np.zeros(4, np.float64)
-        self._results = np.zeros(2, np.float64)
-        self._uniform_weight = np.ones(batch_size, np.float32)
-        self._constants = _native.aligned_zeros(self._lowering.constant_bytes // 4)
-        self._buffers: dict[str, NDArray[np.generic]] = {
-            WORKSPACE: _native.aligned_zeros(workspace_bytes // 4),
-            "constants": self._constants,
-            "scalars": self._scalars,
-            "results": self._results,
-            "targets": np.zeros(batch_size * max(prod(graph.shapes[name]) for name in graph.outputs), np.int64),
-            "sample_weight": self._uniform_weight,
-        }
-        learns = self._lowering.with_gradients and parameter_gradients
-        self._gradients = _native.aligned_zeros(packing.parameter_bytes // 4 if learns else 0)
-        self._buffers["gradients"] = self._gradients
-        self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowering.seeds.items()}
-        self._buffers |= {f"seed:{name}": seed for name, seed in self._seeds.items()}
-        self._spaces: list[str] = []
-        self._program = self._assemble()
-        self._prepared: tuple[int, int] | None = None
-        self._gradients_valid = False
+    def __init__(self, graph: Graph, request: Request) -> None:
+        super().__init__(graph, request)
+        with planned_threads() as threads:
+            self.lowered = lower(graph, request)
+        plan = self.lowered.ledger.plan
+        self.workspace_bytes = plan.place(reread_from=self.lowered.loss_end if request.differentiable else None)
+        learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
+        self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
+        steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
+        self.compiled = _native.Program(steps, threads, len(request.losses))
 
     @property
     def memory(self) -> int:
-        """Bytes that the program owns: workspace, derived constants, gradients. The state's are not counted."""
-        return sum(buffer.nbytes for buffer in self._buffers.values())
+        """Bytes that a session owns: workspace, gradients, seeds. The state's, derived arrays too, are not counted."""
+        seeds = sum(seed.layout.bytes for seed in self.lowered.seeds.values())
+        return self.workspace_bytes + self.gradient_bytes + seeds
 
     @property
-    def _dtype(self) -> type[np.floating]:
+    def dtype(self) -> type[np.floating]:
+        """float32."""
         return np.float32
+
+    def new_session(self) -> "NativeSession":
+        """A session of one's own, for one caller at a time."""
+        return NativeSession(self)
 
     def steps(self) -> list[StepInfo]:
         """What the program runs, in order: node, implementation, layouts and bytes of each step."""
-        return [step.info() for step in self._lowering.plan.steps]
+        return [step.info() for step in self.lowered.ledger.plan.steps]
 
     def profile(
         self, state: State, inputs: FloatArray, targets: NDArray[np.int64] | None = None
     ) -> list[tuple[StepInfo, float]]:
         """Each step of one run with the seconds it took; the optimiser's learning rate is 0."""
-        assert isinstance(state, NativeState)
-        given: dict[str, NDArray[np.generic]] = {
-            f"input:{name}": array for name, array in self._check_inputs(inputs).items()
-        }
+        seconds = self.new_session().profile(state, inputs, targets)
+        return list(zip(self.steps(), seconds, strict=True))
+
+
+class NativeSession(Session):
+    """A program bound to arrays of its own and to those of the last state."""
+
+    def __init__(self, program: NativeProgram) -> None:
+        super().__init__(program)
+        self._graph, self._request, self._lowered = program.graph, program.request, program.lowered
+        self._run_in_cpp = _native.Session(program.compiled)
+        self._running = RunningState()
+        self._workspace = _native.aligned_zeros(program.workspace_bytes // 4)
+        self._gradients = _native.aligned_zeros(program.gradient_bytes // 4)
+        self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowered.seeds.items()}
+        self._uniform_weight = np.ones(program.batch_size, np.float32)
+        self._inputs: dict[str, FloatArray] = {}
+        self._state: NativeState | None = None
+        self._derived_from = (-1, -1)
+        self._gradients_valid = False
+        self._bind(WORKSPACE, self._workspace)
+        self._bind("gradients", self._gradients)
+        for name, seed in self._seeds.items():
+            self._bind(f"seed:{name}", seed)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the session owns; the state's are not counted."""
+        arrays = (self._workspace, self._gradients, *self._seeds.values())
+        return sum(array.nbytes for array in arrays)
+
+    def profile(self, state: State, inputs: FloatArray, targets: NDArray[np.int64] | None) -> list[float]:
+        """Seconds of each step of one run."""
+        self._begin(state, self._check_inputs(inputs), Rates(0.0))
         if targets is not None:
-            given["targets"] = targets
-        self._set_scalars(state, 0.0, None)
-        self._prepare(state)
-        everything = self.steps()
-        seconds = self._program.profile(0, len(everything), self._given(state, given))
-        return list(zip(everything, seconds, strict=True))
+            self._give(Batch(self._inputs, self._check_targets(targets), None))
+        everything = len(self._lowered.ledger.plan.steps)
+        return self._run_in_cpp.profile(0, everything, self._functions())
+
+    def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        self._begin(state, inputs, Rates(0.0))
+        self._run(0, self._lowered.forward_end)
+        if self._request.training:
+            state.changed()
+        return {name: self._activation(name) for name in self._graph.outputs}
+
+    def _backward(self, seeds: dict[str, FloatArray]) -> None:
+        for name, seed in self._seeds.items():
+            seed[...] = seeds.get(name, 0.0)
+        self._run(self._lowered.loss_end, self._lowered.backward_end)
+        self._gradients_valid = True
+
+    def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
+        with_loss = {each.output for each in self._request.losses}
+        for name, seed in self._seeds.items():
+            if name not in with_loss:
+                seed[...] = 0.0
+        self._begin(state, batch.inputs, rates)
+        self._give(batch)
+        self._run(0, len(self._lowered.ledger.plan.steps))
+        state.step_count += 1
+        state.changed()
+        self._gradients_valid = True
+        return self._measured()
+
+    def _measured(self) -> StepResult:
+        """What the losses measured; those of one's own left it with the callbacks."""
+        results = [self._running.measured.get(number, each) for number, each in enumerate(self._run_in_cpp.results)]
+        losses = {each.output: result.loss for each, result in zip(self._request.losses, results, strict=True)}
+        total = sum(each.weight * losses[each.output] for each in self._request.losses)
+        return StepResult(total, results[0].correct, results[0].counted, losses)
+
+    def _activation(self, name: str) -> FloatArray:
+        return self._read(self._lowered.kept[name])
 
     def _gradient(self, name: str) -> FloatArray:
-        if name in self._packing.parameters and self._gradients_valid:
-            shape = self.graph.parameters[name].shape
-            return read_canonical(self._gradients, self._packing.parameters[name], shape)
-        if name in self._lowering.kept_gradients and self._gradients_valid:
-            return self._read(self._lowering.kept_gradients[name])
+        packing = self._lowered.ledger.packing
+        if name in packing.parameters and self._gradients_valid:
+            return read_canonical(self._gradients, packing.parameters[name], self._graph.parameters[name].shape)
+        if name in self._lowered.kept_gradients and self._gradients_valid:
+            return self._read(self._lowered.kept_gradients[name])
         raise EngineError(
             f'there is no gradient of "{name}": run step() or backward() first, and compile with keep=("{name}",)'
         )
 
-    def _activation(self, name: str) -> FloatArray:
-        return self._read(self._lowering.kept[name])
-
-    def _forward(self, state: State, inputs: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        self._run(state, 0, self._lowering.forward_end, {f"input:{name}": array for name, array in inputs.items()})
-        if self.mode == "training":
-            state.version += 1
-        return {name: self._activation(name) for name in self.graph.outputs}
-
-    def _backward(self, seeds: dict[str, FloatArray]) -> None:
-        assert self._last is not None
-        for name, seed in self._seeds.items():
-            seed[...] = seeds.get(name, 0.0)
-        state, inputs = self._last
-        self._run(state, self._lowering.loss_end, self._lowering.backward_end, inputs)
-        self._gradients_valid = True
-
-    def _step(
-        self,
-        state: State,
-        inputs: dict[str, FloatArray],
-        targets: NDArray[Any],
-        learning_rate: float,
-        momentum: float | None,
-        sample_weight: FloatArray | None,
-    ) -> StepResult:
-        for name, seed in self._seeds.items():
-            if name != self.graph.only_output:
-                seed[...] = 0.0
-        given: dict[str, NDArray[np.generic]] = {f"input:{name}": array for name, array in inputs.items()}
-        given["targets"] = targets
-        given["sample_weight"] = self._uniform_weight if sample_weight is None else sample_weight
-        self._set_scalars(state, learning_rate, momentum)
-        self._run(state, 0, len(self._lowering.plan.steps), given)
-        state.step_count += 1
-        state.version += 1
-        self._gradients_valid = True
-        return StepResult(float(self._results[0]), int(self._results.view(np.int64)[1]))
-
-    _last: tuple[State, dict[str, NDArray[np.generic]]] | None = None
-
-    def _run(self, state: State, begin: int, end: int, given: dict[str, NDArray[np.generic]]) -> None:
+    def _begin(self, state: State, inputs: Mapping[str, FloatArray], rates: Rates) -> None:
+        """Bind what a run reads and has not been bound before, and tell it this run's numbers."""
         assert isinstance(state, NativeState), "the state was made by another engine"
-        if begin == 0:
-            self._prepare(state)
-            if end == self._lowering.forward_end:
-                self._set_scalars(state, 0.0, None)
-        self._program.run(begin, end, self._given(state, given))
-        self._last = (state, given)
+        if state is not self._state:
+            for space, array in state.spaces.items():
+                self._bind(space, array)
+        derived_from = (id(state), state.version)
+        if derived_from != self._derived_from or state is not self._state:
+            for space, derivation in self._lowered.ledger.derivations.items():
+                self._bind(space, state.derived.get(state, derivation))
+            self._derived_from = derived_from
+        self._state, self._inputs = state, dict(inputs)
+        for name, array in inputs.items():
+            self._bind(f"input:{name}", array)
+        scalars, own = self._run_in_cpp.scalars, self._request.optimizer
+        scalars.learning_rate = rates.learning_rate
+        scalars.momentum = (own.momentum if own is not None else 0.0) if rates.momentum is None else rates.momentum
+        scalars.step = self._running.step = state.step_count
+        scalars.seed = self._running.seed = state.seed % 2**64
 
-    def _given(self, state: NativeState, given: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        known = {**self._buffers, **state.spaces, **given}
-        return [known[space] for space in self._spaces]
+    def _give(self, batch: Batch) -> None:
+        for output, targets in batch.targets.items():
+            given, other = ("classes", "numbers") if targets.dtype == np.int64 else ("numbers", "classes")
+            self._bind(f"{given}:{output}", targets)
+            self._run_in_cpp.leave_out(f"{other}:{output}")
+        self._bind("sample_weight", self._uniform_weight if batch.sample_weight is None else batch.sample_weight)
 
-    def _prepare(self, state: NativeState) -> None:
-        """Compute again what is derived from the state, if that has changed."""
-        if not self._lowering.constants or self._prepared == (id(state), state.version):
-            return
-        for constant in self._lowering.constants:
-            source = np.ascontiguousarray(constant.compute(state), np.float32)
-            offset = constant.array.storage.offset // 4
-            _native.reorder(source, constant.canonical, self._constants[offset:], constant.array.layout)
-        self._prepared = (id(state), state.version)
+    def _bind(self, space: str, array: NDArray[np.generic]) -> None:
+        self._run_in_cpp.bind(space, array)
 
-    def _set_scalars(self, state: State, learning_rate: float, momentum: float | None) -> None:
-        own = self.optimizer.momentum if self.optimizer is not None else 0.0
-        self._scalars[0] = learning_rate
-        self._scalars[1] = own if momentum is None else momentum
-        self._scalars.view(np.int64)[2] = state.step_count
-        self._scalars.view(np.uint64)[3] = state.seed % 2**64
+    def _run(self, begin: int, end: int) -> None:
+        self._run_in_cpp.run(begin, end, self._functions())
+
+    def _functions(self) -> list[object]:
+        functions = self._lowered.ledger.callbacks
+        if not functions:
+            return []
+        # They may be called on another thread, where the caller's contexts (NumPy's errstate) hold all the same.
+        context, running = copy_context(), self._running
+        return [
+            lambda addresses, function=function: context.run(function, running, addresses) for function in functions
+        ]
 
     def _read(self, array: Array) -> FloatArray:
         """A copy of a pinned plain array; inputs are what was given last."""
         space = array.storage.space
         if space.startswith("input:"):
-            assert self._last is not None
-            return np.array(self._last[1][space], np.float32).reshape(array.layout.dims)
+            given = self._inputs[space.removeprefix("input:")]
+            return np.array(given, np.float32).reshape(array.layout.dims)
+        owned = self._seeds[space.removeprefix("seed:")] if space.startswith("seed:") else self._workspace
         begin = array.storage.offset // 4
-        flat = self._buffers[space].reshape(-1)
-        return np.array(flat[begin : begin + array.layout.bytes // 4], np.float32).reshape(array.layout.dims)
+        flat = owned.reshape(-1)[begin : begin + prod(array.layout.dims)]
+        return np.array(flat, np.float32).reshape(array.layout.dims)
 
-    def _assemble(self) -> _native.Program:
-        plan = self._lowering.plan
-        self._spaces = list(dict.fromkeys(array.storage.space for step in plan.steps for _, _, array in step.operands))
-        numbers = {space: number for number, space in enumerate(self._spaces)}
-        steps = [
-            (
-                step.node,
-                step.operation,
-                [
-                    (
-                        argument,
-                        array.layout,
-                        numbers[array.storage.space],
-                        array.storage.offset,
-                        min(array.storage.bytes, array.layout.bytes),
-                    )
-                    for _, argument, array in step.operands
-                ],
-            )
-            for step in plan.steps
-        ]
-        return _native.Program(steps, len(self._spaces))
+
+def _placed(step: Step) -> list[_native.PlacedOperand]:
+    """The operands of a step, each with its stretch of a space."""
+    return [
+        _native.PlacedOperand(
+            name,
+            array.layout,
+            array.storage.space,
+            array.storage.offset,
+            min(array.storage.bytes, array.layout.bytes),
+        )
+        for name, array in step.operands
+    ]

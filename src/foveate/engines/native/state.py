@@ -5,23 +5,24 @@ import numpy as np
 from foveate.engines.base import FloatArray, State
 from foveate.engines.initializers import initial_arrays
 from foveate.engines.native import _native
-from foveate.engines.native.lowering import read_canonical
-from foveate.engines.native.packing import Packing, Place
+from foveate.engines.native.derived import DerivedArrays
+from foveate.engines.native.packing import Place, packing_of
 from foveate.graph import Graph, Optimizer
 
 
 class NativeState(State):
     """Parameters, statistics and slots, each kind in one array."""
 
-    def __init__(self, graph: Graph, optimizer: Optimizer | None, seed: int, packing: Packing) -> None:
+    def __init__(self, graph: Graph, optimizer: Optimizer | None, seed: int) -> None:
         super().__init__(graph, optimizer, seed)
-        self.packing = packing
+        self.packing = packing_of(graph)
+        self.derived = DerivedArrays()
         self.spaces: dict[str, FloatArray] = {
-            "parameters": _native.aligned_zeros(packing.parameter_bytes // 4),
-            "statistics": _native.aligned_zeros(packing.statistic_bytes // 4),
+            "parameters": _native.aligned_zeros(self.packing.parameter_bytes // 4),
+            "statistics": _native.aligned_zeros(self.packing.statistic_bytes // 4),
         }
         for slot in optimizer.slots if optimizer is not None else ():
-            self.spaces[f"slot:{slot}"] = _native.aligned_zeros(packing.parameter_bytes // 4)
+            self.spaces[f"slot:{slot}"] = _native.aligned_zeros(self.packing.parameter_bytes // 4)
         for name, array in initial_arrays(graph, seed).items():
             self._load(name, array)
 
@@ -41,3 +42,10 @@ class NativeState(State):
         if name in self.packing.parameters:
             return self.spaces["parameters"], self.packing.parameters[name]
         return self.spaces["statistics"], self.packing.statistics[name]
+
+
+def read_canonical(flat: FloatArray, place: Place, shape: tuple[int, ...]) -> FloatArray:
+    """A copy of one packed array in the canonical layout."""
+    result = np.empty(shape, np.float32)
+    _native.reorder(flat[place.offset // 4 :], place.layout, result, place.canonical)
+    return result

@@ -3,6 +3,7 @@
 from foveate.engines.reference import (
     activations,
     convolution,
+    losses,
     normalization,
     pooling,
     resampling,
@@ -15,6 +16,7 @@ __all__ = [
     "ReferenceEngine",
     "activations",
     "convolution",
+    "losses",
     "normalization",
     "pooling",
     "resampling",

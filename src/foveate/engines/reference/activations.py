@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.layers import (
     ELU,
     GELU,
@@ -128,27 +128,37 @@ def _maxout_backward(
     return [to_first.reshape(inputs[0].shape)], {}
 
 
-OPERATIONS[ReLU] = _elementwise(lambda _, x: np.maximum(x, 0), lambda _, x, y: x > 0)
-OPERATIONS[LeakyReLU] = _elementwise(
-    lambda layer, x: np.where(x > 0, x, layer.slope * x), lambda layer, x, y: np.where(x > 0, 1, layer.slope)
+define(ReLU, _elementwise(lambda _, x: np.maximum(x, 0), lambda _, x, y: x > 0))
+define(
+    LeakyReLU,
+    _elementwise(
+        lambda layer, x: np.where(x > 0, x, layer.slope * x), lambda layer, x, y: np.where(x > 0, 1, layer.slope)
+    ),
 )
-OPERATIONS[ELU] = _elementwise(
-    lambda layer, x: np.where(x > 0, x, layer.alpha * np.expm1(np.minimum(x, 0))),
-    lambda layer, x, y: np.where(x > 0, 1, y + layer.alpha),
+define(
+    ELU,
+    _elementwise(
+        lambda layer, x: np.where(x > 0, x, layer.alpha * np.expm1(np.minimum(x, 0))),
+        lambda layer, x, y: np.where(x > 0, 1, y + layer.alpha),
+    ),
 )
-OPERATIONS[Sigmoid] = _elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y))
-OPERATIONS[Tanh] = _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y)
-OPERATIONS[ReLU6] = _elementwise(lambda _, x: np.clip(x, 0, 6), lambda _, x, y: (x > 0) & (x < 6))
-OPERATIONS[SiLU] = _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x))))
-OPERATIONS[Hardsigmoid] = _elementwise(lambda _, x: _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, 1 / 6, 0))
-OPERATIONS[Hardswish] = _elementwise(
-    lambda _, x: x * _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)
+define(Sigmoid, _elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y)))
+define(Tanh, _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y))
+define(ReLU6, _elementwise(lambda _, x: np.clip(x, 0, 6), lambda _, x, y: (x > 0) & (x < 6)))
+define(SiLU, _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x)))))
+define(Hardsigmoid, _elementwise(lambda _, x: _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, 1 / 6, 0)))
+define(
+    Hardswish,
+    _elementwise(lambda _, x: x * _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)),
 )
-OPERATIONS[GELU] = _elementwise(_gelu, _gelu_slope)
-OPERATIONS[Softplus] = _elementwise(
-    lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
+define(GELU, _elementwise(_gelu, _gelu_slope))
+define(
+    Softplus,
+    _elementwise(
+        lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
+    ),
 )
-OPERATIONS[PReLU] = Operation(_prelu_forward, _prelu_backward)
-OPERATIONS[Softmax] = Operation(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward)
-OPERATIONS[LogSoftmax] = Operation(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward)
-OPERATIONS[Maxout] = Operation(_maxout_forward, _maxout_backward)
+define(PReLU, Operation(_prelu_forward, _prelu_backward))
+define(Softmax, Operation(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward))
+define(LogSoftmax, Operation(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward))
+define(Maxout, Operation(_maxout_forward, _maxout_backward))

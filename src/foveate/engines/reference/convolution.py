@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.geometry import Window
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
@@ -157,6 +157,6 @@ def _linear_backward(
     return [gradient @ parameters["weight"]], gradients
 
 
-OPERATIONS[Convolution] = Operation(_convolution_forward, _convolution_backward)
-OPERATIONS[TransposedConvolution] = Operation(_transposed_forward, _transposed_backward)
-OPERATIONS[Linear] = Operation(_linear_forward, _linear_backward)
+define(Convolution, Operation(_convolution_forward, _convolution_backward))
+define(TransposedConvolution, Operation(_transposed_forward, _transposed_backward))
+define(Linear, Operation(_linear_forward, _linear_backward))

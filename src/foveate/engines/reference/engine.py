@@ -1,20 +1,22 @@
 """The reference engine: NumPy, plain and short. It is the definition of each operation, and the tests' oracle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from foveate.engines.base import Engine, FloatArray, Mode, Program, State, StepInfo, StepResult
+from foveate.engines.base import FloatArray, State
+from foveate.engines.engine import Engine
 from foveate.engines.initializers import initial_arrays
+from foveate.engines.losses import count_correct, measure_loss, measure_of
 from foveate.engines.operations import Context, operation_of
+from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
-from foveate.engines.reference.losses import count_correct, loss_and_gradient
-from foveate.engines.reference.optimizers import update
+from foveate.engines.reference.optimizers import Learning, update
+from foveate.engines.request import Request
 from foveate.errors import EngineError
-from foveate.graph import Graph, Loss, Node, Optimizer
+from foveate.graph import Graph, Node, Optimizer
 
 
 class ReferenceState(State):
@@ -22,10 +24,18 @@ class ReferenceState(State):
 
     def __init__(self, graph: Graph, optimizer: Optimizer | None, seed: int, dtype: type[np.floating]) -> None:
         super().__init__(graph, optimizer, seed)
+        self.dtype = dtype
         self.arrays = {name: array.astype(dtype) for name, array in initial_arrays(graph, seed).items()}
         for name in self.names(slots=True):
             if "/" in name:
                 self.arrays[name] = np.zeros_like(self.arrays[name.rsplit("/", 1)[-1]])
+
+    def of(self, node: Node, names: Mapping[str, object]) -> dict[str, FloatArray]:
+        """The node's arrays by their short names."""
+        return {name: self.arrays[f"{node.parameters}.{name}"] for name in names}
+
+    def _made_from(self) -> tuple[Any, ...]:
+        return *super()._made_from(), self.dtype
 
     def _read(self, name: str) -> FloatArray:
         return self.arrays[name].copy()
@@ -33,47 +43,35 @@ class ReferenceState(State):
     def _load(self, name: str, array: FloatArray) -> None:
         self.arrays[name] = array.astype(self.arrays[name].dtype)
 
-    def of(self, node: Node, names: Mapping[str, object]) -> dict[str, FloatArray]:
-        """The node's arrays by their short names."""
-        return {name: self.arrays[f"{node.parameters}.{name}"] for name in names}
-
 
 class ReferenceProgram(Program):
-    """Runs the graph node by node, keeping everything."""
+    """Runs the graph node by node."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        batch_size: int,
-        mode: Mode,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        keep: Sequence[str],
-        differentiable: bool,
-        parameter_gradients: bool,
-        dtype: type[np.floating],
-    ) -> None:
-        super().__init__(graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients)
+    def __init__(self, graph: Graph, request: Request, dtype: type[np.floating]) -> None:
+        super().__init__(graph, request)
         self._type = dtype
-        self._values: dict[str, FloatArray] = {}
-        self._contexts: dict[str, Context] = {}
-        self._parameters: dict[str, dict[str, FloatArray]] = {}
-        self._gradients: dict[str, FloatArray] = {}
         for node in graph.nodes:
             operation_of(node.layer)
+        for each in request.losses:
+            measure_of(each.loss)
 
     @property
-    def _dtype(self) -> type[np.floating]:
+    def dtype(self) -> type[np.floating]:
+        """float32, or float64 where asked."""
         return self._type
 
     @property
     def memory(self) -> int:
-        """Bytes of the activations and gradients that are held now."""
-        return sum(array.nbytes for array in (*self._values.values(), *self._gradients.values()))
+        """Bytes of the activations and gradients that the calling thread's session holds now."""
+        return self._session().memory
+
+    def new_session(self) -> "ReferenceSession":
+        """A session of one's own, for one caller at a time."""
+        return ReferenceSession(self)
 
     def steps(self) -> list[StepInfo]:
         """One step for each node, and one back if the program has gradients."""
-        phases = ["forward"] + (["backward"] if self.loss is not None or self.differentiable else [])
+        phases = ["forward"] + (["backward"] if self.request.with_gradients else [])
         itemsize = np.dtype(self._type).itemsize
         infos = []
         for phase in phases:
@@ -81,6 +79,23 @@ class ReferenceProgram(Program):
                 size = int(np.prod(node.output_shape)) * self.batch_size * itemsize
                 infos.append(StepInfo(phase, node.name, type(node.layer).__name__, "numpy", {"output": "plain"}, size))
         return infos
+
+
+class ReferenceSession(Session):
+    """Keeps everything that the last run computed."""
+
+    def __init__(self, program: ReferenceProgram) -> None:
+        super().__init__(program)
+        self._graph, self._request = program.graph, program.request
+        self._values: dict[str, FloatArray] = {}
+        self._contexts: dict[str, Context] = {}
+        self._parameters: dict[str, dict[str, FloatArray]] = {}
+        self._gradients: dict[str, FloatArray] = {}
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the activations and gradients that are held now."""
+        return sum(array.nbytes for array in (*self._values.values(), *self._gradients.values()))
 
     def _gradient(self, name: str) -> FloatArray:
         if name not in self._gradients:
@@ -90,12 +105,13 @@ class ReferenceProgram(Program):
     def _activation(self, name: str) -> FloatArray:
         return self._values[name].copy()
 
-    def _forward(self, state: State, inputs: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         assert isinstance(state, ReferenceState)
         self._values = dict(inputs)
-        training = self.mode == "training"
-        for node in self.graph.nodes:
+        for node in self._graph.nodes:
             statistics = state.of(node, node.layer.statistics(node.input_shapes))
+            # A frozen normalisation works as in inference; layers without statistics know the mode alone.
+            training = self._request.measures(node) if statistics else self._request.training
             context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
             parameters = state.of(node, node.layer.parameters(node.input_shapes))
             values = [self._values[name] for name in node.inputs]
@@ -104,15 +120,16 @@ class ReferenceProgram(Program):
             self._parameters[node.name] = parameters
             for name, statistic in context.statistics.items():
                 state.arrays[f"{node.parameters}.{name}"] = statistic
-        if training:
-            state.version += 1
-        return {name: self._values[name].copy() for name in self.graph.outputs}
+        if self._request.training:
+            state.changed()
+        return {name: self._values[name].copy() for name in self._graph.outputs}
 
-    def _backward(self, seeds: dict[str, FloatArray]) -> None:
-        gradients: dict[str, FloatArray] = {name: np.array(seed, self._type) for name, seed in seeds.items()}
-        for name, parameter in self.graph.parameters.items():
-            gradients[name] = np.zeros(parameter.shape, self._type)
-        for node in reversed(self.graph.nodes):
+    def _backward(self, seeds: Mapping[str, FloatArray]) -> None:
+        dtype = self.program.dtype
+        gradients: dict[str, FloatArray] = {name: np.array(seed, dtype) for name, seed in seeds.items()}
+        for name, parameter in self._graph.parameters.items():
+            gradients[name] = np.zeros(parameter.shape, dtype)
+        for node in reversed(self._graph.nodes):
             output = self._values[node.name]
             gradient = gradients.setdefault(node.name, np.zeros_like(output))
             inputs = [self._values[name] for name in node.inputs]
@@ -126,42 +143,29 @@ class ReferenceProgram(Program):
                 gradients[f"{node.parameters}.{name}"] += array
         self._gradients = gradients
 
-    def _step(
-        self,
-        state: State,
-        inputs: dict[str, FloatArray],
-        targets: NDArray[Any],
-        learning_rate: float,
-        momentum: float | None,
-        sample_weight: FloatArray | None,
-    ) -> StepResult:
+    def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
         assert isinstance(state, ReferenceState)
-        assert self.loss is not None
-        output = self.graph.only_output
-        logits = self._forward(state, inputs)[output]
-        loss, gradient = loss_and_gradient(self.loss, logits, targets, sample_weight)
-        self._backward({output: gradient})
+        outputs = self._forward(state, batch.inputs)
+        losses, seeds, counts = {}, {}, []
+        for each in self._request.losses:
+            output, targets = outputs[each.output], batch.targets[each.output]
+            measured = measure_loss(each.loss, output, targets, batch.sample_weight)
+            losses[each.output], seeds[each.output] = measured.loss, each.weight * measured.gradient
+            counts.append(count_correct(each.loss, output, targets))
+        self._backward(seeds)
         state.step_count += 1
-        if self.optimizer is not None:
-            self._update(state, self.optimizer, learning_rate, momentum)
-        return StepResult(loss, count_correct(self.loss, logits, targets))
+        if self._request.optimizer is not None:
+            self._update(state, self._request.optimizer, rates)
+        total = sum(each.weight * losses[each.output] for each in self._request.losses)
+        return StepResult(total, *counts[0], losses)
 
-    def _update(
-        self, state: ReferenceState, optimizer: Optimizer, learning_rate: float, momentum: float | None
-    ) -> None:
-        for name, parameter in self.graph.parameters.items():
-            if parameter.trainable:
-                state.arrays[name] = update(
-                    optimizer,
-                    state.arrays[name],
-                    self._gradients[name],
-                    {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots},
-                    decays=parameter.decay,
-                    step=state.step_count,
-                    learning_rate=learning_rate,
-                    momentum=momentum,
-                )
-        state.version += 1
+    def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
+        for name, parameter in self._graph.parameters.items():
+            if parameter.trainable and self._request.learns(name):
+                slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
+                learning = Learning(state.arrays[name], self._gradients[name], slots, parameter.decay)
+                state.arrays[name] = update(optimizer, learning, rates, state.step_count)
+        state.changed()
 
 
 class ReferenceEngine(Engine):
@@ -176,17 +180,5 @@ class ReferenceEngine(Engine):
         """Freshly initialised parameters and statistics of `graph`, and slots for `optimizer` if there is one."""
         return ReferenceState(graph, optimizer, seed, self.dtype)
 
-    def _compile(
-        self,
-        graph: Graph,
-        batch_size: int,
-        mode: Mode,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        keep: Sequence[str],
-        differentiable: bool,
-        parameter_gradients: bool,
-    ) -> ReferenceProgram:
-        return ReferenceProgram(
-            graph, batch_size, mode, loss, optimizer, keep, differentiable, parameter_gradients, self.dtype
-        )
+    def _compile(self, graph: Graph, request: Request) -> ReferenceProgram:
+        return ReferenceProgram(graph, request, self.dtype)

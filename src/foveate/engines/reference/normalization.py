@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.layers.normalization import BatchNormalization
 
 
@@ -57,4 +57,4 @@ def _batch_norm_backward(
     return [gradient * _per_channel(scale, x)], gradients
 
 
-OPERATIONS[BatchNormalization] = Operation(_batch_norm_forward, _batch_norm_backward)
+define(BatchNormalization, Operation(_batch_norm_forward, _batch_norm_backward))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.engines.reference.convolution import pad, taps, unpad
 from foveate.geometry import Window
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling, Pooling
@@ -112,7 +112,7 @@ def _global_max_backward(
     return [to_first.reshape(x.shape)], {}
 
 
-OPERATIONS[MaxPooling] = Operation(_max_forward, _max_backward)
-OPERATIONS[AveragePooling] = Operation(_average_forward, _average_backward)
-OPERATIONS[GlobalAveragePooling] = Operation(_global_forward, _global_backward)
-OPERATIONS[GlobalMaximumPooling] = Operation(_global_max_forward, _global_max_backward)
+define(MaxPooling, Operation(_max_forward, _max_backward))
+define(AveragePooling, Operation(_average_forward, _average_backward))
+define(GlobalAveragePooling, Operation(_global_forward, _global_backward))
+define(GlobalMaximumPooling, Operation(_global_max_forward, _global_max_backward))

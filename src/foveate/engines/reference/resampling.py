@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.geometry import adaptive_bins
 from foveate.layers import Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
@@ -99,6 +99,6 @@ def _max_backward(
     return [x_gradient], {}
 
 
-OPERATIONS[AdaptiveAveragePooling] = Operation(_linear_forward, _linear_backward)
-OPERATIONS[Upsample] = Operation(_linear_forward, _linear_backward)
-OPERATIONS[AdaptiveMaximumPooling] = Operation(_max_forward, _max_backward)
+define(AdaptiveAveragePooling, Operation(_linear_forward, _linear_backward))
+define(Upsample, Operation(_linear_forward, _linear_backward))
+define(AdaptiveMaximumPooling, Operation(_max_forward, _max_backward))

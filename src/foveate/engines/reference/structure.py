@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
 from foveate.layers import Add, ChannelShuffle, Concatenate, Dropout, Flatten, Multiply, Pad, SpatialDropout
 
 RANDOM_BITS = 24
@@ -121,11 +121,11 @@ def _dropout_backward(
     return [gradient * context.saved["factor"] if context.training else gradient], {}
 
 
-OPERATIONS[Flatten] = Operation(_flatten_forward, _flatten_backward)
-OPERATIONS[Add] = Operation(_add_forward, _add_backward)
-OPERATIONS[Concatenate] = Operation(_concatenate_forward, _concatenate_backward)
-OPERATIONS[Pad] = Operation(_pad_forward, _pad_backward)
-OPERATIONS[Multiply] = Operation(_multiply_forward, _multiply_backward)
-OPERATIONS[ChannelShuffle] = Operation(_shuffle_forward, _shuffle_backward)
-OPERATIONS[SpatialDropout] = Operation(_dropout_forward, _dropout_backward)
-OPERATIONS[Dropout] = Operation(_dropout_forward, _dropout_backward)
+define(Flatten, Operation(_flatten_forward, _flatten_backward))
+define(Add, Operation(_add_forward, _add_backward))
+define(Concatenate, Operation(_concatenate_forward, _concatenate_backward))
+define(Pad, Operation(_pad_forward, _pad_backward))
+define(Multiply, Operation(_multiply_forward, _multiply_backward))
+define(ChannelShuffle, Operation(_shuffle_forward, _shuffle_backward))
+define(SpatialDropout, Operation(_dropout_forward, _dropout_backward))
+define(Dropout, Operation(_dropout_forward, _dropout_backward))

@@ -1,7 +1,9 @@
 """The rules by layer type; a type without one is called back in NumPy."""
 
+from typing import Any
+
 from foveate.engines.native.elementwise import ACTIVATIONS
-from foveate.engines.native.products import is_product
+from foveate.engines.native.group import Group
 from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
@@ -19,6 +21,7 @@ from foveate.engines.native.rules.structure import (
     MultiplyRule,
     PadRule,
 )
+from foveate.engines.request import Request
 from foveate.layers import (
     Add,
     ChannelShuffle,
@@ -34,6 +37,7 @@ from foveate.layers import (
     PReLU,
     Softmax,
     Upsample,
+    built_in_layers,
 )
 from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.convolution import Convolution
@@ -43,32 +47,35 @@ from foveate.layers.sample_normalization import SampleNormalization
 from foveate.layers.structure import Dropping
 from foveate.layers.transposed import TransposedConvolution
 
-RULES: dict[type, Rule] = {
-    **dict.fromkeys((Convolution, TransposedConvolution, Linear), ProductRule()),
-    **dict.fromkeys(ACTIVATIONS, ActivationRule()),
-    **dict.fromkeys((Pooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling), PoolingRule()),
-    **dict.fromkeys((Softmax, LogSoftmax), SoftmaxRule()),
-    BatchNormalization: BatchNormalizationRule(),
-    SampleNormalization: SampleNormalizationRule(),
-    LocalResponseNorm: LocalResponseRule(),
-    PReLU: PReLURule(),
-    Maxout: MaxoutRule(),
-    Add: AddRule(),
-    Multiply: MultiplyRule(),
-    Concatenate: ConcatenateRule(),
-    ChannelShuffle: ChannelShuffleRule(),
-    Upsample: UpsampleRule(),
-    Flatten: FlattenRule(),
-    Pad: PadRule(),
-    Dropping: DropoutRule(),
+_CALLBACK = CallbackRule()
+
+_FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
+    ((Convolution, TransposedConvolution, Linear), (ProductRule(), _CALLBACK)),
+    (ACTIVATIONS, (ActivationRule(),)),
+    ((Pooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling), (PoolingRule(), _CALLBACK)),
+    ((Softmax, LogSoftmax), (SoftmaxRule(),)),
+    ((BatchNormalization,), (BatchNormalizationRule(),)),
+    ((SampleNormalization,), (SampleNormalizationRule(),)),
+    ((LocalResponseNorm,), (LocalResponseRule(), _CALLBACK)),
+    ((PReLU,), (PReLURule(),)),
+    ((Maxout,), (MaxoutRule(),)),
+    ((Add,), (AddRule(),)),
+    ((Multiply,), (MultiplyRule(),)),
+    ((Concatenate,), (ConcatenateRule(),)),
+    ((ChannelShuffle,), (ChannelShuffleRule(),)),
+    ((Upsample,), (UpsampleRule(),)),
+    ((Flatten,), (FlattenRule(),)),
+    ((Pad,), (PadRule(),)),
+    ((Dropping,), (DropoutRule(),)),
+)
+
+RULES: dict[type[Layer], tuple[Rule[Any], ...]] = {
+    kind: rules for bases, rules in _FAMILIES for kind in built_in_layers() if issubclass(kind, bases)
 }
+"""By exact type: the candidates, of which the first that accepts the node and the request is taken."""
 
 
-def rule_of(layer: Layer) -> Rule:
-    """The rule of a layer's type."""
-    if isinstance(layer, TransposedConvolution) and not is_product(layer):
-        return CallbackRule()
-    if isinstance(layer, LocalResponseNorm) and layer.size % 2 == 0:
-        # oneDNN centres an even window elsewhere than PyTorch.
-        return CallbackRule()
-    return next((RULES[kind] for kind in type(layer).__mro__ if kind in RULES), CallbackRule())
+def rule_of(group: Group, request: Request) -> Rule[Any]:
+    """The rule of a group's head; a type without one is called back, or refused by its name."""
+    candidates = RULES.get(type(group.head.layer), (_CALLBACK,))
+    return next(rule for rule in candidates if rule.accepts(group.head, request))

@@ -1,37 +1,54 @@
 """What a rule is, and the steps that several rules need."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from foveate.engines.native import _native
 from foveate.engines.native.elementwise import elementwise
-from foveate.engines.native.fusion import Group
-from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
+from foveate.engines.request import Request
 from foveate.graph import Node
 
+Saved = TypeVar("Saved")
 
-class Rule(ABC):
+
+@dataclass(frozen=True, eq=False)
+class Result(Generic[Saved]):
+    """What a rule gives back: the group's output, and what its way back will need."""
+
+    output: Array
+    saved: Saved
+
+
+class Rule(ABC, Generic[Saved]):
     """How a group whose head is of a certain layer type becomes steps."""
 
-    @abstractmethod
-    def forward(self, lowering: Lowering, group: Group) -> Array:
-        """Add the forward steps; return the group's output."""
+    def accepts(self, node: Node, request: Request) -> bool:
+        """Whether the rule can lower this node for this request; the first of a type's rules that can is taken."""
+        return True
 
     @abstractmethod
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def forward(self, ledger: Ledger, group: Group) -> Result[Saved]:
+        """Add the forward steps."""
+
+    @abstractmethod
+    def backward(self, ledger: Ledger, group: Group, saved: Saved, gradient: Array) -> None:
         """Add the steps back from the output's gradient, to inputs and parameters."""
 
 
-def activation_backward(lowering: Lowering, activation: Node, known: Array, gradient: Array) -> Array:
+def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient: Array) -> Array:
     """The gradient before an activation, from its output, or from its input where the function needs that."""
     function = elementwise(activation.layer)
-    gradient = lowering.plan.in_layout(gradient, known.layout)
-    result = lowering.plan.new(known.layout)
+    gradient = ledger.plan.in_layout(gradient, known.layout)
+    result = ledger.plan.new(known.layout)
     operation = _native.elementwise_backward(
         function.kind, gradient.layout, known.layout, function.alpha, function.beta
     )
     name = "dst" if function.from_output else "src"
-    lowering.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
+    ledger.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
     return result
 
 

@@ -1,115 +1,131 @@
 """Layers that the native engine calls back for: one's own, and what oneDNN would count wrongly. NumPy computes them."""
 
-import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines.native import _native
-from foveate.engines.native.fusion import Group
-from foveate.engines.native.lowering import Lowering
+import foveate.engines.reference  # noqa: F401 (fills the table of operations)
+from foveate.engines.native.callbacks import RunningState, view
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule
+from foveate.engines.native.rules.base import Result, Rule
 from foveate.engines.operations import Context, operation_of
 from foveate.engines.random import raw
+from foveate.graph import Node
 
 
-class CallbackRule(Rule):
+@dataclass(frozen=True, eq=False)
+class Called:
+    """What the operation read and wrote."""
+
+    inputs: list[Array]
+    parameters: dict[str, Array]
+    output: Array
+
+
+class CallbackRule(Rule[Called]):
     """Hands plain arrays to the layer's NumPy operation, in the middle of a run."""
 
-    def forward(self, lowering: Lowering, group: Group) -> Array:
+    def forward(self, ledger: Ledger, group: Group) -> Result[Called]:
         """Call the operation's forward function."""
-        node, plan = group.head, lowering.plan
-        inputs = [plan.plain(lowering.values[name]) for name in node.inputs]
-        parameters = self._parameters(lowering, group)
-        statistics = {name: lowering.statistic(node, name) for name in node.layer.statistics(node.input_shapes)}
-        output = plan.new(lowering.plain_layout(node.name))
-        scalars = lowering.scalars()
-        saved: dict[str, Any] = {"inputs": inputs, "parameters": parameters, "output": output}
-        shapes = [*_dims(inputs), *self._shapes(group, parameters), *_dims([*statistics.values(), output])]
-        training, operation = lowering.training, operation_of(node.layer)
+        node, plan, operation = group.head, ledger.plan, operation_of(group.head.layer)
+        inputs = [plan.plain(ledger.values[name]) for name in node.inputs]
+        parameters = _parameters(ledger, node)
+        statistics = {name: ledger.statistic(node, name) for name in node.layer.statistics(node.input_shapes)}
+        output = plan.new(ledger.plain_layout(node.name))
+        training = ledger.request.measures(node) if statistics else ledger.request.training
+        views = _Views(inputs, parameters, statistics, [output], node)
 
-        def call(addresses: Sequence[int]) -> None:
-            arrays = [view(address, dims) for address, dims in zip(addresses, shapes, strict=False)]
-            run = view(addresses[-1], [4], np.uint64)
-            given, rest = arrays[: len(inputs)], arrays[len(inputs) :]
-            named = dict(zip(parameters, rest, strict=False))
-            measured = dict(zip(statistics, rest[len(parameters) :], strict=False))
-            step, seed = int(run[2]), int(run[3])
-            context = Context(training, dict(measured), lambda count: raw(seed, node.name, step, count))
-            arrays[-1][...] = operation.forward(node.layer, given, named, context)
+        def call(run: RunningState, addresses: Sequence[int]) -> None:
+            given, named, measured, (target,) = views.at(addresses)
+            context = Context(training, dict(measured), lambda count: raw(run.seed, node.name, run.step, count))
+            target[...] = operation.forward(node.layer, given, named, context)
             for name, array in measured.items():
                 array[...] = context.statistics[name]
-            saved["context"] = context
+            run.saved[node.name] = context
 
-        operands = numbered((*inputs, *parameters.values(), *statistics.values(), output, scalars))
-        plan.run(_native.callback(type(node.layer).__name__, call), operands)
-        lowering.saved[node.name] = saved
-        return output
+        ledger.call(type(node.layer).__name__, call, views.operands)
+        return Result(output, Called(inputs, parameters, output))
 
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def backward(self, ledger: Ledger, group: Group, saved: Called, gradient: Array) -> None:
         """Call the operation's backward function."""
-        node, plan = group.head, lowering.plan
-        saved = lowering.saved[node.name]
-        inputs, parameters, output = saved["inputs"], saved["parameters"], saved["output"]
-        gradient = plan.plain(gradient)
-        to_inputs = [plan.new(array.layout) for array in inputs]
+        node, plan, operation = group.head, ledger.plan, operation_of(group.head.layer)
+        to_inputs = [plan.new(array.layout) for array in saved.inputs]
         to_parameters = {
-            name: lowering.parameter_gradient(node, name, array.layout) for name, array in parameters.items()
+            name: ledger.parameter_gradient(node, name, array.layout) for name, array in saved.parameters.items()
         }
-        everything = (*inputs, *parameters.values(), output, gradient, *to_inputs, *to_parameters.values())
-        named_shapes = self._shapes(group, parameters)
-        shapes = [*_dims(inputs), *named_shapes, *_dims([output, gradient, *to_inputs]), *named_shapes]
-        operation = operation_of(node.layer)
+        results = [saved.output, plan.plain(gradient), *to_inputs]
+        views = _Views(saved.inputs, saved.parameters, to_parameters, results, node)
 
-        def call(addresses: Sequence[int]) -> None:
-            arrays = [view(address, dims) for address, dims in zip(addresses, shapes, strict=True)]
-            count = len(inputs) + len(parameters)
-            named = dict(zip(parameters, arrays[len(inputs) : count], strict=True))
+        def call(run: RunningState, addresses: Sequence[int]) -> None:
+            given, named, gradients, (output, arriving, *targets) = views.at(addresses)
             of_inputs, of_parameters = operation.backward(
-                node.layer, arrays[: len(inputs)], named, arrays[count], arrays[count + 1], saved["context"]
+                node.layer, given, named, output, arriving, run.saved[node.name]
             )
-            targets = arrays[count + 2 :]
             for target, values in zip(targets, of_inputs, strict=False):
                 target[...] = 0 if values is None else values
-            for target, name in zip(targets[len(inputs) :], parameters, strict=True):
+            for name, target in gradients.items():
                 target[...] = of_parameters[name]
 
-        plan.run(_native.callback(f"{type(node.layer).__name__} backward", call), numbered(everything))
+        ledger.call(f"{type(node.layer).__name__} backward", call, views.operands)
         for name, array in to_parameters.items():
-            lowering.finish_gradient(node, name, array)
+            ledger.finish_gradient(node, name, array)
         for name, array in zip(node.inputs, to_inputs, strict=True):
-            lowering.add_gradient(name, array)
-
-    def _parameters(self, lowering: Lowering, group: Group) -> dict[str, Array]:
-        node = group.head
-        places = lowering.packing.parameters
-        return {
-            name: lowering.parameter_in(node, name, places[f"{node.parameters}.{name}"].canonical)
-            for name, parameter in node.layer.parameters(node.input_shapes).items()
-            if prod(parameter.shape)
-        }
-
-    def _shapes(self, group: Group, names: Iterable[str]) -> list[Sequence[int]]:
-        """The shapes that the operation knows; a grouped weight has one axis more where it is packed."""
-        parameters = group.head.layer.parameters(group.head.input_shapes)
-        return [parameters[name].shape for name in names]
+            ledger.add_gradient(name, array)
 
 
-def _dims(arrays: Sequence[Array]) -> list[list[int]]:
-    return [array.layout.dims for array in arrays]
+def _parameters(ledger: Ledger, node: Node) -> dict[str, Array]:
+    """The node's parameters in the canonical layout; those without numbers are left out."""
+    places = ledger.packing.parameters
+    return {
+        name: ledger.parameter_in(node, name, places[f"{node.parameters}.{name}"].canonical)
+        for name, parameter in node.layer.parameters(node.input_shapes).items()
+        if prod(parameter.shape)
+    }
 
 
-def view(address: int, dims: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-    """NumPy's view of numbers that the program owns."""
-    size = prod(dims) * np.dtype(dtype).itemsize
-    memory = memoryview((ctypes.c_char * size).from_address(address))
-    return np.frombuffer(memory, dtype).reshape(dims)
+class _Views:
+    """A callback's arrays, in order: inputs, parameters, further arrays by name, and others."""
 
+    def __init__(
+        self,
+        inputs: Sequence[Array],
+        parameters: Mapping[str, Array],
+        named: Mapping[str, Array],
+        others: Sequence[Array],
+        node: Node,
+    ) -> None:
+        self.arrays = [*inputs, *parameters.values(), *named.values(), *others]
+        self._inputs, self._parameters, self._named = len(inputs), list(parameters), list(named)
+        # A grouped weight has one axis more where it is packed than the operation knows.
+        shapes = {name: parameter.shape for name, parameter in node.layer.parameters(node.input_shapes).items()}
+        known = [None] * len(inputs) + [shapes.get(name) for name in (*parameters, *named)] + [None] * len(others)
+        self._shapes = [shape or array.layout.dims for shape, array in zip(known, self.arrays, strict=True)]
 
-def numbered(arrays: Sequence[Array]) -> dict[str, Array | None]:
-    """Operands of a callback, which gets their addresses in this order."""
-    return {f"operand_{number}": array for number, array in enumerate(arrays)}
+    @property
+    def operands(self) -> dict[str, Array]:
+        """The arrays by names that only count."""
+        return {f"operand_{number}": array for number, array in enumerate(self.arrays)}
+
+    def at(
+        self, addresses: Sequence[int]
+    ) -> tuple[
+        list[NDArray[np.float32]],
+        dict[str, NDArray[np.float32]],
+        dict[str, NDArray[np.float32]],
+        list[NDArray[np.float32]],
+    ]:
+        """The arrays at `addresses`, as NumPy sees them."""
+        seen = [view(address, shape) for address, shape in zip(addresses, self._shapes, strict=True)]
+        first = self._inputs + len(self._parameters)
+        second = first + len(self._named)
+        return (
+            seen[: self._inputs],
+            dict(zip(self._parameters, seen[self._inputs : first], strict=True)),
+            dict(zip(self._named, seen[first:second], strict=True)),
+            seen[second:],
+        )

@@ -1,14 +1,14 @@
-"""Pooling. Where oneDNN counts differently from PyTorch (averages that overhang under ceil_mode), NumPy is called."""
+"""Pooling by oneDNN; declined where that counts differently from PyTorch (averages that overhang under ceil_mode)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foveate.engines.native import _native
-from foveate.engines.native.fusion import Group
-from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule
-from foveate.engines.native.rules.callback import CallbackRule
+from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
 from foveate.layers.adaptive import AdaptiveMaximumPooling, AdaptivePooling
@@ -24,48 +24,59 @@ class _Pool:
     output_dims: list[int]
 
 
-class PoolingRule(Rule):
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """The layouts of input and output, and the maximum's winners."""
+
+    source: _native.Layout
+    target: _native.Layout
+    workspace: Array | None
+
+
+class PoolingRule(Rule[Pooled]):
     """oneDNN's pooling; the maximum remembers its winners in a workspace."""
 
-    def forward(self, lowering: Lowering, group: Group) -> Array:
-        """Pool each window."""
-        node, plan = group.head, lowering.plan
-        if _needs_callback(node):
-            return CallbackRule().forward(lowering, group)
-        pool = _pool_of(lowering, node)
-        source = lowering.values[node.inputs[0]]
-        any_target = _native.Layout.any(pool.output_dims)
-        primitive = _native.pooling_forward(pool.kind, source.layout, any_target, pool.window, lowering.with_gradients)
-        output = plan.new(primitive.layout(_native.DST))
-        workspace_layout = primitive.layout(_native.WORKSPACE)
-        workspace = plan.new(workspace_layout) if workspace_layout.bytes else None
-        plan.run(primitive, {"src": source, "dst": output, "workspace": workspace})
-        lowering.saved[node.name] = {"source": source.layout, "target": output.layout, "workspace": workspace}
-        return plan.reshaped(output, lowering.dims(node.name))
+    def accepts(self, node: Node, request: Request) -> bool:
+        """Whether oneDNN's windows, all of one size, can do it, and count as PyTorch's do."""
+        if isinstance(node.layer, AdaptivePooling):
+            axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
+            return all(size % count == 0 for size, count in axes)
+        return not _overhang_counts_differently(node)
 
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def forward(self, ledger: Ledger, group: Group) -> Result[Pooled]:
+        """Pool each window."""
+        node, plan = group.head, ledger.plan
+        pool = _pool_of(ledger, node)
+        source = ledger.values[node.inputs[0]]
+        any_target = _native.Layout.any(pool.output_dims)
+        primitive = _native.pooling_forward(
+            pool.kind, source.layout, any_target, pool.window, ledger.request.with_gradients
+        )
+        output = plan.new(primitive.layout("dst"))
+        workspace = plan.new_workspace(primitive)
+        plan.run(primitive, {"src": source, "dst": output, "workspace": workspace})
+        return Result(plan.reshaped(output, ledger.dims(node.name)), Pooled(source.layout, output.layout, workspace))
+
+    def backward(self, ledger: Ledger, group: Group, saved: Pooled, gradient: Array) -> None:
         """Each window's gradient to its winner, or in equal shares to its members."""
-        node, plan = group.head, lowering.plan
-        if not lowering.wants_gradient(node.inputs[0]):
+        node, plan = group.head, ledger.plan
+        if not ledger.wants_gradient(node.inputs[0]):
             return
-        if _needs_callback(node):
-            CallbackRule().backward(lowering, group, gradient)
-            return
-        pool, saved = _pool_of(lowering, node), lowering.saved[node.name]
-        primitive = _native.pooling_backward(pool.kind, saved["source"], saved["target"], pool.window)
-        result = plan.new(primitive.layout(_native.DIFF_SRC))
+        pool = _pool_of(ledger, node)
+        primitive = _native.pooling_backward(pool.kind, saved.source, saved.target, pool.window)
+        result = plan.new(primitive.layout("diff_src"))
         plan.run(
             primitive,
             {
-                "diff_dst": plan.in_layout(plan.reshaped(gradient, pool.output_dims), saved["target"]),
+                "diff_dst": plan.in_layout(plan.reshaped(gradient, pool.output_dims), saved.target),
                 "diff_src": result,
-                "workspace": saved["workspace"],
+                "workspace": saved.workspace,
             },
         )
-        lowering.add_gradient(node.inputs[0], result)
+        ledger.add_gradient(node.inputs[0], result)
 
 
-def _pool_of(lowering: Lowering, node: Node) -> _Pool:
+def _pool_of(ledger: Ledger, node: Node) -> _Pool:
     layer = node.layer
     spatial = node.input_shapes[0][1:]
     windows: Sequence[Window]
@@ -76,7 +87,7 @@ def _pool_of(lowering: Lowering, node: Node) -> _Pool:
         outputs = list(node.output_shape[1:])
         windows = [Window(size // count, size // count) for size, count in zip(spatial, outputs, strict=True)]
     else:
-        windows = layer.windows(node.input_shapes) or ()
+        windows = node.windows or ()
         outputs = list(node.output_shape[1:])
     is_maximum = isinstance(layer, (MaxPooling, GlobalMaximumPooling, AdaptiveMaximumPooling))
     kind = "max" if is_maximum else "average"
@@ -90,7 +101,7 @@ def _pool_of(lowering: Lowering, node: Node) -> _Pool:
         [w.padding[0] for w in windows],
         ends,
     )
-    return _Pool(kind, window, [lowering.batch_size, node.input_shapes[0][0], *outputs])
+    return _Pool(kind, window, [ledger.batch_size, node.input_shapes[0][0], *outputs])
 
 
 def _reaches(node: Node, windows: Sequence[Window], outputs: Sequence[int]) -> list[int]:
@@ -101,18 +112,10 @@ def _reaches(node: Node, windows: Sequence[Window], outputs: Sequence[int]) -> l
     ]
 
 
-def _needs_callback(node: Node) -> bool:
-    """Whether oneDNN's windows, all of one size, cannot do it, or would count otherwise."""
-    if isinstance(node.layer, AdaptivePooling):
-        axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
-        return any(size % count for size, count in axes)
-    return _overhang_counts_differently(node)
-
-
 def _overhang_counts_differently(node: Node) -> bool:
     layer = node.layer
     if not isinstance(layer, AveragePooling) or not layer.ceil_mode or not layer.count_include_pad:
         return False
-    windows = layer.windows(node.input_shapes)
+    windows = node.windows or ()
     reaches = _reaches(node, windows, node.output_shape[1:])
     return any(reach > w.padding[1] for reach, w in zip(reaches, windows, strict=True))

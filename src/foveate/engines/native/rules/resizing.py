@@ -4,41 +4,41 @@ from collections.abc import Sequence
 from typing import Any
 
 from foveate.engines.native import _native
-from foveate.engines.native.fusion import Group
-from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule
+from foveate.engines.native.rules.base import Result, Rule
 from foveate.geometry import Window
 from foveate.layers import Upsample
 
 
-class UpsampleRule(Rule):
+class UpsampleRule(Rule[None]):
     """Nearest by copies, linear by oneDNN's resampling; both in the plain layout."""
 
-    def forward(self, lowering: Lowering, group: Group) -> Array:
+    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """To the larger size."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, Upsample)
-        source = plan.plain(lowering.values[node.inputs[0]])
+        source = plan.plain(ledger.values[node.inputs[0]])
         if layer.mode == "nearest":
-            return gather(lowering, source, self._sources(group))
-        output = plan.new(lowering.plain_layout(node.name))
-        operation = _native.resampling_forward(source.layout, output.layout, lowering.with_gradients)
+            return Result(gather(ledger, source, self._sources(group)), None)
+        output = plan.new(ledger.plain_layout(node.name))
+        operation = _native.resampling_forward(source.layout, output.layout, ledger.request.with_gradients)
         plan.run(operation, {"src": source, "dst": output})
-        return output
+        return Result(output, None)
 
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Back to the smaller size."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, Upsample)
         gradient = plan.plain(gradient)
         if layer.mode == "nearest":
-            result = scatter(lowering, gradient, lowering.dims(node.inputs[0]), self._sources(group))
+            result = scatter(ledger, gradient, ledger.dims(node.inputs[0]), self._sources(group))
         else:
-            result = plan.new(lowering.plain_layout(node.inputs[0]))
+            result = plan.new(ledger.plain_layout(node.inputs[0]))
             operation = _native.resampling_backward(result.layout, gradient.layout)
             plan.run(operation, {"diff_dst": gradient, "diff_src": result})
-        lowering.add_gradient(node.inputs[0], result)
+        ledger.add_gradient(node.inputs[0], result)
 
     def _sources(self, group: Group) -> list[list[int]]:
         axes = zip(group.head.input_shapes[0][1:], group.head.output_shape[1:], strict=True)
@@ -62,20 +62,20 @@ def border_sources(size: int, window: Window, mode: str) -> list[int]:
     raise AssertionError(f"{mode} is no padding that copies")
 
 
-def gather(lowering: Lowering, source: Array, sources: Sequence[list[int]]) -> Array:
+def gather(ledger: Ledger, source: Array, sources: Sequence[list[int]]) -> Array:
     """A plain array whose spatial position i is a copy of position sources[axis][i] of a plain `source`."""
     dims = source.layout.dims
-    target = lowering.plan.new(_native.Layout.plain([*dims[:2], *map(len, sources)]))
+    target = ledger.plan.new(_native.Layout.plain([*dims[:2], *map(len, sources)]))
     operation = _native.gather(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
-    lowering.plan.run(operation, {"source": source, "target": target})
+    ledger.plan.run(operation, {"src": source, "dst": target})
     return target
 
 
-def scatter(lowering: Lowering, gradient: Array, dims: list[int], sources: Sequence[list[int]]) -> Array:
+def scatter(ledger: Ledger, gradient: Array, dims: list[int], sources: Sequence[list[int]]) -> Array:
     """The gradient of gather's source, an array of `dims`."""
-    result = lowering.plan.new(_native.Layout.plain(dims))
+    result = ledger.plan.new(_native.Layout.plain(dims))
     operation = _native.scatter(dims[0] * dims[1], _three(dims[2:], 1), _three(list(sources), [0]))
-    lowering.plan.run(operation, {"gradient": gradient, "result": result})
+    ledger.plan.run(operation, {"diff_dst": gradient, "diff_src": result})
     return result
 
 

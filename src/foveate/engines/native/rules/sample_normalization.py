@@ -1,12 +1,14 @@
 """Layer, group, instance and local response normalisation: each sample by itself, the same in both modes."""
 
+from dataclasses import dataclass
 from math import prod
 
 from foveate.engines.native import _native
-from foveate.engines.native.fusion import Group
-from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Rule
+from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.request import Request
 from foveate.graph import Node
 from foveate.layers import GroupNorm, LayerNorm, LocalResponseNorm
 from foveate.layers.sample_normalization import InstanceNormalization, SampleNormalization
@@ -14,55 +16,62 @@ from foveate.layers.sample_normalization import InstanceNormalization, SampleNor
 CHANNEL_BLOCK = 16
 
 
-class SampleNormalizationRule(Rule):
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The input, and the mean and the inverse deviation of each of its rows."""
+
+    source: Array
+    mean: Array
+    inverse: Array
+
+
+class SampleNormalizationRule(Rule[Rows]):
     """Rows of consecutive numbers of the plain layout, each normalised by a kernel of our own."""
 
-    def forward(self, lowering: Lowering, group: Group) -> Array:
+    def forward(self, ledger: Ledger, group: Group) -> Result[Rows]:
         """Centre, scale, and apply gamma and beta."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, SampleNormalization)
-        rows, shape = _rows(lowering, node)
-        source = plan.plain(lowering.values[node.inputs[0]])
+        rows, shape = _rows(ledger, node)
+        source = plan.plain(ledger.values[node.inputs[0]])
         output = plan.new(source.layout)
         mean, inverse = (plan.new(_native.Layout.plain([rows])) for _ in range(2))
-        operands: dict[str, Array | None] = {"source": source, "target": output, "mean": mean, "inverse": inverse}
+        operands: dict[str, Array | None] = {"src": source, "dst": output, "mean": mean, "inverse": inverse}
         if layer.affine:
-            operands |= {"scale": lowering.parameter(node, "weight"), "shift": lowering.parameter(node, "bias")}
+            operands |= {"scale": ledger.parameter(node, "weight"), "shift": ledger.parameter(node, "bias")}
         plan.run(_native.group_normalization_forward(shape), operands)
-        lowering.saved[node.name] = {"source": source, "mean": mean, "inverse": inverse}
-        return output
+        return Result(output, Rows(source, mean, inverse))
 
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def backward(self, ledger: Ledger, group: Group, saved: Rows, gradient: Array) -> None:
         """To the input, gamma and beta."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, SampleNormalization)
-        saved = lowering.saved[node.name]
-        source: Array = saved["source"]
+        source = saved.source
         result = plan.new(source.layout)
         operands: dict[str, Array | None] = {
-            "source": source,
-            "mean": saved["mean"],
-            "inverse": saved["inverse"],
-            "gradient": plan.plain(gradient),
-            "result": result,
+            "src": source,
+            "mean": saved.mean,
+            "inverse": saved.inverse,
+            "diff_dst": plan.plain(gradient),
+            "diff_src": result,
         }
         written: dict[str, Array] = {}
         if layer.affine:
-            operands["scale"] = lowering.parameter(node, "weight")
+            operands["scale"] = ledger.parameter(node, "weight")
             for name in ("weight", "bias"):
-                written[name] = lowering.parameter_gradient(node, name, lowering.parameter(node, name).layout)
-            operands |= {f"diff_{name}_of_rows": array for name, array in written.items()}
-        plan.run(_native.group_normalization_backward(_rows(lowering, node)[1]), operands)
+                written[name] = ledger.parameter_gradient(node, name, ledger.parameter(node, name).layout)
+            operands |= {"diff_scale": written["weight"], "diff_shift": written["bias"]}
+        plan.run(_native.group_normalization_backward(_rows(ledger, node)[1]), operands)
         for name, array in written.items():
-            lowering.finish_gradient(node, name, array)
-        lowering.add_gradient(node.inputs[0], result)
+            ledger.finish_gradient(node, name, array)
+        ledger.add_gradient(node.inputs[0], result)
 
 
-def _rows(lowering: Lowering, node: Node) -> tuple[int, _native.Rows]:
+def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:
     """How many rows there are, and how gamma and beta repeat in them."""
     layer, shape = node.layer, node.input_shapes[0]
     assert isinstance(layer, SampleNormalization)
-    total = lowering.batch_size * prod(shape)
+    total = ledger.batch_size * prod(shape)
     match layer:
         case LayerNorm():
             length = layer.values_per_mean(shape)
@@ -77,43 +86,53 @@ def _rows(lowering: Lowering, node: Node) -> tuple[int, _native.Rows]:
     return rows, _native.Rows(rows, length, scales if layer.affine else 0, tables, layer.eps)
 
 
-class LocalResponseRule(Rule):
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """The input as oneDNN saw it, and what that remembers."""
+
+    source: Array
+    workspace: Array | None
+
+
+class LocalResponseRule(Rule[Responses]):
     """oneDNN's local response normalisation across channels."""
 
-    def forward(self, lowering: Lowering, group: Group) -> Array:
+    def accepts(self, node: Node, request: Request) -> bool:
+        """oneDNN centres an even window elsewhere than PyTorch."""
+        assert isinstance(node.layer, LocalResponseNorm)
+        return node.layer.size % 2 == 1
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[Responses]:
         """Divide by the neighbouring channels' strength."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, LocalResponseNorm)
-        source = _as_image(lowering, lowering.values[node.inputs[0]])
+        source = _as_image(ledger, ledger.values[node.inputs[0]])
         operation = _native.local_response_forward(
-            source.layout, layer.size, layer.alpha, layer.beta, layer.k, lowering.with_gradients
+            source.layout, layer.size, layer.alpha, layer.beta, layer.k, ledger.request.with_gradients
         )
         output = plan.new(source.layout)
-        workspace_layout = operation.layout(_native.WORKSPACE)
-        workspace = plan.new(workspace_layout) if workspace_layout.bytes else None
+        workspace = plan.new_workspace(operation)
         plan.run(operation, {"src": source, "dst": output, "workspace": workspace})
-        lowering.saved[node.name] = {"source": source, "workspace": workspace}
-        return plan.reshaped(output, lowering.dims(node.name))
+        return Result(plan.reshaped(output, ledger.dims(node.name)), Responses(source, workspace))
 
-    def backward(self, lowering: Lowering, group: Group, gradient: Array) -> None:
+    def backward(self, ledger: Ledger, group: Group, saved: Responses, gradient: Array) -> None:
         """To the input."""
-        node, plan, layer = group.head, lowering.plan, group.head.layer
+        node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, LocalResponseNorm)
-        saved = lowering.saved[node.name]
-        source: Array = saved["source"]
+        source = saved.source
         result = plan.new(source.layout)
         operands: dict[str, Array | None] = {
             "src": source,
-            "diff_dst": plan.in_layout(_as_image(lowering, gradient), source.layout),
+            "diff_dst": plan.in_layout(_as_image(ledger, gradient), source.layout),
             "diff_src": result,
-            "workspace": saved["workspace"],
+            "workspace": saved.workspace,
         }
         operation = _native.local_response_backward(source.layout, layer.size, layer.alpha, layer.beta, layer.k)
         plan.run(operation, operands)
-        lowering.add_gradient(node.inputs[0], plan.reshaped(result, lowering.dims(node.inputs[0])))
+        ledger.add_gradient(node.inputs[0], plan.reshaped(result, ledger.dims(node.inputs[0])))
 
 
-def _as_image(lowering: Lowering, array: Array) -> Array:
+def _as_image(ledger: Ledger, array: Array) -> Array:
     """oneDNN normalises across the channels of images only; other shapes are seen as such.
 
     Full blocks of channels are fast both ways; the plain layout falls to the reference implementation on the way back.
@@ -121,7 +140,7 @@ def _as_image(lowering: Lowering, array: Array) -> Array:
     dims = array.layout.dims
     if len(dims) != 4:
         dims = [*dims[:2], 1, prod(dims[2:])]
-        array = lowering.plan.reshaped(array, dims)
+        array = ledger.plan.reshaped(array, dims)
     if dims[1] % CHANNEL_BLOCK == 0:
-        return lowering.plan.in_layout(array, _native.Layout.channel_blocked(dims, CHANNEL_BLOCK))
-    return lowering.plan.plain(array)
+        return ledger.plan.in_layout(array, _native.Layout.channel_blocked(dims, CHANNEL_BLOCK))
+    return ledger.plan.plain(array)

@@ -7,10 +7,15 @@ A tile of 2x2 outputs needs 16 products where the definition has 36, and rounds 
 from dataclasses import dataclass
 
 from foveate.engines.native import _native
-from foveate.engines.native.lowering import Lowering
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.products import copies_border, data_dims, weight_dims
+from foveate.engines.native.rules.ways import Multiplied, ToData, ToOutput, ToWeights
+from foveate.engines.native.rules.weights import bias_of, weight_derivation
+from foveate.engines.request import Request
 from foveate.graph import Node
+from foveate.layers import ReLU
 from foveate.layers.convolution import Convolution
 
 FORWARD_TILE = 2
@@ -39,58 +44,79 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
         return False
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     blocked = node.input_shapes[0][0] % BLOCK == 0 and node.output_shape[0] % BLOCK == 0
-    padded = all(max(window.padding) <= 2 for window in layer.windows(node.input_shapes))
+    padded = all(max(window.padding) <= 2 for window in node.windows or ())
     down, across = (-(-size // BACKWARD_TILE) for size in node.output_shape[1:])
     return plain and blocked and padded and batch_size * down * across >= FEWEST_TILES
 
 
-def gradient_fits(node: Node, batch_size: int) -> bool:
-    """Whether the weights' gradient should run by Winograd's algorithm too: its sums must stay in the cache."""
-    sums = (BACKWARD_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
-    return winograd_fits(node, batch_size) and not getattr(node.layer, "bias", False) and sums <= LARGEST_SUMS
+class WinogradForward(ToOutput):
+    """The convolution with a bias and ReLU, no other activation and no addition."""
+
+    def accepts(self, group: Group, request: Request) -> bool:
+        """Whether the kernel can do all that the group wants."""
+        plain = group.addition is None and (group.activation is None or type(group.activation.layer) is ReLU)
+        return plain and winograd_fits(group.head, request.batch_size)
+
+    def forward(self, ledger: Ledger, group: Group) -> Multiplied:
+        """Tiles of 2x2; the filters are transformed at each run where they learn, else once for each state."""
+        node = group.head
+        source_dims, target_dims = data_dims(node, ledger.batch_size)
+        sizes = _Sizes(source_dims, target_dims, _begins(node), FORWARD_TILE)
+        layout = _weight_layout(node, flipped=False)
+        if ledger.can_derive:
+            transform = _native.winograd_transform(sizes.shape, False)
+            derivation = weight_derivation(ledger, group, layout)
+            names = ("weights", "transformed")
+            filters = ledger.derived(derivation.then(transform, names, sizes.filter_layout))
+        else:
+            filters = _transformed(ledger, sizes, ledger.parameter_in(node, "weight", layout), flipped=False)
+        source, relu = ledger.values[node.inputs[0]], group.activation is not None
+        output = _convolve(ledger, sizes, source, filters, {"bias": bias_of(ledger, group)}, relu=relu)
+        return Multiplied(output, source)
 
 
-def winograd_forward(
-    lowering: Lowering, node: Node, source: Array, weights: Array, bias: Array | None, *, relu: bool
-) -> Array:
-    """The convolution's output."""
-    source_dims, target_dims = data_dims(node, lowering.batch_size)
-    begins = [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
-    sizes = _Sizes(source_dims, target_dims, begins, FORWARD_TILE)
-    return _convolve(lowering, sizes, source, weights, bias, relu=relu, flipped=False)
-
-
-def winograd_backward_data(lowering: Lowering, node: Node, gradient: Array) -> Array:
+class WinogradToData(ToData):
     """The gradient of the input: a convolution of the output's gradient with the filters turned half a turn."""
-    source_dims, target_dims = data_dims(node, lowering.batch_size)
-    begins = [2 - window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
-    weights = lowering.parameter_in(node, "weight", weight_layout(node, flipped=True))
-    sizes = _Sizes(target_dims, source_dims, begins, BACKWARD_TILE)
-    return _convolve(lowering, sizes, gradient, weights, None, relu=False, flipped=True)
+
+    def accepts(self, group: Group, request: Request) -> bool:
+        """Whatever is fused, the way back to the data is the convolution's own."""
+        return winograd_fits(group.head, request.batch_size)
+
+    def backward(self, ledger: Ledger, node: Node, gradient: Array) -> Array:
+        """Tiles of 4x4."""
+        source_dims, target_dims = data_dims(node, ledger.batch_size)
+        sizes = _Sizes(target_dims, source_dims, [2 - begin for begin in _begins(node)], BACKWARD_TILE)
+        weights = ledger.parameter_in(node, "weight", _weight_layout(node, flipped=True))
+        filters = _transformed(ledger, sizes, weights, flipped=True)
+        return _convolve(ledger, sizes, gradient, filters, {}, relu=False)
 
 
-def winograd_backward_weights(lowering: Lowering, node: Node, gradient: Array) -> None:
+class WinogradToWeights(ToWeights):
     """The gradient of the weights, tile by tile in the transformed domain."""
-    plan, threads = lowering.plan, _native.threads()
-    source_dims, target_dims = data_dims(node, lowering.batch_size)
-    begins = [window.padding[0] for window in node.layer.windows(node.input_shapes) or ()]
-    shape = _native.WinogradShape(source_dims, target_dims, begins, BACKWARD_TILE)
-    written = lowering.parameter_gradient(node, "weight", weight_layout(node, flipped=False))
-    source = lowering.values[node.inputs[0]]
-    operands: dict[str, Array | None] = {
-        "src": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
-        "diff_dst": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
-        "sums": plan.new(_native.Layout.plain([threads * shape.weight_numbers])),
-        "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
-        "diff_weights": written,
-    }
-    plan.run(_native.winograd_weight_gradient(shape, threads), operands)
-    lowering.finish_gradient(node, "weight", written)
 
+    def accepts(self, group: Group, request: Request) -> bool:
+        """Only without bias, and where the sums stay in the cache."""
+        node = group.head
+        sums = (BACKWARD_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
+        biased = getattr(node.layer, "bias", False)
+        return winograd_fits(node, request.batch_size) and not biased and sums <= LARGEST_SUMS
 
-def weight_layout(node: Node, *, flipped: bool) -> _native.Layout:
-    """The layout in which the filters' transform reads the weights."""
-    return _native.winograd_weight_layout(weight_dims(node), flipped)
+    def backward(self, ledger: Ledger, node: Node, source: Array, gradient: Array) -> None:
+        """Tiles of 4x4; each thread sums its own share."""
+        plan, threads = ledger.plan, _native.threads()
+        source_dims, target_dims = data_dims(node, ledger.batch_size)
+        sizes = _Sizes(source_dims, target_dims, _begins(node), BACKWARD_TILE)
+        shape = sizes.shape
+        written = ledger.parameter_gradient(node, "weight", _weight_layout(node, flipped=False))
+        operands: dict[str, Array | None] = {
+            "src": plan.in_layout(source, _native.Layout.channel_blocked(source_dims, BLOCK)),
+            "diff_dst": plan.in_layout(gradient, _native.Layout.channel_blocked(target_dims, BLOCK)),
+            "sums": plan.new(_native.Layout.plain([threads * shape.weight_numbers])),
+            "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
+            "diff_weights": written,
+        }
+        plan.run(_native.winograd_weight_gradient(shape, threads), operands)
+        ledger.finish_gradient(node, "weight", written)
 
 
 @dataclass(frozen=True)
@@ -102,21 +128,45 @@ class _Sizes:
     begins: list[int]
     tile: int
 
+    @property
+    def shape(self) -> _native.WinogradShape:
+        """The same for C++."""
+        return _native.WinogradShape(self.source, self.target, self.begins, self.tile)
+
+    @property
+    def filter_layout(self) -> _native.Layout:
+        """Of the transformed filters."""
+        return _native.Layout.plain([self.shape.weight_numbers])
+
+
+def _begins(node: Node) -> list[int]:
+    return [window.padding[0] for window in node.windows or ()]
+
+
+def _weight_layout(node: Node, *, flipped: bool) -> _native.Layout:
+    """The layout in which the filters' transform reads the weights."""
+    return _native.winograd_weight_layout(weight_dims(node), flipped)
+
+
+def _transformed(ledger: Ledger, sizes: _Sizes, weights: Array, *, flipped: bool) -> Array:
+    """The filters, transformed anew at each run."""
+    filters = ledger.plan.new(sizes.filter_layout)
+    operation = _native.winograd_transform(sizes.shape, flipped)
+    ledger.plan.run(operation, {"weights": weights, "transformed": filters})
+    return filters
+
 
 def _convolve(
-    lowering: Lowering, sizes: _Sizes, source: Array, weights: Array, bias: Array | None, *, relu: bool, flipped: bool
+    ledger: Ledger, sizes: _Sizes, source: Array, filters: Array, further: dict[str, Array | None], *, relu: bool
 ) -> Array:
-    plan, threads = lowering.plan, _native.threads()
-    shape = _native.WinogradShape(sizes.source, sizes.target, sizes.begins, sizes.tile)
-    transformed = plan.new(_native.Layout.plain([shape.weight_numbers]))
-    plan.run(_native.winograd_transform(shape, flipped), {"weights": weights, "transformed": transformed})
+    plan, threads, shape = ledger.plan, _native.threads(), sizes.shape
     target = plan.new(_native.Layout.channel_blocked(sizes.target, BLOCK))
     operands: dict[str, Array | None] = {
         "src": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
-        "transformed": transformed,
+        "transformed": filters,
         "scratch": plan.new(_native.Layout.plain([threads * shape.scratch_numbers])),
         "dst": target,
-        "bias": bias,
+        **further,
     }
     plan.run(_native.winograd_convolution(shape, relu, threads), operands)
     return target

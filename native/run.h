@@ -1,0 +1,38 @@
+// What one run of a session brings along: numbers that change from run to run, its results, and the stream.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "oneapi/dnnl/dnnl.hpp"
+
+namespace foveate {
+
+struct RunScalars {
+  double learning_rate = 0;
+  double momentum = 0;
+  std::int64_t step = 0;  // of this update, from 0
+  std::uint64_t seed = 0;
+};
+
+// What a loss measured: how many were answered rightly, and of how many.
+struct RunResult {
+  double loss = 0;
+  std::int64_t correct = 0, counted = 0;
+};
+
+// Calls back into Python for the layers that NumPy computes.
+class Callbacks {
+ public:
+  virtual ~Callbacks() = default;
+  virtual void call(std::size_t number, const std::vector<void*>& addresses) = 0;
+};
+
+struct Run {
+  dnnl::stream& stream;
+  const RunScalars& scalars;
+  std::vector<RunResult>& results;
+  Callbacks& callbacks;
+};
+
+}  // namespace foveate

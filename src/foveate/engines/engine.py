@@ -1,0 +1,55 @@
+"""What an engine is: it makes states, and compiles graphs into programs."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Unpack, overload
+
+from foveate.engines.base import State
+from foveate.engines.program import Program
+from foveate.engines.request import Options, Request
+from foveate.graph import Graph, Optimizer
+
+
+class Engine(ABC):
+    """Compiles graphs into programs."""
+
+    name: ClassVar[str]
+
+    @property
+    def threads(self) -> int:
+        """How many threads a program compiled now will use."""
+        return 1
+
+    @abstractmethod
+    def new_state(self, graph: Graph, optimizer: Optimizer | None = None, seed: int = 0) -> State:
+        """Freshly initialised parameters and statistics of `graph`, and slots for `optimizer` if there is one."""
+
+    @overload
+    def compile(self, graph: Graph, request: Request) -> Program: ...
+
+    @overload
+    def compile(self, graph: Graph, **options: Unpack[Options]) -> Program: ...
+
+    def compile(self, graph: Graph, request: Request | None = None, **options: Any) -> Program:
+        """A program for batches of `batch_size` in one `mode`.
+
+        Args:
+            graph: the network.
+            request: the options below in one object, checked already.
+            batch_size: samples in a batch.
+            mode: "inference" (running statistics, no dropout) or "training" (the batch's).
+            loss: what `step` minimises: of the only output, or by output {name: loss} or {name: (loss, weight)}.
+            optimizer: what `step` updates by; without one it computes gradients only.
+            keep: nodes whose activations, and gradients if there are any, can be read.
+            differentiable: whether `backward` can be called; gradients of the inputs and of the parameters follow.
+            parameter_gradients: whether those of the parameters are computed too, which takes time and memory.
+            freeze: patterns of arrays that do not learn ("stage1.*"); a frozen normalisation uses its running
+                statistics and leaves them alone.
+
+        Raises:
+            EngineError: the graph cannot be run like that; the message says why.
+            GraphError: a name or pattern matches nothing.
+        """
+        return self._compile(graph, request if request is not None else Request.of(graph, **options))
+
+    @abstractmethod
+    def _compile(self, graph: Graph, request: Request) -> Program: ...

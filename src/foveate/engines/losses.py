@@ -1,0 +1,100 @@
+"""The table of NumPy losses: for each type its value and gradient; and what counts as correct.
+
+Built-in losses enter it from `engines.reference`; one's own by `register_loss`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.engines.base import FloatArray
+from foveate.errors import EngineError, GradientError
+from foveate.geometry import format_sizes
+from foveate.graph.losses import Loss, register_loss_type
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A mean loss, its gradient (N, K, ...) of the outputs, and the sum of the weights of what was averaged."""
+
+    loss: float
+    gradient: FloatArray
+    weight: float
+
+
+Measure: TypeAlias = Callable[[Any, FloatArray, NDArray[Any], FloatArray], Measured]
+"""measure(loss, outputs, targets, sample_weight) -> Measured"""
+
+Value: TypeAlias = Callable[[Any, FloatArray, NDArray[Any], FloatArray], float]
+"""value(loss, outputs, targets, sample_weight) -> the mean loss"""
+
+Gradient: TypeAlias = Callable[[Any, FloatArray, NDArray[Any], FloatArray], FloatArray]
+"""gradient(loss, outputs, targets, sample_weight) -> the mean loss's gradient of the outputs"""
+
+LOSSES: dict[type[Loss], Measure] = {}
+"""By exact type: a loss never computes as another, whatever it is derived from."""
+
+
+def measure_of(loss: Loss) -> Measure:
+    """How a loss's type measures, or an EngineError that says how to teach it."""
+    measure = LOSSES.get(type(loss))
+    if measure is None:
+        name = type(loss).__name__
+        raise EngineError(
+            f"no engine knows how {name} computes; foveate.engines.register_loss({name}, value, gradient) says so"
+        )
+    return measure
+
+
+def measure_loss(
+    loss: Loss, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray | None = None
+) -> Measured:
+    """The weighted mean loss of (N, K, ...) outputs, and its gradient; targets as `check_targets` gives them."""
+    weight = np.ones(len(outputs), outputs.dtype) if sample_weight is None else sample_weight
+    return measure_of(loss)(loss, outputs, targets, weight)
+
+
+def count_correct(loss: Loss, outputs: FloatArray, targets: NDArray[Any]) -> tuple[int, int]:
+    """How many were answered rightly, and of how many: positions, samples, or none where no class is asked for."""
+    if targets.dtype.kind == "i":
+        counts = targets >= 0
+        return int((counts & (outputs.argmax(axis=1) == targets)).sum()), int(counts.sum())
+    if "distributions" in loss.targets:
+        right = outputs.argmax(axis=1) == targets.argmax(axis=1)
+        return int(right.sum()), right.size
+    if "probabilities" in loss.targets:
+        right = (outputs > (0 if loss.applies == "sigmoid" else 0.5)) == (targets > 0.5)
+        return int(right.reshape(len(outputs), -1).all(axis=1).sum()), len(outputs)
+    return 0, 0
+
+
+def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> None:
+    """Teach every engine a loss of one's own, in NumPy; the native engine calls it back.
+
+    Both functions get the loss itself, outputs (N, K, ...), targets of the kind that `loss_type.targets` names, and
+    the sample weights (N,), all 1 unless given. Class indices that the loss ignores are -1.
+
+    Args:
+        loss_type: a frozen dataclass derived from foveate.Loss; saved in files by its class name.
+        value: (loss, outputs, targets, sample_weight) -> the mean loss.
+        gradient: (loss, outputs, targets, sample_weight) -> its gradient of the outputs, of their shape.
+
+    Raises:
+        LayerError: it is no frozen dataclass, or foveate has a loss of that name already.
+    """
+    register_loss_type(loss_type)
+
+    def measure(loss: Loss, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray) -> Measured:
+        mean = float(value(loss, outputs, targets, sample_weight))
+        slope = np.asarray(gradient(loss, outputs, targets, sample_weight))
+        if slope.shape != outputs.shape:
+            raise GradientError(
+                f"{loss_type.__name__}: gradient returns the shape {format_sizes(slope.shape) or 'of one number'}, but "
+                f"the outputs have {format_sizes(outputs.shape)}"
+            )
+        return Measured(mean, slope, float(sample_weight.sum()))
+
+    LOSSES[loss_type] = measure

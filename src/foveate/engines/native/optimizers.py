@@ -1,0 +1,35 @@
+"""The step that updates the parameters: stretch by stretch of the packed arrays, past those that do not learn."""
+
+from foveate.engines.native import _native
+from foveate.engines.native.ledger import Ledger
+from foveate.engines.native.plan import aligned
+from foveate.graph import SGD, Optimizer
+
+
+def add_update(ledger: Ledger, optimizer: Optimizer) -> None:
+    """Add the step; the program's gradients must be there."""
+    numbers = _native.Layout.plain([max(1, ledger.packing.parameter_bytes // 4)])
+    spaces = {"parameters": "parameters", "gradients": "gradients"} | {s: f"slot:{s}" for s in optimizer.slots}
+    operands = {name: ledger.outside(space, numbers) for name, space in spaces.items()}
+    stretches = _stretches(ledger)
+    if isinstance(optimizer, SGD):
+        operation = _native.sgd(stretches, optimizer.nesterov, optimizer.weight_decay)
+    else:
+        operation = _native.adamw(stretches, optimizer.second_momentum, optimizer.eps, optimizer.weight_decay)
+    with ledger.plan.at("optimizer"):
+        ledger.plan.run(operation, operands)
+
+
+def _stretches(ledger: Ledger) -> list[_native.Stretch]:
+    """What learns, in order; neighbours that decay alike are one stretch."""
+    joined: list[tuple[int, int, bool]] = []
+    places = sorted(ledger.packing.parameters.items(), key=lambda item: item[1].offset)
+    for name, place in places:
+        parameter = ledger.graph.parameters[name]
+        if not parameter.trainable or not ledger.request.learns(name):
+            continue
+        begin, end = place.offset // 4, (place.offset + aligned(place.layout.bytes)) // 4
+        if joined and joined[-1][1:] == (begin, parameter.decay):
+            begin = joined.pop()[0]
+        joined.append((begin, end, parameter.decay))
+    return [_native.Stretch(begin, end, decays) for begin, end, decays in joined]

@@ -1,0 +1,350 @@
+"""What every engine compiles: a Program, which never changes and is shared; what a run writes is in a Session."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foveate.engines.base import FloatArray, Mode, State
+from foveate.engines.request import Request
+from foveate.engines.targets import check_targets
+from foveate.errors import DataError, EngineError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph
+
+Inputs: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+"""A batch for the only input, or one for each input by its name."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step measured: the loss, and how many of how many were classified correctly.
+
+    Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
+    classes as targets every position that is not ignored counts, so that `correct / counted` is the accuracy; with
+    numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
+    where the loss applies no sigmoid); with other numbers nothing does.
+    """
+
+    loss: float
+    correct: int
+    counted: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One step of a compiled program, for people who tune.
+
+    `phase` is "prepare", "forward", "backward" or "update"; `layouts` names the memory format of each operand, and
+    `bytes` counts what the step reads and writes.
+    """
+
+    phase: str
+    node: str
+    operation: str
+    implementation: str
+    layouts: Mapping[str, str]
+    bytes: int
+
+    def __str__(self) -> str:
+        layouts = " ".join(f"{name}:{layout}" for name, layout in self.layouts.items())
+        return (
+            f"{self.phase:8} {self.node:24} {self.operation:22} {self.implementation:28} {self.bytes:>12,}  {layouts}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A checked batch for one step: inputs by name, targets by output, and the weight of each sample."""
+
+    inputs: Mapping[str, FloatArray]
+    targets: Mapping[str, NDArray[Any]]
+    sample_weight: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How far one step goes; `momentum` is the optimiser's own where it is None."""
+
+    learning_rate: float
+    momentum: float | None = None
+
+
+class Session(ABC):
+    """What the runs of one caller write: activations, gradients, results. Give each thread a session of its own."""
+
+    def __init__(self, program: "Program") -> None:
+        self.program = program
+        self._has_run = False
+
+    def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
+        """Run the network on a batch; returns a copy of every output by its name.
+
+        In training mode normalisation uses the batch's statistics and moves the running ones, as a step would.
+        """
+        self._check_state(state)
+        outputs = self._forward(state, self._check_inputs(inputs))
+        self._has_run = True
+        return outputs
+
+    def step(
+        self,
+        state: State,
+        inputs: Inputs,
+        targets: Inputs,
+        *,
+        learning_rate: float = 0.0,
+        momentum: float | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> StepResult:
+        """One training step; arguments as for `Program.step`."""
+        request = self.program.request
+        if not request.losses or not request.training:
+            raise EngineError('step() needs a program compiled with mode="training" and a loss')
+        self._check_state(state)
+        wanted = self._check_targets(targets)
+        weights = self._check_weights(sample_weight)
+        batch = Batch(self._check_inputs(inputs), wanted, weights)
+        result = self._step(state, batch, Rates(float(learning_rate), momentum))
+        self._has_run = True
+        return result
+
+    def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
+        """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
+
+        Args:
+            seeds: for outputs and kept nodes, an array of the node's shape with the batch axis.
+        """
+        program = self.program
+        if not program.request.differentiable:
+            raise EngineError("backward() needs a program compiled with differentiable=True")
+        if not self._has_run:
+            raise EngineError("backward() needs a forward() before it")
+        allowed = {*program.graph.outputs, *program.request.keep}
+        checked = {}
+        for name, seed in seeds.items():
+            if name not in allowed:
+                raise EngineError(f'"{name}" is neither an output nor kept; compile with keep=("{name}",)')
+            checked[name] = self._check_array(name, seed)
+        self._backward(checked)
+
+    def activation(self, name: str) -> FloatArray:
+        """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
+        if name not in {*self.program.request.keep, *self.program.graph.outputs}:
+            raise EngineError(f'"{name}" was not kept; compile with keep=("{name}",)')
+        if not self._has_run:
+            raise EngineError(f'there is no activation of "{name}" yet: run forward() or step() first')
+        return self._activation(name)
+
+    def gradient(self, name: str) -> FloatArray:
+        """A copy of the last gradient with respect to an input, a kept node, or a parameter ("conv1.weight")."""
+        request = self.program.request
+        if name in self.program.graph.parameters and not request.learns(name):
+            way = "compile without parameter_gradients=False"
+            if request.parameter_gradients:
+                own = not self.program.graph.parameters[name].trainable
+                way = "its layer is frozen" if own else "compile without freeze="
+            raise EngineError(f'the gradient of "{name}" is not computed: {way}')
+        return self._gradient(name)
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes that the session owns, the state's not counted."""
+
+    @abstractmethod
+    def _forward(self, state: State, inputs: dict[str, FloatArray]) -> dict[str, FloatArray]: ...
+
+    @abstractmethod
+    def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult: ...
+
+    @abstractmethod
+    def _backward(self, seeds: dict[str, FloatArray]) -> None: ...
+
+    @abstractmethod
+    def _activation(self, name: str) -> FloatArray: ...
+
+    @abstractmethod
+    def _gradient(self, name: str) -> FloatArray: ...
+
+    def _check_state(self, state: State) -> None:
+        graph, optimizer = self.program.graph, self.program.request.optimizer
+        if state.graph is not graph and state.graph != graph:
+            raise EngineError("the state belongs to another graph than the program")
+        if optimizer is not None and (state.optimizer is None or state.optimizer.slots != optimizer.slots):
+            name = type(optimizer).__name__
+            raise EngineError(f"the state has no slots for {name}: make it with engine.new_state(graph, optimizer)")
+
+    def _check_inputs(self, inputs: Inputs) -> dict[str, FloatArray]:
+        graph, request = self.program.graph, self.program.request
+        named = inputs if isinstance(inputs, Mapping) else {graph.only_input: inputs}
+        if set(named) != set(graph.inputs):
+            raise EngineError(f"the network has the inputs {', '.join(graph.inputs)}, but got {', '.join(named)}")
+        checked = {name: self._check_array(name, array) for name, array in named.items()}
+        if request.differentiable or any(name in request.keep for name in checked):
+            # They are read again later, when the caller may have written into them.
+            return {name: array.copy() for name, array in checked.items()}
+        return checked
+
+    def _check_array(self, name: str, array: ArrayLike) -> FloatArray:
+        values: FloatArray = np.ascontiguousarray(array, dtype=self.program.dtype)
+        expected = (self.program.batch_size, *self.program.graph.shapes[name])
+        if values.shape != expected:
+            raise ShapeError(
+                f"{name} must have the shape {format_sizes(expected)} (batch first), "
+                f"but the array has {format_sizes(values.shape) or 'no axes'}"
+            )
+        return values
+
+    def _check_targets(self, targets: Inputs) -> dict[str, NDArray[Any]]:
+        program, losses = self.program, self.program.request.losses
+        outputs = [each.output for each in losses]
+        if not isinstance(targets, Mapping):
+            if len(outputs) > 1:
+                raise DataError(f"there are losses on {' and '.join(outputs)}; give targets for each by its name")
+            targets = {outputs[0]: targets}
+        if set(targets) != set(outputs):
+            raise DataError(f"targets are given for {', '.join(targets)}, but there are losses on {', '.join(outputs)}")
+        return {
+            each.output: check_targets(
+                each.loss, targets[each.output], program.batch_size, program.graph.shapes[each.output], program.dtype
+            )
+            for each in losses
+        }
+
+    def _check_weights(self, sample_weight: ArrayLike | None) -> FloatArray | None:
+        if sample_weight is None:
+            return None
+        count = self.program.batch_size
+        weights: FloatArray = np.ascontiguousarray(sample_weight, dtype=self.program.dtype)
+        finite = np.isfinite(weights).all()
+        if weights.shape != (count,) or not finite or weights.min() < 0 or not weights.sum() > 0:
+            raise DataError(
+                f"sample_weight must be {count} numbers, none negative and not all zero, one for each sample"
+            )
+        return weights
+
+
+class Program(ABC):
+    """A graph compiled for one request; runs on any State of that graph, for any number of callers at once.
+
+    `forward`, `step`, `backward`, `activation` and `gradient` use a session that belongs to the calling thread.
+    """
+
+    def __init__(self, graph: Graph, request: Request) -> None:
+        self.graph = graph
+        self.request = request
+        self._own = threading.local()
+        self._idle: list[Session] = []
+        self._lock = threading.Lock()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return self.request.batch_size
+
+    @property
+    def mode(self) -> Mode:
+        """Inference or training."""
+        return self.request.mode
+
+    def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
+        """Run the network on a batch; returns a copy of every output by its name.
+
+        In training mode normalisation uses the batch's statistics and moves the running ones, as a step would.
+        """
+        return self._session().forward(state, inputs)
+
+    def step(
+        self,
+        state: State,
+        inputs: Inputs,
+        targets: Inputs,
+        *,
+        learning_rate: float = 0.0,
+        momentum: float | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> StepResult:
+        """One training step: forward, loss, backward, and the update if the program has an optimiser.
+
+        Args:
+            state: changed in place.
+            inputs: (N, ...) float32.
+            targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
+                says. Where there are several losses, one array for each output by its name.
+            learning_rate: of this step.
+            momentum: of this step; the optimiser's own unless given.
+            sample_weight: (N,) weights; the loss is their weighted mean.
+
+        Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight
+        decay go on.
+
+        Raises:
+            EngineError: the program was compiled without a loss or for inference.
+            DataError: the loss cannot compare the output with such targets.
+        """
+        rates = {"learning_rate": learning_rate, "momentum": momentum}
+        return self._session().step(state, inputs, targets, sample_weight=sample_weight, **rates)  # type: ignore[arg-type]
+
+    def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
+        """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
+
+        Args:
+            seeds: for outputs and kept nodes, an array of the node's shape with the batch axis.
+        """
+        self._session().backward(seeds)
+
+    def activation(self, name: str) -> FloatArray:
+        """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
+        return self._session().activation(name)
+
+    def gradient(self, name: str) -> FloatArray:
+        """A copy of the last gradient with respect to an input, a kept node, or a parameter ("conv1.weight")."""
+        return self._session().gradient(name)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Session]:
+        """A session for a moment: one that is idle, or a new one."""
+        with self._lock:
+            session = self._idle.pop() if self._idle else None
+        session = session or self.new_session()
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._idle.append(session)
+
+    def release(self) -> None:
+        """Let idle sessions go."""
+        with self._lock:
+            self._idle.clear()
+
+    @abstractmethod
+    def new_session(self) -> Session:
+        """A session of one's own, for one caller at a time."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes that a session owns, the state's not counted."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> type[np.floating]:
+        """The type of all numbers."""
+
+    @abstractmethod
+    def steps(self) -> list[StepInfo]:
+        """What the program runs, in order."""
+
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = self.new_session()
+        return session

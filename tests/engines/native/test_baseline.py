@@ -1,0 +1,40 @@
+"""The native engine computes what it did when the record was made, bit for bit: no change of its insides shows."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import baseline
+from foveate import zoo
+from foveate.engines import set_threads
+from foveate.engines.native import _native
+
+RECORD = Path(__file__).with_name("baseline.json")
+QUICK = {
+    *(f"logits of {name}" for name in ("lenet5", "vgg6", "resnet20", "mobilenet_v3_small", "shufflenet_v2_x1_0")),
+    *(f"logits of {name}" for name in ("squeezenet1_1", "audio4", "volume3d")),
+    *(f"{baseline.STEPS} steps of {name}" for name in baseline.STEPPED),
+}
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = _native.threads()
+    yield
+    set_threads(before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in baseline.measurements()],
+)
+def test_the_bits_are_the_recorded_ones(name: str):
+    """On a machine without a record, two runs must at least agree with each other."""
+    recorded = baseline.recorded(RECORD)
+    expected = baseline.measure([name])[name] if recorded is None else recorded[name]
+    assert baseline.measure([name])[name] == expected
+
+
+def test_the_records_cover_every_network():
+    assert len(QUICK & set(baseline.measurements())) == len(QUICK)
+    assert {f"logits of {name}" for name in zoo.NETWORKS} < set(baseline.measurements())
