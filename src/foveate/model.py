@@ -1,110 +1,105 @@
-"""A model: a graph with its state, class names and preprocessing, ready to be trained, used and saved."""
+"""A model: a graph with its state, task and preprocessing, ready to be trained, used and saved."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
-from foveate.engines.folding import folded
-from foveate.engines.random import generator
-from foveate.errors import DataError, FileError, ShapeError, TrainingError
+from foveate.engines.folding import FusionReport, folded, largest_difference
+from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
-from foveate.geometry import format_sizes
 from foveate.graph import (
     SGD,
     CrossEntropy,
     Graph,
-    Loss,
     Optimizer,
     Schedule,
     Summary,
     fold_normalizations,
     matching_arrays,
 )
+from foveate.tasks import Answer, AnyTask, Classification, Head, Several, heads
 from foveate.training import (
     Evaluation,
+    GivenLoss,
     History,
     Job,
     Programs,
     Progress,
     Recipe,
     RunFolder,
-    check_classes,
+    as_given,
     check_dataset,
     check_preprocessing,
-    class_count,
+    check_training,
     default_schedule,
+    describe,
+    described_task,
     evaluate,
     fit,
-    in_batches,
-    logits_of,
+    from_raw,
+    frozen_names,
     make_progress,
+    named_batches,
+    prepared_inputs,
     save_curves,
-    softmax,
+    trained_losses,
+    training_facts,
+    training_losses,
+    whole,
 )
 
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 INFERENCE_BATCH = 256
-PROBE_BATCH = 8
-
-
-@dataclass(frozen=True)
-class FusionReport:
-    """What `Model.fuse` did: pairs of a product and the normalisation that went into it, sentences on those that did
-    not, and the largest difference of the outputs on a probe batch."""
-
-    folded: tuple[tuple[str, str], ...]
-    refused: tuple[str, ...]
-    largest_difference: float
-
-    def __str__(self) -> str:
-        count = f"{len(self.folded)} normalisation{'' if len(self.folded) == 1 else 's'} folded"
-        return "\n".join((f"{count}; outputs differ by at most {self.largest_difference:.2g}", *self.refused))
 
 
 class Model:
-    """A graph with its parameters, the names of its classes, and what is done to inputs before it sees them.
+    """A graph with its parameters, what it is for, and what is done to inputs before it sees them.
 
     Args:
         graph: the network.
-        classes: a name for each of its outputs; `fit` takes them from the data unless given.
+        task: what its outputs mean; `fit` takes it from the data unless given.
+        classes: the names of a classification's classes: short for task=Classification(classes).
         preprocessing: what `predict` and `fit` do to raw inputs; `fit` measures it on the data unless given.
         seed: of the initial parameters, of shuffling, augmentation and dropout.
         engine: "native", "reference" or an Engine; the fastest there is unless given.
 
     Raises:
-        DataError: the network has another number of outputs than `classes`, or another input than `preprocessing`.
+        DataError: the network's outputs are not those of `task`, its input is another than that of `preprocessing`, or
+            both `task` and `classes` are given.
     """
 
     def __init__(
         self,
         graph: Graph,
         *,
+        task: AnyTask | None = None,
         classes: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
         seed: int = 0,
         engine: str | Engine | None = None,
     ) -> None:
         self.graph = graph
-        self.classes = None if classes is None else tuple(classes)
+        self.task = _task(task, classes)
+        """What the outputs mean: how they are trained, decoded and measured."""
         self.preprocessing = preprocessing
         self.seed = seed
-        self.engine = _engine(engine)
+        self.engine = get_engine(engine) if isinstance(engine, str) else engine or default_engine()
         self.training: dict[str, Any] = {}
         """How the model was trained; kept in its file."""
         self.report: FusionReport | None = None
         """What `fuse` did, in the model that it made."""
         self.frozen: frozenset[str] = frozenset()
         """Names of the parameters that `fit` leaves alone, and of the statistics that it uses but does not measure."""
-        check_classes(graph, self.classes)
+        if self.task is not None:
+            heads(self.task, graph)
         check_preprocessing(graph, preprocessing)
         self.state: State = self.engine.new_state(graph, seed=seed)
         self._programs = Programs(self.engine, graph)
@@ -118,7 +113,7 @@ class Model:
         batch_size: int = 128,
         optimizer: Optimizer | None = None,
         schedule: Schedule | None = None,
-        loss: Loss | None = None,
+        loss: GivenLoss = None,
         augmentation: Augmentation | None = None,
         out: str | Path | None = None,
         progress: bool | Progress = True,
@@ -137,7 +132,7 @@ class Model:
             batch_size: samples in a step; the last of an epoch may have fewer.
             optimizer: SGD with Nesterov momentum and weight decay unless given.
             schedule: one cycle unless given.
-            loss: cross-entropy unless given.
+            loss: the task's own unless given; for several outputs a mapping by output.
             augmentation: random changes to the inputs; none unless given.
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
             progress: whether to show a live bar, or lines where the output is no terminal.
@@ -149,25 +144,41 @@ class Model:
 
         Raises:
             DataError: the data do not fit the network.
-            TrainingError: the loss is no number any more (the model is then as it was before), or there is nothing to
-                resume from.
+            TrainingError: the loss does not fit the task, or is no number any more (the model is then as it was
+                before), or there is nothing to resume from.
             FileError: a file in `out` cannot be read or written.
         """
         if resume and out is None:
             raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
         if checkpoint_every is not None and checkpoint_every < 1:
             raise TrainingError(f"checkpoint_every is {checkpoint_every}; it must be at least 1 step, or None")
+        task = self.task or dataset.task
+        parts = [dataset] if validation is None else [dataset, validation]
+        outputs = check_training(self.graph, task, parts, augmentation)
         optimizer = optimizer or SGD()
         recipe = Recipe(
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
             schedule=schedule or default_schedule(optimizer),
-            loss=loss or CrossEntropy(),
+            loss=as_given(training_losses(outputs, loss)),
             augmentation=augmentation or Augmentation(),
-            seed=self.seed + _whole(self.training.get("trainings")),
+            seed=self.seed + whole(self.training.get("trainings")),
         )
-        job = self._job(dataset, validation, recipe, None if out is None else RunFolder(Path(out)), checkpoint_every)
+        preprocessing = self.preprocessing or Preprocessing.measure(dataset)
+        job = Job(
+            state=self._copy(recipe),
+            programs=self._programs,
+            recipe=recipe,
+            train=dataset,
+            preprocessing=preprocessing,
+            description=self._description(task, preprocessing),
+            validation=validation,
+            folder=None if out is None else RunFolder(Path(out)),
+            checkpoint_every=checkpoint_every,
+            frozen=self.frozen,
+            task=task,
+        )
         history = fit(job, make_progress(progress), resume=resume)
         self._take(job, history)
         if job.folder is not None:
@@ -194,65 +205,99 @@ class Model:
         self.frozen -= matching_arrays(self.graph, patterns or ("*",))
         return self
 
-    def evaluate(self, dataset: Dataset, batch_size: int = INFERENCE_BATCH) -> Evaluation:
-        """Accuracy, loss and confusion on `dataset`, with running statistics and without dropout.
+    def evaluate(self, dataset: Dataset, batch_size: int = INFERENCE_BATCH, *, loss: GivenLoss = None) -> Evaluation:
+        """The loss and the task's metrics on `dataset`, with running statistics and without dropout.
+
+        Args:
+            dataset: what to measure on.
+            batch_size: samples that are run at once.
+            loss: the one that the model was trained with unless given, or the task's own where there was none.
 
         Raises:
             DataError: the data do not fit the model, or it has no preprocessing yet.
         """
-        check_dataset(self.graph, self.classes, dataset)
-        return evaluate(self.state, self._programs, dataset, self._prepared(), batch_size=batch_size)
+        check_dataset(self.graph, self.task, dataset)
+        task = self.task or dataset.task
+        measured = trained_losses(heads(task, self.graph), self.training) if loss is None else loss
+        return evaluate(
+            self.state, self._programs, dataset, self._prepared(), batch_size=batch_size, loss=measured, task=task
+        )
 
-    def predict(self, images: "ImageLike | Iterable[ImageLike]") -> NDArray[np.float32]:
-        """Probabilities (N, classes) for raw images, preprocessed as in training.
+    def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
+        """What the task makes of the network's outputs for raw images, preprocessed as in training.
+
+        That is one array: probabilities (N, classes) of a classification, values (N, K) of a regression, maps
+        (N, *spatial) of a segmentation; for a network of several outputs a dict of them.
 
         Args:
-            images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array.
+            images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array. For a network of
+                several inputs a mapping by name; those beside the image are float32 as the network takes them.
 
         Raises:
             FileError: a file is no image.
-            DataError: an array cannot be used, or the model has no preprocessing yet.
+            DataError: an array cannot be used, the network's outputs are no numbers, or the model has no preprocessing
+                or no task yet.
             ShapeError: an array does not have the network's shape.
         """
-        class_count(self.graph)
-        outputs = self.logits(self._prepared().from_images(images))
-        return softmax(logits_of(self.graph, outputs)).astype(np.float32)
+        prepared = from_raw(self.graph, self._prepared(), images)
+        decoders = self._heads()
+        outputs = self.outputs(prepared)
+        decoded = {head.name: head.decode(outputs[head.name]) for head in decoders}
+        return decoded if isinstance(self.task, Several) else decoded[self.graph.only_output]
+
+    def answers(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
+        """What a person reads about each raw image: names with a probability, a value or a share.
+
+        Returns:
+            a list of (name, number) for each image, the most telling first; for a network of several outputs a dict of
+            such lists. Arguments and errors as for `predict`.
+        """
+        decoded = self.predict(images)
+        if not isinstance(self.task, Several):
+            return self._heads()[0].task.answers(decoded)
+        found: dict[str, list[Answer]] = {name: task.answers(decoded[name]) for name, task in self.task.tasks.items()}
+        return found
 
     def classify(self, images: "ImageLike | Iterable[ImageLike]") -> list[tuple[str, float]]:
         """The name and the probability of the most probable class of each raw image; arguments as for `predict`."""
         names = self.class_names
         return [(names[int(row.argmax())], float(row.max())) for row in self.predict(images)]
 
-    def logits(self, inputs: ArrayLike, batch_size: int = INFERENCE_BATCH) -> FloatArray:
-        """The network's output for prepared inputs: float32, preprocessed already.
+    def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = INFERENCE_BATCH) -> FloatArray:
+        """The network's only output for prepared inputs; arguments and errors as for `outputs`."""
+        output = self.graph.only_output
+        return self.outputs(inputs, batch_size)[output]
+
+    def outputs(
+        self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = INFERENCE_BATCH
+    ) -> dict[str, FloatArray]:
+        """Every output of the network, as it is, for prepared inputs: float32, preprocessed already.
 
         Args:
-            inputs: (N, *input shape).
+            inputs: (N, *input shape); for a network of several inputs a mapping of such arrays.
             batch_size: samples that are run at once.
 
         Raises:
             ShapeError: the inputs do not have the network's shape.
             DataError: there are none, or one holds NaN or infinity.
         """
-        values = np.asarray(inputs, np.float32)
-        if values.shape[1:] != self.graph.input_shape or not values.ndim:
-            raise ShapeError(
-                f"the network takes N x {format_sizes(self.graph.input_shape)} (batch first), but the inputs are "
-                f"{format_sizes(values.shape) or 'one number'}"
-            )
-        if not len(values):
-            raise DataError("there are no inputs; give at least one")
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        if not finite.all():
-            raise DataError(f"input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
-        name, output = self.graph.only_input, self.graph.only_output
+        values = prepared_inputs(self.graph, inputs)
         state = self.state  # read once: `fit` in another thread may replace it between two batches
-        batches = ({name: batch} for batch in in_batches(values, batch_size))
-        return np.concatenate([self._programs.outputs(state, batch)[output] for batch in batches])
+        parts = [self._programs.outputs(state, batch) for batch in named_batches(values, batch_size)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes; None where the model has no task yet, or another than classification."""
+        return self.task.classes if isinstance(self.task, Classification) else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, or a DataError where the model has none."""
+        if self.classes is None and self.task is not None:
+            raise DataError(
+                f"the model is for {type(self.task).__name__}, which has no classes to choose from; see model.answers"
+            )
         if self.classes is None:
             raise DataError("the model has no class names yet; fit it, or make it with Model(graph, classes=...)")
         return self.classes
@@ -260,7 +305,9 @@ class Model:
     def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
         """The compiled program for `batch_size` in `mode`; its `steps()` say what runs, in which layouts and bytes."""
         if mode == "training":
-            return self._programs.get(batch_size=batch_size, mode=mode, loss=CrossEntropy(), optimizer=SGD())
+            known = () if self.task is None else self._heads()
+            loss = {head.name: (head.loss(), head.weight) for head in known} or CrossEntropy()
+            return self._programs.get(batch_size=batch_size, mode=mode, loss=loss, optimizer=SGD())
         return self._programs.get(batch_size=batch_size, mode=mode)
 
     def steps(self, batch_size: int = 1, mode: Mode = "inference") -> list[StepInfo]:
@@ -283,7 +330,7 @@ class Model:
         folding = fold_normalizations(self.graph)
         fused = Model(
             folding.graph,
-            classes=self.classes,
+            task=self.task,
             preprocessing=self.preprocessing,
             seed=self.seed,
             engine=self.engine,
@@ -299,7 +346,7 @@ class Model:
         fused.report = FusionReport(
             folded=tuple((product.name, normalization.name) for product, normalization in folding.pairs),
             refused=folding.refused,
-            largest_difference=_largest_difference(self, fused),
+            largest_difference=largest_difference(self.engine, (self.graph, self.state), (fused.graph, fused.state)),
         )
         return fused
 
@@ -314,54 +361,21 @@ class Model:
             FileError: a parameter is NaN or infinite, or the file cannot be written; what was there is untouched.
         """
         arrays = {name: self.state.read(name) for name in self.state.names()}
-        write_model(Path(path), arrays, self._description(self.classes, self.preprocessing))
+        write_model(Path(path), arrays, self._description(self.task, self.preprocessing))
 
-    def _job(
-        self,
-        dataset: Dataset,
-        validation: Dataset | None,
-        recipe: Recipe,
-        folder: RunFolder | None,
-        checkpoint_every: int | None,
-    ) -> Job:
-        """What to train, on a state of its own, so that the model stays as it is should training fail."""
-        classes = self.classes or dataset.classes
-        for part in (dataset, validation):
-            if part is not None:
-                check_dataset(self.graph, classes, part)
-        check_classes(self.graph, classes)
-        preprocessing = self.preprocessing or Preprocessing.measure(dataset)
+    def _copy(self, recipe: Recipe) -> State:
+        """A state of its own to train on, so that the model stays as it is should training fail."""
         state = self.engine.new_state(self.graph, recipe.optimizer, recipe.seed)
         for name in self.state.names():
             state.load(name, self.state.read(name))
-        description = self._description(classes, preprocessing)
-        return Job(
-            state=state,
-            programs=self._programs,
-            recipe=recipe,
-            train=dataset,
-            preprocessing=preprocessing,
-            description=description,
-            validation=validation,
-            folder=folder,
-            checkpoint_every=checkpoint_every,
-            frozen=self.frozen,
-        )
+        return state
 
     def _take(self, job: Job, history: History) -> None:
         """Make what was trained this model's own."""
         self.state = job.state
         self._programs.release()
-        self.classes, self.preprocessing = job.description.classes, job.preprocessing
-        finished = 0 if history.interrupted else 1
-        self.training = {
-            "trainings": _whole(self.training.get("trainings")) + finished,
-            "interrupted": history.interrupted,
-            "engine": self.engine.name,
-            "samples": len(job.train),
-            "recipe": job.recipe.to_json(),
-            "history": history.to_json(),
-        }
+        self.task, self.preprocessing = job.task, job.preprocessing
+        self.training = training_facts(self.training, job, history)
 
     def _write(self, folder: RunFolder, history: History) -> None:
         self.save(folder.model)
@@ -369,11 +383,11 @@ class Model:
         if history.epochs:
             save_curves(history, folder.curves)
 
-    def _description(self, classes: tuple[str, ...] | None, preprocessing: Preprocessing | None) -> ModelDescription:
+    def _description(self, task: AnyTask | None, preprocessing: Preprocessing | None) -> ModelDescription:
         facts = {**self.training, "seed": self.seed}
         if self.frozen:
             facts["frozen"] = sorted(self.frozen)
-        return ModelDescription(self.graph, classes, None if preprocessing is None else preprocessing.to_json(), facts)
+        return describe(self.graph, task, preprocessing, facts)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_programs"}
@@ -381,6 +395,11 @@ class Model:
     def __setstate__(self, data: Mapping[str, Any]) -> None:
         self.__dict__.update(data)
         self._programs = Programs(self.engine, self.graph)
+
+    def _heads(self) -> tuple[Head, ...]:
+        if self.task is None:
+            raise DataError("the model has no task yet; fit it, or make it with Model(graph, task=...)")
+        return heads(self.task, self.graph)
 
     def _prepared(self) -> Preprocessing:
         if self.preprocessing is None:
@@ -402,12 +421,13 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
         FileError: the file is missing, cut short, damaged, of another kind or of another version.
     """
     arrays, description = read_model(Path(path))
+    measured = description.preprocessing
     try:
         model = Model(
             description.graph,
-            classes=description.classes,
-            preprocessing=_preprocessing(description.preprocessing),
-            seed=_whole(description.training.get("seed")),
+            task=described_task(description),
+            preprocessing=None if measured is None else Preprocessing.from_json(measured),
+            seed=whole(description.training.get("seed")),
             engine=engine,
         )
     except (FileError, DataError) as error:
@@ -415,41 +435,14 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     for name, array in arrays.items():
         model.state.load(name, array)
     model.training = dict(description.training)
-    model.frozen = _frozen(path, model.training.pop("frozen", []), model.state.names())
+    model.training.pop("task", None)
+    model.frozen = frozen_names(path, model.training.pop("frozen", []), model.state.names())
     return model
 
 
-def _largest_difference(model: Model, fused: Model) -> float:
-    """Between the outputs on a batch of random inputs; the first model's normalisations run as they are."""
-    inputs = {
-        name: generator(0, f"probe {name}").standard_normal((PROBE_BATCH, *shape), np.float32)
-        for name, shape in model.graph.inputs.items()
-    }
-    # A differentiable program folds nothing by itself, so that this compares with the unfolded network.
-    plain = model.engine.compile(model.graph, batch_size=PROBE_BATCH, mode="inference", differentiable=True)
-    program = fused.engine.compile(fused.graph, batch_size=PROBE_BATCH, mode="inference")
-    before, after = plain.forward(model.state, inputs), program.forward(fused.state, inputs)
-    pairs = zip(model.graph.outputs, fused.graph.outputs, strict=True)
-    return max(float(np.abs(before[old] - after[new]).max()) for old, new in pairs)
-
-
-def _engine(engine: str | Engine | None) -> Engine:
-    if engine is None:
-        return default_engine()
-    return get_engine(engine) if isinstance(engine, str) else engine
-
-
-def _preprocessing(described: Mapping[str, Any] | None) -> Preprocessing | None:
-    return None if described is None else Preprocessing.from_json(described)
-
-
-def _frozen(path: str | Path, given: object, names: Sequence[str]) -> frozenset[str]:
-    """The names of frozen arrays in a file's training facts."""
-    if not isinstance(given, list) or not all(isinstance(name, str) and name in names for name in given):
-        raise FileError(f"{path} is damaged: what it calls frozen is not a list of its parameters and statistics")
-    return frozenset(given)
-
-
-def _whole(value: object) -> int:
-    """A whole number from a file's training facts, 0 where there is none."""
-    return value if isinstance(value, int) else 0
+def _task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask | None:
+    if classes is None:
+        return task
+    if task is not None:
+        raise DataError("both task and classes are given; classes=... is short for task=Classification(classes)")
+    return Classification(tuple(classes))

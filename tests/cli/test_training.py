@@ -156,7 +156,8 @@ def test_evaluate_as_json_gives_the_trainings_own_figure(foveate, images, traine
     report = json.loads(result.stdout)
     assert report["samples"] == 9
     assert f"test accuracy: {100 * report['accuracy']:.2f} %" in said
-    assert set(report) == {"accuracy", "loss", "samples", "per_class", "confusion", "classes"}
+    assert set(report) == {"format", "accuracy", "loss", "samples", "numbers", "per_class", "confusion", "classes"}
+    assert report["format"] == 1
 
 
 def test_evaluate_for_people(foveate, images, trained):
@@ -182,8 +183,10 @@ def test_predict_names_the_class(foveate, images, trained, engine):
     assert all(line.count(" %") == 3 for line in lines)
     report = json.loads(foveate("predict", model, *paths, "--top", 1, "--engine", engine, "--json").stdout)
     best, probability = fv.load(model, engine=engine).classify(paths)[0]
-    assert report[0] == {"image": str(paths[0]), "classes": [{"name": best, "probability": pytest.approx(probability)}]}
-    assert len(report[1]["classes"]) == 1
+    first, second = report["images"]
+    assert report["format"] == 1
+    assert first == {"image": str(paths[0]), "classes": [{"name": best, "probability": pytest.approx(probability)}]}
+    assert len(second["classes"]) == 1
 
 
 def test_predict_on_a_file_that_is_no_image(foveate, trained, tmp_path):

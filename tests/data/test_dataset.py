@@ -63,7 +63,12 @@ WRONG_DATASETS = {
         NAMES,
         r"labels must be whole numbers \(class indices\), but they are float64",
     ),
-    "one-hot": (IMAGES, np.eye(3), NAMES, r"labels have the shape 3x3; .* \(argmax\(axis=1\) turns one-hot rows"),
+    "one-hot": (
+        IMAGES,
+        np.eye(3),
+        NAMES,
+        r"labels have the shape 3x3; give one class index for each sample, or \(N, K\)",
+    ),
     "no-classes": (IMAGES, LABELS, (), r"classes are \(\); give the name of each class"),
     "letters": (IMAGES, LABELS, "ab", "classes are 'ab'; give the name of each class, as a tuple of strings"),
     "numbers": (IMAGES, LABELS, (0, 1), r"classes are \(0, 1\); give the name of each class"),

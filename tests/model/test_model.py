@@ -271,8 +271,10 @@ def test_an_output_that_is_no_row_of_numbers(engine):
         engine=engine,
     )
     assert model.logits(np.zeros((1, 1, 6, 6))).shape == (1, 2, 4, 4)
-    with pytest.raises(DataError, match="the network's output conv1 is 2x4x4, not one number for each class"):
+    with pytest.raises(DataError, match=r"the model has no task yet; fit it, or make it with Model\(graph, task="):
         model.predict(np.zeros((1, 1, 6, 6), np.uint8))
+    with pytest.raises(DataError, match="the network's output conv1 is 2x4x4, not one number for each class"):
+        Model(model.graph, classes=("a", "b"), engine=engine)
 
 
 def test_steps_say_what_runs(trained):

@@ -132,5 +132,5 @@ def test_a_head_does_what_its_task_does_for_its_output():
     values = np.array([[0.25, 0.75]])
     assert head.decode(values).tolist() == [[0.25, 0.75]]
     assert head.answers(values) == [[("b", 0.75)]]
-    np.testing.assert_allclose(head.logits(values), [[-np.log(3), np.log(3)]])
+    np.testing.assert_allclose(head.compared(BinaryCrossEntropy(), values), [[-np.log(3), np.log(3)]])
     assert Head(KIND, Output("fc", (1,))).loss() == BinaryCrossEntropy()

@@ -35,9 +35,11 @@ def test_by_hand(network, batch_size):
     total = np.log(np.e + 2)
     assert found.loss == pytest.approx((3 * (total - 1) + total) / 4, rel=1e-6)
     assert found.to_json() == {
+        "format": 1,
         "accuracy": 0.75,
         "loss": found.loss,
         "samples": 4,
+        "numbers": {"accuracy": 0.75, "calibration_error": found["calibration_error"]},
         "per_class": [2 / 3, 1.0, None],
         "confusion": [[2, 1, 0], [0, 1, 0], [0, 0, 0]],
     }

@@ -21,6 +21,7 @@ from foveate import (
 )
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.engines import Program
+from foveate.tasks import Classification
 from foveate.training import (
     Programs,
     Recipe,
@@ -169,13 +170,13 @@ def test_preprocessing_must_give_the_networks_shape(graph):
 
 
 def test_data_must_have_the_networks_shape_and_the_models_classes(graph, data):
-    check_dataset(graph, data.classes, data)
+    check_dataset(graph, data.task, data)
     with pytest.raises(
         DataError, match=r"a sample is 1x5x5, but the network takes 1x6x6; build it with input_shape=\(1, 5, 5\)"
     ):
         check_dataset(graph, None, Dataset(np.zeros((2, 1, 5, 5), np.uint8), [0, 1], ("a", "b", "c")))
     with pytest.raises(DataError, match="the model's classes are x, y, z, but the data's a, b, c; the same names"):
-        check_dataset(graph, ("x", "y", "z"), data)
+        check_dataset(graph, Classification(("x", "y", "z")), data)
     other = Sequential(Flatten(), Linear(2)).build((1, 6, 6))
     with pytest.raises(DataError, match="2 outputs, but there are 3 class names"):
         check_classes(other, data.classes)

@@ -1,8 +1,8 @@
-"""Data in memory: inputs with their labels and class names, checked once, and the three parts of a data set."""
+"""Data in memory: inputs with their targets and task, checked once, and the three parts of a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,48 +12,106 @@ from foveate.data.preprocessing import InputArray, Preprocessing, first_not_fini
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
+from foveate.tasks import AnyTask, Classification, Several, Task
+
+Targets: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""What a task made of the targets: one array, or for `Several` one for each output by its name."""
+
+ONLY_INPUT = "input"
+"""What the only input is called where it has no name."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Dataset:
-    """Inputs (N, C, *spatial), a label for each, and the names of the classes.
+    """Inputs (N, C, *spatial), a target for each, and the task that says what targets mean.
+
+    Where a network has several inputs, the first with spatial axes is the image, to which preprocessing and
+    augmentation apply; the others go to the network as they are.
 
     Args:
-        inputs: uint8 from 0 to 255, or floating point on the scale 0 to 1, which is kept as float32.
-        labels: (N,) class indices, kept as int64.
-        classes: the name of each class, in the order of the indices.
+        inputs: uint8 from 0 to 255, or floating point on the scale 0 to 1, which is kept as float32; for a network of
+            several inputs a mapping of such arrays by the input's name.
+        targets: as the task takes them: (N,) class indices for a classification. For `Several` a mapping by output.
+        task: what the network is for; names of classes make a `Classification`.
 
     Raises:
-        DataError: the counts differ, there is nothing, an input is NaN or infinite, or a label has no class.
+        DataError: the counts differ, there is nothing, an input is NaN or infinite, or the task refuses the targets.
+
+    >>> from foveate.tasks import Regression
+    >>> Dataset(np.zeros((4, 1, 5, 6)), [0.0, 0.5, 1.0, 1.5], Regression(("angle",)))
+    Dataset(4 samples of 1x5x6 float32, Regression)
     """
 
-    inputs: InputArray
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
+    by_input: Mapping[str, InputArray]
+    targets: Targets
+    task: AnyTask
 
-    def __post_init__(self) -> None:
-        inputs = _check_inputs(self.inputs)
-        classes = _check_classes(self.classes)
-        object.__setattr__(self, "inputs", inputs)
-        object.__setattr__(self, "classes", classes)
-        object.__setattr__(self, "labels", _check_labels(self.labels, len(inputs), classes))
+    def __init__(
+        self,
+        inputs: ArrayLike | Mapping[str, ArrayLike],
+        targets: ArrayLike | Mapping[str, ArrayLike],
+        task: AnyTask | Sequence[str],
+    ) -> None:
+        by_input = _check_named(inputs) if isinstance(inputs, Mapping) else {ONLY_INPUT: _check_inputs(inputs)}
+        owner = task if isinstance(task, Task | Several) else Classification(task)  # type: ignore[arg-type]
+        count = len(next(iter(by_input.values())))
+        object.__setattr__(self, "by_input", by_input)
+        object.__setattr__(self, "task", owner)
+        object.__setattr__(self, "targets", owner.check_targets(targets, count))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(next(iter(self.by_input.values())))
 
     def __repr__(self) -> str:
-        return (
-            f"Dataset({len(self)} samples of {format_sizes(self.shape)} {self.inputs.dtype}, "
-            f"{len(self.classes)} classes)"
+        arrays = self.by_input.items()
+        many = len(arrays) > 1
+        samples = ", ".join(
+            f"{name} " * many + f"{format_sizes(array.shape[1:])} {array.dtype}" for name, array in arrays
         )
+        classes = isinstance(self.task, Classification)
+        told = f"{len(self.classes)} classes" if classes else type(self.task).__name__
+        return f"Dataset({len(self)} samples of {samples}, {told})"
+
+    @property
+    def inputs(self) -> InputArray:
+        """The inputs (N, C, *spatial), or a DataError where each sample has several; those are in `by_input`."""
+        if len(self.by_input) > 1:
+            raise DataError(
+                f"a sample has {len(self.by_input)} inputs ({', '.join(self.by_input)}); take one from dataset.by_input"
+            )
+        return next(iter(self.by_input.values()))
+
+    @property
+    def image_input(self) -> str:
+        """The name of the input that is preprocessed: the first with spatial axes, or the first."""
+        return image_input({name: array.shape[1:] for name, array in self.by_input.items()})
 
     @property
     def shape(self) -> Shape:
-        """Shape of one sample, (C, *spatial)."""
-        return tuple(self.inputs.shape[1:])
+        """Shape of one sample, (C, *spatial); that of the image where there are several inputs."""
+        return tuple(self.by_input[self.image_input].shape[1:])
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class indices (N,) of a classification; of shares (N, K) the class with the largest.
+
+        Raises:
+            DataError: the data are for another task.
+        """
+        targets = self.targets
+        if not isinstance(self.task, Classification) or isinstance(targets, Mapping):
+            raise DataError(f"the data are for {type(self.task).__name__}, which has no labels; see dataset.targets")
+        return np.asarray(targets.argmax(axis=1) if targets.ndim == 2 else targets, np.int64)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of a classification's classes, or a DataError where the data are for another task."""
+        if not isinstance(self.task, Classification):
+            raise DataError(f"the data are for {type(self.task).__name__}, which has no classes; see dataset.task")
+        return self.task.classes
 
     def subset(self, indices: ArrayLike) -> "Dataset":
-        """The samples with these indices, or where a boolean array of N is true, in that order; class names stay."""
+        """The samples with these indices, or where a boolean array of N is true, in that order; the task stays."""
         chosen = np.asarray(indices)
         if chosen.dtype == np.bool_ and chosen.shape == (len(self),):
             chosen = np.flatnonzero(chosen)
@@ -67,7 +125,10 @@ class Dataset:
         wrong = chosen[(chosen < 0) | (chosen >= len(self))]
         if wrong.size:
             raise DataError(f"there is no sample {wrong[0]}: the {len(self)} samples count from 0 to {len(self) - 1}")
-        return Dataset(self.inputs[chosen], self.labels[chosen], self.classes)
+        inputs = {name: array[chosen] for name, array in self.by_input.items()}
+        if isinstance(self.targets, Mapping):
+            return Dataset(inputs, {name: array[chosen] for name, array in self.targets.items()}, self.task)
+        return Dataset(inputs, self.targets[chosen], self.task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +136,7 @@ class Splits:
     """A data set in three parts, with the preprocessing that fits its training part.
 
     Raises:
-        DataError: the parts differ in the shape of a sample or in their classes.
+        DataError: the parts differ in the shape of a sample or in their task.
     """
 
     train: Dataset
@@ -91,11 +152,8 @@ class Splits:
                     f"{self.name}: a {part} sample is {format_sizes(dataset.shape)}, but a training sample is "
                     f"{format_sizes(self.train.shape)}; bring them to one shape"
                 )
-            if dataset.classes != self.train.classes:
-                raise DataError(
-                    f"{self.name}: the {part} part has other classes than the training part; "
-                    f"give every part the same {len(self.train.classes)} names in one order"
-                )
+            if dataset.task != self.train.task:
+                raise DataError(f"{self.name}: the {part} part has {_other_task(dataset.task, self.train.task)}")
         if self.preprocessing.shape != self.train.shape:
             raise DataError(
                 f"{self.name}: the preprocessing is for {format_sizes(self.preprocessing.shape)}, but a sample is "
@@ -104,7 +162,7 @@ class Splits:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that all parts share."""
+        """The class names that all parts share, or a DataError where the data are no classification."""
         return self.train.classes
 
 
@@ -137,31 +195,37 @@ def _check_inputs(values: ArrayLike) -> InputArray:
     return inputs
 
 
-def _check_classes(names: Sequence[Any]) -> tuple[str, ...]:
-    classes = () if isinstance(names, str) else tuple(names)
-    if not classes or not all(isinstance(name, str) for name in classes):
-        raise DataError(f"classes are {names!r}; give the name of each class, as a tuple of strings")
-    if len(set(classes)) < len(classes):
-        twice = next(name for name in classes if classes.count(name) > 1)
-        raise DataError(f'two classes are called "{twice}"; give each its own name')
-    return classes
+def image_input(shapes: Mapping[str, Shape]) -> str:
+    """Which of several inputs is the image: the first with spatial axes, or the first where none has any.
+
+    >>> image_input({"table": (4,), "picture": (1, 28, 28)})
+    'picture'
+    """
+    return next((name for name, shape in shapes.items() if len(shape) > 1), next(iter(shapes)))
 
 
-def _check_labels(values: ArrayLike, count: int, classes: tuple[str, ...]) -> NDArray[np.int64]:
-    labels = np.asarray(values)
-    if labels.ndim != 1:
-        raise DataError(
-            f"labels have the shape {format_sizes(labels.shape) or 'of one number'}; give one class index for each "
-            "sample (argmax(axis=1) turns one-hot rows into indices)"
-        )
-    if len(labels) != count:
-        raise DataError(f"there are {count} samples, but {len(labels)} labels; each sample needs one")
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"labels must be whole numbers (class indices), but they are {labels.dtype}")
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if wrong.size:
-        raise DataError(
-            f"sample {wrong[0]} has the label {labels[wrong[0]]}, but the {len(classes)} classes count from 0 to "
-            f"{len(classes) - 1}"
-        )
-    return np.ascontiguousarray(labels, dtype=np.int64)
+def _check_named(inputs: Mapping[str, ArrayLike]) -> dict[str, InputArray]:
+    if not inputs:
+        raise DataError("the mapping of inputs is empty; give an array for each input of the network, by its name")
+    checked = {}
+    for name, values in inputs.items():
+        try:
+            checked[name] = _check_inputs(values)
+        except DataError as error:
+            raise DataError(f"input {name}: {error}") from None
+    first = next(iter(checked))
+    for name, array in checked.items():
+        if len(array) != len(checked[first]):
+            raise DataError(
+                f"the input {first} has {len(checked[first])} samples, but {name} has {len(array)}; each sample needs "
+                "every input"
+            )
+    return checked
+
+
+def _other_task(task: AnyTask, wanted: AnyTask) -> str:
+    """In what a part's task differs from the training part's."""
+    if isinstance(task, Classification) and isinstance(wanted, Classification):
+        count = len(wanted.classes)
+        return f"other classes than the training part; give every part the same {count} names in one order"
+    return f"another task than the training part ({task} and {wanted}); give every part the same"

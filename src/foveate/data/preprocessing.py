@@ -73,12 +73,12 @@ class Preprocessing:
     def measure(dataset: "Dataset") -> "Preprocessing":
         """The preprocessing that brings each channel of `dataset` to mean 0 and standard deviation 1.
 
-        Measured in float64; a channel that is constant keeps its scale.
+        Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
         """
-        channels = dataset.shape[0]
+        inputs, channels = dataset.by_input[dataset.image_input], dataset.shape[0]
         values_each = len(dataset) * prod(dataset.shape[1:])
-        mean = sum(_channel_sums(dataset.inputs, np.zeros(channels), 1)) / values_each
-        variance = sum(_channel_sums(dataset.inputs, mean, 2)) / values_each
+        mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
+        variance = sum(_channel_sums(inputs, mean, 2)) / values_each
         std = np.sqrt(variance)
         std[std <= _ROUNDING * np.abs(mean)] = 1.0
         return Preprocessing(dataset.shape, tuple(mean.tolist()), tuple(std.tolist()))

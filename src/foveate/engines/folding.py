@@ -1,11 +1,34 @@
 """The arithmetic of folding: weights and bias of a product that does its batch normalisation's work too."""
 
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import numpy as np
 
 from foveate.engines.base import FloatArray, State
+from foveate.engines.engine import Engine
+from foveate.engines.random import generator
 from foveate.errors import EngineError
-from foveate.graph import Node
+from foveate.graph import Graph, Node
 from foveate.layers.transposed import TransposedConvolution
+
+PROBE_BATCH = 8
+
+Network: TypeAlias = tuple[Graph, State]
+
+
+@dataclass(frozen=True)
+class FusionReport:
+    """What `Model.fuse` did: pairs of a product and the normalisation that went into it, sentences on those that did
+    not, and the largest difference of the outputs on a probe batch."""
+
+    folded: tuple[tuple[str, str], ...]
+    refused: tuple[str, ...]
+    largest_difference: float
+
+    def __str__(self) -> str:
+        count = f"{len(self.folded)} normalisation{'' if len(self.folded) == 1 else 's'} folded"
+        return "\n".join((f"{count}; outputs differ by at most {self.largest_difference:.2g}", *self.refused))
 
 
 def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, FloatArray]:
@@ -31,6 +54,21 @@ def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, F
     bias = state.read(f"{node.parameters}.bias") if biased else np.zeros(node.output_shape[0])
     shifted = scale * (bias - mean) + affine.get("bias", np.zeros(1))
     return _scaled(node, weight, scale).astype(np.float32), shifted.astype(np.float32)
+
+
+def largest_difference(engine: Engine, before: Network, after: Network) -> float:
+    """Between the outputs on a batch of random inputs; the first network's normalisations run as they are."""
+    (graph, state), (fused, fused_state) = before, after
+    inputs = {
+        name: generator(0, f"probe {name}").standard_normal((PROBE_BATCH, *shape), np.float32)
+        for name, shape in graph.inputs.items()
+    }
+    # A differentiable program folds nothing by itself, so that this compares with the unfolded network.
+    plain = engine.compile(graph, batch_size=PROBE_BATCH, mode="inference", differentiable=True)
+    program = engine.compile(fused, batch_size=PROBE_BATCH, mode="inference")
+    old, new = plain.forward(state, inputs), program.forward(fused_state, inputs)
+    pairs = zip(graph.outputs, fused.outputs, strict=True)
+    return max(float(np.abs(old[first] - new[second]).max()) for first, second in pairs)
 
 
 def _scaled(node: Node, weight: FloatArray, scale: FloatArray) -> FloatArray:

@@ -150,7 +150,7 @@ def train_baselines(
         GraphError: no fully connected network has as many parameters.
     """
     check_classifier(model)
-    check_dataset(model.graph, model.classes, splits.train)
+    check_dataset(model.graph, model.task, splits.train)
     if samples < 1:
         raise DataError(f"samples is {samples}; give at least 1")
     graphs = {AS_IT_IS: model.graph}

@@ -182,7 +182,7 @@ def surviving_share(
     Zhang: Making convolutional networks shift-invariant again, 2019 (there called consistency).
     """
     check_classifier(model)
-    check_dataset(model.graph, model.classes, dataset)
+    check_dataset(model.graph, model.task, dataset)
     check_takes_dataset(model, dataset)
     distances = _whole_numbers(shifts, least=0)
     if samples < 1:

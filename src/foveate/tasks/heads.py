@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError
@@ -46,9 +47,11 @@ class Head:
         """A batch of checked targets as the loss takes them."""
         return self.task.loss_targets(targets, self.output)
 
-    def logits(self, values: NDArray[Any]) -> NDArray[Any]:
-        """A batch of the network's outputs as losses take them, in float64."""
-        return self.output.logits(values)
+    def compared(self, loss: Loss, values: NDArray[Any]) -> NDArray[np.float64]:
+        """A batch of the network's outputs as `loss` takes them, in float64: logits where it makes probabilities."""
+        if loss.applies is not None:
+            return self.output.logits(values)
+        return np.asarray(values, np.float64)
 
     def decode(self, values: NDArray[Any]) -> NDArray[Any]:
         """A batch of the network's outputs as `predict` returns them; a DataError where they are NaN or infinite."""

@@ -1,11 +1,14 @@
-"""Whether a network, its class names, its preprocessing and a data set belong together."""
+"""Whether a network, its task, its preprocessing and a data set belong together."""
 
 from collections.abc import Sequence
 
-from foveate.data import Dataset, Preprocessing
-from foveate.errors import DataError
+from foveate.data import Augmentation, Dataset, Preprocessing
+from foveate.data.dataset import image_input
+from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
+from foveate.tasks import AnyTask, Classification, Head, Several, heads
+from foveate.training.feed import targets_by_output
 
 
 def class_count(graph: Graph) -> int:
@@ -28,26 +31,124 @@ def check_classes(graph: Graph, classes: tuple[str, ...] | None) -> None:
 
 
 def check_preprocessing(graph: Graph, preprocessing: Preprocessing | None) -> None:
-    """Refuse a preprocessing that gives another shape than the network takes."""
-    if preprocessing is not None and preprocessing.shape != graph.input_shape:
+    """Refuse a preprocessing that gives another shape than the network's image input takes."""
+    taken = graph.inputs[image_input(graph.inputs)]
+    if preprocessing is not None and preprocessing.shape != taken:
         raise DataError(
             f"the preprocessing gives {format_sizes(preprocessing.shape)}, but the network takes "
-            f"{format_sizes(graph.input_shape)}; make both for one shape"
+            f"{format_sizes(taken)}; make both for one shape"
         )
 
 
-def check_dataset(graph: Graph, classes: tuple[str, ...] | None, dataset: Dataset) -> None:
-    """Refuse data of another shape than the network takes, or with other classes than the model's."""
-    if dataset.shape != graph.input_shape:
+def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
+    """Refuse data of other inputs than the network's, or for another task than the model's.
+
+    Raises:
+        DataError: with what differs, and what would fit.
+    """
+    if len(graph.inputs) == len(dataset.by_input) == 1:
+        if dataset.shape != graph.input_shape:
+            raise DataError(
+                f"a sample is {format_sizes(dataset.shape)}, but the network takes {format_sizes(graph.input_shape)}; "
+                f"build it with input_shape={dataset.shape}"
+            )
+    else:
+        _check_several(graph, dataset)
+    if isinstance(task, Classification) and isinstance(dataset.task, Classification):
+        if dataset.classes != task.classes:
+            raise DataError(
+                f"the model's classes are {_listed(task.classes)}, but the data's {_listed(dataset.classes)}; "
+                "the same names in the same order are needed"
+            )
+    elif task is not None and _tasks(task) != _tasks(dataset.task):
         raise DataError(
-            f"a sample is {format_sizes(dataset.shape)}, but the network takes {format_sizes(graph.input_shape)}; "
-            f"build it with input_shape={dataset.shape}"
+            f"the model is for {_told(task)}, but the data for {_told(dataset.task)}; give both the same task"
         )
-    if classes is not None and dataset.classes != classes:
+
+
+def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
+    """Refuse targets that do not fit the network's outputs, which the data set could not know when it was made.
+
+    Raises:
+        DataError: with what differs, and what would fit.
+    """
+    for name, targets in targets_by_output(outputs, dataset).items():
+        head = next(head for head in outputs if head.name == name)
+        checked = head.check_targets(targets, len(dataset))
+        shares = isinstance(head.task, Classification) and checked.ndim == 2
+        if shares and head.output.shape != (1,):
+            raise DataError(
+                "the labels are shares of the classes, with which no loss compares yet; give the index of the largest: "
+                "argmax(axis=1)"
+            )
+
+
+def check_training(
+    graph: Graph, task: AnyTask, parts: Sequence[Dataset], augmentation: Augmentation | None
+) -> tuple[Head, ...]:
+    """Refuse to train the network on such data; its outputs with their tasks are given back.
+
+    Args:
+        graph: the network.
+        task: what it is to learn.
+        parts: the data to train on and to validate with.
+        augmentation: what is done to the images.
+
+    Raises:
+        DataError: the data do not fit the network or the task.
+        TrainingError: the augmentation would part images from their targets.
+    """
+    for part in parts:
+        check_dataset(graph, task, part)
+    outputs = heads(task, graph)
+    for part in parts:
+        check_targets(outputs, part)
+    _check_augmentation(outputs, augmentation)
+    return outputs
+
+
+def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | None) -> None:
+    """Refuse to move images whose targets are maps, which would stay where they are."""
+    if augmentation is None or not (augmentation.shift or augmentation.flip):
+        return
+    for head in outputs:
+        if len(head.output.shape) > 1:
+            raise TrainingError(
+                f"the augmentation moves or mirrors the images, but not the maps that {head.name} learns; leave shift "
+                "and flip out, or put changed pairs of image and map into the data set"
+            )
+
+
+def _check_several(graph: Graph, dataset: Dataset) -> None:
+    """Inputs by name: as many as the network's, of its shapes, and the same one the image."""
+    if set(graph.inputs) != set(dataset.by_input):
         raise DataError(
-            f"the model's classes are {_listed(classes)}, but the data's {_listed(dataset.classes)}; "
-            "the same names in the same order are needed"
+            f"the network has the inputs {', '.join(graph.inputs)}, but the data {', '.join(dataset.by_input)}; give "
+            "Dataset a mapping with an array for each of the network's"
         )
+    for name, shape in graph.inputs.items():
+        given = dataset.by_input[name].shape[1:]
+        if given != shape:
+            raise DataError(
+                f"the input {name} of a sample is {format_sizes(given)}, but the network takes {format_sizes(shape)}"
+            )
+    image = image_input(graph.inputs)
+    if dataset.image_input != image:
+        raise DataError(
+            f"the network's first image is {image}, but the data's {dataset.image_input}; give the inputs in the "
+            f"network's order: {', '.join(graph.inputs)}"
+        )
+
+
+def _tasks(task: AnyTask) -> object:
+    """What must be equal; weights of the loss may differ."""
+    return dict(task.tasks) if isinstance(task, Several) else task
+
+
+def _told(task: AnyTask) -> str:
+    if isinstance(task, Several):
+        return ", ".join(f"{name}: {_told(each)}" for name, each in task.tasks.items())
+    return str(task)
 
 
 def _listed(names: Sequence[str]) -> str:

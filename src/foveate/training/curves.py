@@ -1,4 +1,4 @@
-"""A picture of a training: loss and accuracy over the epochs."""
+"""A picture of a training: loss and the task's metric over the epochs."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.errors import TrainingError
 from foveate.files import write_atomically
-from foveate.training.history import History
+from foveate.training.history import ACCURACY, History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ VALIDATION = {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "va
 
 
 def draw_curves(history: History) -> "Figure":
-    """Loss and accuracy over the epochs, side by side, training and validation.
+    """Loss and metric over the epochs, side by side, training and validation.
 
     Raises:
         TrainingError: the history has no epoch yet.
@@ -28,14 +28,16 @@ def draw_curves(history: History) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained", facecolor="white")
-    loss, accuracy = figure.subplots(1, 2)
+    loss, metric = figure.subplots(1, 2)
+    name = history.epochs[0].metric
+    scale = _percent if name == ACCURACY else list
     numbers = [row.epoch for row in history.epochs]
     _draw(loss, numbers, [row.train_loss for row in history.epochs], TRAIN)
     _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION)
-    _draw(accuracy, numbers, _percent([row.train_accuracy for row in history.epochs]), TRAIN)
-    _draw(accuracy, numbers, _percent([row.validation_accuracy for row in history.epochs]), VALIDATION)
+    _draw(metric, numbers, scale([row.train_accuracy for row in history.epochs]), TRAIN)
+    _draw(metric, numbers, scale([row.validation_metric for row in history.epochs]), VALIDATION)
     _label(loss, "loss")
-    _label(accuracy, "accuracy (%)")
+    _label(metric, "accuracy (%)" if name == ACCURACY else name.replace("_", " "))
     return figure
 
 
@@ -66,4 +68,5 @@ def _label(axes: Any, quantity: str) -> None:
     axes.grid(visible=True, color="0.88")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=11, frameon=False)
+    if axes.lines:
+        axes.legend(fontsize=11, frameon=False)

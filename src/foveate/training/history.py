@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,32 +10,78 @@ from typing import Any
 from foveate.errors import FileError
 from foveate.files import write_atomically
 
+ACCURACY = "accuracy"
+"""The metric of a classification."""
+
 
 @dataclass(frozen=True)
 class Epoch:
     """One epoch.
 
-    `epoch` counts from 1; accuracies go from 0 to 1; `learning_rate` is that of the last step; `seconds` and
-    `images_per_second` are those of the training, without the validation.
+    `epoch` counts from 1; accuracies go from 0 to 1, and are None but for classifications; `learning_rate` is that of
+    the last step; `seconds` and `images_per_second` are those of the training, without the validation. `metric` is the
+    task's headline, and `validation_metric` what it was in the validation.
     """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     learning_rate: float
     seconds: float
     images_per_second: float
+    metric: str = ACCURACY
+    validation_metric: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric == ACCURACY:
+            object.__setattr__(self, "validation_metric", self.validation_accuracy)
 
     def __str__(self) -> str:
-        text = f"epoch {self.epoch}: loss {self.train_loss:.4f}, accuracy {self.train_accuracy:.2%}"
-        if self.validation_loss is not None and self.validation_accuracy is not None:
-            text += f", validation loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.2%}"
+        text = f"epoch {self.epoch}: loss {self.train_loss:.4f}"
+        if self.train_accuracy is not None:
+            text += f", accuracy {self.train_accuracy:.2%}"
+        if self.validation_loss is not None:
+            text += f", validation loss {self.validation_loss:.4f}"
+        if self.validation_metric is not None:
+            text += f", {self.metric} {format_metric(self.metric, self.validation_metric)}"
         return f"{text}, {self.seconds:.1f} s, {self.images_per_second:,.0f} images/s"
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data under the names of the table's columns."""
+        of_metric = {f"validation_{self.metric}": self.validation_metric}
+        return {name: of_metric[name] if name in of_metric else getattr(self, name) for name in columns(self.metric)}
 
-COLUMNS = tuple(column.name for column in fields(Epoch))
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Epoch":
+        """The epoch that `to_json` described."""
+        metric = _metric(row)
+        if metric == ACCURACY:
+            return cls(**row)
+        values = {name: value for name, value in row.items() if name != f"validation_{metric}"}
+        value = row[f"validation_{metric}"]
+        return cls(train_accuracy=None, validation_accuracy=None, metric=metric, validation_metric=value, **values)
+
+
+def columns(metric: str = ACCURACY) -> tuple[str, ...]:
+    """The columns of a training's table; only a classification measures its metric while it trains, too.
+
+    >>> columns("mae")[:4]
+    ('epoch', 'train_loss', 'validation_loss', 'validation_mae')
+    """
+    train = ("train_accuracy",) if metric == ACCURACY else ()
+    validation = ("validation_loss", f"validation_{metric}")
+    return ("epoch", "train_loss", *train, *validation, "learning_rate", "seconds", "images_per_second")
+
+
+def format_metric(metric: str, value: float) -> str:
+    """A metric's number for people: an accuracy as a percentage.
+
+    >>> format_metric("accuracy", 0.5), format_metric("mae", 1.23456)
+    ('50.00%', '1.235')
+    """
+    return f"{value:.2%}" if metric == ACCURACY else f"{value:.4g}"
 
 
 @dataclass
@@ -50,17 +96,18 @@ class History:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain data: a dict for each epoch."""
-        return [asdict(epoch) for epoch in self.epochs]
+        return [epoch.to_json() for epoch in self.epochs]
 
     @classmethod
     def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> "History":
         """The history that `to_json` described."""
-        return cls([Epoch(**row) for row in rows])
+        return cls([Epoch.from_json(row) for row in rows])
 
     def to_csv(self, path: str | Path) -> None:
         """Write the epochs as comma-separated values under a line of column names, atomically."""
         text = StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        names = columns(self.epochs[0].metric) if self.epochs else columns()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(
             {name: "" if value is None else value for name, value in row.items()} for row in self.to_json()
@@ -79,15 +126,21 @@ class History:
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(f"{path} cannot be read as a history: {error}") from None
         reader = csv.DictReader(lines)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise FileError(f"{path} is not a history: its first line should be {','.join(COLUMNS)}")
+        found = tuple(reader.fieldnames or ())
+        if found != columns(_metric(found)):
+            raise FileError(f"{path} is not a history: its first line should be {','.join(columns())}")
         try:
             return cls([_epoch_from(row) for row in reader])
         except (TypeError, ValueError) as error:
-            raise FileError(f"{path}, line {reader.line_num}: expected {len(COLUMNS)} numbers ({error})") from None
+            raise FileError(f"{path}, line {reader.line_num}: expected {len(found)} numbers ({error})") from None
+
+
+def _metric(names: Iterable[str]) -> str:
+    """The metric that a table with such columns has."""
+    own = (name.removeprefix("validation_") for name in names if name.startswith("validation_"))
+    return next((name for name in own if name != "loss"), ACCURACY)
 
 
 def _epoch_from(row: Mapping[str, str]) -> Epoch:
-    optional = {name: float(row[name]) if row[name] else None for name in ("validation_loss", "validation_accuracy")}
-    needed = {name: float(row[name]) for name in COLUMNS if name not in ("epoch", *optional)}
-    return Epoch(epoch=int(row["epoch"]), **needed, **optional)  # type: ignore[arg-type]
+    values = {name: None if not text and name.startswith("validation_") else float(text) for name, text in row.items()}
+    return Epoch.from_json({**values, "epoch": int(row["epoch"])})

@@ -4,7 +4,7 @@ Which sample comes when, and how it is changed, depends on seed, epoch and posit
 was stopped at any instant goes on from its last checkpoint to the same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.engines import State, StepResult
 from foveate.engines.request import single_value_normalization
-from foveate.errors import FileError, TrainingError
+from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import Checkpoint, ModelDescription, read_checkpoint, write_checkpoint
+from foveate.tasks import AnyTask, Classification, Metrics, heads
+from foveate.training.feed import Feed
 from foveate.training.folder import RunFolder
-from foveate.training.history import Epoch, History
+from foveate.training.history import ACCURACY, Epoch, History
 from foveate.training.interruption import interruptible
-from foveate.training.metrics import evaluate
+from foveate.training.metrics import Evaluation, evaluate
+from foveate.training.objectives import training_losses
 from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress
@@ -50,7 +53,10 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is trained, on what, and how; `description` is the model that checkpoints describe."""
+    """What is trained, on what, and how; `description` is the model that checkpoints describe.
+
+    `task` is that of the data unless given.
+    """
 
     state: State
     programs: Programs
@@ -62,6 +68,7 @@ class Job:
     folder: RunFolder | None = None
     checkpoint_every: int | None = None
     frozen: frozenset[str] = frozenset()
+    task: AnyTask | None = None
 
 
 def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
@@ -107,6 +114,11 @@ class _Run:
         self.position = 0
         self.totals = Totals()
         self.history = History()
+        graph, task = job.state.graph, job.task or job.train.task
+        self._heads = heads(task, graph)
+        self._losses = training_losses(self._heads, job.recipe.loss)
+        self._feed = Feed(graph, self._heads, job.train, job.preprocessing)
+        self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
         self._batches = len(self._indices())
         self._configuration = _configuration(job) if job.folder is not None else {}
@@ -126,13 +138,12 @@ class _Run:
         remaining = self._indices()[self.position :]
         since = perf_counter()
         with closing(prefetch(self._prepare, remaining)) as batches:
-            for inputs, labels in batches:
-                result = self._step(inputs, labels)
-                self.totals.add(result, len(labels))
+            for samples, inputs, targets in batches:
+                result = self._step(samples, inputs, targets)
+                self.totals.add(result, samples)
                 now = perf_counter()
                 self.totals.seconds, since = self.totals.seconds + now - since, now
-                means = self.totals.loss / self.totals.samples, self.totals.correct / self.totals.samples
-                progress.step(self.epoch + 1, len(labels), *means, result.loss)
+                progress.step(self.epoch + 1, samples, *self._means(), result.loss)
                 if self._is_due():
                     self.save()
                 if stop():
@@ -141,23 +152,23 @@ class _Run:
 
     def finish_epoch(self) -> Epoch:
         """Validate, add the epoch's row to the history and turn to the next."""
-        job, totals = self.job, self.totals
+        totals = self.totals
         self._check_parameters()
-        measured = None
-        if job.validation is not None:
-            loss = job.recipe.loss
-            measured = evaluate(job.state, job.programs, job.validation, job.preprocessing, loss=loss)
-            if not isfinite(measured.loss):
-                raise self._diverged("the validation loss", measured.loss)
+        measured = self._validate()
+        value = None if measured is None else _rounded(measured.measured.value)
+        loss, accuracy = self._means()
+        metric, _ = Metrics(self._heads).headline
         row = Epoch(
             epoch=self.epoch + 1,
-            train_loss=round(totals.loss / totals.samples, 6),
-            train_accuracy=round(totals.correct / totals.samples, 6),
+            train_loss=round(loss, 6),
+            train_accuracy=_rounded(accuracy),
             validation_loss=None if measured is None else round(measured.loss, 6),
-            validation_accuracy=None if measured is None else round(measured.accuracy, 6),
+            validation_accuracy=value if metric == ACCURACY else None,
             learning_rate=totals.learning_rate,
             seconds=round(totals.seconds, 3),
             images_per_second=round(totals.samples / max(totals.seconds, 1e-9), 1),
+            metric=metric,
+            validation_metric=value,
         )
         self.history.epochs.append(row)
         self.epoch, self.position, self.totals = self.epoch + 1, 0, Totals()
@@ -200,18 +211,39 @@ class _Run:
         state.step_count = checkpoint.step_count
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
 
-    def _step(self, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> StepResult:
+    def _validate(self) -> Evaluation | None:
+        job = self.job
+        if job.validation is None:
+            return None
+        options = {"loss": job.recipe.loss, "task": job.task}
+        try:
+            measured = evaluate(job.state, job.programs, job.validation, job.preprocessing, **options)  # type: ignore[arg-type]
+        except DataError as error:  # all else was found before training
+            raise self._diverged("the network's output in validation", "NaN or infinite") from error
+        if not isfinite(measured.loss):
+            raise self._diverged("the validation loss", measured.loss)
+        return measured
+
+    def _means(self) -> tuple[float, float | None]:
+        """Loss and, for a classification, accuracy over the epoch so far."""
+        totals = self.totals
+        accuracy = totals.correct / totals.samples if self._is_classification else None
+        return totals.loss / totals.samples, accuracy
+
+    def _step(
+        self, samples: int, inputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
+    ) -> StepResult:
         recipe = self.job.recipe
         rate, momentum = recipe.schedule.at(self.step, self.steps)
         self.totals.learning_rate = rate
         program = self.job.programs.get(
-            batch_size=len(labels),
+            batch_size=samples,
             mode="training",
-            loss=recipe.loss,
+            loss={head.name: (self._losses[head.name], head.weight) for head in self._heads},
             optimizer=recipe.optimizer,
             freeze=sorted(self.job.frozen),
         )
-        result = program.step(self.job.state, inputs, labels, learning_rate=rate, momentum=momentum)
+        result = program.step(self.job.state, inputs, targets, learning_rate=rate, momentum=momentum)
         self.position += 1
         if not isfinite(result.loss):
             raise self._diverged("the loss", result.loss)
@@ -223,12 +255,13 @@ class _Run:
             len(self.job.train), recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge
         )
 
-    def _prepare(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The augmented, normalised inputs and the labels of a batch; runs in the background."""
-        job = self.job
-        raw: NDArray[Any] = job.train.inputs[indices]
-        changed = job.recipe.augmentation.apply(raw, indices, job.recipe.seed, self.epoch)
-        return job.preprocessing.apply(changed), job.train.labels[indices]
+    def _prepare(
+        self, indices: NDArray[np.int64]
+    ) -> tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]:
+        """The size of a batch, its augmented, normalised inputs and its targets; runs in the background."""
+        recipe, epoch = self.job.recipe, self.epoch
+        inputs = self._feed.inputs(indices, lambda raw: recipe.augmentation.apply(raw, indices, recipe.seed, epoch))
+        return len(indices), inputs, self._feed.loss_targets(indices)
 
     def _is_due(self) -> bool:
         every = self.job.checkpoint_every
@@ -254,14 +287,23 @@ class _Run:
 
 def _configuration(job: Job) -> dict[str, Any]:
     """What, besides the network, must be the same for a training to go on: the recipe and the data."""
-    train = job.train
+    train, task = job.train, job.task or job.train.task
+    targets = train.targets.values() if isinstance(train.targets, Mapping) else (train.targets,)
+    checksum = 0
+    for array in (*train.by_input.values(), *targets):
+        checksum = crc32(np.ascontiguousarray(array).data, checksum)
     return {
         **job.recipe.to_json(),
         "samples": len(train),
-        "data": crc32(train.labels.data, crc32(train.inputs.data)),
+        "data": checksum,
         "preprocessing": job.preprocessing.to_json(),
+        **({} if isinstance(task, Classification) else {"task": task.to_json()}),
         **({"frozen": sorted(job.frozen)} if job.frozen else {}),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """How good a network is on a data set, and its raw outputs in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,39 +12,89 @@ import foveate.engines.reference  # noqa: F401 (fills the table of losses)
 from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.engines import State
 from foveate.engines.base import FloatArray
-from foveate.engines.losses import measure_loss
-from foveate.engines.targets import check_targets
-from foveate.graph import CrossEntropy, Graph, Loss
+from foveate.errors import DataError
+from foveate.graph import Graph
 from foveate.layers.activations import Softmax
-from foveate.training.compatibility import check_classes, class_count
+from foveate.tasks import AnyTask, Measured, Metrics, heads
+from foveate.training.compatibility import check_targets
+from foveate.training.feed import Feed
+from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
 from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
+
+FORMAT = 1
+"""Raised when what a number in `to_json` means changes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How good a network is on a data set.
 
-    `accuracy` goes from 0 to 1; `loss` is the mean over the samples, weighted where the loss has class weights;
-    `per_class` is the accuracy on each class, None where the data have no sample of it; `confusion[i, j]` counts the
-    samples of class i that were taken for class j.
+    `loss` is the mean over the samples, weighted where the loss has class weights, of several outputs the weighted sum;
+    `losses` has each by its output;
+    `measured` are the task's metrics. A classification has `accuracy`, `per_class` and `confusion` besides.
     """
 
-    accuracy: float
     loss: float
-    samples: int
-    per_class: tuple[float | None, ...]
-    confusion: NDArray[np.int64]
+    measured: Measured
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float | None:
+        return self.measured[name]
+
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4g}, {self.measured}"
+
+    @property
+    def samples(self) -> int:
+        """How many samples were measured."""
+        return self.measured.samples
+
+    @property
+    def numbers(self) -> Mapping[str, float | None]:
+        """The task's metrics by name; None where the data do not determine one."""
+        return self.measured.numbers
+
+    @property
+    def accuracy(self) -> float:
+        """Share of a classification's samples whose class is found, from 0 to 1."""
+        return float(self._of_classes(self.numbers.get("accuracy")))
+
+    @property
+    def per_class(self) -> tuple[float | None, ...]:
+        """The accuracy on each class, None where the data have no sample of it."""
+        return tuple(self._of_classes(self.measured.each.get("accuracy")).values())
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """[i, j] counts the samples of class i that were taken for class j; for up to 1,024 classes."""
+        self._of_classes(self.numbers.get("accuracy"))
+        table = self.measured.tables.get("confusion")
+        if table is None:
+            raise DataError("there is no table of confusions: it is made for up to 1,024 classes; see per_class")
+        return table
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
+        loss = {"loss": self.loss, **({"losses": dict(self.losses)} if len(self.losses) > 1 else {})}
+        if "accuracy" not in self.numbers:
+            return {"format": FORMAT, **loss, **self.measured.to_json()}
+        table = self.measured.tables.get("confusion")
         return {
+            "format": FORMAT,
             "accuracy": self.accuracy,
-            "loss": self.loss,
+            **loss,
             "samples": self.samples,
+            "numbers": dict(self.numbers),
             "per_class": list(self.per_class),
-            "confusion": self.confusion.tolist(),
+            "confusion": None if table is None else table.tolist(),
         }
+
+    def _of_classes(self, value: Any) -> Any:
+        """What only a classification has."""
+        if value is None:
+            raise DataError(f"no classification was measured, but {', '.join(self.numbers)}; see evaluation.numbers")
+        return value
 
 
 def evaluate(
@@ -54,38 +104,39 @@ def evaluate(
     preprocessing: Preprocessing,
     *,
     batch_size: int = 256,
-    loss: Loss | None = None,
+    loss: GivenLoss = None,
+    task: AnyTask | None = None,
 ) -> Evaluation:
     """Run the network over `dataset` in batches, with running statistics and without dropout.
 
     Args:
         state: the parameters and statistics.
         programs: of the same graph.
-        dataset: inputs and labels.
+        dataset: inputs and targets.
         preprocessing: applied to each batch.
         batch_size: samples in a batch; the last may be smaller.
-        loss: the cross-entropy to measure; without label smoothing unless given.
+        loss: what to measure besides the metrics; the task's own unless given.
+        task: the data's unless given; it may weigh the outputs otherwise.
 
     Raises:
-        DataError: the data do not fit the network.
+        DataError: the data do not fit the network, or its outputs are NaN or infinite.
     """
-    check_classes(programs.graph, dataset.classes)
-    classes, labels = class_count(programs.graph), dataset.labels
-    measure = loss if isinstance(loss, CrossEntropy) else CrossEntropy()
-    confusion = np.zeros((classes, classes), np.int64)
-    total = weight = 0.0
+    outputs = heads(task or dataset.task, programs.graph)
+    check_targets(outputs, dataset)
+    losses, metrics = measuring_losses(outputs, loss), Metrics(outputs)
+    totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
+    feed = Feed(programs.graph, outputs, dataset, preprocessing)
     batches = batch_indices(len(dataset), batch_size)
-    prepared = prefetch(lambda indices: preprocessing.apply(dataset.inputs[indices]), batches)
-    with closing(prepared):
+    with closing(prefetch(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):
-            outputs = programs.outputs(state, {programs.graph.only_input: inputs})
-            logits = logits_of(programs.graph, outputs[programs.graph.only_output])
-            targets = check_targets(measure, labels[indices], len(indices), (classes,), np.float64)
-            measured = measure_loss(measure, logits, targets)
-            total += measured.loss * measured.weight
-            weight += measured.weight
-            np.add.at(confusion, (labels[indices], logits.argmax(axis=1)), 1)
-    return _evaluation(confusion, total / weight if weight else 0.0)
+            values, targets = programs.outputs(state, inputs), feed.targets(indices)
+            for head in outputs:
+                measured = measured_loss(head, losses[head.name], values[head.name], targets[head.name])
+                totals[head.name] += measured.loss * measured.weight
+                weights[head.name] += measured.weight
+            metrics.update(values, targets)
+    means = {name: total / weights[name] if weights[name] else 0.0 for name, total in totals.items()}
+    return Evaluation(sum(head.weight * means[head.name] for head in outputs), metrics.result(), means)
 
 
 def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:
@@ -109,12 +160,7 @@ def in_batches(inputs: FloatArray, batch_size: int) -> Iterator[FloatArray]:
         yield inputs[start : start + batch_size]
 
 
-def _evaluation(confusion: NDArray[np.int64], loss: float) -> Evaluation:
-    correct, counts = confusion.diagonal(), confusion.sum(axis=1)
-    return Evaluation(
-        accuracy=int(correct.sum()) / int(counts.sum()),
-        loss=loss,
-        samples=int(counts.sum()),
-        per_class=tuple(int(c) / int(n) if n else None for c, n in zip(correct, counts, strict=True)),
-        confusion=confusion,
-    )
+def named_batches(inputs: Mapping[str, FloatArray], batch_size: int) -> Iterator[dict[str, FloatArray]]:
+    """Inputs by name in slices of `batch_size`, the last perhaps smaller."""
+    for parts in zip(*(in_batches(array, batch_size) for array in inputs.values()), strict=True):
+        yield dict(zip(inputs, parts, strict=True))

@@ -20,8 +20,11 @@ class Progress:
     def start(self, epochs: int, steps: int, done: int) -> None:
         """A training of so many epochs and steps begins, perhaps with some steps done before."""
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
-        """A step of `samples` is done; `loss` and `accuracy` are the means of the epoch so far."""
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
+        """A step of `samples` is done; `loss` and `accuracy` are the means of the epoch so far.
+
+        Only classifications have an accuracy.
+        """
 
     def epoch(self, row: Epoch) -> None:
         """An epoch is finished."""
@@ -66,7 +69,7 @@ class LiveBar(Progress):
         self._bar.update(self._task, total=steps, completed=done)
         self._since = monotonic()
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
         """Move the bar; redraw it a few times a second."""
         now = monotonic()
         self._samples += samples
@@ -74,7 +77,7 @@ class LiveBar(Progress):
         if now - self._drawn < REFRESH_SECONDS:
             return
         rate = f"{self._samples / max(now - self._since, 1e-9):,.0f} images/s"
-        figures = f"loss {loss:.4f}  accuracy {accuracy:.1%}"
+        figures = f"loss {loss:.4f}" + ("" if accuracy is None else f"  accuracy {accuracy:.1%}")
         self._bar.update(self._task, description=f"epoch {epoch}/{self._epochs}", rate=rate, figures=figures)
         self._bar.refresh()
         self._drawn = now

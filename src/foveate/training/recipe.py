@@ -1,6 +1,7 @@
 """A training recipe: everything that decides which parameters come out, apart from the network and the data."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ class Recipe:
         batch_size: samples in a step.
         optimizer: how parameters follow gradients.
         schedule: learning rate and momentum of each step.
-        loss: what is minimised.
+        loss: what is minimised; for several outputs by their names.
         augmentation: random changes to the training inputs.
         seed: of shuffling, augmentation and dropout.
 
@@ -30,7 +31,7 @@ class Recipe:
     batch_size: int = 128
     optimizer: Optimizer = field(default_factory=SGD)
     schedule: Schedule = field(default_factory=lambda: OneCycle(0.1))
-    loss: Loss = field(default_factory=CrossEntropy)
+    loss: Loss | Mapping[str, Loss] = field(default_factory=CrossEntropy)
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
@@ -55,4 +56,6 @@ def _plain(value: Any) -> Any:
         return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__, **asdict(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
     return value

@@ -156,7 +156,7 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     progress.start(len(tests) + (given is None), training + 2 * len(test) * len(tests))
     model = given or _train(settings, data, progress)
     check_classes(model.graph, test.classes)
-    check_dataset(model.graph, model.classes, test)
+    check_dataset(model.graph, model.task, test)
     return _examine(settings, model, test, tests, progress)
 
 

@@ -126,7 +126,7 @@ class Watcher(training.Progress):
         """The training's settings were right, and it begins."""
         self.started = True
 
-    def step(self, epoch: int, samples: int, loss: float, accuracy: float, step_loss: float) -> None:
+    def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
         """A step is done."""
         self.losses.append(float(f"{step_loss:.5g}"))
-        self._progress.advance(samples, f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+        self._progress.advance(samples, f"loss {loss:.3f}" + ("" if accuracy is None else f"  accuracy {accuracy:.1%}"))

@@ -1,0 +1,70 @@
+"""What a person gives a network to run on: checked, and brought to arrays by the input's name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from foveate.data import Preprocessing
+from foveate.data.dataset import image_input
+from foveate.engines.base import FloatArray
+from foveate.errors import DataError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph
+from foveate.layers import Shape
+
+
+def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
+    """Prepared inputs as float32 by their names.
+
+    Raises:
+        ShapeError: they do not have the network's shape.
+        DataError: there are none, one holds NaN or infinity, or they are not those that the network has.
+    """
+    named = _by_name(graph, inputs)
+    many = len(named) > 1
+    checked = {
+        name: _check(np.asarray(named[name], np.float32), shape, f"{name}: " * many)
+        for name, shape in graph.inputs.items()
+    }
+    counts = {name: len(values) for name, values in checked.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise DataError(f"the inputs differ in the number of samples ({told}); each sample needs every input")
+    return checked
+
+
+def from_raw(graph: Graph, preprocessing: Preprocessing, raw: Any) -> dict[str, Any]:
+    """Raw images prepared, by the input's name; inputs beside the image are taken as they are.
+
+    Raises:
+        FileError, DataError, ShapeError: as `Preprocessing.from_images`.
+    """
+    named, image = _by_name(graph, raw), image_input(graph.inputs)
+    return {name: preprocessing.from_images(each) if name == image else each for name, each in named.items()}
+
+
+def _by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
+    names = ", ".join(graph.inputs)
+    if not isinstance(inputs, Mapping):
+        if len(graph.inputs) > 1:
+            raise DataError(f"the network has {len(graph.inputs)} inputs; give a mapping by their names: {names}")
+        return {graph.only_input: inputs}
+    if set(inputs) != set(graph.inputs):
+        raise DataError(f"the network has the inputs {names}, but got {', '.join(map(str, inputs)) or 'none'}")
+    return inputs
+
+
+def _check(values: FloatArray, shape: Shape, of: str) -> FloatArray:
+    if values.shape[1:] != shape or not values.ndim:
+        raise ShapeError(
+            f"{of}the network takes N x {format_sizes(shape)} (batch first), but the inputs are "
+            f"{format_sizes(values.shape) or 'one number'}"
+        )
+    if not len(values):
+        raise DataError(f"{of}there are no inputs; give at least one")
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{of}input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
+    return values
