@@ -74,7 +74,7 @@ def test_the_network_with_one_sigmoid(engine):
     single = Model(network(fv.Linear(1)), classes=("dark", "lit"), preprocessing=model.preprocessing, engine=engine)
     assert_allclose(ending.predict(images), single.predict(images), atol=1e-6)
     assert ending.evaluate(data).loss == pytest.approx(single.evaluate(data).loss, rel=1e-4)
-    with pytest.raises(TrainingError, match="BinaryCrossEntropy applies softmax or sigmoid by itself, but"):
+    with pytest.raises(TrainingError, match="BinaryCrossEntropy applies the sigmoid itself, but"):
         ending.fit(data)
 
 

@@ -1,27 +1,15 @@
 """Segmentation: outputs, losses, targets and answers."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
-from foveate import BinaryCrossEntropy, CrossEntropy, DataError, MeanSquaredError, TrainingError
-from foveate.tasks import Output, Segmentation, segmentation
+from foveate import BinaryCrossEntropy, CrossEntropy, DataError, Dice, MeanSquaredError, TrainingError
+from foveate.tasks import Output, Segmentation
 
 TASK = Segmentation(("background", "cat", "dog"))
 PAIR = Segmentation(("background", "road"))
 OUTPUT = Output("conv9", (3, 2, 2))
 SINGLE = Output("conv9", (1, 2, 2))
-
-
-@dataclass(frozen=True)
-class CrossEntropyThatIgnores:
-    """Stands in for a cross-entropy that can leave targets out."""
-
-    ignore_index: int | None = None
-
-
-CrossEntropyThatIgnores.__name__ = "CrossEntropy"
 
 
 def test_one_class_is_no_segmentation():
@@ -77,25 +65,26 @@ def test_outputs_that_do_not_fit(task, output, message):
         task.check_output(output)
 
 
-def test_losses(monkeypatch):
+def test_losses():
     assert TASK.default_loss(OUTPUT) == CrossEntropy()
     assert PAIR.default_loss(SINGLE) == BinaryCrossEntropy()
     with pytest.raises(TrainingError, match="Segmentation is trained with CrossEntropy or Dice, but"):
         TASK.check_loss(MeanSquaredError(), OUTPUT)
-    monkeypatch.setattr(segmentation, "CrossEntropy", CrossEntropyThatIgnores)
     ignoring = Segmentation(TASK.classes, 255)
-    loss = ignoring.default_loss(OUTPUT)
-    assert loss == CrossEntropyThatIgnores(255)
-    ignoring.check_loss(loss, OUTPUT)
+    assert ignoring.default_loss(OUTPUT) == CrossEntropy(ignore_index=255)
+    for loss in (CrossEntropy(ignore_index=255), Dice(ignore_index=255)):
+        ignoring.check_loss(loss, OUTPUT)
+    TASK.check_loss(CrossEntropy(ignore_index=255), OUTPUT)
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy, Dice])
 @pytest.mark.parametrize(("ignored", "does"), [(None, "ignores none"), (-100, "ignores -100")])
-def test_the_loss_ignores_what_the_task_ignores(monkeypatch, ignored, does):
-    monkeypatch.setattr(segmentation, "CrossEntropy", CrossEntropyThatIgnores)
+def test_the_loss_ignores_what_the_task_ignores(loss, ignored, does):
     with pytest.raises(
-        TrainingError, match=f"the task ignores the target 255, but CrossEntropy {does}; make it with ignore_index=255"
+        TrainingError,
+        match=f"the task ignores the target 255, but {loss.__name__} {does}; make it with ignore_index=255, or leave",
     ):
-        Segmentation(TASK.classes, 255).check_loss(CrossEntropyThatIgnores(ignored), OUTPUT)
+        Segmentation(TASK.classes, 255).check_loss(loss(ignore_index=ignored), OUTPUT)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4), (2, 3, 4, 5)])

@@ -8,15 +8,13 @@ from typing import Any, ClassVar, Self, TypeAlias
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError, TrainingError
-from foveate.graph import Loss
+from foveate.graph import Loss, built_in_losses
+from foveate.graph.losses import TargetKind
 from foveate.tasks.metrics.base import Metric
 from foveate.tasks.output import Output
 
 Answer: TypeAlias = list[tuple[str, float]]
 """What a person reads about one sample: names with a probability, a value or a share, the most telling first."""
-
-TAKE_LOGITS = ("CrossEntropy", "BinaryCrossEntropy", "Focal", "Dice")
-"""Losses that apply softmax or sigmoid by themselves: a network that ends with one would learn from it twice."""
 
 
 class Task(ABC):
@@ -63,6 +61,13 @@ class Task(ABC):
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Names of the losses with which `output` can be trained."""
 
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
+        """What `loss_targets` gives, as losses call it.
+
+        A loss of one's own fits when its `targets` name one of them; none does unless a task says otherwise.
+        """
+        return ()
+
     @abstractmethod
     def default_loss(self, output: Output) -> Loss:
         """The loss with which `output` is trained unless another is given."""
@@ -98,19 +103,26 @@ class Task(ABC):
         """Refuse a loss that does not fit.
 
         Raises:
-            TrainingError: it belongs to another task, or applies what the network's last layer has applied already.
+            TrainingError: it is no loss, belongs to another task, or applies what the network's last layer has applied.
         """
+        default = type(self.default_loss(output)).__name__
+        if not isinstance(loss, Loss):
+            raise TrainingError(f"the loss is {loss!r}; give one such as {default}(), or leave it out")
         name, fitting = type(loss).__name__, self.fitting_losses(output)
-        if name not in fitting:
+        if name not in fitting and not self._fits_own(loss, output):
             raise TrainingError(
                 f"{type(self).__name__} is trained with {' or '.join(fitting)}, but the loss is {name}; "
-                f"leave it out for {type(self.default_loss(output)).__name__}"
+                f"leave it out for {default}"
             )
-        if name in TAKE_LOGITS and output.activation in ("softmax", "sigmoid"):
+        if loss.applies is not None and output.activation != "none":
             raise TrainingError(
-                f"{name} applies softmax or sigmoid by itself, but the network's output {output.name} has had its "
+                f"{name} applies the {loss.applies} itself, but the network's output {output.name} has had its "
                 f"{output.activation} already; train the network without that layer (predict applies it)"
             )
+
+    def _fits_own(self, loss: Loss, output: Output) -> bool:
+        """Whether a loss that does not come with foveate compares what this task gives."""
+        return type(loss) not in built_in_losses() and not set(loss.targets).isdisjoint(self.target_kinds(output))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `foveate.tasks.from_json` makes an equal task."""

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.graph import BinaryCrossEntropy, CrossEntropy, Loss
+from foveate.graph.losses import TargetKind
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import exclusive, is_single_logit
 from foveate.tasks.metrics.base import Metric
@@ -54,10 +55,14 @@ class Classification(Task):
         object.__setattr__(self, "classes", check_names(self.classes, "class", "classes"))
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that compare all classes, or for a single logit the binary one."""
+        """Those that compare all classes, or for a single logit the binary ones."""
         if is_single_logit(output, len(self.classes)):
             return "BinaryCrossEntropy", "Focal"
         return ("CrossEntropy",)
+
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
+        """Classes or shares of them; for a single logit the probability of the second."""
+        return ("probabilities",) if is_single_logit(output, len(self.classes)) else ("classes", "distributions")
 
     def default_loss(self, output: Output) -> Loss:
         """Cross-entropy, binary for a single logit."""

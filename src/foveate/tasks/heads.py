@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError
 from foveate.graph import Graph, Loss, nearest
-from foveate.tasks.base import TAKE_LOGITS, Answer, Task
+from foveate.tasks.base import Answer, Task
 from foveate.tasks.output import Output
 from foveate.tasks.several import AnyTask, Several
 
@@ -49,7 +49,7 @@ class Head:
 
     def compared(self, loss: Loss, values: NDArray[Any]) -> NDArray[np.float64]:
         """A batch of the network's outputs as `loss` takes them, in float64: logits where it makes probabilities."""
-        if type(loss).__name__ in TAKE_LOGITS:
+        if loss.applies is not None:
             return self.output.logits(values)
         return np.asarray(values, np.float64)
 

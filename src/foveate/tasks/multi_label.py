@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.graph import BinaryCrossEntropy, Loss
+from foveate.graph.losses import TargetKind
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import independent
 from foveate.tasks.metrics.base import Metric
@@ -57,6 +58,10 @@ class MultiLabel(Task):
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Those that ask about each label for itself."""
         return "BinaryCrossEntropy", "Focal"
+
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
+        """A probability, 0 or 1, for each label."""
+        return ("probabilities",)
 
     def default_loss(self, output: Output) -> Loss:
         """Binary cross-entropy."""

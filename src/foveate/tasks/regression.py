@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.graph import Loss, MeanSquaredError
+from foveate.graph.losses import TargetKind
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.decoding import check_finite
 from foveate.tasks.metrics.base import Metric
@@ -54,6 +55,10 @@ class Regression(Task):
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
         """Those that measure a distance."""
         return "MeanSquaredError", "L1", "Huber"
+
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
+        """Numbers."""
+        return ("numbers",)
 
     def default_loss(self, output: Output) -> Loss:
         """The mean squared error."""

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.errors import DataError, TrainingError
 from foveate.geometry import LARGEST_SIZE, format_sizes
 from foveate.graph import BinaryCrossEntropy, CrossEntropy, Loss
+from foveate.graph.losses import TargetKind
 from foveate.tasks.base import Answer, Task
 from foveate.tasks.classification import check_exclusive_activation
 from foveate.tasks.decoding import check_finite, exclusive, is_single_logit
@@ -70,24 +71,26 @@ class Segmentation(Task):
             )
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that compare all classes, or for a single logit the binary one."""
+        """Those that compare all classes, or for a single logit the binary ones."""
         if is_single_logit(output, len(self.classes)):
             return "BinaryCrossEntropy", "Focal"
         return "CrossEntropy", "Dice"
+
+    def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
+        """Classes; for a single logit the probability of the second."""
+        return ("probabilities",) if is_single_logit(output, len(self.classes)) else ("classes",)
 
     def default_loss(self, output: Output) -> Loss:
         """Cross-entropy, binary for a single logit."""
         if is_single_logit(output, len(self.classes)):
             return BinaryCrossEntropy()
-        options: dict[str, Any] = {} if self.ignore_index is None else {"ignore_index": self.ignore_index}
-        return CrossEntropy(**options)
+        return CrossEntropy(ignore_index=self.ignore_index)
 
     def check_loss(self, loss: Loss, output: Output) -> None:
         """As for every task; besides, the loss must ignore what the task ignores."""
         super().check_loss(loss, output)
-        ignored = getattr(loss, "ignore_index", None)
+        ignored, name = loss.ignored, type(loss).__name__
         if self.ignore_index is not None and ignored != self.ignore_index:
-            name = type(loss).__name__
             raise TrainingError(
                 f"the task ignores the target {self.ignore_index}, but {name} "
                 f"{'ignores none' if ignored is None else f'ignores {ignored}'}; "
