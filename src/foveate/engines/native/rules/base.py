@@ -1,6 +1,7 @@
 """What a rule is, and the steps that several rules need."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -50,6 +51,22 @@ def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient
     name = "dst" if function.from_output else "src"
     ledger.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
     return result
+
+
+def in_fast_layout(
+    ledger: Ledger, array: Array, make: Callable[[_native.Layout], _native.Primitive]
+) -> tuple[Array, _native.Primitive]:
+    """`array` and the primitive that `make` gives for its layout, or for blocks of 8 where 16 are slow.
+
+    Without AVX-512 oneDNN computes blocks of 16 channels by its reference implementation.
+    """
+    primitive = make(array.layout)
+    if blocks_of_channels(array.layout) == 16 and primitive.implementation.startswith("ref"):
+        narrow = _native.Layout.channel_blocked(array.layout.dims, 8)
+        other = make(narrow)
+        if not other.implementation.startswith("ref"):
+            return ledger.plan.in_layout(array, narrow), other
+    return array, primitive
 
 
 def blocks_of_channels(layout: _native.Layout) -> int | None:

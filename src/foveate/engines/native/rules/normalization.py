@@ -7,7 +7,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels
+from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels, in_fast_layout
 from foveate.layers.normalization import BatchNormalization
 
 
@@ -31,9 +31,13 @@ class BatchNormalizationRule(Rule[Normalized]):
         measures = ledger.request.measures(node)
         source = _as_image(ledger, ledger.values[node.inputs[0]])
         relu = group.activation is not None
-        primitive = _native.batch_normalization_forward(
-            source.layout, layer.eps, layer.affine, not measures, relu, not ledger.can_derive
-        )
+
+        def make(layout: _native.Layout) -> _native.Primitive:
+            return _native.batch_normalization_forward(
+                layout, layer.eps, layer.affine, not measures, relu, not ledger.can_derive
+            )
+
+        source, primitive = in_fast_layout(ledger, source, make)
         channels = node.input_shapes[0][0]
         if measures:
             mean, variance = (plan.new(_native.Layout.plain([channels])) for _ in range(2))

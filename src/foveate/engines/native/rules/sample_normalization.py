@@ -7,7 +7,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.native.rules.base import Result, Rule, in_fast_layout
 from foveate.engines.request import Request
 from foveate.graph import Node
 from foveate.layers import GroupNorm, LayerNorm, LocalResponseNorm
@@ -107,9 +107,12 @@ class LocalResponseRule(Rule[Responses]):
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, LocalResponseNorm)
         source = _as_image(ledger, ledger.values[node.inputs[0]])
-        operation = _native.local_response_forward(
-            source.layout, layer.size, layer.alpha, layer.beta, layer.k, ledger.request.with_gradients
-        )
+        with_gradients = ledger.request.with_gradients
+
+        def make(layout: _native.Layout) -> _native.Primitive:
+            return _native.local_response_forward(layout, layer.size, layer.alpha, layer.beta, layer.k, with_gradients)
+
+        source, operation = in_fast_layout(ledger, source, make)
         output = plan.new(source.layout)
         workspace = plan.new_workspace(operation)
         plan.run(operation, {"src": source, "dst": output, "workspace": workspace})
