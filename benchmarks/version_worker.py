@@ -15,6 +15,9 @@ import numpy as np
 import foveate
 from foveate.engines import get_engine
 
+PAUSE = 0.1
+"""Seconds in which the threads of the worker that ran before stop spinning."""
+
 
 def prepare(net: str, batch_size: int, kind: str) -> tuple[Callable[[], Any], list[float]]:
     """What is timed, and the numbers that tell whether two versions computed the same."""
@@ -37,7 +40,9 @@ def prepare(net: str, batch_size: int, kind: str) -> tuple[Callable[[], Any], li
 
 
 def timed(run: Callable[[], Any], seconds: float) -> float:
-    """Seconds of one run: the mean of as many as fit into `seconds`."""
+    """Seconds of one run: the mean of as many as fit into `seconds`, after one that is not counted."""
+    time.sleep(PAUSE)
+    run()
     count, begin = 0, time.perf_counter()
     while (passed := time.perf_counter() - begin) < seconds or not count:
         run()

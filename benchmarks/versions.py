@@ -47,7 +47,7 @@ def compare(case: dict[str, Any], pythons: tuple[str, str], rounds: int, seconds
     ours, theirs = (Worker(python) for python in pythons)
     try:
         answers = [worker.ask(**case)["numbers"] for worker in (ours, theirs)]
-        times = [(ours.ask(seconds=seconds), theirs.ask(seconds=seconds)) for _ in range(rounds)]
+        times = [_round(ours, theirs, seconds, swapped=bool(number % 2)) for number in range(rounds)]
     finally:
         ours.close()
         theirs.close()
@@ -59,6 +59,14 @@ def compare(case: dict[str, Any], pythons: tuple[str, str], rounds: int, seconds
         "ratio": median(other / mine for mine, other in times),
         "difference": max(abs(a - b) for a, b in zip(*answers, strict=True)) / largest,
     }
+
+
+def _round(ours: Worker, theirs: Worker, seconds: float, *, swapped: bool) -> tuple[float, float]:
+    """Seconds of one run of each; who begins changes from round to round."""
+    if swapped:
+        other = theirs.ask(seconds=seconds)
+        return ours.ask(seconds=seconds), other
+    return ours.ask(seconds=seconds), theirs.ask(seconds=seconds)
 
 
 def main(
@@ -84,4 +92,8 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None

@@ -48,7 +48,7 @@ class NoCallbacks : public Callbacks {
 void reorder(ConstFloatArray source, const Description& from, FloatArray target, const Description& to) {
   check_room(source, from, "source");
   check_room(target, to, "target");
-  nb::gil_scoped_release release;
+  const WithoutGil without_gil;
   dnnl::memory input(from, cpu_engine(), const_cast<float*>(source.data())), output(to, cpu_engine(), target.data());
   dnnl::stream stream(cpu_engine());
   dnnl::reorder(input, output).execute(stream, input, output);
@@ -101,7 +101,7 @@ void execute(const Operation& operation, const std::vector<std::tuple<std::strin
   const auto bound = operation.bind(named);
   for (std::size_t index = 0; index < operands.size(); ++index)
     bound->set_address(index, std::get<2>(operands[index]).data());
-  nb::gil_scoped_release release;
+  const WithoutGil without_gil;
   run_with_threads(thread_count(), [&] {
     dnnl::stream stream(cpu_engine());
     const RunScalars scalars;

@@ -185,7 +185,7 @@ class Session {
     const Alone alone(busy_);
     check(begin, end);
     PythonCallbacks callbacks(functions);
-    nb::gil_scoped_release release;
+    const WithoutGil without_gil;
     run_with_threads(program_->threads(), [&] {
       dnnl::stream stream(cpu_engine());
       Run run{stream, scalars, results_, callbacks};

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include <unistd.h>
+
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -63,6 +65,15 @@ class Scope {
   unsigned callers_mode_;
 };
 
+// How Python ends: no other thread may then take the GIL or begin a run, which might call Python back.
+std::atomic<bool> ending{false};
+std::atomic<std::thread::id> ending_thread{};
+std::atomic<int> taking_gil{0};
+
+void sleep_for_ever_at_the_end() {
+  while (ending && ending_thread.load() != std::this_thread::get_id()) pause();
+}
+
 // Admits runs, in the order in which they come, as long as their threads fit on the cores together.
 class Gate {
  public:
@@ -70,9 +81,13 @@ class Gate {
     std::unique_lock<std::mutex> lock(mutex_);
     const std::size_t ticket = next_ticket_++;
     changed_.wait(lock, [&] { return ticket == served_ && (busy_ == 0 || busy_ + threads <= cores_); });
-    busy_ += threads;
     ++served_;
     changed_.notify_all();
+    if (ending && ending_thread.load() != std::this_thread::get_id()) {
+      lock.unlock();
+      sleep_for_ever_at_the_end();
+    }
+    busy_ += threads;
   }
 
   void leave(int threads) {
@@ -158,7 +173,7 @@ constexpr int whole_machine = 1 << 20;
 // for which it would wait for ever: the team is dissolved before, and both processes make a new one when they need it.
 void before_fork() {
   if (depth > 0) return;  // the thread is inside a run, and would wait for itself
-  nb::gil_scoped_release release;
+  const WithoutGil without_gil;
   machine->gate.enter(whole_machine);
   omp_pause_resource_all(omp_pause_soft);
 }
@@ -169,20 +184,47 @@ void after_fork_in_parent() {
 
 void after_fork_in_child() { machine = new Machine; }
 
+// Waits until the runs of other threads are over and these have the GIL or sleep.
+void at_exit() {
+  const WithoutGil without_gil;
+  ending_thread = std::this_thread::get_id();
+  ending = true;
+  if (depth == 0) {
+    machine->gate.enter(whole_machine);
+    machine->gate.leave(whole_machine);
+  }
+  while (taking_gil > 0) std::this_thread::yield();
+}
+
 }  // namespace
+
+WithoutGil::WithoutGil() : state_(PyEval_SaveThread()) {}
+
+WithoutGil::~WithoutGil() {
+  ++taking_gil;
+  if (ending && ending_thread.load() != std::this_thread::get_id()) {
+    --taking_gil;
+    sleep_for_ever_at_the_end();
+  }
+  PyEval_RestoreThread(state_);
+  --taking_gil;
+}
 
 int thread_count() { return count(); }
 
 void run_with_threads(int threads, const std::function<void()>& work) {
+  Gate& gate = machine->gate;  // a child of fork gets another one
   const auto admitted = [&] {
-    machine->gate.enter(threads);
+    gate.enter(threads);
     struct Leave {
+      Gate& gate;
       int threads;
-      ~Leave() { machine->gate.leave(threads); }
-    } const leave{threads};
+      ~Leave() { gate.leave(threads); }
+    } const leave{gate, threads};
     const Scope scope(threads);
     work();
   };
+  sleep_for_ever_at_the_end();
   if (depth > 0) {
     const Scope scope(threads);
     work();
@@ -207,6 +249,7 @@ void init_threads(nb::module_& module) {
   module.def("before_fork", &before_fork);
   module.def("after_fork_in_parent", &after_fork_in_parent);
   module.def("after_fork_in_child", &after_fork_in_child);
+  module.def("at_exit", &at_exit);
 }
 
 }  // namespace foveate

@@ -1,5 +1,6 @@
 """The native engine's front: it makes states and compiles programs."""
 
+import atexit
 import os
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ class NativeEngine(Engine):
         return NativeProgram(graph, request)
 
 
+atexit.register(_native.at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_native.before_fork,
