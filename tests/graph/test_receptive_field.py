@@ -165,16 +165,26 @@ def _box(mask: np.ndarray) -> tuple[range, ...]:
 @pytest.mark.parametrize("block", range(10))
 def test_the_region_is_the_support_of_the_gradient_on_300_random_graphs(truth: Engine, block: int):
     for seed in range(30 * block, 30 * block + 30):
-        drawn = RandomGraph(seed)
-        graph, random = drawn.graph, np.random.default_rng(seed)
-        spatial = graph.output_shape[1:]
-        positions = [tuple(int(random.integers(size)) for size in spatial) for _ in range(4)]
-        positions += [(0,) * len(spatial), tuple(size - 1 for size in spatial)]
-        regions = [graph.region(graph.only_output, position) for position in positions]
-        assert [region.clipped for region in regions] == support(truth, graph, positions), f"seed {seed}"
-        for region in regions:
-            check_within(region, graph.input_shape[1:])
-        check_size(graph)
+        check_against_gradients(truth, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+def test_the_region_is_the_support_of_the_gradient_on_2000_random_graphs(truth: Engine, block: int):
+    for seed in range(300 + 200 * block, 500 + 200 * block):
+        check_against_gradients(truth, seed)
+
+
+def check_against_gradients(engine: Engine, seed: int) -> None:
+    graph, random = RandomGraph(seed).graph, np.random.default_rng(seed)
+    spatial = graph.output_shape[1:]
+    positions = [tuple(int(random.integers(size)) for size in spatial) for _ in range(4)]
+    positions += [(0,) * len(spatial), tuple(size - 1 for size in spatial)]
+    regions = [graph.region(graph.only_output, position) for position in positions]
+    assert [region.clipped for region in regions] == support(engine, graph, positions), f"seed {seed}"
+    for region in regions:
+        check_within(region, graph.input_shape[1:])
+    check_size(graph)
 
 
 def check_size(graph: Graph) -> None:
