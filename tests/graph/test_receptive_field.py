@@ -21,7 +21,7 @@ from foveate.geometry import (
 )
 from foveate.graph import Graph, Value
 from foveate.graph.borders import drops
-from foveate.graph.receptive_field import Sight, sees_whole_image
+from foveate.graph.receptive_field import Sight, receptive_fields, sees_whole_image
 from foveate.layers import (
     AdaptiveAvgPool2d,
     ConvTranspose1d,
@@ -360,6 +360,22 @@ def test_branches_that_look_to_different_sides_see_the_union():
     assert len(graph.region("add1", (4,)).unclipped[0]) == 9
     assert sees_whole_image(graph).node == "add1"
     assert sees_whole_image(graph).depth == 1
+    assert sees_whole_image(graph, unstrided=True).node == "add1"
+
+
+@pytest.mark.parametrize("layer_type", [fv.Conv1d, fv.ConvTranspose1d])
+def test_without_strides_a_window_keeps_its_place(layer_type: type[fv.Conv1d]):
+    builder = fv.GraphBuilder()
+    x = builder.input((1, 12))
+    ways = [builder.add(layer_type(1, 5, stride=2, padding=(pair,)), x) for pair in ((3, 0), (0, 3))]
+    graph = builder.build(builder.add(fv.Add(), *ways), quiet=True)
+    assert receptive_fields(graph, unstrided=True)["add1"].size == (8,)
+
+
+def test_without_strides_enlarging_is_left_out_and_bins_count_as_windows():
+    network = fv.Sequential(Upsample(2), fv.Conv2d(1, 3), AdaptiveAvgPool2d(11), fv.Conv2d(1, 3, stride=2))
+    fields = receptive_fields(network.build((1, 12, 12)), unstrided=True)
+    assert [fields[name].size for name in ("upsample1", "conv1", "pool1", "conv2")] == [(1, 1), (3, 3), (4, 4), (6, 6)]
 
 
 def test_a_causal_network_of_many_branches_is_told_in_one_line():
