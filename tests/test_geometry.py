@@ -77,6 +77,13 @@ def test_unseen_counts_them_for_long_steps_and_gaps_too(size: int, window: Windo
     assert unseen(size, window, outputs) == counted(size, window, outputs)
 
 
+@given(sizes, windows)
+def test_a_fit_counts_what_its_windows_drop(size: int, window: Window):
+    placed = starts(size, window)
+    assume(placed)
+    assert fit(size, window).dropped == counted(size, window, len(placed)).dropped
+
+
 @pytest.mark.parametrize(
     ("size", "window", "outputs"),
     [
@@ -121,16 +128,17 @@ def test_a_window_fits_when_the_exact_size_is_whole(size: int, window: Window):
 @pytest.mark.parametrize(
     ("size", "window", "expected"),
     [
-        (7, Window(3), Fit(5, Fraction(5), 0)),
-        (7, Window(3, stride=3), Fit(2, Fraction(7, 3), 1)),
-        (224, Window(7, stride=2, padding=(3, 3)), Fit(112, Fraction(225, 2), 1)),
-        (56, Window(1, stride=2), Fit(28, Fraction(57, 2), 1)),
-        (10, Window(3, stride=4, dilation=2), Fit(2, Fraction(9, 4), 1)),
-        (2, Window(5), Fit(-2, Fraction(-2), 0)),
-        (8, Window(3, stride=4, padding=(1, 0)), Fit(2, Fraction(5, 2), 2)),
+        (7, Window(3), Fit(5, Fraction(5), 0, 0)),
+        (7, Window(3, stride=3), Fit(2, Fraction(7, 3), 1, 1)),
+        (224, Window(7, stride=2, padding=(3, 3)), Fit(112, Fraction(225, 2), 1, 0)),
+        (56, Window(1, stride=2), Fit(28, Fraction(57, 2), 1, 1)),
+        (10, Window(3, stride=4, dilation=2), Fit(2, Fraction(9, 4), 1, 1)),
+        (2, Window(5), Fit(-2, Fraction(-2), 0, 0)),
+        (8, Window(3, stride=4, padding=(1, 0)), Fit(2, Fraction(5, 2), 2, 2)),
     ],
 )
 def test_known_fits(size: int, window: Window, expected: Fit):
+    """Among them the design's: ResNet's 7x7/2 on 224 has a remainder but drops nothing, its 1x1/2 on 56 drops one."""
     assert fit(size, window) == expected
 
 

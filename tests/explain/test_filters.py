@@ -217,7 +217,7 @@ def test_a_layer_without_a_single_sample_rate_says_so():
 def test_branches_that_are_shifted_have_one_sample_rate():
     shifted = fv.Residual(fv.Conv1d(1, 4, padding=((1, 2),)))
     model = model_of(fv.Conv1d(1, 3, stride=4), shifted, fv.Conv1d(2, 1), shape=(1, 30))
-    assert model.graph.receptive_field(model.graph.nodes[-1].inputs[0]).jump == (4,)
+    assert model.graph.receptive_field(model.graph.nodes[-1].inputs[0]).size == (15,)
     figure = plot_filters(model, model.graph.nodes[-1].name, sample_rate=8000)
     assert figure.axes[1].get_xlim() == (0, 1000)
 

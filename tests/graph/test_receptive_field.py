@@ -21,7 +21,7 @@ from foveate.geometry import (
 )
 from foveate.graph import Graph, Value
 from foveate.graph.borders import drops
-from foveate.graph.receptive_field import Sight, sees_whole_image
+from foveate.graph.receptive_field import Sight, receptive_fields, sees_whole_image
 from foveate.layers import (
     AdaptiveAvgPool2d,
     ConvTranspose1d,
@@ -165,16 +165,26 @@ def _box(mask: np.ndarray) -> tuple[range, ...]:
 @pytest.mark.parametrize("block", range(10))
 def test_the_region_is_the_support_of_the_gradient_on_300_random_graphs(truth: Engine, block: int):
     for seed in range(30 * block, 30 * block + 30):
-        drawn = RandomGraph(seed)
-        graph, random = drawn.graph, np.random.default_rng(seed)
-        spatial = graph.output_shape[1:]
-        positions = [tuple(int(random.integers(size)) for size in spatial) for _ in range(4)]
-        positions += [(0,) * len(spatial), tuple(size - 1 for size in spatial)]
-        regions = [graph.region(graph.only_output, position) for position in positions]
-        assert [region.clipped for region in regions] == support(truth, graph, positions), f"seed {seed}"
-        for region in regions:
-            check_within(region, graph.input_shape[1:])
-        check_size(graph)
+        check_against_gradients(truth, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+def test_the_region_is_the_support_of_the_gradient_on_2000_random_graphs(truth: Engine, block: int):
+    for seed in range(300 + 200 * block, 500 + 200 * block):
+        check_against_gradients(truth, seed)
+
+
+def check_against_gradients(engine: Engine, seed: int) -> None:
+    graph, random = RandomGraph(seed).graph, np.random.default_rng(seed)
+    spatial = graph.output_shape[1:]
+    positions = [tuple(int(random.integers(size)) for size in spatial) for _ in range(4)]
+    positions += [(0,) * len(spatial), tuple(size - 1 for size in spatial)]
+    regions = [graph.region(graph.only_output, position) for position in positions]
+    assert [region.clipped for region in regions] == support(engine, graph, positions), f"seed {seed}"
+    for region in regions:
+        check_within(region, graph.input_shape[1:])
+    check_size(graph)
 
 
 def check_size(graph: Graph) -> None:
@@ -350,6 +360,22 @@ def test_branches_that_look_to_different_sides_see_the_union():
     assert len(graph.region("add1", (4,)).unclipped[0]) == 9
     assert sees_whole_image(graph).node == "add1"
     assert sees_whole_image(graph).depth == 1
+    assert sees_whole_image(graph, unstrided=True).node == "add1"
+
+
+@pytest.mark.parametrize("layer_type", [fv.Conv1d, fv.ConvTranspose1d])
+def test_without_strides_a_window_keeps_its_place(layer_type: type[fv.Conv1d]):
+    builder = fv.GraphBuilder()
+    x = builder.input((1, 12))
+    ways = [builder.add(layer_type(1, 5, stride=2, padding=(pair,)), x) for pair in ((3, 0), (0, 3))]
+    graph = builder.build(builder.add(fv.Add(), *ways), quiet=True)
+    assert receptive_fields(graph, unstrided=True)["add1"].size == (8,)
+
+
+def test_without_strides_enlarging_is_left_out_and_bins_count_as_windows():
+    network = fv.Sequential(Upsample(2), fv.Conv2d(1, 3), AdaptiveAvgPool2d(11), fv.Conv2d(1, 3, stride=2))
+    fields = receptive_fields(network.build((1, 12, 12)), unstrided=True)
+    assert [fields[name].size for name in ("upsample1", "conv1", "pool1", "conv2")] == [(1, 1), (3, 3), (4, 4), (6, 6)]
 
 
 def test_a_causal_network_of_many_branches_is_told_in_one_line():

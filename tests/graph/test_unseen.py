@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import foveate as fv
+from foveate.cli.windows import report_lines
 from foveate.engines import Engine
 from foveate.geometry import Window, output_size
+from foveate.graph.explanation import explain_arithmetic
 from foveate.graph.window_report import explain_window
 from tests.support import state_with
 
@@ -229,3 +231,43 @@ def test_a_node_resolves_its_windows_once():
     assert node.windows == (Window(3, padding=(1, 1)),) * 2
     assert node.reaches is node.reaches
     assert node.unseen is node.unseen
+
+
+# Told
+
+
+def test_the_arithmetic_of_a_network_tells_of_both():
+    network = fv.Sequential(fv.Conv1d(1, 1, stride=3, padding=((1, 0),)), fv.Conv1d(1, 1, stride=2))
+    page = explain_arithmetic(network.build((1, 14), quiet=True))
+    assert "- dropped: the first 2 and last 2 positions are seen by no window\n" in page
+    assert "- skipped: 6 positions between windows are seen by none\n" in page
+    assert "- dropped: the last 0 positions" not in page
+
+
+def test_the_summary_has_a_column_for_skipped_positions_where_there_are_any():
+    skipping = fv.Sequential(fv.Conv2d(8, 1, stride=2)).build((3, 57, 57)).summary()
+    assert "skipped" in skipping.render()
+    assert "28x28" in skipping.render()
+    assert skipping.to_csv().splitlines()[1].endswith("1x1,,28x28")
+    assert "skipped" not in fv.Sequential(fv.Conv2d(8, 3)).build((3, 57, 57)).summary().render()
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "words"),
+    [
+        (fv.Conv1d(1, 2, stride=5), 7, "L: skipped 3: positions between windows, which none sees"),
+        (
+            fv.Conv1d(1, 1, stride=3, padding=((1, 0),)),
+            9,
+            "L: dropped 2: the padding shifts the windows past the border",
+        ),
+        (
+            fv.MaxPool1d(2, stride=3, ceil_mode=True),
+            6,
+            "L: does not fit: the division leaves a remainder of 1; dropped 1",
+        ),
+    ],
+    ids=["skipped", "dropped at the beginning", "ceil_mode"],
+)
+def test_the_report_of_a_layer_tells_what_no_window_sees(layer: fv.Layer, size: int, words: str):
+    assert words in "\n".join(report_lines(explain_window(layer, (1, size))))

@@ -129,7 +129,8 @@ def _table(fields: list[ReceptiveField]) -> list[str]:
     seen = max(len("sees"), *(len(field.short()) for field in fields))
     lines = [f"{'layer':{names}}  {'sees':{seen}}  {'jump':9}  first centre"]
     for field in fields:
-        rest = f"{_axes(field.jump):9}  {_axes(field.first_centre)}" if field.sees and not field.whole else ""
+        local = field.sees and field.known and not field.whole
+        rest = f"{_axes(field.jump):9}  {_axes(field.first_centre)}" if local else ""
         lines.append(f"{field.node:{names}}  {field.short():{seen}}  {rest}".rstrip())
     return lines
 

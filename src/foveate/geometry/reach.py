@@ -42,11 +42,16 @@ class Reach:
         return len(self.taps)
 
     def unstrided(self) -> "Reach":
-        """The same with a window that moves by 1, and with nothing enlarged."""
+        """The same with a window that moves by 1, and with nothing enlarged.
+
+        >>> transposed_reach(Window(3, stride=2, padding=(1, 1))).unstrided().taps
+        ((-1, 0, 1),)
+        """
         if self.period == 1:
             return replace(self, advance=1)
-        span = 1 if self.window is None else self.window.effective_size
-        return Reach(1, (tuple(range(span)),), self.border)
+        if self.window is None:
+            return shift_reach(0)
+        return transposed_reach(replace(self.window, stride=1))
 
 
 AxisReach: TypeAlias = Reach | Extent

@@ -43,12 +43,14 @@ class Window:
 class Fit:
     """How a window falls on an axis.
 
-    `exact_output` is the size before flooring, `remainder` what the division leaves.
+    `exact_output` is the size before flooring, `remainder` what the division leaves, `dropped` the real positions at
+    the ends that none of the `output` windows sees (padding is not counted).
     """
 
     output: int
     exact_output: Fraction
     remainder: int
+    dropped: int
 
     @property
     def fits(self) -> bool:
@@ -62,11 +64,16 @@ def fit(size: int, window: Window) -> Fit:
     >>> fit(7, Window(3, stride=3)).fits
     False
     >>> fit(224, Window(7, stride=2, padding=(3, 3)))
-    Fit(output=112, exact_output=Fraction(225, 2), remainder=1)
+    Fit(output=112, exact_output=Fraction(225, 2), remainder=1, dropped=0)
     """
     free = size - window.effective_size + sum(window.padding)
     output, remainder = divmod(free, window.stride)
-    return Fit(output + 1, Fraction(free, window.stride) + 1, remainder)
+    return Fit(
+        output=output + 1,
+        exact_output=Fraction(free, window.stride) + 1,
+        remainder=remainder,
+        dropped=unseen(size, window, output + 1).dropped if free >= 0 else 0,
+    )
 
 
 def output_size(size: int, window: Window, *, ceil_mode: bool = False) -> int:

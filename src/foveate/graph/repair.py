@@ -13,7 +13,7 @@ from foveate.graph.builder import GraphBuilder, Place, Strict, Value
 from foveate.graph.compose import Composite, shortcut_strides
 from foveate.graph.graph import Graph
 from foveate.graph.window_report import explain_window
-from foveate.layers import Add, Concatenate, Flatten, Layer, Linear, Shape
+from foveate.layers import Flatten, Layer, Shape
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import GlobalAveragePooling
 
@@ -92,14 +92,14 @@ def _that_build(changes: "Iterable[Change]") -> list[Change]:
 
 def _instead(place: Place, strict: Strict) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
     """(words, what stands in its place) for the layer that did not fit its input."""
-    if isinstance(place.layer, Add):
+    if len(place.input_shapes) == 2:
         before, way = place.input_shapes
         strides = shortcut_strides(before, way)
         if strides is not None:
             shortcut = Convolution.over(len(strides))(way[0], 1, stride=strides)
             yield f"{place.path}: {shortcut.describe()} to {way[0]} channels", {place.path: (shortcut,)}
         return
-    if isinstance(place.layer, Linear):
+    if place.layer.takes_flat:
         flat: list[Layer] = [Flatten()]
         if 2 <= len(place.input_shapes[0]) <= 4:
             flat.append(GlobalAveragePooling.over(len(place.input_shapes[0]) - 1)())
@@ -160,7 +160,7 @@ def _for_axes(value: Any, axes: int) -> Any:
 
 def _same_in_branches(place: Place, partial: Graph) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
     """Ways that are joined but differ in size: all of their windows with padding "same"."""
-    if not isinstance(place.layer, (Add, Concatenate)):
+    if len(place.input_shapes) < 2:
         return
     scope = place.path.rpartition(".")[0] + "."
     inside = [node for node in partial.nodes if node.name.startswith(scope) and "padding" in node.layer.options()]

@@ -71,6 +71,9 @@ class Layer(ABC):
     pads_less_than_window: ClassVar[bool] = False
     """Whether padding as long as the window is refused, because some window would see nothing else."""
 
+    takes_flat: ClassVar[bool] = False
+    """Whether its input has no spatial axes, so that Flatten or a global pooling belongs before it."""
+
     scatters: ClassVar[bool] = False
     """Whether each input is multiplied with its weights and added to the outputs, instead of the other way round."""
 

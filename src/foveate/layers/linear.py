@@ -32,6 +32,7 @@ class Linear(Layer):
     """
 
     label: ClassVar[str] = "linear"
+    takes_flat: ClassVar[bool] = True
 
     out_features: int
     bias: bool
