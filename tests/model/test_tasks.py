@@ -266,10 +266,18 @@ def test_tasks_that_do_not_fit(engine):
     model = Model(network(fv.Linear(2)), task=SIDES, engine=engine)
     with pytest.raises(DataError, match=r"the model is for MultiLabel\(.*, but the data for Regression\(.*; give both"):
         model.fit(by_values(8))
-    images, _ = pictures(4)
-    shares = Dataset(images, np.full((4, 2), 0.5), ("a", "b"))
-    with pytest.raises(DataError, match="the labels are shares of the classes, with which no loss compares yet"):
-        Model(network(fv.Linear(2)), engine=engine).fit(shares)
+
+
+def test_shares_of_classes_are_learnt_and_measured(engine):
+    """Cross-entropy against shares, as torch.nn.functional.cross_entropy has it for probabilities."""
+    images, _ = pictures(40)
+    shares = np.random.default_rng(1).dirichlet((1, 1), 40).astype(np.float32)
+    data = Dataset(images, shares, ("a", "b"))
+    model = Model(network(fv.Linear(2)), engine=engine)
+    model.fit(data, validation=data, epochs=1, batch_size=8, progress=False)
+    logits = model.logits(model.preprocessing.from_images(images)).astype(np.float64)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert model.evaluate(data).loss == pytest.approx(float(-(shares * logs).sum(axis=1).mean()), rel=1e-5)
 
 
 def test_maps_do_not_move_with_their_images(engine):

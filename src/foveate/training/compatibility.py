@@ -73,14 +73,7 @@ def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
         DataError: with what differs, and what would fit.
     """
     for name, targets in targets_by_output(outputs, dataset).items():
-        head = next(head for head in outputs if head.name == name)
-        checked = head.check_targets(targets, len(dataset))
-        shares = isinstance(head.task, Classification) and checked.ndim == 2
-        if shares and head.output.shape != (1,):
-            raise DataError(
-                "the labels are shares of the classes, with which no loss compares yet; give the index of the largest: "
-                "argmax(axis=1)"
-            )
+        next(head for head in outputs if head.name == name).check_targets(targets, len(dataset))
 
 
 def check_training(
