@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import compare, environment, startup, stress, tables
+from benchmarks import compare, environment, startup, stress, tables, versions
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -125,6 +125,9 @@ def stress_test(
     failed = stress.run_for(minutes, lambda line: print(line, flush=True))
     if failed:
         raise BenchmarkError(f"{len(failed)} scenarios failed")
+
+
+app.command()(versions.versions)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """This foveate against another one, which a second virtual environment has: turn by turn in one run, answers compared.
 
-python -m benchmarks.versions ../before/.venv/bin/python --nets lenet5,vgg6 --batch-sizes 1,128
+python -m benchmarks versions ../before/.venv/bin/python --nets lenet5,vgg6 --batch-sizes 1,128
 """
 
 import json
@@ -69,7 +69,7 @@ def _round(ours: Worker, theirs: Worker, seconds: float, *, swapped: bool) -> tu
     return ours.ask(seconds=seconds), theirs.ask(seconds=seconds)
 
 
-def main(
+def versions(
     python: Annotated[str, typer.Argument(help="The other environment's interpreter.")],
     nets: Annotated[str, typer.Option(help="Networks of the zoo, with commas between.")] = "lenet5,vgg6,resnet20",
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, with commas between.")] = "1,128",
@@ -89,11 +89,3 @@ def main(
                     f"{row['ratio']:>8.3f}{row['difference']:>12.1e}",
                     flush=True,
                 )
-
-
-if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BenchmarkError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(1) from None
