@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <stdexcept>
 
 #include "bindings.h"
@@ -82,17 +81,6 @@ class Sum : public Kernel {
   bool relu_;
 };
 
-// Sets an array to zero.
-class Zero : public Kernel {
- public:
-  explicit Zero(std::size_t bytes) : Kernel({"dst"}), bytes_(bytes) {}
-  std::string name() const override { return "zero"; }
-  void execute(const Addresses& addresses, Run&) const override { std::memset(addresses[0], 0, bytes_); }
-
- private:
-  std::size_t bytes_;
-};
-
 }  // namespace
 
 void init_elementwise(nb::module_& module) {
@@ -108,9 +96,6 @@ void init_elementwise(nb::module_& module) {
         return std::make_shared<Sum>(count, sources, relu);
       },
       nb::arg("count"), nb::arg("sources"), nb::arg("relu") = false);
-  module.def(
-      "zero", [](std::size_t bytes) -> std::shared_ptr<Operation> { return std::make_shared<Zero>(bytes); },
-      nb::arg("bytes"));
 }
 
 }  // namespace foveate

@@ -26,6 +26,7 @@ from foveate.graph import (
 )
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, heads
 from foveate.training import (
+    LARGEST_BATCH,
     Evaluation,
     GivenLoss,
     History,
@@ -56,8 +57,6 @@ from foveate.training import (
 )
 
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
-
-INFERENCE_BATCH = 256
 
 
 class Model:
@@ -205,7 +204,7 @@ class Model:
         self.frozen -= matching_arrays(self.graph, patterns or ("*",))
         return self
 
-    def evaluate(self, dataset: Dataset, batch_size: int = INFERENCE_BATCH, *, loss: GivenLoss = None) -> Evaluation:
+    def evaluate(self, dataset: Dataset, batch_size: int = LARGEST_BATCH, *, loss: GivenLoss = None) -> Evaluation:
         """The loss and the task's metrics on `dataset`, with running statistics and without dropout.
 
         Args:
@@ -263,13 +262,13 @@ class Model:
         names = self.class_names
         return [(names[int(row.argmax())], float(row.max())) for row in self.predict(images)]
 
-    def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = INFERENCE_BATCH) -> FloatArray:
+    def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = LARGEST_BATCH) -> FloatArray:
         """The network's only output for prepared inputs; arguments and errors as for `outputs`."""
         output = self.graph.only_output
         return self.outputs(inputs, batch_size)[output]
 
     def outputs(
-        self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = INFERENCE_BATCH
+        self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = LARGEST_BATCH
     ) -> dict[str, FloatArray]:
         """Every output of the network, as it is, for prepared inputs: float32, preprocessed already.
 

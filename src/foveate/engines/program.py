@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,14 @@ class StepInfo:
         )
 
 
+class StepOptions(TypedDict, total=False):
+    """What a person says of one step; see `Program.step`."""
+
+    learning_rate: float
+    momentum: float | None
+    sample_weight: ArrayLike | None
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """A checked batch for one step: inputs by name, targets by output, and the weight of each sample."""
@@ -93,25 +101,17 @@ class Session(ABC):
         self._has_run = True
         return outputs
 
-    def step(
-        self,
-        state: State,
-        inputs: Inputs,
-        targets: Inputs,
-        *,
-        learning_rate: float = 0.0,
-        momentum: float | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> StepResult:
+    def step(self, state: State, inputs: Inputs, targets: Inputs, **options: Unpack[StepOptions]) -> StepResult:
         """One training step; arguments as for `Program.step`."""
         request = self.program.request
         if not request.losses or not request.training:
             raise EngineError('step() needs a program compiled with mode="training" and a loss')
         self._check_state(state)
         wanted = self._check_targets(targets)
-        weights = self._check_weights(sample_weight)
+        weights = self._check_weights(options.get("sample_weight"))
         batch = Batch(self._check_inputs(inputs), wanted, weights)
-        result = self._step(state, batch, Rates(float(learning_rate), momentum))
+        rates = Rates(float(options.get("learning_rate", 0.0)), options.get("momentum"))
+        result = self._step(state, batch, rates)
         self._has_run = True
         return result
 
@@ -261,16 +261,7 @@ class Program(ABC):
         """
         return self._session().forward(state, inputs)
 
-    def step(
-        self,
-        state: State,
-        inputs: Inputs,
-        targets: Inputs,
-        *,
-        learning_rate: float = 0.0,
-        momentum: float | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> StepResult:
+    def step(self, state: State, inputs: Inputs, targets: Inputs, **options: Unpack[StepOptions]) -> StepResult:
         """One training step: forward, loss, backward, and the update if the program has an optimiser.
 
         Args:
@@ -278,7 +269,7 @@ class Program(ABC):
             inputs: (N, ...) float32.
             targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
                 says. Where there are several losses, one array for each output by its name.
-            learning_rate: of this step.
+            learning_rate: of this step; 0 unless given.
             momentum: of this step; the optimiser's own unless given.
             sample_weight: (N,) weights; the loss is their weighted mean.
 
@@ -289,8 +280,7 @@ class Program(ABC):
             EngineError: the program was compiled without a loss or for inference.
             DataError: the loss cannot compare the output with such targets.
         """
-        rates = {"learning_rate": learning_rate, "momentum": momentum}
-        return self._session().step(state, inputs, targets, sample_weight=sample_weight, **rates)  # type: ignore[arg-type]
+        return self._session().step(state, inputs, targets, **options)
 
     def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
         """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.

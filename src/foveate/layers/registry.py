@@ -1,6 +1,6 @@
 """Layer types by name, for files: a type is found here or not at all; no file can name code to import."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foveate.errors import LayerError
@@ -42,19 +42,26 @@ def register_layer_type(layer_type: type[Layer]) -> None:
 
     The same class, defined again, replaces itself: notebooks do that.
     """
-    name = layer_type.__name__
-    if name in {built_in.__name__ for built_in in _BUILT_IN}:
-        raise LayerError(f"foveate has a layer called {name} already; choose another class name")
-    before = _TYPES.get(name)
-    if before is not None and (before.__module__, before.__qualname__) != (
-        layer_type.__module__,
-        layer_type.__qualname__,
-    ):
+    check_free_name(layer_type, ("layer", "layers"), _BUILT_IN, _TYPES)
+    _TYPES[layer_type.__name__] = layer_type
+
+
+def check_free_name(new: type, nouns: tuple[str, str], built_in: Sequence[type], known: Mapping[str, type]) -> None:
+    """Refuse a class whose name, by which files know it, belongs to another; `nouns` say what it is, one and many."""
+    name, (one, many) = new.__name__, nouns
+    if name in {each.__name__ for each in built_in}:
+        raise LayerError(f"foveate has a {one} called {name} already; choose another class name")
+    before = known.get(name)
+    if before is not None and not same_origin(before, new):
         raise LayerError(
-            f"{before.__module__} has registered a layer called {name} already, and files know layers by that name; "
+            f"{before.__module__} has registered a {one} called {name} already, and files know {many} by that name; "
             "choose another class name"
         )
-    _TYPES[name] = layer_type
+
+
+def same_origin(one: type, other: type) -> bool:
+    """Whether two classes are the same in the source; notebooks define one again and again."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
 def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from foveate.errors import DataError
 from foveate.graph import nearest
+from foveate.layers.registry import same_origin
 from foveate.tasks.base import Task
 
 SEVERAL = "several"
@@ -34,7 +35,7 @@ def register(task_type: T) -> T:
             f'{task_type.__name__} has the kind {kind!r}; give it a word by which files know it: kind = "my_task"'
         )
     before = _KINDS.get(kind)
-    if kind == SEVERAL or (before is not None and _origin(before) != _origin(task_type)):
+    if kind == SEVERAL or (before is not None and not same_origin(before, task_type)):
         raise DataError(f'there is a task of the kind "{kind}" already; choose another kind for {task_type.__name__}')
     _KINDS[kind] = task_type
     return task_type
@@ -55,7 +56,3 @@ def make_task(data: Any) -> Task:
             "module that registers it first"
         )
     return _KINDS[kind].from_options({name: value for name, value in data.items() if name != "kind"})
-
-
-def _origin(task_type: type[Task]) -> tuple[str, str]:
-    return task_type.__module__, task_type.__qualname__

@@ -15,11 +15,12 @@ from foveate.training.inputs import from_raw, prepared_inputs
 from foveate.training.loop import Job, fit
 from foveate.training.metrics import Evaluation, evaluate, in_batches, logits_of, named_batches, softmax
 from foveate.training.objectives import GivenLoss, as_given, trained_losses, training_losses
-from foveate.training.programs import Programs
+from foveate.training.programs import LARGEST_BATCH, Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
 
 __all__ = [
+    "LARGEST_BATCH",
     "Epoch",
     "Evaluation",
     "GivenLoss",

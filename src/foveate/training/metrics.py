@@ -20,7 +20,7 @@ from foveate.training.compatibility import check_targets
 from foveate.training.feed import Feed
 from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
 from foveate.training.prefetch import prefetch
-from foveate.training.programs import Programs
+from foveate.training.programs import LARGEST_BATCH, Programs
 
 FORMAT = 1
 """Raised when what a number in `to_json` means changes."""
@@ -30,9 +30,8 @@ FORMAT = 1
 class Evaluation:
     """How good a network is on a data set.
 
-    `loss` is the mean over the samples, weighted where the loss has class weights, of several outputs the weighted sum;
-    `losses` has each by its output;
-    `measured` are the task's metrics. A classification has `accuracy`, `per_class` and `confusion` besides.
+    `loss` is the mean over what the loss counts, of several outputs the weighted sum, and `losses` has each by its
+    output; `measured` are the task's metrics. A classification has `accuracy`, `per_class` and `confusion` besides.
     """
 
     loss: float
@@ -103,7 +102,7 @@ def evaluate(
     dataset: Dataset,
     preprocessing: Preprocessing,
     *,
-    batch_size: int = 256,
+    batch_size: int = LARGEST_BATCH,
     loss: GivenLoss = None,
     task: AnyTask | None = None,
 ) -> Evaluation:

@@ -7,6 +7,7 @@ from typing import Any
 from foveate.errors import FoveateError, LayerError
 from foveate.graph.losses import classes, numbers
 from foveate.graph.losses.base import Loss
+from foveate.layers.registry import check_free_name
 
 _BUILT_IN: tuple[type[Loss], ...] = (
     classes.CrossEntropy,
@@ -38,17 +39,7 @@ def register_loss_type(loss_type: type[Loss]) -> None:
     parameters = getattr(loss_type, "__dataclass_params__", None)
     if not issubclass(loss_type, Loss) or not is_dataclass(loss_type) or not parameters.frozen:
         raise LayerError(f"{name} must be a frozen dataclass derived from foveate.Loss: @dataclass(frozen=True)")
-    if name in {built_in.__name__ for built_in in _BUILT_IN}:
-        raise LayerError(f"foveate has a loss called {name} already; choose another class name")
-    before = _TYPES.get(name)
-    if before is not None and (before.__module__, before.__qualname__) != (
-        loss_type.__module__,
-        loss_type.__qualname__,
-    ):
-        raise LayerError(
-            f"{before.__module__} has registered a loss called {name} already, and files know losses by that name; "
-            "choose another class name"
-        )
+    check_free_name(loss_type, ("loss", "losses"), _BUILT_IN, _TYPES)
     _TYPES[name] = loss_type
 
 
