@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import compare, environment, startup, stress, tables, versions
+from benchmarks import compare, damage, environment, startup, stress, tables, versions
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -125,6 +125,22 @@ def stress_test(
     failed = stress.run_for(minutes, lambda line: print(line, flush=True))
     if failed:
         raise BenchmarkError(f"{len(failed)} scenarios failed")
+
+
+@app.command(name="damage")
+def damaged_files(
+    flips: Annotated[int, typer.Option(min=0, help="Files with a single bit flipped.")] = 300,
+    descriptions: Annotated[
+        int, typer.Option(min=0, help="Files whose description is changed, checksum and all.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is changed.")] = 0,
+) -> None:
+    """Load damaged model files: each must end in a sentence, within two seconds and in little memory.
+
+    Example: python -m benchmarks damage --flips 300 --descriptions 2000
+    """
+    print(f"{flips:,} files with one bit flipped: {damage.flipped_bits(flips, seed)}")
+    print(f"{descriptions:,} changed descriptions: {damage.mutated_descriptions(descriptions, seed)}")
 
 
 app.command()(versions.versions)

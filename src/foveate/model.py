@@ -1,6 +1,6 @@
 """A model: a graph with its state, task and preprocessing, ready to be trained, used and saved."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
-from foveate.engines.folding import FusionReport, folded, largest_difference
+from foveate.engines.folding import FusionReport, fused
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
 from foveate.graph import (
@@ -21,12 +21,10 @@ from foveate.graph import (
     Optimizer,
     Schedule,
     Summary,
-    fold_normalizations,
     matching_arrays,
 )
-from foveate.tasks import Answer, AnyTask, Classification, Head, Several, heads
+from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
-    LARGEST_BATCH,
     Evaluation,
     GivenLoss,
     History,
@@ -39,17 +37,14 @@ from foveate.training import (
     check_dataset,
     check_preprocessing,
     check_training,
+    decoded_batches,
     default_schedule,
-    describe,
-    described_task,
     evaluate,
     fit,
-    from_raw,
-    frozen_names,
     make_progress,
     named_batches,
     prepared_inputs,
-    save_curves,
+    raw_batches,
     trained_losses,
     training_facts,
     training_losses,
@@ -97,6 +92,12 @@ class Model:
         """What `fuse` did, in the model that it made."""
         self.frozen: frozenset[str] = frozenset()
         """Names of the parameters that `fit` leaves alone, and of the statistics that it uses but does not measure."""
+        self.splits: dict[str, Any] = {}
+        """How the data were parted, if whoever parted them said; kept in the model's file."""
+        self.names: dict[str, str] = {}
+        """What each array was called where it came from; kept in the model's file."""
+        self.remarks: dict[str, Any] = {}
+        """Whatever is worth a note, as JSON; kept in the model's file."""
         if self.task is not None:
             heads(self.task, graph)
         check_preprocessing(graph, preprocessing)
@@ -166,7 +167,8 @@ class Model:
         )
         preprocessing = self.preprocessing or Preprocessing.measure(dataset)
         job = Job(
-            state=self._copy(recipe),
+            # Its own, so that the model stays as it is should training fail.
+            state=self.engine.copied(self.state, optimizer, recipe.seed),
             programs=self._programs,
             recipe=recipe,
             train=dataset,
@@ -181,7 +183,8 @@ class Model:
         history = fit(job, make_progress(progress), resume=resume)
         self._take(job, history)
         if job.folder is not None:
-            self._write(job.folder, history)
+            self.save(job.folder.model)
+            job.folder.write(history)
         return history
 
     def freeze(self, *patterns: str) -> "Model":
@@ -204,12 +207,12 @@ class Model:
         self.frozen -= matching_arrays(self.graph, patterns or ("*",))
         return self
 
-    def evaluate(self, dataset: Dataset, batch_size: int = LARGEST_BATCH, *, loss: GivenLoss = None) -> Evaluation:
+    def evaluate(self, dataset: Dataset, batch_size: int | None = None, *, loss: GivenLoss = None) -> Evaluation:
         """The loss and the task's metrics on `dataset`, with running statistics and without dropout.
 
         Args:
             dataset: what to measure on.
-            batch_size: samples that are run at once.
+            batch_size: samples that are run at once; as many as need little memory unless given.
             loss: the one that the model was trained with unless given, or the task's own where there was none.
 
         Raises:
@@ -238,11 +241,26 @@ class Model:
                 or no task yet.
             ShapeError: an array does not have the network's shape.
         """
-        prepared = from_raw(self.graph, self._prepared(), images)
-        decoders = self._heads()
-        outputs = self.outputs(prepared)
-        decoded = {head.name: head.decode(outputs[head.name]) for head in decoders}
+        parts = list(self._decoded(images))
+        decoded = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return decoded if isinstance(self.task, Several) else decoded[self.graph.only_output]
+
+    def stream(
+        self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]", batch_size: int | None = None
+    ) -> Iterator[Any]:
+        """What `predict` gives, image by image, batch by batch: memory does not grow with their number.
+
+        Args:
+            images: as for `predict`; a generator is read when its turn comes.
+            batch_size: images that are read and run at once; as many as need little memory unless given.
+
+        Raises:
+            FileError, DataError, ShapeError: as `predict`, when the image's batch is reached.
+        """
+        for part in self._decoded(images, batch_size):
+            for place in range(len(next(iter(part.values())))):
+                row = {name: each[place] for name, each in part.items()}
+                yield row if isinstance(self.task, Several) else row[self.graph.only_output]
 
     def answers(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
         """What a person reads about each raw image: names with a probability, a value or a share.
@@ -262,19 +280,19 @@ class Model:
         names = self.class_names
         return [(names[int(row.argmax())], float(row.max())) for row in self.predict(images)]
 
-    def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = LARGEST_BATCH) -> FloatArray:
+    def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int | None = None) -> FloatArray:
         """The network's only output for prepared inputs; arguments and errors as for `outputs`."""
         output = self.graph.only_output
         return self.outputs(inputs, batch_size)[output]
 
     def outputs(
-        self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int = LARGEST_BATCH
+        self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int | None = None
     ) -> dict[str, FloatArray]:
         """Every output of the network, as it is, for prepared inputs: float32, preprocessed already.
 
         Args:
             inputs: (N, *input shape); for a network of several inputs a mapping of such arrays.
-            batch_size: samples that are run at once.
+            batch_size: samples that are run at once; as many as need little memory unless given.
 
         Raises:
             ShapeError: the inputs do not have the network's shape.
@@ -282,7 +300,10 @@ class Model:
         """
         values = prepared_inputs(self.graph, inputs)
         state = self.state  # read once: `fit` in another thread may replace it between two batches
-        parts = [self._programs.outputs(state, batch) for batch in named_batches(values, batch_size)]
+        parts = [
+            self._programs.outputs(state, batch)
+            for batch in named_batches(values, self._programs.batch_size if batch_size is None else batch_size)
+        ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
     @property
@@ -293,13 +314,7 @@ class Model:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, or a DataError where the model has none."""
-        if self.classes is None and self.task is not None:
-            raise DataError(
-                f"the model is for {type(self.task).__name__}, which has no classes to choose from; see model.answers"
-            )
-        if self.classes is None:
-            raise DataError("the model has no class names yet; fit it, or make it with Model(graph, classes=...)")
-        return self.classes
+        return class_names(self.task)
 
     def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
         """The compiled program for `batch_size` in `mode`; its `steps()` say what runs, in which layouts and bytes."""
@@ -326,28 +341,14 @@ class Model:
         Raises:
             EngineError: running statistics are missing.
         """
-        folding = fold_normalizations(self.graph)
-        fused = Model(
-            folding.graph,
-            task=self.task,
-            preprocessing=self.preprocessing,
-            seed=self.seed,
-            engine=self.engine,
-        )
-        fused.training = dict(self.training)
-        fused.frozen = self.frozen.intersection(fused.state.names())
-        arrays = {name: self.state.read(name) for name in fused.state.names() if name in self.state.names()}
-        for product, normalization in folding.pairs:
-            weight, bias = folded(self.state, product, normalization)
-            arrays |= {f"{product.parameters}.weight": weight, f"{product.parameters}.bias": bias}
-        for name, array in arrays.items():
-            fused.state.load(name, array)
-        fused.report = FusionReport(
-            folded=tuple((product.name, normalization.name) for product, normalization in folding.pairs),
-            refused=folding.refused,
-            largest_difference=largest_difference(self.engine, (self.graph, self.state), (fused.graph, fused.state)),
-        )
-        return fused
+        (graph, state), report = fused(self.engine, self.graph, self.state)
+        result = Model(graph, task=self.task, preprocessing=self.preprocessing, seed=self.seed, engine=self.engine)
+        names = set(state.names())
+        result.state, result.report = state, report
+        result.frozen = self.frozen & names
+        result.names = {name: other for name, other in self.names.items() if name in names}
+        result.training, result.splits, result.remarks = dict(self.training), dict(self.splits), dict(self.remarks)
+        return result
 
     def read(self, name: str) -> FloatArray:
         """A copy of the parameter or statistic `name` ("conv1.weight"), in the layout (O, I/groups, *kernel)."""
@@ -362,13 +363,6 @@ class Model:
         arrays = {name: self.state.read(name) for name in self.state.names()}
         write_model(Path(path), arrays, self._description(self.task, self.preprocessing))
 
-    def _copy(self, recipe: Recipe) -> State:
-        """A state of its own to train on, so that the model stays as it is should training fail."""
-        state = self.engine.new_state(self.graph, recipe.optimizer, recipe.seed)
-        for name in self.state.names():
-            state.load(name, self.state.read(name))
-        return state
-
     def _take(self, job: Job, history: History) -> None:
         """Make what was trained this model's own."""
         self.state = job.state
@@ -376,17 +370,17 @@ class Model:
         self.task, self.preprocessing = job.task, job.preprocessing
         self.training = training_facts(self.training, job, history)
 
-    def _write(self, folder: RunFolder, history: History) -> None:
-        self.save(folder.model)
-        history.to_csv(folder.history)
-        if history.epochs:
-            save_curves(history, folder.curves)
-
     def _description(self, task: AnyTask | None, preprocessing: Preprocessing | None) -> ModelDescription:
-        facts = {**self.training, "seed": self.seed}
-        if self.frozen:
-            facts["frozen"] = sorted(self.frozen)
-        return describe(self.graph, task, preprocessing, facts)
+        return ModelDescription(
+            graph=self.graph,
+            task=task,
+            preprocessing=None if preprocessing is None else preprocessing.to_json(),
+            frozen=self.frozen,
+            splits=self.splits,
+            names=self.names,
+            remarks=self.remarks,
+            training={**self.training, "seed": self.seed},
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_programs"}
@@ -394,6 +388,11 @@ class Model:
     def __setstate__(self, data: Mapping[str, Any]) -> None:
         self.__dict__.update(data)
         self._programs = Programs(self.engine, self.graph)
+
+    def _decoded(self, images: Any, batch_size: int | None = None) -> Iterator[dict[str, Any]]:
+        size = self._programs.batch_size if batch_size is None else batch_size
+        prepared = raw_batches(self.graph, self._prepared(), images, size)
+        return decoded_batches(self.state, self._programs, self._heads(), prepared)
 
     def _heads(self) -> tuple[Head, ...]:
         if self.task is None:
@@ -417,14 +416,14 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
         engine: as for `Model`.
 
     Raises:
-        FileError: the file is missing, cut short, damaged, of another kind or of another version.
+        FileError: the file is missing, cut short, damaged, of another kind or version, or has unknown features.
     """
     arrays, description = read_model(Path(path))
     measured = description.preprocessing
     try:
         model = Model(
             description.graph,
-            task=described_task(description),
+            task=description.task,
             preprocessing=None if measured is None else Preprocessing.from_json(measured),
             seed=whole(description.training.get("seed")),
             engine=engine,
@@ -433,9 +432,9 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
         raise FileError(f"{path} cannot be used: {error}") from None
     for name, array in arrays.items():
         model.state.load(name, array)
-    model.training = dict(description.training)
-    model.training.pop("task", None)
-    model.frozen = frozen_names(path, model.training.pop("frozen", []), model.state.names())
+    model.training, model.frozen = dict(description.training), description.frozen
+    model.splits, model.names = dict(description.splits), dict(description.names)
+    model.remarks = dict(description.remarks)
     return model
 
 

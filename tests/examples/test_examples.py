@@ -68,6 +68,16 @@ def test_attributes(tmp_path: Path):
     assert number(r"^explained variance \(R2\): (-?[0-9.]+)$", printed) > 0.2
 
 
+def test_segmentation(tmp_path: Path):
+    printed = run("segmentation.py", "--quick", folder=tmp_path)
+    found, background = (
+        number(pattern, printed) for pattern in (r"^pixel accuracy: ([0-9.]+)%", r"background: ([0-9.]+)%")
+    )
+    assert found > background + 5
+    assert number(r"^mean intersection over union: ([0-9.]+)$", printed) > 0.18  # always the background: 0.13
+    assert (tmp_path / "runs/segmentation/scenes.png").stat().st_size > 10_000
+
+
 def test_two_heads(tmp_path: Path):
     printed = run("two_heads.py", "--quick", folder=tmp_path)
     assert accuracy(printed) > 0.25  # chance: 0.1

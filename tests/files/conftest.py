@@ -5,13 +5,16 @@ import pytest
 
 from foveate import BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Sequential
 from foveate.files import Checkpoint, ModelDescription
+from foveate.tasks import Classification
 
 
 @pytest.fixture
 def description():
     net = Sequential(Conv2d(2, 3, bias=False), BatchNorm2d(), ReLU(), Flatten(), Linear(3))
     preprocessing = {"shape": [1, 4, 4], "mean": [0.5], "std": [0.25]}
-    return ModelDescription(net.build((1, 4, 4)), ("a", "b", "ç"), preprocessing, {"epochs": 2})
+    return ModelDescription(
+        net.build((1, 4, 4)), Classification(("a", "b", "ç")), preprocessing, training={"epochs": 2}
+    )
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Checkpoints: what is written is read again, to the bit."""
 
-import json
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from foveate.errors import FileError
 from foveate.files import read_checkpoint, read_model, write_checkpoint, write_model
-from foveate.files.container import KEY
+from tests.files.support import rewritten
 
 
 def test_round_trip(tmp_path, checkpoint):
@@ -41,10 +39,7 @@ def test_a_model_is_no_checkpoint(tmp_path, arrays, description):
 def test_damaged_facts(tmp_path, checkpoint, change):
     path = tmp_path / "checkpoint"
     write_checkpoint(path, checkpoint)
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    document = {**json.loads(header["__metadata__"][KEY]), **change}
-    path.write_bytes(save(load(content), {KEY: json.dumps(document)}))
+    rewritten(path, lambda document: document.update(change))
     with pytest.raises(FileError, match="checkpoint is damaged: its training state cannot be read"):
         read_checkpoint(path)
 

@@ -1,13 +1,10 @@
 """A model's frozen parameters: in training, in files, and in a training that goes on."""
 
-import json
-
 import numpy as np
 import pytest
 
 import foveate as fv
-from foveate import FileError, GraphError, Model, TrainingError
-from foveate.files.container import read_header
+from foveate import GraphError, Model, TrainingError
 
 
 def arrays(model):
@@ -38,23 +35,6 @@ def test_a_file_keeps_what_is_frozen(trained, tmp_path, data, engine):
     assert loaded.frozen == {"conv1.weight", "conv1.bias"}
     loaded.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
-
-
-@pytest.mark.parametrize("frozen", ["conv1.weight", ["conv7.weight"], [1], {"conv1.weight": True}])
-def test_a_file_that_freezes_what_is_not_there(trained, tmp_path, frozen):
-    path = tmp_path / "model"
-    trained.freeze("conv1").save(path)
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    document = json.loads(header["__metadata__"]["foveate"])
-    document["training"]["frozen"] = frozen
-    header["__metadata__"]["foveate"] = json.dumps(document)
-    changed = json.dumps(header).encode()
-    path.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + size :])
-    assert read_header(path).document["training"]["frozen"] == frozen
-    with pytest.raises(FileError, match="is damaged: what it calls frozen is not a list of its parameters"):
-        fv.load(path)
 
 
 def test_training_goes_on_with_the_same_frozen_to_the_same_bits(engine, graph, data, tmp_path):

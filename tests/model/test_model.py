@@ -11,6 +11,7 @@ from foveate import DataError, EngineError, FileError, Model, Preprocessing, Sha
 from foveate.engines.reference import ReferenceEngine
 from foveate.files import ModelDescription
 from foveate.training import History, Job, Programs, Progress, Recipe, RunFolder, fit
+from tests.files.support import rewritten
 from tests.model.conftest import blobs
 
 
@@ -119,8 +120,7 @@ def test_a_file_whose_preprocessing_does_not_fit(trained, tmp_path, engine):
 
 def test_a_file_whose_preprocessing_is_damaged(trained, tmp_path, engine):
     trained.save(tmp_path / "model")
-    content = (tmp_path / "model").read_bytes()
-    (tmp_path / "model").write_bytes(content.replace(b'\\"mean\\"', b'\\"meen\\"'))
+    rewritten(tmp_path / "model", lambda document: document["preprocessing"].update(meen=document.pop("mean", 1)))
     with pytest.raises(FileError, match="model cannot be used: its preprocessing is damaged"):
         fv.load(tmp_path / "model", engine=engine)
 

@@ -167,7 +167,10 @@ def test_an_image_and_a_table(engine):
     wrong = [
         (images[:5], "the network has 2 inputs; give a mapping by their names: image, table"),
         ({"image": images}, "the network has the inputs image, table, but got image"),
-        ({"image": images[:5], "table": table[:4]}, r"differ in the number of samples \(image 5, table 4\)"),
+        (
+            {"image": images[:5], "table": table[:4]},
+            "there are at least 5 images, but 4 of table; each sample needs every input",
+        ),
     ]
     for given, message in wrong:
         with pytest.raises(DataError, match=message):

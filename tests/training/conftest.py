@@ -45,7 +45,7 @@ def make_job(data, graph):
             recipe=recipe,
             train=train,
             preprocessing=preprocessing,
-            description=ModelDescription(graph, train.classes, preprocessing.to_json()),
+            description=ModelDescription(graph, train.task, preprocessing.to_json()),
             **options,
         )
 

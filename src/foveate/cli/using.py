@@ -19,7 +19,9 @@ ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors file.")
 def evaluate(
     model: ModelArgument,
     dataset: Annotated[str, typer.Argument(help="A data set's name, or a folder with a subfolder for each class.")],
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples that are run at once.")] = 256,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Samples run at once (default: as many as need little memory).")
+    ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
@@ -58,20 +60,21 @@ def predict(
 
     use_threads(threads)
     loaded = load(model, engine=engine)
-    if loaded.classes is None:
-        _print_answers(loaded, images, as_json)
-        return
-    names = loaded.class_names
-    found = [
-        (str(path), [(names[index], float(row[index])) for index in (-row).argsort(kind="stable")[:top]])
-        for path, row in zip(images, loaded.predict(images), strict=True)
-    ]
+    names, listed = loaded.classes, []
+    for path, decoded in zip(map(str, images), loaded.stream(images), strict=True):
+        if names is None:
+            answers = _answers(loaded, decoded)
+            line, entry = "; ".join(_told(name, each) for name, each in answers.items()), {"answers": _plain(answers)}
+        else:
+            best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
+            line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
+            entry = {"classes": [{"name": name, "probability": share} for name, share in best]}
+        if as_json:
+            listed.append({"image": path, **entry})
+        else:
+            typer.echo(f"{path}: {line}")
     if as_json:
-        pairs = ((path, [{"name": name, "probability": share} for name, share in best]) for path, best in found)
-        print_json({"format": 1, "images": [{"image": path, "classes": classes} for path, classes in pairs]})
-        return
-    for path, best in found:
-        typer.echo(f"{path}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in best))
+        print_json({"format": 1, "images": listed})
 
 
 def _print_classes(result: "Evaluation", names: Sequence[str]) -> None:
@@ -92,18 +95,14 @@ def _print_numbers(result: "Evaluation") -> None:
             typer.echo(f"  {part:{width}}  {_number(each)}")
 
 
-def _print_answers(model: "Model", images: list[Path], as_json: bool) -> None:
-    """What a task other than classification says of each image, output by output where there are several."""
-    answers = model.answers(images)
-    by_output = answers if isinstance(answers, dict) else {"": answers}
-    by_image = [
-        (str(path), {name: each[place] for name, each in by_output.items()}) for place, path in enumerate(images)
-    ]
-    if as_json:
-        print_json({"format": 1, "images": [{"image": path, "answers": _plain(each)} for path, each in by_image]})
-        return
-    for path, each in by_image:
-        typer.echo(f"{path}: " + "; ".join(_told(name, answer) for name, answer in each.items()))
+def _answers(model: "Model", decoded: Any) -> "dict[str, Answer]":
+    """What a task other than classification says of an image, by output where there are several."""
+    from foveate.tasks import Several
+
+    if isinstance(model.task, Several):
+        return {name: task.answers(decoded[name][None])[0] for name, task in model.task.tasks.items()}
+    assert model.task is not None, "stream() asks for a task"
+    return {"": model.task.answers(decoded[None])[0]}
 
 
 def _plain(answers: "dict[str, Answer]") -> Any:

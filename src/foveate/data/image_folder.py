@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Dataset, Splits, split
-from foveate.data.images import SUFFIXES, read_pixels, read_size
+from foveate.data.images import SUFFIXES, Resizing, read_pixels, read_size
 from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
@@ -126,7 +126,7 @@ def _read_all(paths: list[Path], shape: Shape, skipped: dict[Path, str]) -> tupl
         if path in skipped:
             continue
         try:
-            inputs[len(kept)] = read_pixels(path, shape[0], (shape[1], shape[2]))
+            inputs[len(kept)] = read_pixels(path, shape[0], Resizing((shape[1], shape[2])))
             kept.append(place)
         except FileError as error:
             skipped[path] = str(error)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,8 +30,49 @@ _EXIF_LYING = (5, 6, 7, 8)
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601, as PIL weights red, green and blue for grey."""
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+"""PIL's filters; but for the nearest, they average where an image shrinks."""
 
-def read_pixels(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+
+@dataclass(frozen=True)
+class Resizing:
+    """How an image of any height and width becomes one of `size`.
+
+    Args:
+        size: (height, width) of the result, in pixels.
+        resize: first bring the image to this (height, width), or its shorter side to this many pixels with the
+            proportions kept; then cut out the middle. With None the image is stretched to `size`.
+        interpolation: one of `INTERPOLATIONS`.
+    """
+
+    size: tuple[int, int]
+    resize: int | tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+
+    def __call__(self, image: "Image.Image") -> "Image.Image":
+        """The image resized and cut."""
+        from PIL import Image
+
+        height, width = self._between(image.height, image.width)
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        if (height, width) == self.size:
+            return image
+        top, left = round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
+        return image.crop((left, top, left + self.size[1], top + self.size[0]))
+
+    def _between(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width before the cut."""
+        if self.resize is None:
+            return self.size
+        if not isinstance(self.resize, int):
+            return self.resize
+        if height <= width:
+            return self.resize, self.resize * width // height
+        return self.resize * height // width, self.resize
+
+
+def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """The image in `path` as uint8 (channels, height, width); see `image_pixels`.
 
     Raises:
@@ -38,7 +80,7 @@ def read_pixels(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np.
     """
     image = read_image(path)
     try:
-        return image_pixels(image, channels, size)
+        return image_pixels(image, channels, resizing)
     except (DataError, ValueError) as error:
         raise FileError(f'"{path}" cannot be used: {error}') from None
 
@@ -73,16 +115,16 @@ def read_size(path: Path) -> tuple[int, int, int]:
             return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
 
 
-def image_pixels(image: "Image.Image", channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+def image_pixels(image: "Image.Image", channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """A PIL image as uint8 (channels, height, width).
 
     What is transparent is laid on white; 16-bit grey becomes 8-bit; grey becomes RGB by repetition, RGB grey by ITU-R
-    601. The image is stretched to `size` by PIL's bilinear filter, which averages where it shrinks.
+    601.
 
     Args:
         image: of any mode but floating point.
         channels: 1 for grey, 3 for RGB.
-        size: (height, width).
+        resizing: how it is brought to the network's height and width.
 
     Raises:
         DataError: the image's mode cannot be brought to grey or RGB.
@@ -98,22 +140,19 @@ def image_pixels(image: "Image.Image", channels: int, size: tuple[int, int]) -> 
         image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) // 257, 0, 255).astype(np.uint8))
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    array = np.asarray(image)
+    array = np.asarray(resizing(image.convert("L" if channels == 1 else "RGB")))
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
 
-def byte_pixels(array: NDArray[np.uint8], channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+def byte_pixels(array: NDArray[np.uint8], channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """An image (H, W, C) of bytes, of 1, 3 or 4 channels, treated as `image_pixels` treats a PIL image."""
     from PIL import Image
 
     flat = array[:, :, 0] if array.shape[2] == 1 else array
-    return image_pixels(Image.fromarray(np.ascontiguousarray(flat)), channels, size)
+    return image_pixels(Image.fromarray(np.ascontiguousarray(flat)), channels, resizing)
 
 
-def float_pixels(array: NDArray[np.float32], channels: int, size: tuple[int, int]) -> NDArray[np.float32]:
+def float_pixels(array: NDArray[np.float32], channels: int, resizing: Resizing) -> NDArray[np.float32]:
     """An image (H, W, C) on the scale 0 to 1, of 1, 3 or 4 channels, as float32 (channels, height, width).
 
     The same as `byte_pixels`, without rounding to bytes on the way.
@@ -125,9 +164,7 @@ def float_pixels(array: NDArray[np.float32], channels: int, size: tuple[int, int
     if channels == 1 and array.shape[2] == 3:
         array = array @ np.asarray(_LUMA, np.float32)[:, None]
     planes = [np.ascontiguousarray(array[:, :, channel]) for channel in range(array.shape[2])]
-    if array.shape[:2] != size:
-        wanted = (size[1], size[0])
-        planes = [np.asarray(Image.fromarray(plane).resize(wanted, Image.Resampling.BILINEAR)) for plane in planes]
+    planes = [np.asarray(resizing(Image.fromarray(plane))) for plane in planes]
     return np.stack(planes * (channels // len(planes)))
 
 

@@ -1,8 +1,10 @@
 """What is done to inputs before a network sees them: to its shape, to the scale 0 to 1, normalised per channel."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import islice
 from math import isfinite, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.images import byte_pixels, float_pixels, image_pixels, read_pixels
+from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
 from foveate.errors import DataError, FileError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
@@ -26,6 +28,12 @@ InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
 """One image: the path of a file, a PIL image, or an array."""
 
+UNIT_SCALE = 1 / 255
+"""Brings bytes to the scale 0 to 1."""
+
+LARGEST_SIDE = 65_535
+"""Of an image before the middle is cut out, in pixels."""
+
 _CHUNK = 1 << 22
 _ROUNDING = 1e-9
 """Deviations below this part of the mean are the sums' own rounding: the channel is constant."""
@@ -37,26 +45,38 @@ _MOST_ON_UNIT_SCALE = 16.0
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From raw inputs to what the network takes: x -> (x - mean) / std in each channel, x on the scale 0 to 1.
+    """From raw inputs to what the network takes: x -> (scale * x - mean) / std in each channel, x from 0 to 255.
+
+    Floating-point inputs are on the scale 0 to 1, and are multiplied by 255 first.
 
     Args:
         shape: of one sample, (C, *spatial).
-        mean: of each channel over the training data, bytes divided by 255.
+        mean: of each channel over the training data, after `scale`.
         std: standard deviation of each channel, likewise.
+        resize: what is done to an image of another height and width: None stretches it; a number of pixels brings its
+            shorter side to that, (height, width) all of it, and then the middle of the network's size is cut out.
+        interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
+        scale: of bytes: 1/255 unless given; 1 for networks that take 0 to 255.
+        channel_order: "RGB", or "BGR" for networks that take blue first; mean and std are in this order.
 
     Raises:
-        DataError: the numbers are not one finite mean and one positive std for each channel.
+        DataError: the numbers are not one finite mean and one positive std for each channel, or an option is none of
+            those above.
     """
 
     shape: Shape
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize: int | tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+    scale: float = UNIT_SCALE
+    channel_order: str = "RGB"
 
     def __post_init__(self) -> None:
-        given = isinstance(self.shape, tuple | list) and len(self.shape) > 0
-        if not given or not all(isinstance(size, int) and size > 0 for size in self.shape):
+        if not _are_sizes(self.shape):
             raise DataError(f"Preprocessing: shape is {self.shape!r}; give (C, *spatial), ints of at least 1")
         object.__setattr__(self, "shape", tuple(self.shape))
+        self._check_options()
         for name in ("mean", "std"):
             values = _numbers(getattr(self, name), name)
             object.__setattr__(self, name, values)
@@ -84,7 +104,7 @@ class Preprocessing:
         return Preprocessing(dataset.shape, tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalised float32 (N, *shape), contiguous; bytes are divided by 255, floating point is on 0 to 1 already.
+        """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.
 
         Raises:
             ShapeError: the inputs are not (N, *shape).
@@ -96,12 +116,21 @@ class Preprocessing:
                 f"inputs must have the shape N x {format_sizes(self.shape)} (batch first), but the array has "
                 f"{format_sizes(values.shape) or 'no axes'}"
             )
-        unit = 255.0 if values.dtype == np.uint8 else 1.0
+        if self.channel_order == "BGR":
+            values = values[:, ::-1]
+        unit = 1 / self.scale if values.dtype == np.uint8 else 1 / (255 * self.scale)
         std, mean = (np.asarray(each).reshape(-1, *(1,) * (len(self.shape) - 1)) for each in (self.std, self.mean))
         outputs = np.empty(values.shape, np.float32)
         np.multiply(values, (1 / (unit * std)).astype(np.float32), out=outputs)
         outputs -= (mean / std).astype(np.float32)
         return outputs
+
+    def undo(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw inputs on the scale 0 to 1, red first, from which `apply` made `prepared` (N, *shape)."""
+        axes = (-1, *(1,) * (len(self.shape) - 1))
+        mean, std = (np.asarray(each, np.float32).reshape(axes) for each in (self.mean, self.std))
+        raw = (prepared * std + mean) / np.float32(255 * self.scale)
+        return raw[:, ::-1] if self.channel_order == "BGR" else raw
 
     def from_images(self, images: "ImageLike | Iterable[ImageLike]") -> NDArray[np.float32]:
         """One image, a list of images, or an array that is a batch, as normalised float32 (N, *shape).
@@ -109,42 +138,90 @@ class Preprocessing:
         For grey and RGB networks each image may be a path, a PIL image or an array (H, W), (H, W, C) or (C, H, W) of
         uint8, or floating point on the scale 0 to 1. Files are turned as their EXIF orientation says; what is
         transparent is laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
-        (bilinear). Every other network (sound, volumes, more channels) takes arrays of exactly its shape.
+        (bilinear), or resized and cut as `resize` says. Every other network (sound, volumes, more channels) takes
+        arrays of exactly its shape.
 
         Raises:
             FileError: a file is missing, damaged, not an image, or too large to be honest.
             DataError: an array holds NaN or infinity, is of another type, or could be read in two ways.
             ShapeError: an array does not have the network's shape.
         """
+        return np.concatenate(list(self.batches(images, sys.maxsize)))
+
+    def batches(self, images: "ImageLike | Iterable[ImageLike]", size: int) -> Iterator[NDArray[np.float32]]:
+        """Images as for `from_images`, read and normalised when their turn comes: `size` at a time, (size, *shape).
+
+        The last batch may be smaller. Raises what `from_images` raises, as soon as the batch is reached.
+        """
         if isinstance(images, str | os.PathLike) or _is_pil(images):
-            return self.apply(self._sample(images, "the image")[None])
+            yield self.apply(self._sample(images, "the image")[None])
+            return
         if hasattr(images, "__array__"):
             array = np.asarray(images)
             if array.ndim != len(self.shape) + 1:
-                return self.apply(self._sample(array, "the array")[None])
+                yield self.apply(self._sample(array, "the array")[None])
+                return
             if array.shape[1:] == self.shape and len(array):
-                return self.apply(self._checked(array, ""))
-            images = list(array)
+                for start in range(0, len(array), size):
+                    yield self.apply(self._checked(array[start : start + size], "", start))
+                return
+            images = iter(array)
         if not isinstance(images, Iterable):
             raise _not_an_image(images, "the input")
-        samples = [
-            self.apply(self._sample(image, f"{self._noun} {place}")[None])[0] for place, image in enumerate(images)
-        ]
-        if not samples:
+        numbered, taken = enumerate(images), False
+        while chunk := list(islice(numbered, size)):
+            taken = True
+            yield np.concatenate(
+                [self.apply(self._sample(image, f"{self._noun} {place}")[None]) for place, image in chunk]
+            )
+        if not taken:
             raise DataError("there are no images; give at least one path, PIL image or array")
-        return np.stack(samples)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which `from_json` makes an equal preprocessing."""
-        return {"shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
+        """Plain data from which `from_json` makes an equal preprocessing; options at their defaults are left out."""
+        plain = {"shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
+        options = {
+            each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) != each.default
+        }
+        return {**{name: list(each) if isinstance(each, tuple) else each for name, each in options.items()}, **plain}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Preprocessing":
         """The preprocessing that `to_json` described, every rule checked again; a FileError if it is damaged."""
         try:
-            return Preprocessing(tuple(data["shape"]), tuple(data["mean"]), tuple(data["std"]))
-        except (KeyError, TypeError, ValueError, DataError) as error:
+            return Preprocessing(**{name: _tuple(each) for name, each in data.items()})
+        except (AttributeError, TypeError, ValueError, DataError) as error:
             raise FileError(f"its preprocessing is damaged: {type(error).__name__} {error}") from None
+
+    def _check_options(self) -> None:
+        if self.resize is not None:
+            object.__setattr__(self, "resize", self._checked_resize(self.resize))
+        if self.interpolation not in INTERPOLATIONS:
+            raise DataError(
+                f"Preprocessing: interpolation is {self.interpolation!r}; give one of {', '.join(INTERPOLATIONS)}"
+            )
+        if isinstance(self.scale, bool) or not isinstance(self.scale, int | float) or not 1e-9 < self.scale < 1e9:
+            raise DataError(f"Preprocessing: scale is {self.scale!r}; give a positive number, such as 1/255 or 1")
+        if self.channel_order not in ("RGB", "BGR") or (self.channel_order == "BGR" and self.shape[0] != 3):
+            raise DataError(
+                f"Preprocessing: channel_order is {self.channel_order!r} for {self.shape[0]} channels; "
+                'give "RGB", or for three channels "BGR"'
+            )
+
+    def _checked_resize(self, resize: Any) -> int | tuple[int, int]:
+        if not self._takes_images:
+            raise DataError(
+                f"Preprocessing: resize={resize!r} is for images, but a sample is {format_sizes(self.shape)}"
+            )
+        sides = tuple(resize) if isinstance(resize, tuple | list) else (resize,)
+        wanted = (max(self._size),) if len(sides) == 1 else self._size
+        fits = _are_sizes(sides) and len(sides) == len(wanted) and max(sides) <= LARGEST_SIDE
+        if not fits or any(side < least for side, least in zip(sides, wanted, strict=True)):
+            raise DataError(
+                f"Preprocessing: resize is {resize!r}; give the pixels of the shorter side, or (height, width), from "
+                f"{format_sizes(self._size)}, which is cut out, up to {LARGEST_SIDE:,}"
+            )
+        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
     @property
     def _takes_images(self) -> bool:
@@ -166,7 +243,7 @@ class Preprocessing:
                 f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so that "
                 f'"{path}" cannot be read for it; give an array of that shape'
             )
-        return read_pixels(path, self.shape[0], self._size)
+        return read_pixels(path, self.shape[0], self._resizing)
 
     def _from_pil(self, image: "Image.Image", name: str) -> InputArray:
         if not self._takes_images:
@@ -176,7 +253,7 @@ class Preprocessing:
         try:
             from PIL import ImageOps
 
-            return image_pixels(ImageOps.exif_transpose(image), self.shape[0], self._size)
+            return image_pixels(ImageOps.exif_transpose(image), self.shape[0], self._resizing)
         except Exception as error:  # an image that PIL has only opened is decoded now, and may be damaged
             raise DataError(f"{name} cannot be used: {error}") from None
 
@@ -191,8 +268,8 @@ class Preprocessing:
             )
         rows = self._channels_last(values, name)
         if rows.dtype == np.uint8:
-            return byte_pixels(rows, self.shape[0], self._size)
-        return float_pixels(rows, self.shape[0], self._size)
+            return byte_pixels(rows, self.shape[0], self._resizing)
+        return float_pixels(rows, self.shape[0], self._resizing)
 
     def _channels_last(self, array: InputArray, name: str) -> Any:
         """The image as (H, W, C), or an error where its axes could mean different things."""
@@ -216,13 +293,16 @@ class Preprocessing:
             f"or a batch of N x {format_sizes(self.shape)}"
         )
 
-    def _checked(self, array: NDArray[Any], name: str) -> InputArray:
-        """The array as uint8 or float32 without NaN; `name` is empty for a batch."""
+    def _checked(self, array: NDArray[Any], name: str, start: int = 0) -> InputArray:
+        """The array as uint8 or float32 without NaN; `name` is empty for a batch, whose first sample is `start`."""
         values = pixels(array, name or "images")
         bad = first_not_finite(values if not name else values[None])
         if bad is not None:
-            raise DataError(f"{name or f'{self._noun} {bad}'} holds NaN or infinity; mend it or leave it out")
-        on_unit_scale = all(0 <= mean <= 1 and std <= 0.5 for mean, std in zip(self.mean, self.std, strict=True))
+            raise DataError(f"{name or f'{self._noun} {start + bad}'} holds NaN or infinity; mend it or leave it out")
+        unit = 255 * self.scale
+        on_unit_scale = all(
+            0 <= mean <= unit and std <= unit / 2 for mean, std in zip(self.mean, self.std, strict=True)
+        )
         if self._takes_images and on_unit_scale and values.dtype != np.uint8 and values.size:
             largest = float(values.max())
             if largest > _MOST_ON_UNIT_SCALE and values.min() >= 0:
@@ -239,6 +319,10 @@ class Preprocessing:
     @property
     def _size(self) -> tuple[int, int]:
         return self.shape[1], self.shape[2]
+
+    @property
+    def _resizing(self) -> Resizing:
+        return Resizing(self._size, self.resize, self.interpolation)
 
 
 def pixels(array: NDArray[Any], name: str) -> InputArray:
@@ -264,6 +348,17 @@ def first_not_finite(inputs: InputArray) -> int | None:
     return None
 
 
+def _are_sizes(values: Any) -> bool:
+    """Whether these are whole numbers from 1 upwards, at least one."""
+    given = isinstance(values, tuple | list) and len(values) > 0
+    return given and all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in values)
+
+
+def _tuple(value: Any) -> Any:
+    """A list of a file as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _numbers(values: Iterable[float], name: str) -> tuple[float, ...]:
     try:
         return tuple(float(value) for value in values)
@@ -286,8 +381,6 @@ def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
 
 
 def _is_pil(image: Any) -> bool:
-    import sys
-
     # An object can only be a PIL image where PIL is imported already.
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(image, module.Image)

@@ -23,6 +23,13 @@ class Engine(ABC):
     def new_state(self, graph: Graph, optimizer: Optimizer | None = None, seed: int = 0) -> State:
         """Freshly initialised parameters and statistics of `graph`, and slots for `optimizer` if there is one."""
 
+    def copied(self, state: State, optimizer: Optimizer | None = None, seed: int = 0) -> State:
+        """A new state with the parameters and statistics of `state`, which stays as it is."""
+        copy = self.new_state(state.graph, optimizer, seed)
+        for name in state.names():
+            copy.load(name, state.read(name))
+        return copy
+
     @overload
     def compile(self, graph: Graph, request: Request) -> Program: ...
 

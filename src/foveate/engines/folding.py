@@ -9,7 +9,7 @@ from foveate.engines.base import FloatArray, State
 from foveate.engines.engine import Engine
 from foveate.engines.random import generator
 from foveate.errors import EngineError
-from foveate.graph import Graph, Node
+from foveate.graph import Graph, Node, fold_normalizations
 from foveate.layers.transposed import TransposedConvolution
 
 PROBE_BATCH = 8
@@ -29,6 +29,28 @@ class FusionReport:
     def __str__(self) -> str:
         count = f"{len(self.folded)} normalisation{'' if len(self.folded) == 1 else 's'} folded"
         return "\n".join((f"{count}; outputs differ by at most {self.largest_difference:.2g}", *self.refused))
+
+
+def fused(engine: Engine, graph: Graph, state: State) -> tuple[Network, FusionReport]:
+    """The same function with products that do the work of the batch normalisations after them, and what was done.
+
+    Raises:
+        EngineError: running statistics are missing.
+    """
+    folding = fold_normalizations(graph)
+    result = engine.new_state(folding.graph, seed=state.seed)
+    arrays = {name: state.read(name) for name in result.names() if name in state.names()}
+    for product, normalization in folding.pairs:
+        weight, bias = folded(state, product, normalization)
+        arrays |= {f"{product.parameters}.weight": weight, f"{product.parameters}.bias": bias}
+    for name, array in arrays.items():
+        result.load(name, array)
+    report = FusionReport(
+        folded=tuple((product.name, normalization.name) for product, normalization in folding.pairs),
+        refused=folding.refused,
+        largest_difference=largest_difference(engine, (graph, state), (folding.graph, result)),
+    )
+    return (folding.graph, result), report
 
 
 def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, FloatArray]:

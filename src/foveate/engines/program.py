@@ -4,8 +4,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict, Unpack
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +22,7 @@ Inputs: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 """A batch for the only input, or one for each input by its name."""
 
 
-@dataclass(frozen=True)
-class StepResult:
+class StepResult(NamedTuple):
     """What one training step measured: the loss, and how many of how many were classified correctly.
 
     Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
@@ -34,7 +34,7 @@ class StepResult:
     loss: float
     correct: int
     counted: int = 0
-    losses: Mapping[str, float] = field(default_factory=dict, compare=False)
+    losses: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class StepOptions(TypedDict, total=False):
     sample_weight: ArrayLike | None
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
+# Named tuples, for a step of a small network takes less than a millisecond: they are made several times faster.
+class Batch(NamedTuple):
     """A checked batch for one step: inputs by name, targets by output, and the weight of each sample."""
 
     inputs: Mapping[str, FloatArray]
@@ -76,8 +76,7 @@ class Batch:
     sample_weight: FloatArray | None
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """How far one step goes; `momentum` is the optimiser's own where it is None."""
 
     learning_rate: float

@@ -78,7 +78,8 @@ def _classes(loss: Loss, values: NDArray[Any], count: int, output_shape: Shape) 
 
 
 def _refuse_outside(labels: NDArray[np.int64], classes: int, ignoring: str = "") -> None:
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+    # Without their signs, negative numbers are larger than any: one comparison sees both ends.
+    if labels.size and np.maximum.reduce(labels.view(np.uint64), axis=None) >= classes:
         wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
         raise DataError(
             f"label {wrong} is outside 0 to {classes - 1}: the network's output has {classes} classes{ignoring}"

@@ -79,13 +79,10 @@ def prepare_one(model: Model, image: Images) -> NDArray[np.float32]:
 def displayed(model: Model, prepared: FloatArray) -> NDArray[np.float32]:
     """Prepared inputs as they look, on the scale 0 to 1: the preprocessing undone, or stretched where there is none."""
     values = np.asarray(prepared, np.float32)
-    scale = model.preprocessing
-    if scale is None:
-        low, high = float(values.min()), float(values.max())
-        return (values - low) / ((high - low) or 1.0)
-    axes = (1, -1, *(1,) * (values.ndim - 2))
-    mean, std = (np.asarray(each, np.float32).reshape(axes) for each in (scale.mean, scale.std))
-    return values * std + mean
+    if model.preprocessing is not None:
+        return model.preprocessing.undo(values)
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / ((high - low) or 1.0)
 
 
 def convolutions(model: Model) -> tuple[Node, ...]:

@@ -352,7 +352,7 @@ class Climb:
     def slope(self, coefficients: NDArray[Any], shifts: Sequence[tuple[int, ...]]) -> NDArray[np.complex128]:
         """The gradient of the activations last run with respect to the coefficients."""
         (gradient,) = self._probe.gradients({self._graph.only_output: self._seeds}, self._graph.only_input)
-        back = _rolled(gradient, [tuple(-offset for offset in shift) for shift in shifts])
+        back = _rolled(_swapped(self._model, gradient), [tuple(-offset for offset in shift) for shift in shifts])
         return self.fourier.gradient(back * _displayable(self._model, self.fourier.images(coefficients))[1])
 
 
@@ -420,10 +420,9 @@ def _range(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The least and the largest displayed value of each channel (C, 1, ...)."""
     shape = model.graph.input_shape
     axes = (shape[0], *(1,) * (len(shape) - 1))
-    scale = model.preprocessing
-    if scale is None or len(shape) != 2:
+    if model.preprocessing is None or len(shape) != 2:
         return np.zeros(axes), np.ones(axes)
-    mean, std = np.reshape(scale.mean, axes), np.reshape(scale.std, axes)
+    mean, std = _normalisation(model)
     return mean - WAVE_RANGE * std, mean + WAVE_RANGE * std
 
 
@@ -437,16 +436,24 @@ def _displayable(model: Model, raw: NDArray[np.float64]) -> tuple[NDArray[np.flo
 
 def _inputs(model: Model, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
     mean, std = _normalisation(model)
-    return ((pixels - mean) / std).astype(np.float32)
+    return _swapped(model, ((pixels - mean) / std).astype(np.float32))
+
+
+def _swapped(model: Model, images: FloatArray) -> FloatArray:
+    """From red first to the order that the network takes, or back."""
+    blue_first = model.preprocessing is not None and model.preprocessing.channel_order == "BGR"
+    return images[:, ::-1] if blue_first else images
 
 
 def _normalisation(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each channel (C, 1, ...); without preprocessing 0 to 1 becomes -2 to 2."""
+    """Mean and std of each displayed channel (C, 1, ...); without preprocessing 0 to 1 becomes -2 to 2."""
     shape = model.graph.input_shape
     axes = (shape[0], *(1,) * (len(shape) - 1))
     if model.preprocessing is None:
         return np.full(axes, 0.5), np.full(axes, 0.25)
-    return np.reshape(model.preprocessing.mean, axes), np.reshape(model.preprocessing.std, axes)
+    unit, order = 255 * model.preprocessing.scale, -1 if model.preprocessing.channel_order == "BGR" else 1
+    mean, std = (np.reshape(each, axes)[::order] / unit for each in (model.preprocessing.mean, model.preprocessing.std))
+    return mean, std
 
 
 def _rolled(images: FloatArray, shifts: Sequence[tuple[int, ...]]) -> FloatArray:

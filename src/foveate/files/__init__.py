@@ -2,7 +2,8 @@
 
 from foveate.files.atomic import write_atomically
 from foveate.files.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from foveate.files.model_file import ModelDescription, read_description, read_model, write_model
+from foveate.files.description import ModelDescription
+from foveate.files.model_file import read_description, read_model, write_model
 
 __all__ = [
     "Checkpoint",

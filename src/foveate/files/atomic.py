@@ -1,20 +1,21 @@
 """Writing a file so that it is there whole or not at all: a temporary beside it, fsync, rename."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
 from foveate.errors import FileError
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Replace `path` by `content` in one instant; missing folders are made.
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
+    """Replace `path` by `parts`, one behind the other, in one instant; missing folders are made.
 
-    Whatever goes wrong, at whatever moment, `path` holds either all of what it held or all of `content`.
+    Whatever goes wrong, at whatever moment, `path` holds either all of what it held or all of `parts`.
 
     Args:
         path: the file; where it is a link, what it points at.
-        content: its bytes.
+        parts: its bytes.
 
     Raises:
         FileError: it cannot be written (disk full, no permission); the old file is untouched.
@@ -24,7 +25,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_through(temporary, content)
+            _write_through(temporary, parts)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -35,10 +36,11 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         ) from None
 
 
-def _write_through(path: Path, content: bytes | memoryview) -> None:
+def _write_through(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     """Write and wait until the disk has it: a rename that outruns the data would leave an empty file."""
     with path.open("xb") as file:
-        file.write(content)
+        for part in parts:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from foveate.errors import FileError
 from foveate.files.container import FloatArray, check_shapes, read_container, write_container
-from foveate.files.model_file import CHECKPOINT, ModelDescription, description_from, shapes_of
+from foveate.files.description import CHECKPOINT, FEATURES, ModelDescription, description_from
+from foveate.files.model_file import shapes_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         FileError: the file is missing, cut short, damaged, no checkpoint or of another version.
     """
-    header, arrays = read_container(path)
+    header, arrays = read_container(path, FEATURES)
     if header.kind != CHECKPOINT:
         raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which a training can go on")
     description = description_from(path, header)

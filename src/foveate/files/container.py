@@ -1,13 +1,15 @@
 """What all foveate files are: a safetensors file of named arrays, with one JSON document in its metadata.
 
-Nothing in it can run. A file is checked from the outside in: its length, its header, its version, the arrays' types,
-and last their values, so that a damaged one ends as a sentence at the first thing that is wrong.
+Nothing in it can run. A file is checked from the outside in: its length, its header, its version, its features, the
+arrays' types, its checksum and last its values, so that a damaged one ends as a sentence at the first thing wrong.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -20,8 +22,11 @@ from foveate.errors import FileError
 from foveate.files.atomic import write_atomically
 from foveate.layers import Shape
 
-FORMAT_VERSION = 1
-"""Raised when a change would make older readers misread a file."""
+FORMAT_VERSION = 2
+"""Raised when a change would make older readers misread a file in a way that `features` cannot tell them."""
+
+READABLE = (1, 2)
+"""Format versions that are read: all that there ever were."""
 
 KEY = "foveate"
 """The only entry of the safetensors metadata: one entry keeps equal models equal byte for byte."""
@@ -31,18 +36,30 @@ LARGEST_HEADER = 100_000_000
 
 FloatArray: TypeAlias = NDArray[np.floating]
 
+_UNSIGNED = "0" * 64
+"""What stands in a file for its checksum while that is computed."""
+
+_ITEM_BYTES = {"F32": 4, "F64": 8}
+
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the arrays: the kind of file, its document, and each array's shape."""
+    """What stands before the arrays: the kind of file, its format, its document, and each array's shape."""
 
     kind: str
+    version: int
     document: Mapping[str, Any]
     shapes: Mapping[str, Shape]
 
 
 def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> None:
-    """Write `arrays` and `document` as a file of `kind`, atomically.
+    """Write `arrays` and `document` as a file of `kind`, atomically, with a SHA-256 over every byte of it.
+
+    Args:
+        path: the file.
+        kind: "model" or "checkpoint".
+        arrays: float32 or float64, by name.
+        document: JSON; its `features` are the names of entries that a reader must not overlook.
 
     Raises:
         FileError: an array holds NaN or infinity, or the file cannot be written; what was there is untouched.
@@ -50,31 +67,49 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
     broken = _first_not_finite(arrays)
     if broken is not None:
         raise FileError(f"{path} is not written: {broken} holds NaN or infinity. What was there before is untouched")
-    whole = {"format_version": FORMAT_VERSION, "kind": kind, "foveate_version": _foveate_version(), **document}
+    facts = {"format_version": FORMAT_VERSION, "kind": kind, "foveate_version": _foveate_version()}
+    try:
+        parts = packed(arrays, {**facts, **document})
+    except (TypeError, ValueError) as error:  # remarks are whatever somebody put there
+        raise FileError(
+            f"{path} is not written: its description is no JSON ({error}). What was there before is untouched"
+        ) from None
+    write_atomically(path, *parts)
+
+
+def packed(arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> tuple[memoryview, bytes, memoryview]:
+    """The bytes of a file: what stands before its checksum, the checksum, and the rest."""
+    # First of all entries, so that the first zeros of this number are the checksum's.
+    unsigned = {"sha256": _UNSIGNED, **{name: entry for name, entry in document.items() if name != "sha256"}}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(contiguous, {KEY: json.dumps(whole, allow_nan=False)}))
+    content = save(contiguous, {KEY: json.dumps(unsigned, allow_nan=False)})
+    begin = content.index(_UNSIGNED.encode())
+    whole = memoryview(content)
+    return whole[:begin], sha256(content).hexdigest().encode(), whole[begin + len(_UNSIGNED) :]
 
 
-def read_header(path: Path) -> Header:
-    """The header of a foveate file, without its arrays.
+def read_header(path: Path, features: Sequence[str]) -> Header:
+    """The header of a foveate file, without its arrays; the checksum is left to `read_container`.
 
-    Raises:
-        FileError: the file is missing, cut short, of another kind or of another version.
-    """
-    with _open(path) as file:
-        return _read_header(path, file)
-
-
-def read_container(path: Path) -> tuple[Header, dict[str, FloatArray]]:
-    """The header and the arrays of a foveate file.
+    Args:
+        path: the file.
+        features: those that the caller knows; a file with others is refused.
 
     Raises:
-        FileError: the file is missing, cut short, damaged, of another kind or of another version.
+        FileError: the file is missing, cut short, of another kind or version, or has other features.
     """
     with _open(path) as file:
-        header = _read_header(path, file)
+        return _read_header(path, file, features)
+
+
+def read_container(path: Path, features: Sequence[str]) -> tuple[Header, dict[str, FloatArray]]:
+    """The header and the arrays of a foveate file; arguments and errors as for `read_header`."""
+    with _open(path) as file:
+        header = _read_header(path, file, features)
         file.seek(0)
         content = file.read()
+    if header.version > 1:
+        _check_sum(path, content, header.document.get("sha256"))
     try:
         arrays = load(content)
     except SafetensorError as error:
@@ -108,7 +143,19 @@ def _open(path: Path) -> BinaryIO:
         raise FileError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _read_header(path: Path, file: BinaryIO) -> Header:
+def _check_sum(path: Path, content: bytes, told: object) -> None:
+    """Refuse a file of which any bit is another than when it was written."""
+    begin = content.find(told.encode()) if isinstance(told, str) and len(told) == len(_UNSIGNED) else -1
+    if begin >= 0:
+        whole, found = memoryview(content), sha256()
+        for part in (whole[:begin], _UNSIGNED.encode(), whole[begin + len(_UNSIGNED) :]):
+            found.update(part)
+        if found.hexdigest() == told:
+            return
+    raise FileError(f"{path} is damaged: its content does not match its checksum. Copy or write it again")
+
+
+def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     size = file.seek(0, 2)
     file.seek(0)
     start = file.read(9)
@@ -128,17 +175,31 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
         raise FileError(f"{path} is a safetensors file, but not one of foveate's: it has no description of a network")
     document = _parse(path, metadata[KEY], "its description")
-    if document.get("format_version") != FORMAT_VERSION:
+    written_by = f"install the foveate that wrote it ({document.get('foveate_version')}), or a newer one"
+    number = document.get("format_version")
+    if type(number) is not int or number not in READABLE:
         raise FileError(
-            f"{path} has format version {document.get('format_version')!r}, but this foveate reads version "
-            f"{FORMAT_VERSION}; install the foveate that wrote it ({document.get('foveate_version')}), or a newer one"
+            f"{path} has format version {number!r}, but this foveate reads the versions up to {FORMAT_VERSION}; "
+            f"{written_by}"
         )
-    return Header(str(document.get("kind")), document, shapes)
+    unknown = _features(path, document.get("features", [])) - set(features)
+    if unknown:
+        raise FileError(
+            f"{path} has the feature {min(unknown)!r}, which this foveate ({_foveate_version()}) does not know; "
+            f"{written_by}"
+        )
+    return Header(str(document.get("kind")), number, document, shapes)
+
+
+def _features(path: Path, given: object) -> set[str]:
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise FileError(f"{path} is damaged: its features are not a list of words. Copy or write it again")
+    return set(given)
 
 
 def _parse(path: Path, text: bytes | str, what: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise FileError(f"{path} is damaged: {what} is not valid JSON. Copy or write it again") from None
     if not isinstance(data, dict):
@@ -146,19 +207,30 @@ def _parse(path: Path, text: bytes | str, what: str) -> dict[str, Any]:
     return data
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _arrays(path: Path, entries: Mapping[str, Any]) -> tuple[dict[str, Shape], int]:
     """Each array's shape, and where the last one ends after the header."""
     shapes, end = {}, 0
     for name, entry in entries.items():
         try:
-            kind, shape, stop = entry["dtype"], tuple(int(size) for size in entry["shape"]), entry["data_offsets"][1]
-            end = max(end, int(stop))
+            kind, shape = entry["dtype"], tuple(int(size) for size in entry["shape"])
+            start, stop = (int(offset) for offset in entry["data_offsets"])
         except (TypeError, KeyError, IndexError, ValueError, OverflowError):
-            raise FileError(f"{path} is damaged: its header describes {name} wrongly. Copy or write it again") from None
-        if kind not in ("F32", "F64"):
+            raise _wrongly(path, name) from None
+        if kind not in _ITEM_BYTES:
             raise FileError(f"{path} is damaged: {name} holds {kind}, but foveate writes F32 and F64 only")
-        shapes[name] = shape
+        # Shapes are bounded by the file's length, so that no number in a header can ask for memory.
+        if min(shape, default=0) < 0 or stop - start != prod(shape) * _ITEM_BYTES[kind]:
+            raise _wrongly(path, name)
+        shapes[name], end = shape, max(end, stop)
     return shapes, end
+
+
+def _wrongly(path: Path, name: str) -> FileError:
+    return FileError(f"{path} is damaged: its header describes {name} wrongly. Copy or write it again")
 
 
 def _cut_short(path: Path, size: int, rest: str) -> FileError:

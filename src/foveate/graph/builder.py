@@ -14,6 +14,9 @@ from foveate.graph.borders import dropping_sentence, drops, skips
 from foveate.graph.graph import Graph, Node
 from foveate.layers import Layer, Parameter, Shape, Statistic
 
+LONGEST_NAME = 1_000
+"""Characters in the name of a layer, with those of the blocks around it."""
+
 Strict: TypeAlias = bool | Literal["all"]
 """Whether positions that no window sees are an error: those at the borders, or "all", also those between windows."""
 
@@ -69,7 +72,7 @@ class GraphBuilder:
             )
         self.replacements = replacements or {}
         self._strict = strict
-        self._name = name
+        self._name = _check_name(name, "/")
         self._inputs: dict[str, Shape] = {}
         self._nodes: dict[str, Node] = {}
         self._scope: tuple[str, ...] = ()
@@ -78,7 +81,7 @@ class GraphBuilder:
     def input(self, shape: Sequence[int] | int, name: str = "input") -> Value:
         """Declare an input of one sample's `shape`, channels first, without the batch axis."""
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
+        if not sizes or any(type(size) is bool or not isinstance(size, int) or size < 1 for size in sizes):
             raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")
         if max(sizes) > LARGEST_SIZE:
             raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
@@ -107,7 +110,8 @@ class GraphBuilder:
             _check_size(output)
         except (ShapeError, LayerError) as error:
             raise self._placed(error, Place(path, layer, shapes)) from None
-        node = Node(path, layer, tuple(value.name for value in inputs), parameters or path, shapes, output)
+        owner = path if parameters is None else _check_name(parameters)
+        node = Node(path, layer, tuple(value.name for value in inputs), owner, shapes, output)
         self._check_sharing(node)
         if self._strict and any(node.dropped):
             raise self._placed(ShapeError(drops(node)), Place(path, layer, shapes))
@@ -160,8 +164,7 @@ class GraphBuilder:
         return Graph(dict(self._inputs), tuple(self._nodes.values()), tuple(self._nodes)[-1:], self._name)
 
     def _claim(self, name: str) -> None:
-        if not name or "/" in name:
-            raise GraphError(f'"{name}" cannot be a name: it must be a word without "/" (which joins optimiser slots)')
+        _check_name(name)
         if name in self._nodes or name in self._inputs:
             raise GraphError(f'two layers are called "{name}"; give one of them another name')
 
@@ -192,6 +195,24 @@ class GraphBuilder:
         steps += [f"{node.name} {format_sizes(node.output_shape)}" for node in self._nodes.values()]
         shown = steps if len(steps) <= 8 else [steps[0], "...", *steps[-6:]]
         return "Shapes so far: " + " -> ".join(shown)
+
+
+def _check_name(name: object, allowed: str = "") -> str:
+    """A name that files, tables and pages can hold; a GraphError says what is wrong with another."""
+    if not isinstance(name, str) or not name or ("/" in name and not allowed):
+        raise GraphError(
+            f'{_short(name)} cannot be a name: it must be a word without "/" (which joins optimiser slots)'
+        )
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise GraphError(
+            f"{_short(name)} cannot be a name: give at most {LONGEST_NAME:,} characters, all of which can be printed"
+        )
+    return name
+
+
+def _short(name: object) -> str:
+    text = f'"{name}"' if isinstance(name, str) and name.isprintable() else repr(name)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _check_size(shape: Shape) -> None:

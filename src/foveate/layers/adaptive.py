@@ -53,7 +53,6 @@ class AdaptiveAveragePooling(AdaptivePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveAvgPool1d(AdaptiveAveragePooling):
     """Mean over bins of one axis. Input (C, L), output (C, output_size). Arguments as for AdaptiveAvgPool2d."""
 
@@ -61,7 +60,6 @@ class AdaptiveAvgPool1d(AdaptiveAveragePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveAvgPool2d(AdaptiveAveragePooling):
     """Mean over as many bins as outputs are wanted.
 
@@ -84,7 +82,6 @@ class AdaptiveAvgPool2d(AdaptiveAveragePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveAvgPool3d(AdaptiveAveragePooling):
     """Mean over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""
 
@@ -97,7 +94,6 @@ class AdaptiveMaximumPooling(AdaptivePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveMaxPool1d(AdaptiveMaximumPooling):
     """Maximum over bins of one axis. Input (C, L), output (C, output_size). Arguments as for AdaptiveAvgPool2d."""
 
@@ -105,7 +101,6 @@ class AdaptiveMaxPool1d(AdaptiveMaximumPooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveMaxPool2d(AdaptiveMaximumPooling):
     """Maximum over the bins of AdaptiveAvgPool2d. Input (C, H, W), output (C, *output_size).
 
@@ -117,7 +112,6 @@ class AdaptiveMaxPool2d(AdaptiveMaximumPooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AdaptiveMaxPool3d(AdaptiveMaximumPooling):
     """Maximum over bins of three axes. Input (C, D, H, W), output (C, *output_size). As AdaptiveAvgPool2d."""
 

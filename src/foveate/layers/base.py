@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields
 from math import prod
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -89,6 +89,12 @@ class Layer(ABC):
         if family.__module__ != __name__:  # the bases below are open to all layers, and no families
             for axes in vars(cls).get("spatial_ranks", ()):
                 _FAMILIES.setdefault(family, {}).setdefault(axes, cls)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The members of a family add no fields to it and are no dataclasses of their own, but as frozen as one.
+        if "__final__" in vars(type(self)):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        super().__setattr__(name, value)
 
     @classmethod
     def over(cls, axes: int) -> type[Self]:

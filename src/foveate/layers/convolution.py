@@ -153,7 +153,6 @@ class Convolution(SpatialLayer):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class Conv1d(Convolution):
     """Convolution over one axis: sound, series.
 
@@ -169,7 +168,6 @@ class Conv1d(Convolution):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class Conv2d(Convolution):
     """Convolution over two axes (cross-correlation, as in PyTorch).
 
@@ -204,7 +202,6 @@ class Conv2d(Convolution):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class Conv3d(Convolution):
     """Convolution over three axes: volumes, video.
 

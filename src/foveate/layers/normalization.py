@@ -105,7 +105,6 @@ class BatchNormalization(Normalization):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm1d(BatchNormalization):
     """Batch normalisation of features (D,) or of sequences (C, L). Arguments and formula as for BatchNorm2d."""
 
@@ -113,7 +112,6 @@ class BatchNorm1d(BatchNormalization):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm2d(BatchNormalization):
     """Batch normalisation: each channel is centred and scaled over the batch and all positions.
 
@@ -141,7 +139,6 @@ class BatchNorm2d(BatchNormalization):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm3d(BatchNormalization):
     """Batch normalisation of volumes (C, D, H, W). Arguments and formula as for BatchNorm2d."""
 

@@ -108,7 +108,6 @@ class MaxPooling(Pooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class MaxPool1d(MaxPooling):
     """Maximum over windows of one axis. Input (C, L), output (C, L'). Arguments as for MaxPool2d.
 
@@ -120,7 +119,6 @@ class MaxPool1d(MaxPooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class MaxPool2d(MaxPooling):
     """Maximum over windows of two axes.
 
@@ -146,7 +144,6 @@ class MaxPool2d(MaxPooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class MaxPool3d(MaxPooling):
     """Maximum over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for MaxPool2d."""
 
@@ -178,7 +175,6 @@ class AveragePooling(Pooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AvgPool1d(AveragePooling):
     """Mean over windows of one axis. Input (C, L), output (C, L'). Arguments as for AvgPool2d."""
 
@@ -186,7 +182,6 @@ class AvgPool1d(AveragePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AvgPool2d(AveragePooling):
     """Mean over windows of two axes.
 
@@ -213,7 +208,6 @@ class AvgPool2d(AveragePooling):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class AvgPool3d(AveragePooling):
     """Mean over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for AvgPool2d."""
 
@@ -247,7 +241,6 @@ class GlobalAveragePooling(GlobalPooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalAvgPool1d(GlobalAveragePooling):
     """Mean over the one spatial axis. Input (C, L), output (C,)."""
 
@@ -255,7 +248,6 @@ class GlobalAvgPool1d(GlobalAveragePooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalAvgPool2d(GlobalAveragePooling):
     """Mean over both spatial axes, y[c] = mean over h, w of x[c, h, w]. Input (C, H, W), output (C,).
 
@@ -269,7 +261,6 @@ class GlobalAvgPool2d(GlobalAveragePooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalAvgPool3d(GlobalAveragePooling):
     """Mean over all three spatial axes. Input (C, D, H, W), output (C,)."""
 
@@ -282,7 +273,6 @@ class GlobalMaximumPooling(GlobalPooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalMaxPool1d(GlobalMaximumPooling):
     """Maximum over the one spatial axis. Input (C, L), output (C,)."""
 
@@ -290,7 +280,6 @@ class GlobalMaxPool1d(GlobalMaximumPooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalMaxPool2d(GlobalMaximumPooling):
     """Maximum over both spatial axes, y[c] = max over h, w of x[c, h, w]. Input (C, H, W), output (C,).
 
@@ -302,7 +291,6 @@ class GlobalMaxPool2d(GlobalMaximumPooling):
 
 
 @final
-@dataclass(frozen=True)
 class GlobalMaxPool3d(GlobalMaximumPooling):
     """Maximum over all three spatial axes. Input (C, D, H, W), output (C,)."""
 

@@ -160,7 +160,6 @@ class InstanceNormalization(SampleNormalization, SpatialLayer):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class InstanceNorm1d(InstanceNormalization):
     """Instance normalisation of sequences (C, L). Arguments and formula as for InstanceNorm2d."""
 
@@ -168,7 +167,6 @@ class InstanceNorm1d(InstanceNormalization):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class InstanceNorm2d(InstanceNormalization):
     """Instance normalisation: each channel of each sample is centred and scaled over all positions.
 
@@ -190,7 +188,6 @@ class InstanceNorm2d(InstanceNormalization):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
 class InstanceNorm3d(InstanceNormalization):
     """Instance normalisation of volumes (C, D, H, W). Arguments and formula as for InstanceNorm2d."""
 

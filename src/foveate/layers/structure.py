@@ -331,7 +331,6 @@ class Dropping(ElementwiseLayer):
 
 
 @final
-@dataclass(frozen=True)
 class Dropout(Dropping):
     """In training each element is set to zero with probability `rate`, the others divided by 1 - rate. Any shape.
 
@@ -348,7 +347,6 @@ class Dropout(Dropping):
 
 
 @final
-@dataclass(frozen=True)
 class SpatialDropout(Dropping):
     """Dropout of whole channels: all positions of a channel fall together, or are divided by 1 - rate together.
 

@@ -164,7 +164,6 @@ def _derived(size: int, window: Window, extra: int) -> str:
 
 
 @final
-@dataclass(frozen=True, init=False)
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution over one axis. Input (C, L). Arguments as for ConvTranspose2d."""
 
@@ -172,7 +171,6 @@ class ConvTranspose1d(TransposedConvolution):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution over two axes: what a convolution's gradient does to its output, with weights of its own.
 
@@ -205,7 +203,6 @@ class ConvTranspose2d(TransposedConvolution):
 
 
 @final
-@dataclass(frozen=True, init=False)
 class ConvTranspose3d(TransposedConvolution):
     """Transposed convolution over three axes. Input (C, D, H, W). Arguments as for ConvTranspose2d."""
 

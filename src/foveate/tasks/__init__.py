@@ -23,7 +23,7 @@ from foveate.tasks.output import Output
 from foveate.tasks.registry import register
 from foveate.tasks.regression import Regression
 from foveate.tasks.segmentation import Segmentation
-from foveate.tasks.several import AnyTask, Several, from_json
+from foveate.tasks.several import AnyTask, Several, class_names, from_json
 
 __all__ = [
     "Answer",
@@ -49,6 +49,7 @@ __all__ = [
     "Task",
     "TopAccuracy",
     "beats",
+    "class_names",
     "from_json",
     "heads",
     "register",

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError
 from foveate.tasks.base import Task
+from foveate.tasks.classification import Classification
 from foveate.tasks.names import check_names
 from foveate.tasks.registry import SEVERAL, make_task
 
@@ -75,6 +76,17 @@ class Several:
 
 AnyTask: TypeAlias = Task | Several
 """What a model is for: a task, or one for each of several outputs."""
+
+
+def class_names(task: AnyTask | None) -> tuple[str, ...]:
+    """The names of a classification's classes; a DataError where a model has another task, or none yet."""
+    if isinstance(task, Classification):
+        return task.classes
+    if task is not None:
+        raise DataError(
+            f"the model is for {type(task).__name__}, which has no classes to choose from; see model.answers"
+        )
+    raise DataError("the model has no class names yet; fit it, or make it with Model(graph, classes=...)")
 
 
 def from_json(data: Any) -> AnyTask:

@@ -8,19 +8,26 @@ from foveate.training.compatibility import (
     class_count,
 )
 from foveate.training.curves import draw_curves, save_curves
-from foveate.training.description import describe, described_task, frozen_names, training_facts, whole
+from foveate.training.description import training_facts, whole
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
-from foveate.training.inputs import from_raw, prepared_inputs
+from foveate.training.inputs import prepared_inputs, raw_batches
 from foveate.training.loop import Job, fit
-from foveate.training.metrics import Evaluation, evaluate, in_batches, logits_of, named_batches, softmax
+from foveate.training.metrics import (
+    Evaluation,
+    decoded_batches,
+    evaluate,
+    in_batches,
+    logits_of,
+    named_batches,
+    softmax,
+)
 from foveate.training.objectives import GivenLoss, as_given, trained_losses, training_losses
-from foveate.training.programs import LARGEST_BATCH, Programs
+from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
 
 __all__ = [
-    "LARGEST_BATCH",
     "Epoch",
     "Evaluation",
     "GivenLoss",
@@ -36,19 +43,17 @@ __all__ = [
     "check_preprocessing",
     "check_training",
     "class_count",
+    "decoded_batches",
     "default_schedule",
-    "describe",
-    "described_task",
     "draw_curves",
     "evaluate",
     "fit",
-    "from_raw",
-    "frozen_names",
     "in_batches",
     "logits_of",
     "make_progress",
     "named_batches",
     "prepared_inputs",
+    "raw_batches",
     "save_curves",
     "softmax",
     "trained_losses",

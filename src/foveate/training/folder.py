@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from foveate.training.curves import save_curves
+from foveate.training.history import History
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -29,3 +32,9 @@ class RunFolder:
     def curves(self) -> Path:
         """A picture of the history."""
         return self.path / "curves.png"
+
+    def write(self, history: History) -> None:
+        """Leave the history and its picture; a FileError where they cannot be written."""
+        history.to_csv(self.history)
+        if history.epochs:
+            save_curves(history, self.curves)

@@ -1,6 +1,6 @@
 """What a person gives a network to run on: checked, and brought to arrays by the input's name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from foveate.graph import Graph
 from foveate.layers import Shape
 
 
-def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
-    """Prepared inputs as float32 by their names.
+def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike], first: int = 0) -> dict[str, FloatArray]:
+    """Prepared inputs as float32 by their names; the first is number `first` of what a person gave.
 
     Raises:
         ShapeError: they do not have the network's shape.
@@ -25,7 +25,7 @@ def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike]) -
     named = _by_name(graph, inputs)
     many = len(named) > 1
     checked = {
-        name: _check(np.asarray(named[name], np.float32), shape, f"{name}: " * many)
+        name: _check(np.asarray(named[name], np.float32), shape, f"{name}: " * many, first)
         for name, shape in graph.inputs.items()
     }
     counts = {name: len(values) for name, values in checked.items()}
@@ -35,14 +35,31 @@ def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike]) -
     return checked
 
 
-def from_raw(graph: Graph, preprocessing: Preprocessing, raw: Any) -> dict[str, Any]:
-    """Raw images prepared, by the input's name; inputs beside the image are taken as they are.
+def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int) -> Iterator[dict[str, FloatArray]]:
+    """Raw images prepared by the input's name, `size` at a time; inputs beside the image are taken as they are.
 
     Raises:
-        FileError, DataError, ShapeError: as `Preprocessing.from_images`.
+        FileError, DataError, ShapeError: as `Preprocessing.from_images`, when the batch is reached.
     """
+    if size < 1:
+        raise DataError(f"batch_size is {size}; it must be at least 1 image")
     named, image = _by_name(graph, raw), image_input(graph.inputs)
-    return {name: preprocessing.from_images(each) if name == image else each for name, each in named.items()}
+    others = {name: np.asarray(each, np.float32) for name, each in named.items() if name != image}
+    begin = 0
+    for part in preprocessing.batches(named[image], size):
+        end = begin + len(part)
+        _check_count(others, end, "at least ")
+        yield prepared_inputs(graph, {image: part, **{name: each[begin:end] for name, each in others.items()}}, begin)
+        begin = end
+    _check_count(others, begin)
+
+
+def _check_count(others: Mapping[str, FloatArray], count: int, least: str = "") -> None:
+    for name, each in others.items():
+        if len(each) < count or (len(each) != count and not least):
+            raise DataError(
+                f"there are {least}{count} images, but {len(each)} of {name}; each sample needs every input"
+            )
 
 
 def _by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
@@ -56,7 +73,7 @@ def _by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
     return inputs
 
 
-def _check(values: FloatArray, shape: Shape, of: str) -> FloatArray:
+def _check(values: FloatArray, shape: Shape, of: str, first: int) -> FloatArray:
     if values.shape[1:] != shape or not values.ndim:
         raise ShapeError(
             f"{of}the network takes N x {format_sizes(shape)} (batch first), but the inputs are "
@@ -66,5 +83,5 @@ def _check(values: FloatArray, shape: Shape, of: str) -> FloatArray:
         raise DataError(f"{of}there are no inputs; give at least one")
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
-        raise DataError(f"{of}input {int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
+        raise DataError(f"{of}input {first + int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
     return values

@@ -40,6 +40,7 @@ class Totals:
 
     loss: float = 0.0
     correct: float = 0.0
+    counted: float = 0.0
     samples: float = 0.0
     seconds: float = 0.0
     learning_rate: float = 0.0
@@ -48,6 +49,7 @@ class Totals:
         """Count one step of `samples`."""
         self.loss += result.loss * samples
         self.correct += result.correct
+        self.counted += result.counted
         self.samples += samples
 
 
@@ -202,7 +204,8 @@ class _Run:
         try:
             for name in state.names(slots=True):
                 state.load(name, checkpoint.arrays[name])
-            self.totals = Totals(**checkpoint.totals)
+            # Until format 2, every sample counted.
+            self.totals = Totals(**{"counted": checkpoint.totals.get("samples", 0.0), **checkpoint.totals})
             self.history = History.from_json(checkpoint.history)
         except (KeyError, TypeError) as error:
             raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
@@ -227,7 +230,7 @@ class _Run:
     def _means(self) -> tuple[float, float | None]:
         """Loss and, for a classification, accuracy over the epoch so far."""
         totals = self.totals
-        accuracy = totals.correct / totals.samples if self._is_classification else None
+        accuracy = totals.correct / max(totals.counted, 1.0) if self._is_classification else None
         return totals.loss / totals.samples, accuracy
 
     def _step(

@@ -1,6 +1,6 @@
 """How good a network is on a data set, and its raw outputs in batches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,12 @@ from foveate.engines.base import FloatArray
 from foveate.errors import DataError
 from foveate.graph import Graph
 from foveate.layers.activations import Softmax
-from foveate.tasks import AnyTask, Measured, Metrics, heads
+from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
 from foveate.training.compatibility import check_targets
 from foveate.training.feed import Feed
 from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
 from foveate.training.prefetch import prefetch
-from foveate.training.programs import LARGEST_BATCH, Programs
+from foveate.training.programs import Programs
 
 FORMAT = 1
 """Raised when what a number in `to_json` means changes."""
@@ -102,7 +102,7 @@ def evaluate(
     dataset: Dataset,
     preprocessing: Preprocessing,
     *,
-    batch_size: int = LARGEST_BATCH,
+    batch_size: int | None = None,
     loss: GivenLoss = None,
     task: AnyTask | None = None,
 ) -> Evaluation:
@@ -113,7 +113,7 @@ def evaluate(
         programs: of the same graph.
         dataset: inputs and targets.
         preprocessing: applied to each batch.
-        batch_size: samples in a batch; the last may be smaller.
+        batch_size: samples in a batch, of which the last may be smaller; as many as need little memory unless given.
         loss: what to measure besides the metrics; the task's own unless given.
         task: the data's unless given; it may weigh the outputs otherwise.
 
@@ -125,7 +125,7 @@ def evaluate(
     losses, metrics = measuring_losses(outputs, loss), Metrics(outputs)
     totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
     feed = Feed(programs.graph, outputs, dataset, preprocessing)
-    batches = batch_indices(len(dataset), batch_size)
+    batches = batch_indices(len(dataset), programs.batch_size if batch_size is None else batch_size)
     with closing(prefetch(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):
             values, targets = programs.outputs(state, inputs), feed.targets(indices)
@@ -136,6 +136,15 @@ def evaluate(
             metrics.update(values, targets)
     means = {name: total / weights[name] if weights[name] else 0.0 for name, total in totals.items()}
     return Evaluation(sum(head.weight * means[head.name] for head in outputs), metrics.result(), means)
+
+
+def decoded_batches(
+    state: State, programs: Programs, outputs: Sequence[Head], prepared: Iterable[Mapping[str, FloatArray]]
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What the tasks of `outputs` make of each batch of prepared inputs, by the outputs' names."""
+    for inputs in prepared:
+        values = programs.outputs(state, inputs)
+        yield {head.name: head.decode(values[head.name]) for head in outputs}
 
 
 def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:

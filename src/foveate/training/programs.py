@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TypeAlias, Unpack
 
 import numpy as np
@@ -14,6 +15,9 @@ from foveate.graph import Graph
 LARGEST_BATCH = 256
 """Samples that inference runs at once; a power of two."""
 
+LARGEST_WORKSPACE = 128 * 2**20
+"""Bytes that the inputs and the activations of a batch should stay below, unless one sample needs more."""
+
 _Key: TypeAlias = tuple[Request, int]
 
 
@@ -24,6 +28,8 @@ class Programs:
         """Keep at most `capacity` programs beside those for inference, of which there is one for each power of two."""
         self.engine = engine
         self.graph = graph
+        self.batch_size = samples_at_once(graph)
+        """Samples that inference runs at once unless told."""
         self._capacity = capacity
         self._programs: dict[_Key, Program] = {}
         self._lock = threading.Lock()
@@ -76,6 +82,17 @@ def powers_of_two(count: int, largest: int) -> Iterator[tuple[int, int]]:
         size = min(largest, 1 << ((count - begin).bit_length() - 1))
         yield begin, begin + size
         begin += size
+
+
+def samples_at_once(graph: Graph) -> int:
+    """How many samples inference runs at once unless told: a power of two whose activations stay in little memory.
+
+    Counted are the inputs, and twice what the most expensive node reads and writes, in float32.
+    """
+    inputs = sum(prod(shape) for shape in graph.inputs.values())
+    widest = max((sum(map(prod, node.input_shapes)) + prod(node.output_shape) for node in graph.nodes), default=0)
+    fitting = LARGEST_WORKSPACE // (4 * (inputs + 2 * widest))
+    return min(LARGEST_BATCH, 1 << max(0, fitting.bit_length() - 1))
 
 
 def _serves_any_size(request: Request) -> bool:

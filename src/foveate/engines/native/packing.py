@@ -91,8 +91,10 @@ def _parameter_layouts(graph: Graph) -> dict[str, tuple[_native.Layout, _native.
 def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layout, _native.Layout]:
     if name == "weight" and is_product(node):
         canonical = canonical_weight_layout(node)
-        primitive = forward_primitive(node, TYPICAL_BATCH_SIZE, Forward(training=True))
-        return primitive.layout("weights"), canonical
+        try:
+            return forward_primitive(node, TYPICAL_BATCH_SIZE, Forward(training=True)).layout("weights"), canonical
+        except RuntimeError:  # too much for so many samples; a program says whether it is for the number asked for
+            return canonical, canonical
     canonical = _native.Layout.plain(_dims(parameter.shape))
     return canonical, canonical
 

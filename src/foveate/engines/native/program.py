@@ -72,6 +72,8 @@ class NativeSession(Session):
         self._workspace = _native.aligned_zeros(program.workspace_bytes // 4)
         self._gradients = _native.aligned_zeros(program.gradient_bytes // 4)
         self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowered.seeds.items()}
+        with_loss = {each.output for each in self._request.losses}
+        self._without_loss = [name for name in self._seeds if name not in with_loss]
         self._uniform_weight = np.ones(program.batch_size, np.float32)
         self._inputs: dict[str, FloatArray] = {}
         self._state: NativeState | None = None
@@ -110,10 +112,8 @@ class NativeSession(Session):
         self._gradients_valid = True
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
-        with_loss = {each.output for each in self._request.losses}
-        for name, seed in self._seeds.items():
-            if name not in with_loss:
-                seed[...] = 0.0
+        for name in self._without_loss:
+            self._seeds[name][...] = 0.0
         self._begin(state, batch.inputs, rates)
         self._give(batch)
         self._run(0, len(self._lowered.ledger.plan.steps))
@@ -124,10 +124,14 @@ class NativeSession(Session):
 
     def _measured(self) -> StepResult:
         """What the losses measured; those of one's own left it with the callbacks."""
-        results = [self._running.measured.get(number, each) for number, each in enumerate(self._run_in_cpp.results)]
-        losses = {each.output: result.loss for each, result in zip(self._request.losses, results, strict=True)}
-        total = sum(each.weight * losses[each.output] for each in self._request.losses)
-        return StepResult(total, results[0].correct, results[0].counted, losses)
+        results, measured, losses = self._run_in_cpp.results, self._running.measured, {}
+        total = 0.0
+        for number, each in enumerate(self._request.losses):
+            loss = measured.get(number, results[number]).loss
+            losses[each.output] = loss
+            total += each.weight * loss
+        first = measured.get(0, results[0])
+        return StepResult(total, first.correct, first.counted, losses)
 
     def _activation(self, name: str) -> FloatArray:
         return self._read(self._lowered.kept[name])

@@ -1,0 +1,1 @@
+"""Files that foveate 0.1 wrote, and what they must give."""
