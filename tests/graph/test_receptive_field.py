@@ -44,7 +44,7 @@ GLOBAL = {1: fv.GlobalAvgPool1d, 2: fv.GlobalAvgPool2d, 3: fv.GlobalAvgPool3d}
 
 
 class RandomGraph:
-    """Layers drawn at random, with branches; parameters will be positive, so that no gradient cancels."""
+    """Layers drawn at random, with branches; parameters will be positive, so no gradient cancels."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng([seed, 7])

@@ -21,19 +21,19 @@ class ModeName(StrEnum):
     TRAINING = "training"
 
 
-NetworkArgument = Annotated[str, typer.Argument(help="A network's name, or a model.safetensors file.")]
+NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a model.safetensors file.")]
 InputOption = Annotated[
-    str | None, typer.Option("--input", help="Another input shape for a network's name, channels first: 3x32x32.")
+    str | None, typer.Option("--input", help="Input shape for a named network, channels first: 3x32x32.")
 ]
-ClassesOption = Annotated[int | None, typer.Option(min=1, help="Another number of classes for a network's name.")]
+ClassesOption = Annotated[int | None, typer.Option(min=1, help="Number of classes for a named network.")]
 
 
 def summary(
     net_or_model: NetworkArgument,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse layers that drop rows or columns.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch, for the estimate of memory.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a layer drops rows or columns.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size for the memory estimate.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print an HTML table.")] = False,
@@ -66,8 +66,8 @@ def summary(
 
 def steps(
     net_or_model: NetworkArgument,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
-    mode: Annotated[ModeName, typer.Option(help="Whether to compile for use or for training.")] = ModeName.INFERENCE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
+    mode: Annotated[ModeName, typer.Option(help="Compile for inference or for training.")] = ModeName.INFERENCE,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     threads: ThreadsOption = None,

@@ -45,9 +45,9 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
-EngineOption = Annotated[EngineName | None, typer.Option(help="What computes; the fastest there is unless given.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the native engine; all cores unless given.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (default: fastest available).")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the native engine (default: all cores).")]
 
 
 def print_json(data: Any) -> None:

@@ -17,7 +17,7 @@ from foveate.geometry import format_sizes
 from foveate.layers import Shape
 
 LONGEST_SIDE = 128
-"""Images whose shape nobody gave are scaled down to it, so that photographs do not fill the memory."""
+"""Images whose shape nobody gave are scaled down to it, so photographs do not fill the memory."""
 
 _NAMED = 3
 

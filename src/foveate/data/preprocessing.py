@@ -56,7 +56,7 @@ class Preprocessing:
         resize: what is done to an image of another height and width: None stretches it; a number of pixels brings its
             shorter side to that, (height, width) all of it, and then the middle of the network's size is cut out.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
-        scale: of bytes: 1/255 unless given; 1 for networks that take 0 to 255.
+        scale: multiplies bytes (default: 1/255); 1 for networks that take 0 to 255.
         channel_order: "RGB", or "BGR" for networks that take blue first; mean and std are in this order.
 
     Raises:
@@ -240,7 +240,7 @@ class Preprocessing:
     def _from_path(self, path: Path) -> InputArray:
         if not self._takes_images:
             raise DataError(
-                f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so that "
+                f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so "
                 f'"{path}" cannot be read for it; give an array of that shape'
             )
         return read_pixels(path, self.shape[0], self._resizing)
@@ -298,7 +298,7 @@ class Preprocessing:
         values = pixels(array, name or "images")
         bad = first_not_finite(values if not name else values[None])
         if bad is not None:
-            raise DataError(f"{name or f'{self._noun} {start + bad}'} holds NaN or infinity; mend it or leave it out")
+            raise DataError(f"{name or f'{self._noun} {start + bad}'} holds NaN or infinity; fix or remove it")
         unit = 255 * self.scale
         on_unit_scale = all(
             0 <= mean <= unit and std <= unit / 2 for mean, std in zip(self.mean, self.std, strict=True)

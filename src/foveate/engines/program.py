@@ -26,7 +26,7 @@ class StepResult(NamedTuple):
     """What one training step measured: the loss, and how many of how many were classified correctly.
 
     Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
-    classes as targets every position that is not ignored counts, so that `correct / counted` is the accuracy; with
+    classes as targets every position that is not ignored counts, so `correct / counted` is the accuracy; with
     numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
     where the loss applies no sigmoid); with other numbers nothing does.
     """
@@ -268,8 +268,8 @@ class Program(ABC):
             inputs: (N, ...) float32.
             targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
                 says. Where there are several losses, one array for each output by its name.
-            learning_rate: of this step; 0 unless given.
-            momentum: of this step; the optimiser's own unless given.
+            learning_rate: of this step (default: 0).
+            momentum: of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
 
         Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight

@@ -97,7 +97,7 @@ class Residual(Composite):
 
     Args:
         block: layers or composites, one after the other.
-        shortcut: a block for the other way; unless given, shapes must match.
+        shortcut: a block for the other way (default: none; the shapes must then match).
         after: a layer after the addition, such as ReLU.
 
     He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
@@ -135,7 +135,7 @@ class Residual(Composite):
             sentence = f"the block gives {format_sizes(way)}, but its shortcut {format_sizes(other)}; make them equal"
         else:
             sentence = (
-                f"the block turns {format_sizes(before)} into {format_sizes(way)}, so that the input cannot be added "
+                f"the block turns {format_sizes(before)} into {format_sizes(way)}, so the input cannot be added "
                 f"to it. {_fitting_shortcut(before, way)}"
             )
         error = ShapeError(f"{place}: {sentence}")

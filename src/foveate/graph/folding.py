@@ -41,7 +41,7 @@ def _reason_against(graph: Graph, normalization: Node) -> str | None:
     (source,) = normalization.inputs
     product = graph.by_name.get(source)
     if product is None or not isinstance(product.layer, PRODUCTS):
-        return f"{source} before it is no convolution or linear layer"
+        return f"{source} before it is not a convolution or linear layer"
     others = [str(node) for node in graph.consumers[source] if node is not normalization]
     if others:
         return f"the output of {product} is read by {' and '.join(others)} too, which must see it unchanged"

@@ -159,12 +159,12 @@ class Graph:
         return summarize(self)
 
     def receptive_field(self, node: str, of: str | None = None) -> "ReceptiveField":
-        """What the outputs of `node` see of the input `of` (the only one unless given): size, jump, first centre."""
+        """What the outputs of `node` see of the input `of` (default: the only one): size, jump, first centre."""
         self.node(node)
         return self.receptive_fields(of)[node]
 
     def receptive_fields(self, of: str | None = None) -> Mapping[str, "ReceptiveField"]:
-        """What every node sees of the input `of` (the only one unless given), by name."""
+        """What every node sees of the input `of` (default: the only one), by name."""
         from foveate.graph.receptive_field import receptive_fields
 
         name = self.only_input if of is None else of

@@ -142,7 +142,7 @@ class Region:
 
 
 def receptive_fields(graph: Graph, of: str | None = None, *, unstrided: bool = False) -> Mapping[str, ReceptiveField]:
-    """What every node sees of the input `of` (the only one unless given), by name.
+    """What every node sees of the input `of` (default: the only one), by name.
 
     With `unstrided` every window moves by 1 and nothing is enlarged, as if the network did not change its resolution.
     """
@@ -242,7 +242,7 @@ def _through(below: Ways, reach: AxisReach, outputs: int, size: int, unstrided: 
 
 
 def _clipped(graph: Graph, node: str, position: tuple[int, ...], name: str) -> tuple[range, ...]:
-    """Backwards through the graph; sets of positions are bits, so that gaps and borders count exactly."""
+    """Backwards through the graph; sets of positions are bits, so gaps and borders count exactly."""
     boxes: dict[str, list[tuple[int, ...]]] = {node: [position]}
     for each in reversed(graph.nodes):
         for box in boxes.get(each.name, ()):
