@@ -3,15 +3,17 @@
 #   make test       everything that is quick: style, types, imports, tests
 #   make test-slow  big networks, long sweeps, whole examples
 #   make format     put the code into its usual form
+#   make docs       the documentation as a site, in build/docs
 
 PYTHON ?= python3
 VENV ?= .venv
+DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/* native/*) $(shell find src -name '*.py' -o -name '*.pyi')
 OUT ?= runs/fashion-mnist
 
-.PHONY: demo test test-slow format clean
+.PHONY: demo test test-slow format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/foveate data fetch fashion-mnist
@@ -31,8 +33,12 @@ format: $(VENV)/.tested-with
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The reference is read from the sources: foveate itself need not be built.
+docs: $(DOCS_VENV)/.documents-with
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(DOCS_VENV) build
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,4 +55,10 @@ $(VENV)/.tested-with: $(VENV)/.installed
 	@echo "Installing what the tests need (PyTorch and others)"
 	$(PIP) install torch==2.13.0
 	$(PIP) install --group test
+	touch $@
+
+$(DOCS_VENV)/.documents-with: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --group docs
 	touch $@

@@ -4,7 +4,6 @@ A change of the engine that should change no number is checked against a record 
 wherever oneDNN chooses the same kernels and blocks: a record belongs to a `machine`, and a file may hold several.
 """
 
-import ctypes
 import json
 import os
 import subprocess
@@ -23,18 +22,13 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.exchange import Array, random_batch
 from foveate import SGD, CrossEntropy, load, set_threads, zoo
 from foveate.engines import State, get_engine
+from foveate.engines.native import library
 from foveate.graph import Graph
 
 THREADS = 2
 STEPS, STEP_BATCH, LEARNING_RATE = 20, 32, 0.05
 LOGITS_BATCH = 2
 STEPPED = ("resnet20", "mobilenet_like")
-
-_INSTRUCTION_SETS = {
-    0x1: "SSE4.1", 0x3: "AVX", 0x7: "AVX2", 0xF: "AVX2 VNNI", 0x1F: "AVX2 VNNI 2", 0x27: "AVX-512",
-    0x67: "AVX-512 VNNI", 0xE7: "AVX-512 BF16", 0x1EF: "AVX-512 FP16", 0xFEF: "AMX", 0x1FEF: "AMX FP16",
-}  # fmt: skip
-"""What oneDNN calls `dnnl_cpu_isa_t`."""
 
 
 def measurements() -> dict[str, Callable[[], str]]:
@@ -48,14 +42,9 @@ def measurements() -> dict[str, Callable[[], str]]:
 
 def machine() -> dict[str, Any]:
     """What decides the bits: oneDNN's version and instruction set, the caches for which it cuts blocks, the threads."""
-    get_engine("native")
-    # The name finds the library that the engine has loaded, wherever that lies.
-    onednn = ctypes.CDLL("libdnnl.so.3")
-    onednn.dnnl_version.restype = ctypes.POINTER(ctypes.c_int)
-    number = onednn.dnnl_get_effective_cpu_isa()
     return {
-        "onednn": ".".join(str(part) for part in onednn.dnnl_version()[:3]),
-        "instruction_set": _INSTRUCTION_SETS.get(number, hex(number)),
+        "onednn": library.onednn_version(),
+        "instruction_set": library.instruction_set(),
         "caches": environment.core_caches(),
         "threads": THREADS,
     }

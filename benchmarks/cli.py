@@ -16,6 +16,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
 from benchmarks.workers import Kind
 from foveate import FoveateError, zoo
+from foveate.engines.machine import physical_cores
 
 app = typer.Typer(
     add_completion=False,
@@ -166,7 +167,7 @@ def _compare(
     json_file: Path | None,
 ) -> None:
     _check_writable(json_file)
-    count = threads or environment.physical_cores()
+    count = threads or physical_cores()
     settings = Settings(kind, find_modes(modes.split(",")), rounds, seconds, count)
     report: dict[str, Any] = {
         "benchmark": kind,

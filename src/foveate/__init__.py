@@ -116,6 +116,7 @@ if TYPE_CHECKING:
 
 try:
     __version__ = version("foveate")
+    """The installed version, such as "0.2.0"."""
 except PackageNotFoundError:
     __version__ = "0+unknown"
 

@@ -17,6 +17,8 @@ from foveate.geometry import format_sizes
 from foveate.graph import Loss
 from foveate.layers import Layer, Shape
 
+__all__ = ["check_gradients", "check_loss_gradient"]
+
 STEP = 1e-5
 """How far an element is moved to either side: half the digits of float64."""
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli import arithmetic, data, experiment, explain, networks, training, using, windows, zoo
+from foveate.cli import arithmetic, data, doctor, experiment, explain, networks, training, using, windows, zoo
 from foveate.cli.output import Commands, warn_in_sentences
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app.command()(arithmetic.compare_dense)
 app.command()(arithmetic.explain_arithmetic)
 app.command()(explain.explain)
 app.command()(experiment.experiment)
+app.command()(doctor.doctor)
 app.add_typer(data.commands, name="data")
 
 

@@ -58,7 +58,7 @@ _CLASSES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Explanation:
-    """A method's `map` (C, *spatial) or (*spatial of a layer) for one image, what is `noted` below it, or why not."""
+    """A method's `map` for an image, `(C, *spatial)` or a layer's `(*spatial)`, what is `noted` below, or why not."""
 
     map: FloatArray | None
     noted: str = ""
@@ -73,8 +73,8 @@ def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title:
     Args:
         model: whose input the image is.
         image: one, as `Model.predict` takes it.
-        attribution: for that image, (C, *spatial) or (*spatial) of the input or of a layer, with or without a batch
-            axis of one.
+        attribution: for that image, `(C, *spatial)` or `(*spatial)` of the input or of a layer, with or without a
+            batch axis of one.
         title: of the figure.
 
     Raises:

@@ -1,0 +1,93 @@
+"""The machine below the engines: its processor, and how much of it this process may use."""
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path("/")
+"""Where the system shows its facts: `proc` and `sys` are looked for below it."""
+
+
+def cpu_name(root: Path = ROOT) -> str:
+    """What the processor calls itself."""
+    names = [value for entry in _processors(root) if (value := entry.get("model name"))]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def usable_cpus() -> set[int]:
+    """The logical CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def physical_cores(root: Path = ROOT) -> int:
+    """Cores that this process may use; threads that share a core count once."""
+    usable = usable_cpus()
+    cores = {
+        (entry.get("physical id"), entry["core id"])
+        for entry in _processors(root)
+        if "core id" in entry and int(entry["processor"]) in usable
+    }
+    return len(cores) or len(usable)
+
+
+def data_caches(root: Path = ROOT) -> dict[str, str]:
+    """The sizes of the first core's data caches by level ("L1": "32K"); empty where the system does not tell."""
+    found = {}
+    for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        if kind != "Instruction":
+            found[f"L{level}"] = size
+    return found
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """How many CPUs' time the container, or any group of processes around this one, may use at most; None: no limit.
+
+    Linux counts it in control groups: version 2 has a file cpu.max in each, version 1 cpu.cfs_quota_us and
+    cpu.cfs_period_us. A group is bound by those around it, so that the smallest number holds.
+    """
+    quotas = (quota for folder in _groups(root) for quota in _quotas(folder))
+    return min(quotas, default=None)
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """The folder of each control group that may bound this process, from its own outwards."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, _, place = line.partition(":")
+        controllers, _, group = place.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mounts = ["", "unified"] if not controllers else [controllers, "cpu"]
+        for mount in mounts:
+            # Inside a container the path may be the host's, of which nothing is seen here but the outermost folder.
+            top = root / "sys/fs/cgroup" / mount
+            own = top / group.strip().lstrip("/")
+            yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(top))
+
+
+def _quotas(folder: Path) -> Iterator[float]:
+    given = _text(folder / "cpu.max").split() or [
+        _text(folder / name).strip() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    ]
+    try:
+        quota, period = (int(number) for number in given)
+    except ValueError:  # "max 100000", or no such files
+        return
+    if quota > 0 and period > 0:
+        yield quota / period
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _processors(root: Path) -> Iterator[dict[str, str]]:
+    for block in _text(root / "proc/cpuinfo").strip().split("\n\n"):
+        pairs = (line.partition(":") for line in block.splitlines())
+        yield {name.strip(): value.strip() for name, _, value in pairs}
