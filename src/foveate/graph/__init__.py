@@ -4,7 +4,7 @@ from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
 from foveate.graph.folding import Folding, fold_normalizations
 from foveate.graph.freezing import matching_arrays
-from foveate.graph.graph import Graph, Node, nearest
+from foveate.graph.graph import Graph, nearest
 from foveate.graph.initialization import initializers
 from foveate.graph.losses import (
     L1,
@@ -18,6 +18,7 @@ from foveate.graph.losses import (
     built_in_losses,
     loss_from_json,
 )
+from foveate.graph.node import Node
 from foveate.graph.optimizers import SGD, AdamW, Optimizer
 from foveate.graph.receptive_field import ReceptiveField, Region
 from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule

@@ -6,7 +6,7 @@ from typing import Any
 
 from foveate.errors import FoveateError
 from foveate.geometry import Suggestions, Unseen, fit, format_sizes, formula, suggest
-from foveate.graph.graph import Node
+from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
 
 _NAMES = {1: ("position",), 2: ("row", "column"), 3: ("layer of voxels",) * 3}

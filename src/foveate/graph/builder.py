@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 from foveate.errors import FoveateError, GraphError, LayerError, ShapeError
 from foveate.geometry import LARGEST_COUNT, LARGEST_SIZE, format_sizes
 from foveate.graph.borders import dropping_sentence, drops, skips
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 from foveate.layers import Layer, Parameter, Shape, Statistic
 
 LONGEST_NAME = 1_000

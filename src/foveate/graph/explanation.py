@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from foveate.geometry import format_sizes
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
 
 RULES = """\

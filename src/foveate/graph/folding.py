@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from foveate.graph.builder import GraphBuilder, Value
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 from foveate.layers import Linear, make_layer
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization

@@ -19,7 +19,8 @@ from foveate.geometry import (
     size_of_union,
     unknown_field,
 )
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 from foveate.layers.base import axis_letters
 
 Ways: TypeAlias = tuple[Field, ...]

@@ -10,7 +10,8 @@ from math import prod
 from typing import Any
 
 from foveate.geometry import format_sizes
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 
 CONVENTION = (
     "One sample. MACs: multiply-accumulates with weights. FLOPs: every floating-point operation, a MAC counted as two."
