@@ -12,8 +12,7 @@ from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray, State
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Node
-from foveate.graph.graph import nearest
+from foveate.graph import Graph, Node, nearest
 from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
