@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from foveate.graph.folding import Folding, fold_normalizations
     from foveate.graph.freezing import matching_arrays
     from foveate.graph.initialization import initializers
-    from foveate.graph.rewriting import Rebuilt, cut, rewrite
+    from foveate.graph.rewriting import Rebuilt, as_it_is, cut, rewrite
 
 _LAZY = {
     "Folding": "foveate.graph.folding",
     "Rebuilt": "foveate.graph.rewriting",
     "Summary": "foveate.graph.analysis.summary",
+    "as_it_is": "foveate.graph.rewriting",
     "cut": "foveate.graph.rewriting",
     "fold_normalizations": "foveate.graph.folding",
     "initializers": "foveate.graph.initialization",
@@ -77,6 +78,7 @@ __all__ = [
     "Sequential",
     "Summary",
     "Value",
+    "as_it_is",
     "built_in_losses",
     "cut",
     "fold_normalizations",

@@ -9,7 +9,6 @@ from foveate.graph.builder import GraphBuilder, Value
 from foveate.graph.compose import Composite
 from foveate.graph.graph import Graph
 from foveate.graph.node import Node
-from foveate.graph.nodes import nearest
 from foveate.layers import Layer
 
 Rewriting: TypeAlias = Callable[[Node], Mapping[str, Layer]]
@@ -68,7 +67,7 @@ def cut(graph: Graph, outputs: Sequence[str]) -> Graph:
     ['conv1']
     """
     if not outputs:
-        raise GraphError(f"cut needs at least one output; name some of the layers.{nearest('', graph.by_name)}")
+        raise GraphError("cut needs at least one output; give the names of layers")
     needed = {graph.node(name).name for name in outputs}
     for node in reversed(graph.nodes):
         if node.name in needed:
