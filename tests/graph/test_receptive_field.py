@@ -20,8 +20,8 @@ from foveate.geometry import (
     window_reach,
 )
 from foveate.graph import Graph, Value
-from foveate.graph.borders import drops
-from foveate.graph.receptive_field import Sight, receptive_fields, sees_whole_image
+from foveate.graph.analysis.borders import drops
+from foveate.graph.analysis.receptive_field import Sight, receptive_fields, sees_whole_image
 from foveate.layers import (
     AdaptiveAvgPool2d,
     ConvTranspose1d,

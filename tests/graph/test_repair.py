@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 import foveate as fv
-from foveate.graph.repair import Change, Rebuilt, offer
+from foveate.graph import Rebuilt
+from foveate.graph.analysis.repair import Change, offer
 from foveate.zoo import make
 
 Case = tuple[list[fv.Layer], tuple[int, ...], bool, list[str]]

@@ -11,10 +11,10 @@ from foveate.cli.shapes import parse_numbers, parse_shape
 from foveate.errors import FileError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
-from foveate.graph.dense import Comparison, Way
-from foveate.graph.explanation import explain_arithmetic as explain
-from foveate.graph.explanation import sight_sentences
-from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
+from foveate.graph.analysis.dense import Comparison, Way
+from foveate.graph.analysis.explanation import explain_arithmetic as explain
+from foveate.graph.analysis.explanation import sight_sentences
+from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_image
 
 
 def receptive_field(
@@ -69,7 +69,7 @@ def compare_dense(
 
     Example: foveate compare-dense --input 3x32x32 --filters 10 --kernel 5
     """
-    from foveate.graph.dense import compare_dense as compare
+    from foveate.graph.analysis.dense import compare_dense as compare
 
     shape = parse_shape(input_shape, "--input")
     found = compare(shape, filters, parse_numbers(kernel, "--kernel"), groups)

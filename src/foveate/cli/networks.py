@@ -10,8 +10,7 @@ import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError, GraphError
-from foveate.graph import Graph, GraphBuilder, nearest
-from foveate.graph.repair import Rebuilt
+from foveate.graph import Graph, Rebuilt, nearest, rewrite
 
 
 class ModeName(StrEnum):
@@ -120,9 +119,4 @@ def _strictly(graph: Graph) -> Graph:
     """The same graph built again under the strict rule."""
     if len(graph.inputs) == 1 and len(graph.outputs) == 1:
         return Rebuilt(graph).build(graph.input_shape, strict=True, name=graph.name)
-    builder = GraphBuilder(strict=True, name=graph.name)
-    values = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
-    for node in graph.nodes:
-        inputs = [values[name] for name in node.inputs]
-        values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
-    return builder.build(*(values[name] for name in graph.outputs))
+    return rewrite(graph, strict=True)

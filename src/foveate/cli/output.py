@@ -30,12 +30,10 @@ class Commands(TyperGroup):
 
 def _offer_changes(error: Exception) -> None:
     """Say with which changes the network that was refused builds."""
-    if isinstance(error, FoveateError) and error.find_changes is not None:
-        from foveate.graph.repair import offer
+    if isinstance(error, FoveateError) and error.changes:
+        from foveate.graph.analysis.repair import offer
 
-        words = offer(error.changes)
-        if words:
-            typer.echo(words, err=True)
+        typer.echo(offer(error.changes), err=True)
 
 
 class EngineName(StrEnum):

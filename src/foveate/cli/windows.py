@@ -12,7 +12,7 @@ from foveate.cli.drawing import LEGEND, draw_windows
 from foveate.cli.output import JsonOption, print_json
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
 from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
-from foveate.graph.window_report import (
+from foveate.graph.analysis.window_report import (
     Solution,
     WindowReport,
     explain_window,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from math import isfinite, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from foveate.layers import Shape
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from foveate.data.dataset import Dataset
 
 InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 """Inputs as data sets hold them: bytes from 0 to 255, or floating point on the scale 0 to 1."""
@@ -41,6 +39,18 @@ _ROUNDING = 1e-9
 _IMAGE_CHANNELS = (1, 3, 4)
 _MOST_ON_UNIT_SCALE = 16.0
 """Floating-point images beyond it are on the scale 0 to 255; a little beyond 1 may be sharpening or noise."""
+
+
+class Samples(Protocol):
+    """What preprocessing is measured on: a data set."""
+
+    @property
+    def by_input(self) -> Mapping[str, InputArray]:
+        """The inputs (N, C, *spatial) by their names."""
+
+    @property
+    def image_input(self) -> str:
+        """The name of the one that is measured."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +100,19 @@ class Preprocessing:
                 raise DataError(f"Preprocessing: {name} is {values}; it must be {wanted}")
 
     @staticmethod
-    def measure(dataset: "Dataset") -> "Preprocessing":
+    def measure(dataset: Samples) -> "Preprocessing":
         """The preprocessing that brings each channel of `dataset` to mean 0 and standard deviation 1.
 
         Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
         """
-        inputs, channels = dataset.by_input[dataset.image_input], dataset.shape[0]
-        values_each = len(dataset) * prod(dataset.shape[1:])
+        inputs = dataset.by_input[dataset.image_input]
+        count, channels, *spatial = inputs.shape
+        values_each = count * prod(spatial)
         mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
         variance = sum(_channel_sums(inputs, mean, 2)) / values_each
         std = np.sqrt(variance)
         std[std <= _ROUNDING * np.abs(mean)] = 1.0
-        return Preprocessing(dataset.shape, tuple(mean.tolist()), tuple(std.tolist()))
+        return Preprocessing(inputs.shape[1:], tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from foveate.graph.builder import GraphBuilder, Value
-from foveate.graph.graph import Graph, Node
-from foveate.layers import Linear, make_layer
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
+from foveate.graph.rewriting import rewrite
+from foveate.layers import Layer, Linear
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.transposed import TransposedConvolution
@@ -54,16 +55,11 @@ def _reason_against(graph: Graph, normalization: Node) -> str | None:
 
 
 def _without(graph: Graph, pairs: dict[str, Node]) -> Graph:
-    builder = GraphBuilder(name=graph.name)
-    values: dict[str, Value] = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
     left_out = {normalization.name for normalization in pairs.values()}
-    for node in graph.nodes:
+
+    def change(node: Node) -> dict[str, Layer]:
         if node.name in left_out:
-            values[node.name] = values[node.inputs[0]]
-            continue
-        layer = node.layer
-        if node.name in pairs:
-            layer = make_layer(type(layer).__name__, {**layer.options(), "bias": True})
-        inputs = (values[name] for name in node.inputs)
-        values[node.name] = builder.add(layer, *inputs, name=node.name, parameters=node.parameters)
-    return builder.build(*(values[name] for name in graph.outputs), quiet=True)
+            return {}
+        return {node.name: node.layer.with_options(bias=True) if node.name in pairs else node.layer}
+
+    return rewrite(graph, change)
