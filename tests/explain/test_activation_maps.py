@@ -15,7 +15,7 @@ from foveate.explain.activation_maps import (
     plot_layers,
     strongest_channels,
 )
-from foveate.explain.style import png, theme
+from foveate.explain.draw.style import png, theme
 from foveate.tasks import Classification
 from tests.engines.torch_networks import NETWORKS
 from tests.explain.test_filters import model_of, texts

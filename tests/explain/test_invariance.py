@@ -22,7 +22,7 @@ from foveate.explain.invariance import (
     response_curves,
     surviving_share,
 )
-from foveate.explain.transforms import move, scale, turn
+from foveate.explain.measure.transforms import move, scale, turn
 from foveate.layers.base import ElementwiseLayer
 from tests.support import normal, random_arrays
 

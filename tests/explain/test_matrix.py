@@ -11,8 +11,8 @@ from torch.nn import functional
 import foveate as fv
 from foveate.errors import DataError, GraphError, LayerError, ShapeError
 from foveate.explain import matrix as matrices
+from foveate.explain.draw.style import theme
 from foveate.explain.matrix import convolution_matrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
-from foveate.explain.style import theme
 from tests.support import normal, relative_error
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {

@@ -27,9 +27,9 @@ from foveate import (
 )
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain import patches as module
+from foveate.explain.draw.style import png, theme
 from foveate.explain.patches import cut_patches, exciting_patches, plot_exciting_patches
-from foveate.explain.probe import prepare
-from foveate.explain.style import png, theme
+from foveate.explain.probe.probe import prepare
 
 
 def strided():

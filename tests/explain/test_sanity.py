@@ -8,7 +8,7 @@ import pytest
 import foveate as fv
 from foveate.engines import Engine, get_engine
 from foveate.errors import DataError, GraphError
-from foveate.explain import style
+from foveate.explain.draw import style
 from foveate.explain.attribution import METHODS, saliency
 from foveate.explain.sanity import SIMILAR, SanityCheck, _broken, plot_sanity_check, rank_correlation, sanity_check
 from foveate.model import Model

@@ -24,9 +24,9 @@ from foveate import (
 )
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain import synthesis as module
+from foveate.explain.draw.style import png, theme
 from foveate.explain.patches import exciting_patches
-from foveate.explain.probe import network_up_to
-from foveate.explain.style import png, theme
+from foveate.explain.probe.probe import network_up_to
 from foveate.explain.synthesis import (
     Ascent,
     Climb,

@@ -15,7 +15,7 @@ import foveate as fv
 from foveate.engines import get_engine
 from foveate.errors import DataError, FileError, LayerError, ShapeError
 from foveate.explain import windows
-from foveate.explain.style import theme
+from foveate.explain.draw.style import theme
 from foveate.explain.windows import (
     EXAMPLE_INPUT,
     EXAMPLE_KERNEL,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 # Not lazy: importing a module of the same name later would put the module into the function's place.
 from foveate.explain.activation_maps import activation_maps
+from foveate.explain.draw.style import save, theme
 from foveate.explain.features import features
-from foveate.explain.filters import filters
-from foveate.explain.probe import Images, Target, displayed, prepare
-from foveate.explain.style import save, theme
+from foveate.explain.probe.filters import filters
+from foveate.explain.probe.probe import Images, Target, displayed, prepare
 
 if TYPE_CHECKING:
     from foveate.explain.activation_functions import (
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
         without_pooling,
     )
     from foveate.explain.features import Projection, penultimate, plot_feature_space, project
-    from foveate.explain.filters import Filters, frequency_response, plot_filters
     from foveate.explain.invariance import (
         EquivarianceError,
         ResponseCurve,
@@ -57,6 +56,8 @@ if TYPE_CHECKING:
         surviving_share,
     )
     from foveate.explain.matrix import ConvolutionMatrix, convolution_matrix, layer_matrix, plot_convolution_matrix
+    from foveate.explain.measure.filters import Filters, frequency_response
+    from foveate.explain.measure.transforms import move, scale, turn
     from foveate.explain.normalization import (
         Distribution,
         NormalizationEffect,
@@ -67,8 +68,9 @@ if TYPE_CHECKING:
         statistics_shape,
     )
     from foveate.explain.overview import plot_prediction
-    from foveate.explain.page import PageReport, explain_model
+    from foveate.explain.page.page import PageReport, explain_model
     from foveate.explain.patches import ExcitingPatches, cut_patches, exciting_patches, plot_exciting_patches
+    from foveate.explain.plots.filters import plot_filters
     from foveate.explain.receptive_fields import (
         EffectiveField,
         TheoreticalField,
@@ -78,7 +80,6 @@ if TYPE_CHECKING:
     )
     from foveate.explain.sanity import SanityCheck, plot_sanity_check, rank_correlation, sanity_check
     from foveate.explain.synthesis import ExcitingImages, exciting_image, exciting_images, plot_exciting_images
-    from foveate.explain.transforms import move, scale, turn
     from foveate.explain.windows import convolution_animation, save_convolution_animation, save_lecture_animations
 
 _LAZY = {
@@ -101,10 +102,10 @@ _LAZY = {
     "ExcitingImages": "synthesis",
     "ExcitingPatches": "patches",
     "explain_class": "attribution_plots",
-    "explain_model": "page",
+    "explain_model": "page.page",
     "Explanation": "attribution_plots",
-    "Filters": "filters",
-    "frequency_response": "filters",
+    "Filters": "measure.filters",
+    "frequency_response": "measure.filters",
     "fully_connected_twin": "baselines",
     "grad_cam": "attribution",
     "guided_backpropagation": "attribution",
@@ -113,12 +114,12 @@ _LAZY = {
     "InvarianceComparison": "baselines",
     "layer_maps": "activation_maps",
     "layer_matrix": "matrix",
-    "move": "transforms",
+    "move": "measure.transforms",
     "normalization_effect": "normalization",
     "NormalizationEffect": "normalization",
     "normalized_cells": "normalization",
     "occlusion": "attribution",
-    "PageReport": "page",
+    "PageReport": "page.page",
     "parameter_count": "baselines",
     "penultimate": "features",
     "plot_activation_functions": "activation_functions",
@@ -131,7 +132,7 @@ _LAZY = {
     "plot_exciting_images": "synthesis",
     "plot_exciting_patches": "patches",
     "plot_feature_space": "features",
-    "plot_filters": "filters",
+    "plot_filters": "plots.filters",
     "plot_layers": "activation_maps",
     "plot_normalization_cubes": "normalization",
     "plot_normalization_effect": "normalization",
@@ -152,7 +153,7 @@ _LAZY = {
     "SanityCheck": "sanity",
     "save_convolution_animation": "windows",
     "save_lecture_animations": "windows",
-    "scale": "transforms",
+    "scale": "measure.transforms",
     "signal_survival": "activation_functions",
     "SignalSurvival": "activation_functions",
     "statistics_shape": "normalization",
@@ -162,53 +163,61 @@ _LAZY = {
     "theoretical_fields": "receptive_fields",
     "TheoreticalField": "receptive_fields",
     "train_baselines": "baselines",
-    "turn": "transforms",
+    "turn": "measure.transforms",
     "without_pooling": "baselines",
 }
 
 __all__ = [
-    "activation_curve",
-    "activation_maps",
     "ActivationCurve",
     "Baselines",
+    "ConvolutionMatrix",
+    "Distribution",
+    "EffectiveField",
+    "EquivarianceError",
+    "ExcitingImages",
+    "ExcitingPatches",
+    "Explanation",
+    "Filters",
+    "Images",
+    "IntegratedGradients",
+    "InvarianceComparison",
+    "NormalizationEffect",
+    "PageReport",
+    "Projection",
+    "ResponseCurve",
+    "ResponseCurves",
+    "SanityCheck",
+    "SignalSurvival",
+    "SurvivingShare",
+    "Target",
+    "TheoreticalField",
+    "activation_curve",
+    "activation_maps",
     "compare_invariance",
     "convolution_animation",
     "convolution_matrix",
-    "ConvolutionMatrix",
     "cut_patches",
     "displayed",
-    "Distribution",
     "effective_field",
-    "EffectiveField",
     "equivariance_error",
-    "EquivarianceError",
     "exciting_image",
     "exciting_images",
     "exciting_patches",
-    "ExcitingImages",
-    "ExcitingPatches",
     "explain_class",
     "explain_model",
-    "Explanation",
     "features",
-    "Filters",
     "filters",
     "frequency_response",
     "fully_connected_twin",
     "grad_cam",
     "guided_backpropagation",
-    "Images",
     "integrated_gradients",
-    "IntegratedGradients",
-    "InvarianceComparison",
     "layer_maps",
     "layer_matrix",
     "move",
     "normalization_effect",
-    "NormalizationEffect",
     "normalized_cells",
     "occlusion",
-    "PageReport",
     "parameter_count",
     "penultimate",
     "plot_activation_functions",
@@ -233,28 +242,20 @@ __all__ = [
     "plot_surviving_share",
     "prepare",
     "project",
-    "Projection",
     "rank_correlation",
     "response_curves",
-    "ResponseCurve",
-    "ResponseCurves",
     "saliency",
     "sanity_check",
-    "SanityCheck",
     "save",
     "save_convolution_animation",
     "save_lecture_animations",
     "scale",
     "signal_survival",
-    "SignalSurvival",
     "statistics_shape",
     "strongest_channels",
     "surviving_share",
-    "SurvivingShare",
-    "Target",
     "theme",
     "theoretical_fields",
-    "TheoreticalField",
     "train_baselines",
     "turn",
     "without_pooling",

@@ -11,7 +11,7 @@ from foveate.engines import Engine, Program, State, default_engine
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError, LayerError, ShapeError
-from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, grid_shape, new_figure
+from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, grid_shape, new_figure
 from foveate.graph import Graph, GraphBuilder, Value
 from foveate.layers import (
     ELU,

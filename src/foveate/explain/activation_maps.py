@@ -10,18 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError
-from foveate.explain.probe import Probe, displayed, prepare_one, spatial_layer
-from foveate.explain.style import (
-    DIVERGING,
-    OKABE_ITO,
-    SEQUENTIAL,
-    colour,
-    colour_bar,
-    drawn,
-    show_image,
-)
-from foveate.explain.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
-from foveate.explain.words import input_noun, network_name
+from foveate.explain.draw.style import DIVERGING, OKABE_ITO, SEQUENTIAL, colour, colour_bar, drawn, show_image
+from foveate.explain.draw.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
+from foveate.explain.measure.words import input_noun, network_name
+from foveate.explain.probe.probe import Probe, displayed, prepare_one, spatial_layer
 from foveate.geometry import format_sizes
 from foveate.graph import Node
 from foveate.graph.receptive_field import Region

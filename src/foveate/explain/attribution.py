@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain.guided import guided_graph
-from foveate.explain.probe import (
+from foveate.explain.probe.guided import guided_graph
+from foveate.explain.probe.probe import (
     Images,
     Outputs,
     Probe,

@@ -21,9 +21,8 @@ from foveate.explain.attribution import (
     saliency,
     upsample,
 )
-from foveate.explain.inputs import middle, pixels, show_titled_input, slices
-from foveate.explain.probe import Images, Target, class_name, displayed, prepare_one
-from foveate.explain.style import (
+from foveate.explain.draw.inputs import middle, pixels, show_titled_input, slices
+from foveate.explain.draw.style import (
     OKABE_ITO,
     SEQUENTIAL,
     bare,
@@ -34,6 +33,7 @@ from foveate.explain.style import (
     show_image,
     show_map,
 )
+from foveate.explain.probe.probe import Images, Target, class_name, displayed, prepare_one
 from foveate.geometry import format_sizes
 from foveate.model import Model
 from foveate.training import logits_of, softmax

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from foveate.data import Splits
 from foveate.data.batches import permutation
 from foveate.errors import DataError, FoveateError, GraphError
+from foveate.explain.draw.style import drawn
 from foveate.explain.invariance import SurvivingShare, draw_shares, surviving_share
-from foveate.explain.probe import check_classifier
-from foveate.explain.style import drawn
+from foveate.explain.probe.probe import check_classifier
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder, Node, Sequential, Value
 from foveate.layers import Flatten, Layer, Linear, MaxPool1d, MaxPool2d, MaxPool3d, Pad, ReLU

@@ -18,21 +18,21 @@ from foveate.explain.activation_maps import activation_maps, plot_activation_map
 from foveate.explain.attribution import asked
 from foveate.explain.attribution_plots import METHOD_NAMES, explain_class, plot_attributions
 from foveate.explain.baselines import WITHOUT_POOLING, compare_invariance, plot_comparison
-from foveate.explain.drawing import Drawing, write_drawing, write_picture
 from foveate.explain.features import penultimate, plot_feature_space
-from foveate.explain.filters import plot_filters
-from foveate.explain.html import Picture, Section, Table
 from foveate.explain.invariance import plot_equivariance_error, plot_response_curves
 from foveate.explain.matrix import ConvolutionMatrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
+from foveate.explain.measure.words import element_noun, input_noun, network_name
 from foveate.explain.normalization import plot_normalization_cubes, plot_normalization_effect
 from foveate.explain.overview import plot_prediction
+from foveate.explain.page.drawing import Drawing, write_drawing, write_picture
+from foveate.explain.page.html import Picture, Section, Table
 from foveate.explain.patches import exciting_patches, plot_exciting_patches
-from foveate.explain.probe import Images, class_name, convolutions
+from foveate.explain.plots.filters import plot_filters
+from foveate.explain.probe.probe import Images, class_name, convolutions
 from foveate.explain.receptive_fields import plot_receptive_fields
 from foveate.explain.sanity import plot_sanity_check, sanity_check
 from foveate.explain.synthesis import exciting_images, plot_exciting_images
 from foveate.explain.windows import LECTURE, gif, lecture_animation
-from foveate.explain.words import element_noun, input_noun, network_name
 from foveate.geometry import format_sizes
 from foveate.layers.normalization import Normalization
 from foveate.model import Model

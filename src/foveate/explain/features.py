@@ -12,9 +12,9 @@ from foveate.data import Dataset
 from foveate.data.batches import permutation
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError
-from foveate.explain.inputs import show_input
-from foveate.explain.probe import Images, Probe, check_takes_dataset, displayed, fitting_batch, prepare
-from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.inputs import show_input
+from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.probe.probe import Images, Probe, check_takes_dataset, displayed, fitting_batch, prepare
 from foveate.graph import nearest
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution

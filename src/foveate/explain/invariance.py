@@ -13,8 +13,11 @@ from foveate.data import Dataset
 from foveate.data.batches import permutation
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError
-from foveate.explain.inputs import show_input
-from foveate.explain.probe import (
+from foveate.explain.draw.inputs import show_input
+from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.measure.transforms import move, scale, turn
+from foveate.explain.measure.words import element_noun
+from foveate.explain.probe.probe import (
     Images,
     Outputs,
     Probe,
@@ -29,9 +32,6 @@ from foveate.explain.probe import (
     spatial_layer,
     targets,
 )
-from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
-from foveate.explain.transforms import move, scale, turn
-from foveate.explain.words import element_noun
 from foveate.graph import Graph, ReceptiveField
 from foveate.model import Model
 from foveate.training import check_dataset, logits_of, softmax

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.engines.base import FloatArray
 from foveate.engines.reference.convolution import pad, taps
 from foveate.errors import DataError, LayerError, ShapeError
-from foveate.explain.probe import convolution
-from foveate.explain.style import SEQUENTIAL, bare, colour, drawn, new_figure
+from foveate.explain.draw.style import SEQUENTIAL, bare, colour, drawn, new_figure
+from foveate.explain.probe.probe import convolution
 from foveate.geometry import format_sizes
 from foveate.graph import Sequential
 from foveate.layers import Linear, Shape

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import GraphError, LayerError, ShapeError
-from foveate.explain.probe import Images, fitting_batch, in_passes, prepare
-from foveate.explain.style import OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.probe.probe import Images, fitting_batch, in_passes, prepare
 from foveate.geometry import format_sizes
 from foveate.graph import Node, nearest
 from foveate.layers import BatchNorm2d, GroupNorm, InstanceNorm2d, Layer, LayerNorm, LocalResponseNorm

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveate.explain.inputs import middle, show_input
-from foveate.explain.probe import Images, check_classifier, class_name, displayed, prepare_one
-from foveate.explain.style import OKABE_ITO, drawn, new_figure
+from foveate.explain.draw.inputs import middle, show_input
+from foveate.explain.draw.style import OKABE_ITO, drawn, new_figure
+from foveate.explain.probe.probe import Images, check_classifier, class_name, displayed, prepare_one
 from foveate.model import Model
 from foveate.training import logits_of, softmax
 

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.data import Dataset
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, ShapeError
-from foveate.explain.probe import (
+from foveate.explain.draw.style import bare, colour, drawn, in_three_digits, new_figure
+from foveate.explain.measure.words import element_noun
+from foveate.explain.probe.probe import (
     Images,
     Probe,
     check_takes_dataset,
@@ -22,8 +24,6 @@ from foveate.explain.probe import (
     network_up_to,
     prepare,
 )
-from foveate.explain.style import bare, colour, drawn, in_three_digits, new_figure
-from foveate.explain.words import element_noun
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
 from foveate.model import Model

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain.probe import Images, Probe, displayed, prepare, spatial_layer
-from foveate.explain.style import OKABE_ITO, colour, colour_bar, drawn, new_figure, show_image, show_map
-from foveate.explain.words import network_name
+from foveate.explain.draw.style import OKABE_ITO, colour, colour_bar, drawn, new_figure, show_image, show_map
+from foveate.explain.measure.words import network_name
+from foveate.explain.probe.probe import Images, Probe, displayed, prepare, spatial_layer
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Region
 from foveate.model import Model

@@ -17,9 +17,9 @@ from foveate.explain.attribution_plots import (
     with_channels,
     without_preprocessing,
 )
-from foveate.explain.inputs import middle, show_titled_input
-from foveate.explain.probe import Images, Target, class_name, displayed
-from foveate.explain.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_map
+from foveate.explain.draw.inputs import middle, show_titled_input
+from foveate.explain.draw.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_map
+from foveate.explain.probe.probe import Images, Target, class_name, displayed
 from foveate.graph import Graph, initializers, nearest
 from foveate.model import Model
 

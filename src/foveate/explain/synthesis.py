@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError
+from foveate.explain.draw.style import colour, drawn, grid_shape, in_three_digits, new_figure
 from foveate.explain.patches import ExcitingPatches, channel_name, draw_sample
-from foveate.explain.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
-from foveate.explain.style import colour, drawn, grid_shape, in_three_digits, new_figure
+from foveate.explain.probe.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
 from foveate.graph import Graph, Node
 from foveate.layers import Shape
 from foveate.model import Model

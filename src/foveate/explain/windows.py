@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from foveate.engines.base import FloatArray
 from foveate.engines.reference.convolution import pad, taps
 from foveate.errors import DataError
-from foveate.explain.style import OKABE_ITO, colour
+from foveate.explain.draw.style import OKABE_ITO, colour
 from foveate.files import write_atomically
 from foveate.geometry import Window, format_sizes, positions_seen, window_reach
 from foveate.graph import Sequential

@@ -1,175 +1,32 @@
-"""Filters: the kernels that a convolution has learnt, in a telling order, and what those over one axis let through."""
+"""Pictures of filters: tiles in colour, rows of channels, or curves with the frequencies that they let through."""
 
-from dataclasses import dataclass
-from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.errors import DataError
-from foveate.explain.probe import convolution
-from foveate.explain.style import DIVERGING, OKABE_ITO, colour, colour_bar, drawn
-from foveate.explain.tiles import GAP, Grid, frame, grid_of, note, place, show_tile, show_tiles, titled
+from foveate.explain.draw.style import DIVERGING, OKABE_ITO, colour, colour_bar
+from foveate.explain.draw.tiles import GAP, Grid, frame, grid_of, note, place, show_tile, show_tiles, titled
+from foveate.explain.measure.filters import Filters, Order, frequency_response
 from foveate.graph import Node
-from foveate.layers.transposed import TransposedConvolution
-from foveate.model import Model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Order: TypeAlias = Literal["norm", "similarity", "index"]
-"""Largest norm first; similar ones next to each other; or as the network has them."""
 
 _WORDS = {
     "norm": "largest norm first",
     "similarity": "similar ones next to each other",
     "index": "in the network's order",
 }
-_MOST_TILES, _MOST_ROWS, _MOST_CURVES = 64, 24, 16
+
+
+MOST_TILES, MOST_ROWS, MOST_CURVES = 64, 24, 16
+
+
 _FEW_CHANNELS = 4
 """So many kernels can be told apart as curves in one picture."""
-
-
-@dataclass(frozen=True)
-class Filters:
-    """The filters of a convolution: `kernels` (O, I/groups, *kernel), `indices` (O,) the output channel of each."""
-
-    kernels: FloatArray
-    indices: NDArray[np.int64]
-
-
-def filters(model: Model, layer: str, *, order: Order = "norm") -> Filters:
-    """Copies of the kernels of the convolution `layer`, one for each output channel.
-
-    A transposed convolution gives its kernels in the same layout: for an output channel what each input of its group
-    paints into it.
-
-    Args:
-        model: whose filters.
-        layer: name of a convolution.
-        order: "norm" (Euclidean, largest first), "similarity" (a chain from the largest, each time to the one left
-            with the largest cosine similarity), or "index".
-
-    Raises:
-        GraphError: there is no such layer, or it is no convolution.
-        DataError: there is no such order.
-    """
-    if order not in get_args(Order):
-        raise DataError(f'there is no order "{order}"; choose {", ".join(map(repr, get_args(Order)))}')
-    node = _filtering(model, layer)
-    kernels = model.read(f"{node.parameters}.weight")
-    if isinstance(node.layer, TransposedConvolution):
-        kernels = _from_transposed(kernels, node.layer.groups)
-    flat = kernels.reshape(len(kernels), -1).astype(np.float64)
-    if order == "index":
-        indices = np.arange(len(flat))
-    elif order == "norm":
-        indices = np.argsort(-np.linalg.norm(flat, axis=1), kind="stable")
-    else:
-        indices = _chain(flat)
-    return Filters(kernels[indices], indices)
-
-
-def frequency_response(
-    kernels: ArrayLike, *, dilation: int = 1, points: int = 257
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The gain of 1-D kernels at `points` frequencies from 0 to 1/2 cycle per sample.
-
-        |H(f)| = |sum over t of w[t] exp(-2 pi i f D t)|
-
-    Args:
-        kernels: (..., taps).
-        dilation: D, the distance of neighbouring taps.
-        points: number of frequencies.
-
-    Returns:
-        frequencies (points,) in cycles per sample, and gains (..., points): how many times larger a wave comes out.
-
-    >>> frequency_response([0.5, 0.5], points=3)[1].round(3).tolist()
-    [1.0, 0.707, 0.0]
-    """
-    weights = np.asarray(kernels, np.float64)
-    frequencies = np.linspace(0, 0.5, points)
-    waves = np.exp(-2j * np.pi * dilation * np.outer(np.arange(weights.shape[-1]), frequencies))
-    return frequencies, np.abs(weights @ waves)
-
-
-@drawn
-def plot_filters(
-    model: Model, layer: str, *, order: Order = "norm", most: int | None = None, sample_rate: float | None = None
-) -> "Figure":
-    """Draw the filters of the convolution `layer`; arguments as for `filters`, and
-
-    Args:
-        model: whose filters.
-        layer: name of a convolution.
-        order: of the filters.
-        most: filters to draw; unless given 64, or 24 where a filter has several channels, or 16 over one axis.
-        sample_rate: of the network's input in Hz, for the frequencies of filters over one axis.
-
-    Returns:
-        for an RGB image's own filters tiles in colour; for others every channel in the colours of its sign, volumes
-        slice by slice; for filters over one axis curves, with the frequencies that they let through.
-
-    Raises:
-        GraphError: there is no such layer, or it is no convolution.
-        DataError: there is no such order, `most` is below 1, or the sample rate makes no sense.
-    """
-    node = _filtering(model, layer)
-    if most is not None and most < 1:
-        raise DataError(f"most is {most}; draw at least 1 filter")
-    found = filters(model, layer, order=order)
-    axes = found.kernels.ndim - 2
-    rate = None if sample_rate is None else _rate_at(model, node, sample_rate)
-    if axes == 1:
-        return _plot_curves(node, found, order, most or _MOST_CURVES, rate)
-    if axes == 2 and found.kernels.shape[1] == 3 == node.input_shapes[0][0] and node.inputs[0] in model.graph.inputs:
-        return _plot_colours(node, found, order, most or _MOST_TILES)
-    if found.kernels.shape[1] == 1:
-        return _plot_single(node, found, order, most or _MOST_TILES)
-    return _plot_channels(node, found, order, most or _MOST_ROWS)
-
-
-def _filtering(model: Model, layer: str) -> Node:
-    """The convolution or transposed convolution called `layer`."""
-    node = model.graph.by_name.get(layer)
-    return node if node and isinstance(node.layer, TransposedConvolution) else convolution(model, layer)
-
-
-def _from_transposed(weight: FloatArray, groups: int) -> FloatArray:
-    """(C, O/groups, *kernel) as (O, C/groups, *kernel)."""
-    channels, share, *kernel = weight.shape
-    grouped = weight.reshape(groups, channels // groups, share, *kernel)
-    return grouped.swapaxes(1, 2).reshape(groups * share, channels // groups, *kernel)
-
-
-def _chain(flat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A walk over all rows from the one of largest norm, each time to the unvisited one most like the last."""
-    norms = np.linalg.norm(flat, axis=1)
-    unit = flat / np.where(norms, norms, 1)[:, None]
-    walk = [int(norms.argmax())]
-    left = np.ones(len(flat), bool)
-    for _ in range(len(flat) - 1):
-        left[walk[-1]] = False
-        walk.append(int(np.where(left, unit @ unit[walk[-1]], -np.inf).argmax()))
-    return np.array(walk, np.int64)
-
-
-def _rate_at(model: Model, node: Node, sample_rate: float) -> float:
-    """Samples a second where the kernels of `node` lie: at its input, after the strides before it."""
-    if len(node.output_shape) != 2:
-        raise DataError(f"sample_rate is for filters over one axis, but {node} has {len(node.output_shape) - 1}")
-    if not (isfinite(sample_rate) and sample_rate > 0):
-        raise DataError(f"sample_rate is {sample_rate}; give samples per second, for example 8000")
-    slid_over = node.name if isinstance(node.layer, TransposedConvolution) else node.inputs[0]
-    field = model.graph.receptive_fields()[slid_over]
-    jumps = {each.jump for each in field.fields[0]}
-    if len(jumps) != 1 or 0 in jumps:
-        raise DataError(f"{node} has no single sample rate: {field}; leave sample_rate out")
-    return sample_rate / float(jumps.pop())
 
 
 def _title(node: Node, found: Filters, order: Order, shown: int) -> str:
@@ -205,7 +62,7 @@ def _tile_figure(title: str, count: int, shape: tuple[int, int]) -> tuple["Figur
     return figure, figure.subplots(), grid
 
 
-def _plot_colours(node: Node, found: Filters, order: Order, most: int) -> "Figure":
+def draw_colours(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """Filters over red, green and blue as small images."""
     kernels = found.kernels[:most]
     largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
@@ -220,7 +77,7 @@ def _plot_colours(node: Node, found: Filters, order: Order, most: int) -> "Figur
     return figure
 
 
-def _plot_single(node: Node, found: Filters, order: Order, most: int) -> "Figure":
+def draw_single(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """Filters over a single channel as tiles."""
     kernels = found.kernels[:most, 0]
     pictures = [_flat(kernel) for kernel in kernels]
@@ -233,11 +90,11 @@ def _plot_single(node: Node, found: Filters, order: Order, most: int) -> "Figure
     return figure
 
 
-def _plot_channels(node: Node, found: Filters, order: Order, most: int) -> "Figure":
+def draw_channels(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """A row for each filter, a column for each of its input channels."""
     size = _flat(found.kernels[0, 0]).shape
     shape = (size[0], size[1])
-    columns = min(found.kernels.shape[1], max(4, round(_MOST_ROWS * shape[0] / shape[1])))
+    columns = min(found.kernels.shape[1], max(4, round(MOST_ROWS * shape[0] / shape[1])))
     kernels = found.kernels[:most, :columns]
     across, down = columns * (shape[1] / max(shape) + GAP), len(kernels) * (shape[0] / max(shape) + GAP)
     side = min(0.9 * max(shape) / shape[0], 7.2 / across, 9.0 / down)
@@ -265,7 +122,7 @@ def _columns_label(node: Node, found: Filters, columns: int) -> str:
     return where if columns == total else f"{where} (the first {columns} of {total})"
 
 
-def _plot_curves(node: Node, found: Filters, order: Order, most: int, rate: float | None) -> "Figure":
+def draw_curves(node: Node, found: Filters, order: Order, most: int, rate: float | None) -> "Figure":
     """Two columns of pairs: a filter over its taps, and what it lets through."""
     kernels = found.kernels[:most]
     rows = -(-len(kernels) // 2)

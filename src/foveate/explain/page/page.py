@@ -10,9 +10,9 @@ from foveate.data.preprocessing import ImageLike
 from foveate.errors import FileError, FoveateError
 from foveate.explain.attribution import asked
 from foveate.explain.chapters import CHAPTERS, Subject
-from foveate.explain.html import Section, write_page
-from foveate.explain.probe import Target, check_takes_dataset, prepare_one
-from foveate.explain.words import network_name
+from foveate.explain.measure.words import network_name
+from foveate.explain.page.html import Section, write_page
+from foveate.explain.probe.probe import Target, check_takes_dataset, prepare_one
 from foveate.model import Model
 
 PICTURES = "pictures"

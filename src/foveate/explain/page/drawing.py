@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveate.explain.html import Picture
-from foveate.explain.style import Theme, png, theme
+from foveate.explain.draw.style import Theme, png, theme
+from foveate.explain.page.html import Picture
 from foveate.files import write_atomically
 
 if TYPE_CHECKING:

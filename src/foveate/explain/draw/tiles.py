@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.explain.style import bare, colour, grid_shape, new_figure
+from foveate.explain.draw.style import bare, colour, grid_shape, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

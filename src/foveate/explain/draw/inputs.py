@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from foveate.engines.base import FloatArray
-from foveate.explain.style import bare, colour, show_image
-from foveate.explain.words import input_noun
+from foveate.explain.draw.style import bare, colour, show_image
+from foveate.explain.measure.words import input_noun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
