@@ -14,7 +14,6 @@ from torch import nn
 
 import foveate as fv
 from foveate.data import Dataset, Preprocessing, Splits
-from foveate.explain.page import html
 from foveate.explain.experiments import EXPERIMENTS, batch_normalization_page, find, generalization_page, write_report
 from foveate.explain.experiments import batch_normalization as bn
 from foveate.explain.experiments import batch_statistics as bs
@@ -23,6 +22,7 @@ from foveate.explain.experiments import generalization as gen
 from foveate.explain.experiments.progress import Lines, LiveBar, Progress, Watcher, make_progress
 from foveate.explain.experiments.report import Finding, Report
 from foveate.explain.experiments.running import draw_samples
+from foveate.explain.page import html
 from foveate.explain.page.drawing import Drawing
 from tests.explain.test_html import Checker
 

@@ -34,7 +34,7 @@ def test_public_names_are_listed_once_and_shown_by_dir():
     assert set(explain.__all__) <= set(dir(explain))
 
 
-@pytest.mark.parametrize("name", ["filters"])
+@pytest.mark.parametrize("name", ["activation_maps", "features", "filters"])
 def test_a_function_keeps_its_place_when_the_module_of_the_same_name_is_imported(name: str):
     module = import_module(f"foveate.explain.probe.{name}")
     assert isinstance(getattr(explain, name), FunctionType)

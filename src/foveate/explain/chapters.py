@@ -13,26 +13,39 @@ from foveate.data import Dataset, Splits
 from foveate.data.images import read_size
 from foveate.data.preprocessing import ImageLike
 from foveate.errors import DataError
-from foveate.explain.activation_functions import plot_activation_functions, plot_signal_survival
-from foveate.explain.activation_maps import activation_maps, plot_activation_maps, plot_layers, strongest_channels
-from foveate.explain.attribution import asked
-from foveate.explain.attribution_plots import METHOD_NAMES, explain_class, plot_attributions
-from foveate.explain.baselines import WITHOUT_POOLING, compare_invariance, plot_comparison
-from foveate.explain.features import penultimate, plot_feature_space
-from foveate.explain.invariance import plot_equivariance_error, plot_response_curves
-from foveate.explain.matrix import ConvolutionMatrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
+from foveate.explain.draw.attribution import METHOD_NAMES
+from foveate.explain.draw.matrix import plot_convolution_matrix
+from foveate.explain.draw.normalization import plot_normalization_cubes
+from foveate.explain.draw.windows import gif, lecture_animation
+from foveate.explain.measure.activation_maps import strongest_channels
+from foveate.explain.measure.matrix import ConvolutionMatrix, percent_of_zeros
+from foveate.explain.measure.windows import LECTURE
 from foveate.explain.measure.words import element_noun, input_noun, network_name
-from foveate.explain.normalization import plot_normalization_cubes, plot_normalization_effect
-from foveate.explain.overview import plot_prediction
 from foveate.explain.page.drawing import Drawing, write_drawing, write_picture
 from foveate.explain.page.html import Picture, Section, Table
-from foveate.explain.patches import exciting_patches, plot_exciting_patches
+from foveate.explain.plots.activation_functions import plot_activation_functions, plot_signal_survival
+from foveate.explain.plots.activation_maps import plot_activation_maps, plot_layers
+from foveate.explain.plots.attribution import plot_attributions
+from foveate.explain.plots.baselines import plot_comparison
+from foveate.explain.plots.features import plot_feature_space
 from foveate.explain.plots.filters import plot_filters
+from foveate.explain.plots.invariance import plot_equivariance_error, plot_response_curves
+from foveate.explain.plots.normalization import plot_normalization_effect
+from foveate.explain.plots.patches import plot_exciting_patches
+from foveate.explain.plots.prediction import plot_prediction
+from foveate.explain.plots.receptive_fields import plot_receptive_fields
+from foveate.explain.plots.sanity import plot_sanity_check
+from foveate.explain.plots.synthesis import plot_exciting_images
+from foveate.explain.probe.activation_maps import activation_maps
+from foveate.explain.probe.attribution import asked
+from foveate.explain.probe.baselines import WITHOUT_POOLING, compare_invariance
+from foveate.explain.probe.explanation import explain_class
+from foveate.explain.probe.features import penultimate
+from foveate.explain.probe.matrix import layer_matrix
+from foveate.explain.probe.patches import exciting_patches
 from foveate.explain.probe.probe import Images, class_name, convolutions
-from foveate.explain.receptive_fields import plot_receptive_fields
-from foveate.explain.sanity import plot_sanity_check, sanity_check
-from foveate.explain.synthesis import exciting_images, plot_exciting_images
-from foveate.explain.windows import LECTURE, gif, lecture_animation
+from foveate.explain.probe.sanity import sanity_check
+from foveate.explain.probe.synthesis import exciting_images
 from foveate.geometry import format_sizes
 from foveate.layers.normalization import Normalization
 from foveate.model import Model

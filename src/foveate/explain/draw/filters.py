@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import DIVERGING, OKABE_ITO, colour, colour_bar
+from foveate.explain.draw.style import DIVERGING, OKABE_ITO, colour, colour_bar, drawn
 from foveate.explain.draw.tiles import GAP, Grid, frame, grid_of, note, place, show_tile, show_tiles, titled
 from foveate.explain.measure.filters import Filters, Order, frequency_response
 from foveate.graph import Node
@@ -62,6 +62,7 @@ def _tile_figure(title: str, count: int, shape: tuple[int, int]) -> tuple["Figur
     return figure, figure.subplots(), grid
 
 
+@drawn
 def draw_colours(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """Filters over red, green and blue as small images."""
     kernels = found.kernels[:most]
@@ -77,6 +78,7 @@ def draw_colours(node: Node, found: Filters, order: Order, most: int) -> "Figure
     return figure
 
 
+@drawn
 def draw_single(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """Filters over a single channel as tiles."""
     kernels = found.kernels[:most, 0]
@@ -90,6 +92,7 @@ def draw_single(node: Node, found: Filters, order: Order, most: int) -> "Figure"
     return figure
 
 
+@drawn
 def draw_channels(node: Node, found: Filters, order: Order, most: int) -> "Figure":
     """A row for each filter, a column for each of its input channels."""
     size = _flat(found.kernels[0, 0]).shape
@@ -122,6 +125,7 @@ def _columns_label(node: Node, found: Filters, columns: int) -> str:
     return where if columns == total else f"{where} (the first {columns} of {total})"
 
 
+@drawn
 def draw_curves(node: Node, found: Filters, order: Order, most: int, rate: float | None) -> "Figure":
     """Two columns of pairs: a filter over its taps, and what it lets through."""
     kernels = found.kernels[:most]

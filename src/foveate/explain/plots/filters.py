@@ -12,7 +12,6 @@ from foveate.explain.draw.filters import (
     draw_curves,
     draw_single,
 )
-from foveate.explain.draw.style import drawn
 from foveate.explain.measure.filters import Order
 from foveate.explain.probe.filters import filtering_node, filters, rate_at
 from foveate.model import Model
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@drawn
 def plot_filters(
     model: Model, layer: str, *, order: Order = "norm", most: int | None = None, sample_rate: float | None = None
 ) -> "Figure":

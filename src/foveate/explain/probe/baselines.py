@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from foveate.data import Splits
 from foveate.data.batches import permutation
 from foveate.errors import DataError, FoveateError, GraphError
-from foveate.explain.draw.style import drawn
-from foveate.explain.invariance import SurvivingShare, draw_shares, surviving_share
+from foveate.explain.measure.invariance import SurvivingShare
+from foveate.explain.probe.invariance import surviving_share
 from foveate.explain.probe.probe import check_classifier
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder, Node, Sequential, Value
@@ -19,15 +18,20 @@ from foveate.layers.pooling import Pooling
 from foveate.model import Model
 from foveate.training import check_dataset, class_count
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 AS_IT_IS = "as it is"
+
+
 WITHOUT_POOLING = "without pooling"
+
+
 FULLY_CONNECTED = "fully connected"
 
 _MOST_DIFFERENCE = 0.02
+
+
 _WORTH_TWO_WIDTHS = 0.005
+
+
 _SUBSAMPLING = {1: MaxPool1d, 2: MaxPool2d, 3: MaxPool3d}
 
 
@@ -206,15 +210,6 @@ def compare_invariance(
         for name, each in trained.models.items()
     }
     return InvarianceComparison(trained, shares)
-
-
-@drawn
-def plot_comparison(comparison: InvarianceComparison) -> "Figure":
-    """What share of the predictions of each baseline survives a shift, and the accuracies."""
-    trained = comparison.baselines
-    named = {f"{name} ({trained.parameters[name]:,} parameters)": share for name, share in comparison.shares.items()}
-    epochs = f"{trained.epochs} epoch{'' if trained.epochs == 1 else 's'}"
-    return draw_shares(named, f"The same task, each trained anew on {trained.samples:,} samples for {epochs}")
 
 
 def _pools(node: Node) -> bool:

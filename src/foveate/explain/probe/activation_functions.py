@@ -1,75 +1,25 @@
-"""Activation functions with their derivatives, and how a signal and its gradient survive a deep network of each."""
+"""Activation functions as an engine computes them, and deep random networks of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines import Engine, Program, State, default_engine
-from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError, LayerError, ShapeError
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, grid_shape, new_figure
-from foveate.graph import Graph, GraphBuilder, Value
-from foveate.layers import (
-    ELU,
-    GELU,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    Hardsigmoid,
-    Hardswish,
-    Layer,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    Maxout,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Shape,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
+from foveate.explain.measure.activation_functions import (
+    ACTIVATION_FUNCTIONS,
+    SURVIVORS,
+    ActivationCurve,
+    SignalSurvival,
+    maxout_pieces,
 )
+from foveate.graph import Graph, GraphBuilder, Value
+from foveate.layers import Conv1d, Conv2d, Conv3d, Layer, Linear, LogSoftmax, Maxout, Shape, Softmax
 from foveate.layers.base import ElementwiseLayer
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-ACTIVATION_FUNCTIONS: tuple[Layer, ...] = (
-    Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), PReLU(),
-    Softplus(), SiLU(), GELU(), ReLU6(), Hardsigmoid(), Hardswish(),
-)  # fmt: skip
-"""All there are, the lecture's six first."""
-
-SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), SiLU(), GELU())
-"""Those whose deep networks are compared unless others are named."""
-
 _CONVOLUTIONS = {1: Conv1d, 2: Conv2d, 3: Conv3d}
-
-
-@dataclass(frozen=True, eq=False)
-class ActivationCurve:
-    """An activation function at the points `x`: its values and its derivatives, as the engine computes them."""
-
-    x: FloatArray
-    value: FloatArray
-    derivative: FloatArray
-
-
-def maxout_pieces(count: int) -> tuple[tuple[float, float], ...]:
-    """An example of Maxout's linear pieces, as (slope, intercept): tangents of the parabola x^2 / 2.
-
-    >>> maxout_pieces(2)
-    ((-1.0, -0.5), (1.0, -0.5))
-    """
-    return tuple((float(slope), 0.0 - float(slope**2) / 2) for slope in np.linspace(-1, 1, count))
 
 
 def activation_curve(
@@ -121,68 +71,6 @@ def kinks(
         if jumps.max() > steps[place] / 2:
             found.append(round(float(fine[jumps.argmax() : jumps.argmax() + 2].mean()), 3))
     return np.array(found)
-
-
-def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -> str:
-    """The function in matplotlib's mathematical notation; where there is none, the layer's description."""
-    if isinstance(layer, Maxout):
-        lines = [_line(*piece) for piece in pieces or maxout_pieces(layer.pieces)]
-        return rf"$\max({', '.join(lines)})$"
-    if isinstance(layer, ELU):
-        return rf"$x$ for $x \geq 0$, $\alpha(e^x - 1)$ below, $\alpha = {layer.alpha:g}$"
-    if isinstance(layer, LeakyReLU):
-        return rf"$\max({layer.slope:g}x, x)$"
-    if isinstance(layer, Softplus):
-        beta = "" if layer.beta == 1 else f"{layer.beta:g}"
-        return rf"$\log(1 + e^{{{beta}x}}){beta and ' / ' + beta}$"
-    return _FORMULAS.get(type(layer), layer.describe())
-
-
-@drawn
-def plot_activation_functions(
-    layers: Sequence[Layer] = ACTIVATION_FUNCTIONS, *, limit: float = 7, engine: Engine | None = None
-) -> "Figure":
-    """A grid of activation functions: each with its derivative, its formula, and its kinks marked.
-
-    Args:
-        layers: activation functions of one number.
-        limit: they are drawn from -limit to limit.
-        engine: what computes them; the fastest there is unless given.
-
-    Raises:
-        LayerError: a layer is no function of one number.
-    """
-    rows, columns = grid_shape(len(layers) + 1, columns=4)
-    figure = new_figure(2.7 * columns, 0.5 + 2.35 * rows, "Activation functions and their derivatives")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    x = np.linspace(-limit, limit, 1401)
-    for axes, layer in zip(panels, layers, strict=False):
-        _draw_curve(axes, layer, activation_curve(layer, x, engine=engine), kinks(layer, -limit, limit))
-    for axes in panels[len(layers) :]:
-        axes.axis("off")
-    samples = [
-        panels[-1].plot([], [], color=OKABE_ITO[0], label="function $f(x)$")[0],
-        panels[-1].plot([], [], color=OKABE_ITO[1], linestyle="--", label="derivative $f'(x)$")[0],
-        panels[-1].plot([], [], "o", color=colour("ink"), fillstyle="none", label="kink: the derivative jumps")[0],
-    ]
-    panels[len(layers)].legend(handles=samples, loc="center")
-    figure.supxlabel("x (no unit)", fontsize=10)
-    return figure
-
-
-@dataclass(frozen=True, eq=False)
-class SignalSurvival:
-    """How large signal and gradient are at each depth of one network, from its input at 0 to its last layer.
-
-    `signal` is the variance over samples and units of what each weighted layer gives, before its activation function;
-    `gradient` is that of the gradient with respect to it, 1 at the last layer. A signal may keep its variance and yet
-    say nothing of the input, as under a sigmoid: then the gradient is gone.
-    """
-
-    activation: str
-    initializer: str
-    signal: NDArray[np.float64]
-    gradient: NDArray[np.float64]
 
 
 def signal_survival(
@@ -246,69 +134,7 @@ def signal_survival(
     return tuple(results)
 
 
-@drawn
-def plot_signal_survival(
-    activations: Sequence[Layer] = SURVIVORS,
-    *,
-    initializers: Sequence[str | float] = ("auto", 0.01),
-    **options: Any,
-) -> "Figure":
-    """Signal and gradient by depth, on logarithmic axes: a column for each way in which the weights start.
-
-    Args:
-        activations: a line for each.
-        initializers: as `initializer` of `signal_survival`.
-        options: what else `signal_survival` takes.
-
-    Raises:
-        LayerError, DataError: as in `signal_survival`.
-    """
-    results = [signal_survival(activations, initializer=each, **options) for each in initializers]
-    depth = len(results[0][0].signal) - 1
-    spacing = max(1, min(len(activations), depth // 3))
-    title = f"What is left of signal and gradient in a random network of {depth} layers"
-    figure = new_figure(1.8 + 4.3 * len(results), 7.2, title)
-    panels = figure.subplots(2, len(results), squeeze=False, sharex=True)
-    for column, networks in zip(panels.T, results, strict=True):
-        column[0].set_title(f"weights: {networks[0].initializer}", fontsize=10)
-        for number, network in enumerate(networks):
-            look: dict[str, Any] = {
-                "color": OKABE_ITO[number % len(OKABE_ITO)],
-                "marker": MARKERS[number % len(MARKERS)],
-                "markevery": (number % spacing, spacing),
-                "linewidth": 1.5,
-                "label": network.activation,
-            }
-            for axes, values in zip(column, (network.signal, network.gradient), strict=True):
-                axes.semilogy(np.where(values > 0, values, np.nan), **look)
-        column[1].set_xlabel("depth: weighted layers from the input")
-        for axes in column:
-            axes.grid(visible=True)
-    panels[0][0].set_ylabel("variance of the signal\n(input: 1)")
-    panels[1][0].set_ylabel("variance of the gradient\n(last layer: 1)")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right center", title="activation")
-    note = "Where a signal keeps its variance, but not its gradient, it says nothing of the input any more."
-    if any(
-        (network.gradient == 0).any() or (network.signal == 0).any() for networks in results for network in networks
-    ):
-        note += "\nA line ends where the numbers are too small for the engine."
-    figure.supxlabel(note, fontsize=9, color=colour("soft"))
-    return figure
-
-
 _INITIALIZERS = {"auto": "default (He before rectifiers, else Xavier)", "he": "He", "xavier": "Xavier"}
-
-_FORMULAS: dict[type[Layer], str] = {
-    Sigmoid: r"$1 / (1 + e^{-x})$",
-    Tanh: r"$\tanh(x)$",
-    ReLU: r"$\max(0, x)$",
-    PReLU: r"$\max(0, x) + w\,\min(0, x)$, $w$ learned",
-    ReLU6: r"$\min(\max(0, x), 6)$",
-    SiLU: r"$x / (1 + e^{-x})$",
-    Hardsigmoid: r"$\min(\max(0, x + 3), 6) / 6$",
-    Hardswish: r"$x\,\min(\max(0, x + 3), 6) / 6$",
-    GELU: r"$x\,\Phi(x)$",
-}
 
 
 def _check_activation(layer: Layer) -> None:
@@ -332,27 +158,6 @@ def _single(layer: Layer, pieces: Sequence[tuple[float, float]] | None) -> tuple
         value = builder.add(Linear(layer.pieces), value, name="pieces")
         arrays = {"pieces.weight": lines[:, :1], "pieces.bias": lines[:, 1]}
     return builder.build(builder.add(layer, value, name="activation"), quiet=True), arrays
-
-
-def _line(slope: float, intercept: float) -> str:
-    """A straight line in words, for example '-x - 0.5'."""
-    head = {0.0: "", 1.0: "x", -1.0: "-x"}.get(slope, f"{slope:g}x")
-    if not head or not intercept:
-        return head or f"{intercept:g}"
-    return f"{head} {'-' if intercept < 0 else '+'} {abs(intercept):g}"
-
-
-def _draw_curve(axes: "Axes", layer: Layer, curve: ActivationCurve, at: NDArray[np.float64]) -> None:
-    axes.axhline(0, color=colour("faint"), linewidth=1)
-    axes.axvline(0, color=colour("faint"), linewidth=1)
-    axes.plot(curve.x, curve.value, color=OKABE_ITO[0])
-    slopes = curve.derivative.astype(np.float64)
-    slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so that a jump is no steep line
-    axes.plot(curve.x, slopes, color=OKABE_ITO[1], linestyle="--")
-    heights = np.interp(at, curve.x, curve.value)
-    axes.plot(at, heights, "o", color=colour("ink"), fillstyle="none", markersize=7)
-    axes.set_title(f"{layer.describe()}\n{formula(layer)}", fontsize=9.5)
-    axes.set_xlim(curve.x[0], curve.x[-1])
 
 
 def _deep(activation: Layer, shape: Shape, depth: int, width: int, rule: str) -> Graph:

@@ -1,11 +1,9 @@
 """Why this class: maps of what in an input speaks for a class, by gradients, by activations and by occlusion.
 
 The score that is explained is the network's output for the class: the logit, or the probability where the network ends
-with a softmax.
-"""
+with a softmax."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Literal, TypeAlias
 
@@ -14,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError, ShapeError
+from foveate.explain.measure.attribution import IntegratedGradients
 from foveate.explain.probe.guided import guided_graph
 from foveate.explain.probe.probe import (
     Images,
@@ -41,20 +40,9 @@ Method: TypeAlias = Callable[[Model, Images, Target], FloatArray]
 Classes: TypeAlias = NDArray[np.int64]
 
 _WORKING_BYTES = 1 << 28
+
+
 _WINDOWS_PER_AXIS = {1: 32, 2: 6, 3: 4}
-
-
-@dataclass(frozen=True)
-class IntegratedGradients:
-    """What `integrated_gradients` gives for N images.
-
-    `attributions` (N, *input shape) sum to nearly `change` (N,), the class's score less its score at the baseline;
-    `completeness_error` (N,) is what the sum has too much, and becomes smaller with more steps.
-    """
-
-    attributions: FloatArray
-    change: FloatArray
-    completeness_error: FloatArray
 
 
 def saliency(model: Model, images: Images, target: Target = None, *, batch_size: int | None = None) -> FloatArray:
@@ -260,28 +248,6 @@ METHODS: Mapping[str, Method] = {
 """Every method by its name, each as method(model, images, target)."""
 
 
-def upsample(maps: ArrayLike, sizes: Sequence[int]) -> FloatArray:
-    """Maps (N, *spatial) brought to the spatial `sizes` by linear interpolation along each of one to three axes.
-
-    Each position stands for the middle of its cell, as in PyTorch's `interpolate(align_corners=False)`.
-
-    >>> upsample([[0.0, 4.0]], [4])
-    array([[0., 1., 3., 4.]])
-
-    Raises:
-        ShapeError: there is not one size for each axis after the first.
-    """
-    values: FloatArray = np.asarray(maps, np.float64)
-    if values.ndim != len(sizes) + 1:
-        raise ShapeError(
-            f"the maps are {format_sizes(values.shape)}, but {len(sizes)} sizes are asked; give one for each axis "
-            "after the first"
-        )
-    for axis, size in enumerate(sizes, start=1):
-        values = np.moveaxis(np.moveaxis(values, axis, -1) @ _interpolation(values.shape[axis], size).T, -1, axis)
-    return np.ascontiguousarray(values)
-
-
 def asked(model: Model, images: Images, target: Target) -> tuple[NDArray[np.float32], Classes]:
     """The prepared images, and for each the index of the class that is meant."""
     check_classifier(model)
@@ -410,13 +376,3 @@ def _boxes(sizes: tuple[int, ...], windows: tuple[int, ...], strides: tuple[int,
         for size, window, stride in zip(sizes, windows, strides, strict=True)
     ]
     return list(product(*axes))
-
-
-def _interpolation(size: int, wanted: int) -> NDArray[np.float64]:
-    """(wanted, size) weights of linear interpolation between the middles of cells."""
-    places = np.clip((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0, size - 1)
-    lower = np.minimum(places.astype(int), max(0, size - 2))
-    weights = np.zeros((wanted, size))
-    weights[np.arange(wanted), lower] = 1 - (places - lower)
-    weights[np.arange(wanted), np.minimum(lower + 1, size - 1)] += places - lower
-    return weights

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +11,11 @@ from numpy.typing import NDArray
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError
-from foveate.explain.draw.style import colour, drawn, grid_shape, in_three_digits, new_figure
-from foveate.explain.patches import ExcitingPatches, channel_name, draw_sample
+from foveate.explain.measure.synthesis import ExcitingImages, Fourier, Objective
 from foveate.explain.probe.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
 from foveate.graph import Graph, Node
 from foveate.layers import Shape
 from foveate.model import Model
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Objective: TypeAlias = Literal["mean", "centre"]
-"""What of a channel is made large: its mean over all positions, or its value at the one in the middle."""
 
 WAVE_RANGE = 4.0
 """Standard deviations around the mean within which a synthetic wave (1-D) stays."""
@@ -33,91 +26,8 @@ DIFFERENTIABLE_MEMORY = 1 << 29
 JITTER_DIVISOR, MOST_JITTER = 12, 8
 """Jitter is this part of the receptive field, in pixels, and at most so many."""
 
-_START = 0.1
+
 _FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class ExcitingImages:
-    """Images made for N channels of a layer, and how the ascent went."""
-
-    layer: str
-    objective: Objective
-    channels: NDArray[np.int64]
-    """(N,)"""
-    images: NDArray[np.float32]
-    """(N, C, *spatial) as they look, on the scale 0 to 1; waves on the scale of their data."""
-    history: NDArray[np.float32]
-    """(steps, N) what was made large, measured on the jittered image before each step."""
-    activations: NDArray[np.float32]
-    """(N,) the same of the final images, without jitter."""
-    largest: NDArray[np.float32]
-    """(N,) the largest activation at any position for the final images, as `ExcitingPatches.values` are."""
-    jitter: int
-    """Most pixels by which they were shifted before each step."""
-
-
-@dataclass(frozen=True)
-class Fourier:
-    """Images as irfft(coefficients * scale), scale ~ 1/f**decay with mean square 1: low frequencies learn faster.
-
-    The transform is orthonormal over all spatial axes; inputs without any are their own coefficients.
-
-    Args:
-        shape: of one image, (C, *spatial).
-        decay: exponent of the frequency f in cycles per pixel.
-        span: pixels, the whole image unless given; slower waves than one cycle in them count as that.
-    """
-
-    shape: Shape
-    decay: float = 1.0
-    span: int | None = None
-
-    @property
-    def frequencies(self) -> NDArray[np.float64]:
-        """Length of the frequency of each coefficient, in cycles per pixel."""
-        sizes = self.shape[1:]
-        if not sizes:
-            return np.zeros(())
-        axes = [np.fft.fftfreq(size) for size in sizes[:-1]] + [np.fft.rfftfreq(sizes[-1])]
-        return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))  # type: ignore[no-any-return]
-
-    @property
-    def scale(self) -> NDArray[np.float64]:
-        """The factor of each coefficient."""
-        slowest = 1 / (self.span or max(self.shape[1:], default=1))
-        raw = np.maximum(self.frequencies, slowest) ** -self.decay
-        return np.asarray(raw / np.sqrt((raw**2).mean()))
-
-    def images(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
-        """The images (N, C, *spatial) of coefficients (N, C, *frequencies)."""
-        scaled = coefficients * self.scale
-        if not self._axes:
-            return np.asarray(scaled.real)
-        return np.asarray(np.fft.irfftn(scaled, self.shape[1:], self._axes, norm="ortho"))
-
-    def gradient(self, of_images: FloatArray) -> NDArray[np.complex128]:
-        """d/d(real part) + i d/d(imaginary part) of each coefficient, for a gradient with respect to the images."""
-        if not self._axes:
-            return np.asarray(of_images * self.scale, np.complex128)
-        # All but the first and, of an even size, the last column stand for their mirror images too.
-        size = self.shape[-1]
-        twice = np.full(size // 2 + 1, 2.0)
-        twice[[0, -1] if size % 2 == 0 else [0]] = 1
-        return np.asarray(np.fft.rfftn(of_images, axes=self._axes, norm="ortho") * twice * self.scale)
-
-    def start(self, seed: int, name: str) -> NDArray[np.complex128]:
-        """Random coefficients (C, *frequencies) of a faint image."""
-        real, imaginary = generator(seed, name).standard_normal((2, self.shape[0], *self.frequencies.shape))
-        return np.asarray(_START * (real + 1j * imaginary) / np.sqrt(2))
-
-    def blurred(self, coefficients: NDArray[Any], sigma: float) -> NDArray[Any]:
-        """The coefficients of the images after a Gaussian blur with `sigma` in pixels."""
-        return coefficients * np.exp(-2 * (np.pi * sigma * self.frequencies) ** 2)
-
-    @property
-    def _axes(self) -> tuple[int, ...]:
-        return tuple(range(2, len(self.shape) + 1))
 
 
 @dataclass(frozen=True)
@@ -232,46 +142,7 @@ def exciting_image(model: Model, layer: str | None, channel: int | str, **option
     return exciting_images(model, layer, [channel], **options)
 
 
-@drawn
-def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: ExcitingPatches | None = None) -> "Figure":
-    """A grid of the images with the largest activation in each, beside the largest over a data set.
-
-    Of images made for the middle element only its receptive field is shown.
-
-    Args:
-        model: as for `exciting_images`.
-        exciting: what that made.
-        patches: what `exciting_patches` found for the same layer.
-
-    Raises:
-        DataError: the patches are of another layer.
-    """
-    if patches is not None and patches.layer != exciting.layer:
-        raise DataError(
-            f"the images excite {exciting.layer}, but the patches {patches.layer}; find patches for {exciting.layer}"
-        )
-    rank = exciting.images.ndim - 2
-    rows, columns = grid_shape(len(exciting.images), columns=6 if rank > 1 else 5)
-    size = 1.5 if rank > 1 else 2.1
-    title = f"Inputs made to excite {exciting.layer}"
-    figure = new_figure(max(6.0, columns * size + 0.4), 0.9 + rows * (size if rank < 2 else size + 0.4), title)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    box = _centre_field(model, exciting)
-    for axes, image, channel, reached in zip(
-        panels, exciting.images, exciting.channels, exciting.largest, strict=False
-    ):
-        draw_sample(axes, image[:, *(slice(axis.start, axis.stop) for axis in box)], begin=box[0].start if box else 0)
-        said = f"{channel_name(model, exciting.layer, int(channel))}\n{in_three_digits(reached)}"
-        if patches is not None:
-            said += f" (data: {in_three_digits(patches.values[channel, 0])})"
-        axes.set_title(said, fontsize=8)
-    for axes in panels[len(exciting.images) :]:
-        axes.axis("off")
-    figure.supxlabel(_caption(rank, patches), fontsize=9, color=colour("soft"))
-    return figure
-
-
-def _centre_field(model: Model, exciting: ExcitingImages) -> tuple[range, ...]:
+def centre_field(model: Model, exciting: ExcitingImages) -> tuple[range, ...]:
     """What the middle element sees, or the whole input where the mean was made large."""
     if exciting.objective == "mean":
         return tuple(range(size) for size in exciting.images.shape[2:])
@@ -280,11 +151,6 @@ def _centre_field(model: Model, exciting: ExcitingImages) -> tuple[range, ...]:
 
 def _centre(shape: Shape) -> tuple[int, ...]:
     return tuple(size // 2 for size in shape[1:])
-
-
-def _caption(rank: int, patches: ExcitingPatches | None) -> str:
-    said = "Above each: the largest activation in it" + ("" if patches is None else " (data: over the data set)")
-    return said + {2: "", 3: "\nThe middle slice of each"}.get(rank, "\nValues over sample index")
 
 
 def _layer(model: Model, layer: str | None) -> Node:

@@ -1,25 +1,20 @@
 """Padding, stride and dilation as animations: a window slides over real numbers, and the output fills up."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from foveate.engines.base import FloatArray
-from foveate.engines.reference.convolution import pad, taps
-from foveate.errors import DataError
 from foveate.explain.draw.style import OKABE_ITO, colour
+from foveate.explain.measure.windows import EXAMPLE_INPUT, EXAMPLE_KERNEL, LECTURE, Scene, make_scene
 from foveate.files import write_atomically
-from foveate.geometry import Window, format_sizes, positions_seen, window_reach
-from foveate.graph import Sequential
-from foveate.layers import Conv1d, Conv2d
-from foveate.layers.convolution import Convolution
+from foveate.geometry import format_sizes
 from foveate.layers.options import Ints, PaddingOption
 
 if TYPE_CHECKING:
@@ -28,32 +23,24 @@ if TYPE_CHECKING:
 Frames: TypeAlias = tuple[Image.Image, ...]
 """One picture for each position of the window, in order."""
 
-MOST_POSITIONS = 16
-"""Of the padded input along an axis: with more, the numbers could not be read."""
-
-MOST_TAPS = 49
-"""Products in a sum that can still be read: a 7x7 kernel."""
-
-EXAMPLE_INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))
-EXAMPLE_KERNEL = ((0, 1, 2), (2, 2, 0), (0, 1, 2))
-"""The numbers of Dumoulin and Visin's figures 1.1 and 1.2."""
-
-LECTURE: dict[str, tuple[int, int]] = {
-    "no_padding_no_stride": (1, 0),
-    "padding_no_stride": (1, 1),
-    "no_padding_stride": (2, 0),
-    "padding_stride": (2, 1),
-}
-"""The stride and padding of the lecture's four animations."""
-
 MINUS = "\N{MINUS SIGN}"
 """As long as a plus, where a hyphen would be overlooked."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
+
+
 _WINDOW, _OUTPUT = OKABE_ITO[1], OKABE_ITO[0]
+
+
 _MARGIN, _GAP = 24, 56
+
+
 _STEP_MS, _LAST_MS = 900, 3000
+
+
 _TERMS_ON_A_LINE = 7
+
+
 _COLOURS_IN_GIF = 64
 
 
@@ -78,7 +65,7 @@ def convolution_animation(
 
     Dumoulin, Visin: A guide to convolution arithmetic for deep learning, 2016.
     """
-    scene = _scene(image, kernel, stride, padding, dilation)
+    scene = make_scene(image, kernel, stride, padding, dilation)
     layout = _layout(scene)
     palette: Image.Image | None = None
     frames = []
@@ -141,93 +128,6 @@ def save_lecture_animations(folder: str | Path) -> tuple[Path, ...]:
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """What all frames share, as tables (rows, columns); a row of numbers is a table of one row."""
-
-    layer: Convolution
-    image_shape: tuple[int, ...]
-    padded: FloatArray
-    real: NDArray[np.bool_]
-    unseen: NDArray[np.bool_]
-    unseen_axes: tuple[int, ...]
-    kernel: FloatArray
-    met: NDArray[np.int64]
-    """(outputs, taps): the cell of the padded image that each tap meets."""
-    outputs: FloatArray
-
-    @property
-    def is_row(self) -> bool:
-        return len(self.image_shape) == 1
-
-    def products(self, number: int) -> Iterator[tuple[float, float]]:
-        """The (input, weight) pairs that output `number` adds up."""
-        return zip(self.padded.ravel()[self.met[number]], self.kernel.ravel(), strict=True)
-
-
-def _scene(image: ArrayLike, kernel: ArrayLike, stride: Ints, padding: PaddingOption, dilation: Ints) -> _Scene:
-    values, weights = _numbers(image, "image"), _numbers(kernel, "kernel")
-    if weights.ndim != values.ndim:
-        raise DataError(
-            f"the image has {values.ndim} axes, but the kernel {weights.ndim}; give a row and a row, or a table each"
-        )
-    make = Conv1d if values.ndim == 1 else Conv2d
-    layer = make(1, weights.shape, stride=stride, padding=padding, dilation=dilation, bias=False)
-    shape = (1, *values.shape)
-    outputs = Sequential(layer).build(shape, quiet=True).output_shape[1:]
-    windows = layer.windows([shape])
-    padded = pad(values[None, None], windows)[0, 0]
-    _check_legible(padded.shape, weights)
-    cells = np.arange(float(padded.size)).reshape(1, 1, *padded.shape)
-    met = np.stack([cells[seen].ravel() for _, seen in taps(windows, outputs)], axis=1).astype(np.int64)
-    seen_axes = [_seen(*axis) for axis in zip(values.shape, outputs, windows, strict=True)]
-    unseen = ~reduce(np.logical_and.outer, seen_axes)
-    margins = [window.padding for window in windows]
-    return _Scene(
-        layer,
-        values.shape,
-        np.atleast_2d(padded),
-        np.atleast_2d(np.pad(np.ones(values.shape, bool), margins)),
-        np.atleast_2d(np.pad(unseen, margins)),
-        tuple(int((~seen).sum()) for seen in seen_axes),
-        np.atleast_2d(weights),
-        met,
-        np.atleast_2d((padded.ravel()[met] @ weights.ravel()).reshape(outputs)),
-    )
-
-
-def _seen(size: int, outputs: int, window: Window) -> NDArray[np.bool_]:
-    """Which positions of an axis some window sees."""
-    bits = positions_seen((1 << outputs) - 1, window_reach(window), size)
-    return np.array([bits >> at & 1 for at in range(size)], bool)
-
-
-def _numbers(array: ArrayLike, name: str) -> FloatArray:
-    try:
-        values = np.asarray(array, np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"the {name} is no table of real numbers; give a row (L,) or a table (H, W)") from None
-    if values.ndim not in (1, 2) or not values.size:
-        raise DataError(
-            f"the {name} has the shape {format_sizes(values.shape) or 'of a number'}; give a row (L,) or a table (H, W)"
-        )
-    if not np.isfinite(values).all():
-        raise DataError(f"the {name} holds NaN or infinity; mend it or leave it out")
-    return values
-
-
-def _check_legible(padded: Sequence[int], weights: FloatArray) -> None:
-    if max(padded) > MOST_POSITIONS:
-        raise DataError(
-            f"the padded image is {format_sizes(padded)}: its numbers could not be read. Give a part of it, at most "
-            f"{MOST_POSITIONS} positions along each axis, padding included"
-        )
-    if weights.size > MOST_TAPS:
-        raise DataError(
-            f"the kernel has {weights.size} weights: their sum could not be read. Use at most {MOST_TAPS}, such as 7x7"
-        )
-
-
-@dataclass(frozen=True)
 class _Layout:
     """Where things are, in pixels: (x, y) of each table's upper left corner."""
 
@@ -239,7 +139,7 @@ class _Layout:
     sum: tuple[int, int]
 
 
-def _layout(scene: _Scene) -> _Layout:
+def _layout(scene: Scene) -> _Layout:
     cell, top = _cell(scene), 112
     tables = [scene.padded.shape, scene.kernel.shape, scene.outputs.shape]
     corners = []
@@ -258,7 +158,7 @@ def _layout(scene: _Scene) -> _Layout:
     return _Layout(cell, (width, y + 26 * (lines + 1) + 34), corners[0], corners[1], corners[2], (_MARGIN, y))
 
 
-def _cell(scene: _Scene) -> int:
+def _cell(scene: Scene) -> int:
     """The side of a cell: fewer cells may be larger, and the widest number must fit."""
     longest = max(scene.padded.shape)
     side = 50 if longest <= 8 else 46 if longest <= 11 else 42
@@ -269,7 +169,7 @@ def _cell(scene: _Scene) -> int:
     return max(side, int(widest) + 8, int(weight) + 7)
 
 
-def _frame(scene: _Scene, layout: _Layout, number: int) -> Image.Image:
+def _frame(scene: Scene, layout: _Layout, number: int) -> Image.Image:
     """The picture of output `number`, all outputs before it already there."""
     frame = Image.new("RGB", layout.size, colour("paper"))
     draw = ImageDraw.Draw(frame)
@@ -285,7 +185,7 @@ def _frame(scene: _Scene, layout: _Layout, number: int) -> Image.Image:
     return frame
 
 
-def _draw_image(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, number: int) -> None:
+def _draw_image(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
     """The padded input with the window: each cell that a tap meets shows its weight too."""
     padded = "" if scene.real.all() else f", padded to {format_sizes(scene.padded.shape[scene.is_row :])}"
     _caption(draw, layout.image, f"input {format_sizes(scene.image_shape)}{padded}")
@@ -308,7 +208,7 @@ def _draw_image(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, numbe
     draw.rectangle((first[0] - 1, first[1] - 1, last[2] + 1, last[3] + 1), None, _WINDOW, 4)
 
 
-def _draw_kernel(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout) -> None:
+def _draw_kernel(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> None:
     _caption(draw, layout.kernel, f"kernel {format_sizes(scene.layer.kernel_size)}")
     size = _type_size(scene.kernel, layout.cell)
     for (row, column), value in np.ndenumerate(scene.kernel):
@@ -317,7 +217,7 @@ def _draw_kernel(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout) -> N
         _number(draw, box, float(value), _strong(), size)
 
 
-def _draw_output(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, number: int) -> None:
+def _draw_output(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
     _caption(draw, layout.output, f"output {format_sizes(scene.outputs.shape[scene.is_row :])}")
     size = _type_size(scene.outputs, layout.cell)
     for done, value in enumerate(scene.outputs.ravel().tolist()):
@@ -329,7 +229,7 @@ def _draw_output(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, numb
     draw.rectangle(now, None, _OUTPUT, 4)
 
 
-def _draw_sum(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, number: int) -> None:
+def _draw_sum(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
     """The dot product, one line for each row of the kernel, and the number that it gives."""
     x, y = layout.sum
     for line in _lines(scene, number):
@@ -343,7 +243,7 @@ def _draw_sum(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout, number:
     draw.text((x, y), f"{'=' if exact else '≈'} {short(result)}", _blend(_OUTPUT, 0.6, colour("ink")), _font(19))
 
 
-def _lines(scene: _Scene, number: int) -> list[list[tuple[str, str]]]:
+def _lines(scene: Scene, number: int) -> list[list[tuple[str, str]]]:
     """The products of output `number` as lines of coloured words."""
     terms = list(scene.products(number))
     columns = scene.kernel.shape[1]
@@ -360,7 +260,7 @@ def _lines(scene: _Scene, number: int) -> list[list[tuple[str, str]]]:
     return written
 
 
-def _draw_key(draw: ImageDraw.ImageDraw, scene: _Scene, layout: _Layout) -> None:
+def _draw_key(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> None:
     """What shading and hatching mean, where there is any."""
     words = [] if scene.real.all() else ["shaded: padding, zeros that are not part of the input"]
     if any(scene.unseen_axes):
