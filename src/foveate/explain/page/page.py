@@ -8,9 +8,10 @@ from time import monotonic
 from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
 from foveate.errors import FileError, FoveateError
-from foveate.explain.chapters import CHAPTERS, Subject
 from foveate.explain.measure.words import network_name
+from foveate.explain.page.contents import CHAPTERS
 from foveate.explain.page.html import Section, write_page
+from foveate.explain.page.subject import Subject
 from foveate.explain.probe.attribution import asked
 from foveate.explain.probe.probe import Target, check_takes_dataset, prepare_one
 from foveate.model import Model
