@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 from foveate.layers import (
     ELU,
     GELU,
@@ -35,7 +36,7 @@ SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationCurve:
+class ActivationCurve(Result):
     """An activation function at the points `x`: its values and its derivatives, as the engine computes them."""
 
     x: FloatArray
@@ -68,7 +69,7 @@ def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -
 
 
 @dataclass(frozen=True, eq=False)
-class SignalSurvival:
+class SignalSurvival(Result):
     """How large signal and gradient are at each depth of one network, from its input at 0 to its last layer.
 
     `signal` is the variance over samples and units of what each weighted layer gives, before its activation function;

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import ShapeError
+from foveate.explain.measure.result import Result
 from foveate.geometry import format_sizes
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(Result):
     """What `integrated_gradients` gives for N images.
 
     `attributions` (N, *input shape) sum to nearly `change` (N,), the class's score less its score at the baseline;

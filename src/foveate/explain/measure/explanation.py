@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Result):
     """A method's `map` (C, *spatial) or (*spatial of a layer) for one image, what is `noted` below it, or why not."""
 
     map: FloatArray | None

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.errors import DataError
+from foveate.explain.measure.result import Result
 
 Method: TypeAlias = Literal["pca", "umap", "tsne"]
 """Principal components, UMAP (needs umap-learn) or t-SNE (needs scikit-learn)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
+class Projection(Result):
     """Features in two dimensions.
 
     `coordinates` are (N, 2). `explained` is the share of the variance that each of the two principal components holds,

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 
 Order: TypeAlias = Literal["norm", "similarity", "index"]
 """Largest norm first; similar ones next to each other; or as the network has them."""
 
 
 @dataclass(frozen=True)
-class Filters:
+class Filters(Result):
     """The filters of a convolution: `kernels` (O, I/groups, *kernel), `indices` (O,) the output channel of each."""
 
     kernels: FloatArray

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 from foveate.graph import ReceptiveField
 
 
 @dataclass(frozen=True, eq=False)
-class ResponseCurve:
+class ResponseCurve(Result):
     """The probabilities (V, classes) of one image at V `values` of one change, and the changed images as they look."""
 
     label: str
@@ -22,7 +23,7 @@ class ResponseCurve:
 
 
 @dataclass(frozen=True, eq=False)
-class ResponseCurves:
+class ResponseCurves(Result):
     """What a network makes of one image that moves, turns and grows; `turned` is None for signals.
 
     `target` is the class that is followed.
@@ -40,7 +41,7 @@ class ResponseCurves:
 
 
 @dataclass(frozen=True, eq=False)
-class SurvivingShare:
+class SurvivingShare(Result):
     """Predictions on `samples` images that are shifted by each of S `shifts` pixels in each of D directions.
 
     `share` (S, D) counts the predictions that stay what they are without a shift, `accuracy` (S, D) those that are
@@ -55,7 +56,7 @@ class SurvivingShare:
 
 
 @dataclass(frozen=True, eq=False)
-class EquivarianceError:
+class EquivarianceError(Result):
     """How far the maps of L layers are from moving with the image, for S `shifts` in pixels along one axis.
 
     `interior` (L, S) looks only at positions that no padding has reached, NaN where there are none; `whole` (L, S) at

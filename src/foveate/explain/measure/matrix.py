@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.engines.base import FloatArray
 from foveate.engines.reference.convolution import pad, taps
 from foveate.errors import DataError, LayerError, ShapeError
+from foveate.explain.measure.result import Result
 from foveate.geometry import format_sizes
 from foveate.graph import Sequential
 from foveate.layers import Linear, Shape
@@ -23,7 +24,7 @@ MOST_NUMBERS = 2**25
 
 
 @dataclass(frozen=True)
-class ConvolutionMatrix:
+class ConvolutionMatrix(Result):
     """The matrix M of a convolution without its bias: `M @ x.ravel()` is the convolution of x, ravelled.
 
     Entry `M[rows[i], columns[i]]` is `values[i]`, which is the weight number `weights[i]` of the ravelled weights; all

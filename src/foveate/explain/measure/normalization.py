@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import LayerError, ShapeError
+from foveate.explain.measure.result import Result
 from foveate.geometry import format_sizes
 from foveate.layers import BatchNorm2d, GroupNorm, InstanceNorm2d, Layer, LayerNorm, LocalResponseNorm
 from foveate.layers.base import SPATIAL_LETTERS, axis_letters
@@ -67,7 +68,7 @@ def statistics_shape(layer: Layer, shape: Sequence[int]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Distribution:
+class Distribution(Result):
     """How the values that a layer takes, or gives, are spread.
 
     `counts` are values in each bin; `mean` and `std` have one number for each channel.
@@ -85,7 +86,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, eq=False)
-class NormalizationEffect:
+class NormalizationEffect(Result):
     """What one normalisation does, in inference: `before` and `after` it, over the same bins with the borders `edges`.
 
     The layer's own scale gamma and shift beta are part of it. Batch normalisation uses its running statistics, so that

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 
 
 @dataclass(frozen=True, eq=False)
-class ExcitingPatches:
+class ExcitingPatches(Result):
     """For each of C channels of a layer the k places of a data set that excite it most, the largest first.
 
     Equal activations are in the order of the samples, then of the positions.

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 from foveate.graph import Region
 
 Position: TypeAlias = tuple[int, ...]
@@ -16,7 +17,7 @@ PART = 0.95
 
 
 @dataclass(frozen=True)
-class TheoreticalField:
+class TheoreticalField(Result):
     """The box of the input that one element of a layer can depend on.
 
     `position` is the element's in the layer; `region.unclipped` goes on into the padding, `region.clipped` holds the
@@ -39,7 +40,7 @@ class TheoreticalField:
 
 
 @dataclass(frozen=True)
-class EffectiveField:
+class EffectiveField(Result):
     """How much one element of a layer depends on each input position; `energy` (*spatial) adds up to 1."""
 
     field: TheoreticalField

@@ -1,18 +1,20 @@
 """The sanity check in numbers: rank correlations of maps, and a verdict."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
 
 SIMILAR = 0.5
 """A map whose magnitudes keep a rank correlation of at least this has not changed; the paper names no number."""
 
 
 @dataclass(frozen=True)
-class SanityCheck:
+class SanityCheck(Result):
     """How the maps of N images change while parameters are made random, from the output layer down.
 
     `stages` names the lowest layer that is random at each of S stages; at the last, every parameter is. `maps`
@@ -25,6 +27,10 @@ class SanityCheck:
     maps: FloatArray
     signed: FloatArray
     magnitudes: FloatArray
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, and what follows from them."""
+        return super().to_json() | {"similarity": self.similarity, "passed": self.passed, "verdict": self.verdict}
 
     @property
     def similarity(self) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
+from foveate.explain.measure.result import Result
 from foveate.layers import Shape
 
 Objective: TypeAlias = Literal["mean", "centre"]
@@ -17,7 +18,7 @@ _START = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class ExcitingImages:
+class ExcitingImages(Result):
     """Images made for N channels of a layer, and how the ascent went."""
 
     layer: str
