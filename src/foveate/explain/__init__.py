@@ -1,16 +1,17 @@
 """Pictures of a model: what its filters look like, what excites them, what a decision rests on.
 
-Functions give arrays; their `plot_*` twins give matplotlib figures, drawn on light or dark paper (`explain.theme`).
+Functions give arrays, or results with `to_json`; their `plot_*` twins give matplotlib figures, drawn on light or dark
+paper (`explain.theme`). The rooms: `measure` holds arrays and numbers, `probe` asks a model, `draw` makes pictures of
+finished measurements, `plots` joins the two, `page` tells it all on one page, and `experiments` train to find out.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from foveate.explain.draw.style import save, theme
-
 if TYPE_CHECKING:
     from foveate.explain.draw.matrix import plot_convolution_matrix
     from foveate.explain.draw.normalization import plot_normalization_cubes
+    from foveate.explain.draw.style import save, theme
     from foveate.explain.draw.windows import convolution_animation, save_convolution_animation, save_lecture_animations
     from foveate.explain.measure.activation_functions import ActivationCurve, SignalSurvival
     from foveate.explain.measure.activation_maps import strongest_channels
@@ -150,6 +151,7 @@ _LAZY = {
     "saliency": "probe.attribution",
     "sanity_check": "probe.sanity",
     "SanityCheck": "measure.sanity",
+    "save": "draw.style",
     "save_convolution_animation": "draw.windows",
     "save_lecture_animations": "draw.windows",
     "scale": "measure.transforms",
@@ -160,6 +162,7 @@ _LAZY = {
     "surviving_share": "probe.invariance",
     "SurvivingShare": "measure.invariance",
     "Target": "probe.probe",
+    "theme": "draw.style",
     "theoretical_fields": "probe.receptive_fields",
     "TheoreticalField": "measure.receptive_fields",
     "train_baselines": "probe.baselines",
