@@ -8,16 +8,9 @@ import torch
 
 import foveate as fv
 from foveate.engines import get_engine
-from foveate.explain.activation_functions import (
-    ACTIVATION_FUNCTIONS,
-    activation_curve,
-    formula,
-    kinks,
-    maxout_pieces,
-    plot_activation_functions,
-    plot_signal_survival,
-    signal_survival,
-)
+from foveate.explain.measure.activation_functions import ACTIVATION_FUNCTIONS, formula, maxout_pieces
+from foveate.explain.plots.activation_functions import plot_activation_functions, plot_signal_survival
+from foveate.explain.probe.activation_functions import activation_curve, kinks, signal_survival
 from foveate.layers import Layer, built_in_layers
 from tests.support import relative_error
 
@@ -130,7 +123,7 @@ def test_the_grid_draws_function_derivative_and_kinks() -> None:
 def torch_survival(layer: Layer, twin: Function, model_input: tuple[int, ...], **options: object) -> tuple[object, ...]:
     """Variances of signal and gradient in PyTorch, with the weights that the engine drew."""
     from foveate.engines.random import generator
-    from foveate.explain import activation_functions
+    from foveate.explain.probe import activation_functions
 
     depth, width, samples, seed = 6, 16, 8, 3
     rule = options["initializer"]

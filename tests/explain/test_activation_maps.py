@@ -8,14 +8,10 @@ from torch import nn
 import foveate as fv
 from foveate.data import Preprocessing
 from foveate.engines import Engine
-from foveate.explain.activation_maps import (
-    activation_maps,
-    layer_maps,
-    plot_activation_maps,
-    plot_layers,
-    strongest_channels,
-)
-from foveate.explain.style import png, theme
+from foveate.explain.draw.style import png, theme
+from foveate.explain.measure.activation_maps import strongest_channels
+from foveate.explain.plots.activation_maps import plot_activation_maps, plot_layers
+from foveate.explain.probe.activation_maps import activation_maps, layer_maps
 from foveate.tasks import Classification
 from tests.engines.torch_networks import NETWORKS
 from tests.explain.test_filters import model_of, texts

@@ -14,8 +14,10 @@ import foveate as fv
 from foveate.data import Preprocessing
 from foveate.engines import Engine, get_engine
 from foveate.errors import DataError, GraphError, LayerError, ShapeError
-from foveate.explain import style
-from foveate.explain.attribution import (
+from foveate.explain.draw import style
+from foveate.explain.measure.attribution import upsample
+from foveate.explain.plots.attribution import plot_attribution, plot_attributions
+from foveate.explain.probe.attribution import (
     METHODS,
     cam_layer,
     grad_cam,
@@ -23,10 +25,8 @@ from foveate.explain.attribution import (
     integrated_gradients,
     occlusion,
     saliency,
-    upsample,
 )
-from foveate.explain.attribution_plots import plot_attribution, plot_attributions
-from foveate.explain.guided import guided_graph
+from foveate.explain.probe.guided import guided_graph
 from foveate.graph import Graph
 from foveate.model import Model
 from tests.explain.captum_networks import (

@@ -9,18 +9,18 @@ from torch.nn import functional
 
 import foveate as fv
 from foveate.errors import DataError, GraphError
-from foveate.explain.baselines import (
+from foveate.explain.plots.baselines import plot_comparison
+from foveate.explain.probe.baselines import (
     AS_IT_IS,
     FULLY_CONNECTED,
     WITHOUT_POOLING,
     compare_invariance,
     fully_connected_twin,
     parameter_count,
-    plot_comparison,
     train_baselines,
     without_pooling,
 )
-from foveate.explain.invariance import surviving_share
+from foveate.explain.probe.invariance import surviving_share
 from foveate.graph import Graph
 from foveate.layers.pooling import Pooling
 from tests.support import normal, random_arrays

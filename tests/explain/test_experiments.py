@@ -14,8 +14,6 @@ from torch import nn
 
 import foveate as fv
 from foveate.data import Dataset, Preprocessing, Splits
-from foveate.explain import html
-from foveate.explain.drawing import Drawing
 from foveate.explain.experiments import EXPERIMENTS, batch_normalization_page, find, generalization_page, write_report
 from foveate.explain.experiments import batch_normalization as bn
 from foveate.explain.experiments import batch_statistics as bs
@@ -24,6 +22,8 @@ from foveate.explain.experiments import generalization as gen
 from foveate.explain.experiments.progress import Lines, LiveBar, Progress, Watcher, make_progress
 from foveate.explain.experiments.report import Finding, Report
 from foveate.explain.experiments.running import draw_samples
+from foveate.explain.page import html
+from foveate.explain.page.drawing import Drawing
 from tests.explain.test_html import Checker
 
 CLASSES = ("left", "right", "<both>")
@@ -508,7 +508,7 @@ def test_every_setting_stands_on_the_page(results):
 
 
 def test_the_report_draws_each_figure_on_both_papers(tmp_path):
-    from foveate.explain.style import colour, new_figure
+    from foveate.explain.draw.style import colour, new_figure
 
     seen = []
 

@@ -1,7 +1,6 @@
 """Feature space: features against PyTorch, principal components against PyTorch and the covariance's eigenvectors."""
 
 import sys
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +10,12 @@ from numpy.typing import NDArray
 
 import foveate as fv
 from foveate.data import Dataset, Preprocessing
-from foveate.explain.features import features, penultimate, plot_feature_space, project, spread_out
+from foveate.explain.draw.features import spread_out
+from foveate.explain.measure.features import project
+from foveate.explain.plots.features import plot_feature_space
+from foveate.explain.probe import features as module
+from foveate.explain.probe.features import features, penultimate
 from tests.support import normal, random_arrays
-
-module = import_module("foveate.explain.features")  # foveate.explain.features is the function
 
 
 def classifier(*layers: object, shape: tuple[int, ...] = (3, 8, 8)) -> fv.Model:

@@ -9,8 +9,10 @@ import torch
 
 import foveate as fv
 from foveate.engines import Engine
-from foveate.explain.filters import filters, frequency_response, plot_filters
-from foveate.explain.style import png, theme
+from foveate.explain.draw.style import png, theme
+from foveate.explain.measure.filters import frequency_response
+from foveate.explain.plots.filters import plot_filters
+from foveate.explain.probe.filters import filters
 from tests.support import normal
 
 
@@ -223,5 +225,7 @@ def test_branches_that_are_shifted_have_one_sample_rate():
 
 
 def test_importing_does_not_import_matplotlib():
-    code = "import sys, foveate.explain.filters, foveate.explain.activation_maps; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys; from foveate.explain.plots import activation_maps, filters; sys.exit('matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

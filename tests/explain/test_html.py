@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.explain import html
+from foveate.explain.page import html
 
 VOID = {"meta", "img", "source", "br", "link"}
 

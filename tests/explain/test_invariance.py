@@ -14,15 +14,9 @@ import foveate as fv
 from foveate import engines
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain import theme
-from foveate.explain.invariance import (
-    equivariance_error,
-    plot_equivariance_error,
-    plot_response_curves,
-    plot_surviving_share,
-    response_curves,
-    surviving_share,
-)
-from foveate.explain.transforms import move, scale, turn
+from foveate.explain.measure.transforms import move, scale, turn
+from foveate.explain.plots.invariance import plot_equivariance_error, plot_response_curves, plot_surviving_share
+from foveate.explain.probe.invariance import equivariance_error, response_curves, surviving_share
 from foveate.layers.base import ElementwiseLayer
 from tests.support import normal, random_arrays
 

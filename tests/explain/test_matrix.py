@@ -10,9 +10,11 @@ from torch.nn import functional
 
 import foveate as fv
 from foveate.errors import DataError, GraphError, LayerError, ShapeError
-from foveate.explain import matrix as matrices
-from foveate.explain.matrix import convolution_matrix, layer_matrix, percent_of_zeros, plot_convolution_matrix
-from foveate.explain.style import theme
+from foveate.explain.draw.matrix import plot_convolution_matrix
+from foveate.explain.draw.style import theme
+from foveate.explain.measure import matrix as matrices
+from foveate.explain.measure.matrix import convolution_matrix, percent_of_zeros
+from foveate.explain.probe.matrix import layer_matrix
 from tests.support import normal, relative_error
 
 CONVOLUTIONS: dict[int, tuple[Any, Any]] = {

@@ -7,14 +7,10 @@ from numpy.typing import NDArray
 
 import foveate as fv
 from foveate.engines import get_engine
-from foveate.explain.normalization import (
-    COMPARED,
-    normalization_effect,
-    normalized_cells,
-    plot_normalization_cubes,
-    plot_normalization_effect,
-    statistics_shape,
-)
+from foveate.explain.draw.normalization import plot_normalization_cubes
+from foveate.explain.measure.normalization import COMPARED, normalized_cells, statistics_shape
+from foveate.explain.plots.normalization import plot_normalization_effect
+from foveate.explain.probe.normalization import normalization_effect
 from foveate.layers import Layer
 from tests.support import normal, random_arrays, single_layer
 

@@ -12,8 +12,10 @@ from PIL import Image
 
 import foveate as fv
 from foveate import explain
-from foveate.explain import chapters
-from foveate.explain.chapters import CHAPTERS, Subject, _written_out
+from foveate.explain.page.chapters import comparison
+from foveate.explain.page.chapters.matrix import written_out
+from foveate.explain.page.contents import CHAPTERS
+from foveate.explain.page.subject import Subject
 from foveate.graph import Graph
 
 NEVER_IMPOSSIBLE = {
@@ -164,14 +166,14 @@ def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp
 
 def test_a_flat_input_has_a_first_chapter(tmp_path: Path):
     graph = fv.Sequential(fv.Linear(4), fv.ReLU(), fv.Linear(3)).build((10,))
-    section = chapters.overview(Subject(fv.Model(graph), np.linspace(0, 1, 10), 0, None, tmp_path))
+    section = CHAPTERS["the model and the image"](Subject(fv.Model(graph), np.linspace(0, 1, 10), 0, None, tmp_path))
     assert len(section.figures) == 1
 
 
 def test_a_network_whose_only_maps_are_poolings_is_checked_by_its_gradient(tmp_path: Path):
     graph = fv.Sequential(fv.AvgPool2d(2), fv.Flatten(), fv.Linear(4), fv.ReLU(), fv.Linear(3)).build((1, 8, 8))
     image = np.random.default_rng(0).standard_normal((1, 8, 8))
-    section = chapters.decision(Subject(fv.Model(graph), image, 0, None, tmp_path))
+    section = CHAPTERS["why this class"](Subject(fv.Model(graph), image, 0, None, tmp_path))
     assert section.figures[1].alt.startswith("The map by input gradient")
 
 
@@ -179,7 +181,7 @@ def test_every_normalisation_has_its_effect_drawn(tmp_path: Path):
     for layer, figures in ((fv.BatchNorm2d(), 2), (fv.GroupNorm(2), 2), (fv.LayerNorm(), 2), (fv.ReLU(), 1)):
         graph = fv.Sequential(fv.Conv2d(4, 3), layer, fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 8, 8), quiet=True)
         image = np.random.default_rng(0).standard_normal((1, 8, 8))
-        section = chapters.normalization(Subject(fv.Model(graph), image, 0, None, tmp_path))
+        section = CHAPTERS["normalisation"](Subject(fv.Model(graph), image, 0, None, tmp_path))
         assert len(section.figures) == figures
 
 
@@ -193,11 +195,11 @@ def test_every_normalisation_has_its_effect_drawn(tmp_path: Path):
 def test_the_comparison_says_which_networks_there_are(
     pooling: tuple[fv.Layer, ...], said: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(chapters, "FEWEST_SAMPLES", 1)
+    monkeypatch.setattr(comparison, "FEWEST_SAMPLES", 1)
     layers = (fv.Conv2d(12, 3, padding=1), fv.ReLU(), *pooling, fv.Conv2d(24, 3), fv.GlobalAvgPool2d(), fv.Linear(3))
     data = splits((1, 8, 8), 3)
     model = fv.Model(fv.Sequential(*layers).build((1, 8, 8), quiet=True), preprocessing=data.preprocessing)
-    paragraph = chapters.comparison(Subject(model, data.test.inputs[0], 0, data, tmp_path)).paragraphs[0]
+    paragraph = comparison.comparison(Subject(model, data.test.inputs[0], 0, data, tmp_path)).paragraphs[0]
     assert all(words in paragraph for words in said), paragraph
 
 
@@ -214,7 +216,7 @@ def test_a_network_that_is_no_classifier_is_refused(tmp_path: Path):
 def test_the_words_suit_the_input(network: str, noun: str, elements: str, tmp_path: Path):
     model = fv.Model(fv.zoo.make(network))
     subject = Subject(model, np.random.default_rng(0).standard_normal(model.graph.input_shape), 0, None, tmp_path)
-    overview, filters = chapters.overview(subject), chapters.filters(subject)
+    overview, filters = CHAPTERS["the model and the image"](subject), CHAPTERS["filters"](subject)
     assert overview.title == f"The model and the {noun}"
     assert f"{network} computes {model.graph.output_shape[0]} numbers, one for each class" in overview.paragraphs[0]
     assert f"meet the {noun} itself" in filters.paragraphs[0]
@@ -233,12 +235,12 @@ def test_large_networks_get_fewer_passes():
 
 def test_a_matrix_too_large_is_shown_for_a_corner_of_the_input():
     model = fv.Model(fv.Sequential(fv.Conv2d(64, 3, padding=1), fv.Flatten(), fv.Linear(2)).build((3, 100, 80)))
-    written, cut = _written_out(model, "conv1")
+    written, cut = written_out(model, "conv1")
     assert written.input_shape == (3, 50, 40)
     assert cut == " All this for a corner of 3x50x40: the whole would be too large."
     dense = fv.Model(fv.Sequential(fv.Conv2d(3000, 1), fv.Flatten(), fv.Linear(2)).build((3000, 2, 2)))
     with pytest.raises(fv.DataError, match="connections"):
-        _written_out(dense, "conv1")
+        written_out(dense, "conv1")
 
 
 VGG16 = """

@@ -26,10 +26,11 @@ from foveate import (
     Sequential,
 )
 from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain import patches as module
-from foveate.explain.patches import cut_patches, exciting_patches, plot_exciting_patches
-from foveate.explain.probe import prepare
-from foveate.explain.style import png, theme
+from foveate.explain.draw.style import png, theme
+from foveate.explain.plots.patches import plot_exciting_patches
+from foveate.explain.probe import patches as module
+from foveate.explain.probe.patches import cut_patches, exciting_patches
+from foveate.explain.probe.probe import prepare
 
 
 def strided():

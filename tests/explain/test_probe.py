@@ -6,7 +6,7 @@ import pytest
 import foveate as fv
 from foveate import explain
 from foveate.engines import Engine
-from foveate.explain.probe import Probe, class_layers, prepare
+from foveate.explain.probe.probe import Probe, class_layers, prepare
 from tests.support import normal
 
 

@@ -10,7 +10,12 @@ import pytest
 
 from foveate import explain
 
-MODULES = sorted(path.stem for path in Path(explain.__file__).parent.glob("*.py") if path.stem != "__init__")
+FOLDER = Path(explain.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__" and "experiments" not in path.parts
+)
 
 
 @pytest.mark.parametrize("name", explain.__all__)
@@ -31,7 +36,7 @@ def test_public_names_are_listed_once_and_shown_by_dir():
 
 @pytest.mark.parametrize("name", ["activation_maps", "features", "filters"])
 def test_a_function_keeps_its_place_when_the_module_of_the_same_name_is_imported(name: str):
-    module = import_module(f"foveate.explain.{name}")
+    module = import_module(f"foveate.explain.probe.{name}")
     assert isinstance(getattr(explain, name), FunctionType)
     assert getattr(explain, name) is getattr(module, name)
 

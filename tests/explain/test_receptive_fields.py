@@ -11,14 +11,10 @@ from torch import nn
 
 import foveate as fv
 from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain.probe import Probe
-from foveate.explain.receptive_fields import (
-    effective_field,
-    plot_receptive_fields,
-    random_signs,
-    theoretical_fields,
-)
-from foveate.explain.style import theme
+from foveate.explain.draw.style import theme
+from foveate.explain.plots.receptive_fields import plot_receptive_fields
+from foveate.explain.probe.probe import Probe
+from foveate.explain.probe.receptive_fields import effective_field, random_signs, theoretical_fields
 from foveate.graph import Graph
 from tests.engines.torch_networks import lenet5, resnet20
 from tests.support import Array, normal, random_arrays, relative_error

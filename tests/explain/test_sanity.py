@@ -8,9 +8,12 @@ import pytest
 import foveate as fv
 from foveate.engines import Engine, get_engine
 from foveate.errors import DataError, GraphError
-from foveate.explain import style
-from foveate.explain.attribution import METHODS, saliency
-from foveate.explain.sanity import SIMILAR, SanityCheck, _broken, plot_sanity_check, rank_correlation, sanity_check
+from foveate.explain.draw import style
+from foveate.explain.draw.sanity import _broken
+from foveate.explain.measure.sanity import SIMILAR, SanityCheck, rank_correlation
+from foveate.explain.plots.sanity import plot_sanity_check
+from foveate.explain.probe.attribution import METHODS, saliency
+from foveate.explain.probe.sanity import sanity_check
 from foveate.model import Model
 from tests.explain.captum_networks import example, foveate_model
 from tests.explain.test_attribution import words_of

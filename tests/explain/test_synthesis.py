@@ -23,18 +23,13 @@ from foveate import (
     Softmax,
 )
 from foveate.errors import DataError, GraphError, ShapeError
-from foveate.explain import synthesis as module
-from foveate.explain.patches import exciting_patches
-from foveate.explain.probe import network_up_to
-from foveate.explain.style import png, theme
-from foveate.explain.synthesis import (
-    Ascent,
-    Climb,
-    Fourier,
-    exciting_image,
-    exciting_images,
-    plot_exciting_images,
-)
+from foveate.explain.draw.style import png, theme
+from foveate.explain.measure.synthesis import Fourier
+from foveate.explain.plots.synthesis import plot_exciting_images
+from foveate.explain.probe import synthesis as module
+from foveate.explain.probe.patches import exciting_patches
+from foveate.explain.probe.probe import network_up_to
+from foveate.explain.probe.synthesis import Ascent, Climb, exciting_image, exciting_images
 from tests.support import relative_error
 
 SHAPES = [(1, 7), (2, 8), (3, 6, 5), (1, 5, 6), (1, 4, 5, 6), (2, 3, 4, 5)]

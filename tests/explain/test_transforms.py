@@ -8,7 +8,7 @@ from PIL import Image
 from torch.nn import functional
 
 from foveate.errors import DataError, ShapeError
-from foveate.explain.transforms import border_colour, move, scale, turn
+from foveate.explain.measure.transforms import border_colour, move, scale, turn
 from tests.support import normal
 
 SHAPES = {1: (3, 2, 40), 2: (3, 3, 20, 20), 3: (2, 1, 9, 12, 12)}

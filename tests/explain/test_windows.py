@@ -14,11 +14,8 @@ from torch.nn import functional
 import foveate as fv
 from foveate.engines import get_engine
 from foveate.errors import DataError, FileError, LayerError, ShapeError
-from foveate.explain import windows
-from foveate.explain.style import theme
-from foveate.explain.windows import (
-    EXAMPLE_INPUT,
-    EXAMPLE_KERNEL,
+from foveate.explain.draw.style import theme
+from foveate.explain.draw.windows import (
     MINUS,
     convolution_animation,
     is_exact,
@@ -26,6 +23,7 @@ from foveate.explain.windows import (
     save_lecture_animations,
     short,
 )
+from foveate.explain.measure.windows import EXAMPLE_INPUT, EXAMPLE_KERNEL, make_scene
 from tests.support import normal, relative_error
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -55,7 +53,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 )
 def test_example_gives_the_numbers_of_the_paper(stride: int, padding: int, expected: list[list[int]]) -> None:
     """Dumoulin and Visin, figures 1.1 and 1.2."""
-    scene = windows._scene(EXAMPLE_INPUT, EXAMPLE_KERNEL, stride, padding, 1)
+    scene = make_scene(EXAMPLE_INPUT, EXAMPLE_KERNEL, stride, padding, 1)
     np.testing.assert_array_equal(scene.outputs, expected)
 
 
@@ -71,7 +69,7 @@ def test_outputs_and_products_are_pytorchs(axes: int, stride: int, padding: int,
         padding=padding,
         dilation=dilation,
     )
-    scene = windows._scene(image, kernel, stride, padding, dilation)
+    scene = make_scene(image, kernel, stride, padding, dilation)
     assert relative_error(scene.outputs.ravel(), expected.ravel()) < 1e-13
     assert scene.outputs.shape == (1, *expected.shape[2:])[-2:]
     sums = [sum(value * weight for value, weight in scene.products(n)) for n in range(scene.outputs.size)]
@@ -86,7 +84,7 @@ def test_outputs_are_the_engines() -> None:
     state = engine.new_state(graph)
     state.load("conv1.weight", kernel[None, None])
     output = engine.compile(graph, batch_size=1, mode="inference").forward(state, image[None, None])["conv1"]
-    scene = windows._scene(image, kernel, (2, 1), ((1, 0), (0, 2)), 1)
+    scene = make_scene(image, kernel, (2, 1), ((1, 0), (0, 2)), 1)
     assert relative_error(scene.outputs, output[0, 0]) < 1e-6
 
 
@@ -99,7 +97,7 @@ def test_outputs_are_the_engines() -> None:
     ],
 )
 def test_hatched_cells_are_those_without_a_gradient(shape: tuple[int, int], options: dict[str, Any]) -> None:
-    scene = windows._scene(np.ones(shape), np.ones((2, 2)), **{"stride": 1, "padding": 0, "dilation": 1} | options)
+    scene = make_scene(np.ones(shape), np.ones((2, 2)), **{"stride": 1, "padding": 0, "dilation": 1} | options)
     pairs = options.get("padding", 0)
     pairs = ((pairs, pairs),) * 2 if isinstance(pairs, int) else pairs
     x = torch.ones(1, 1, *shape, requires_grad=True)

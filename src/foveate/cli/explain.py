@@ -44,7 +44,7 @@ def explain(
     Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
     """
     from foveate.data import datasets
-    from foveate.explain.page import explain_model
+    from foveate.explain.page.page import explain_model
     from foveate.model import load
 
     use_threads(threads)

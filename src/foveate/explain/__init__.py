@@ -1,214 +1,226 @@
 """Pictures of a model: what its filters look like, what excites them, what a decision rests on.
 
-Functions give arrays; their `plot_*` twins give matplotlib figures, drawn on light or dark paper (`explain.theme`).
+Functions give arrays, or results with `to_json`; their `plot_*` twins give matplotlib figures, drawn on light or dark
+paper (`explain.theme`). The rooms: `measure` holds arrays and numbers, `probe` asks a model, `draw` makes pictures of
+finished measurements, `plots` joins the two, `page` tells it all on one page, and `experiments` train to find out.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Not lazy: importing a module of the same name later would put the module into the function's place.
-from foveate.explain.activation_maps import activation_maps
-from foveate.explain.features import features
-from foveate.explain.filters import filters
-from foveate.explain.probe import Images, Target, displayed, prepare
-from foveate.explain.style import save, theme
-
 if TYPE_CHECKING:
-    from foveate.explain.activation_functions import (
-        ActivationCurve,
-        SignalSurvival,
-        activation_curve,
-        plot_activation_functions,
-        plot_signal_survival,
-        signal_survival,
+    from foveate.explain.draw.matrix import plot_convolution_matrix
+    from foveate.explain.draw.normalization import plot_normalization_cubes
+    from foveate.explain.draw.style import save, theme
+    from foveate.explain.draw.windows import convolution_animation, save_convolution_animation, save_lecture_animations
+    from foveate.explain.measure.activation_functions import ActivationCurve, SignalSurvival
+    from foveate.explain.measure.activation_maps import strongest_channels
+    from foveate.explain.measure.attribution import IntegratedGradients
+    from foveate.explain.measure.explanation import Explanation
+    from foveate.explain.measure.features import Projection, project
+    from foveate.explain.measure.filters import Filters, frequency_response
+    from foveate.explain.measure.invariance import EquivarianceError, ResponseCurve, ResponseCurves, SurvivingShare
+    from foveate.explain.measure.matrix import ConvolutionMatrix, convolution_matrix
+    from foveate.explain.measure.normalization import (
+        Distribution,
+        NormalizationEffect,
+        normalized_cells,
+        statistics_shape,
     )
-    from foveate.explain.activation_maps import layer_maps, plot_activation_maps, plot_layers, strongest_channels
-    from foveate.explain.attribution import (
-        IntegratedGradients,
+    from foveate.explain.measure.patches import ExcitingPatches
+    from foveate.explain.measure.receptive_fields import EffectiveField, TheoreticalField
+    from foveate.explain.measure.sanity import SanityCheck, rank_correlation
+    from foveate.explain.measure.synthesis import ExcitingImages
+    from foveate.explain.measure.transforms import move, scale, turn
+    from foveate.explain.page.page import PageReport, explain_model
+    from foveate.explain.plots.activation_functions import plot_activation_functions, plot_signal_survival
+    from foveate.explain.plots.activation_maps import plot_activation_maps, plot_layers
+    from foveate.explain.plots.attribution import plot_attribution, plot_attributions
+    from foveate.explain.plots.baselines import plot_comparison
+    from foveate.explain.plots.features import plot_feature_space
+    from foveate.explain.plots.filters import plot_filters
+    from foveate.explain.plots.invariance import plot_equivariance_error, plot_response_curves, plot_surviving_share
+    from foveate.explain.plots.normalization import plot_normalization_effect
+    from foveate.explain.plots.patches import plot_exciting_patches
+    from foveate.explain.plots.prediction import plot_prediction
+    from foveate.explain.plots.receptive_fields import plot_receptive_fields
+    from foveate.explain.plots.sanity import plot_sanity_check
+    from foveate.explain.plots.synthesis import plot_exciting_images
+    from foveate.explain.probe.activation_functions import activation_curve, signal_survival
+    from foveate.explain.probe.activation_maps import activation_maps, layer_maps
+    from foveate.explain.probe.attribution import (
         grad_cam,
         guided_backpropagation,
         integrated_gradients,
         occlusion,
         saliency,
     )
-    from foveate.explain.attribution_plots import Explanation, explain_class, plot_attribution, plot_attributions
-    from foveate.explain.baselines import (
+    from foveate.explain.probe.baselines import (
         Baselines,
         InvarianceComparison,
         compare_invariance,
         fully_connected_twin,
         parameter_count,
-        plot_comparison,
         train_baselines,
         without_pooling,
     )
-    from foveate.explain.features import Projection, penultimate, plot_feature_space, project
-    from foveate.explain.filters import Filters, frequency_response, plot_filters
-    from foveate.explain.invariance import (
-        EquivarianceError,
-        ResponseCurve,
-        ResponseCurves,
-        SurvivingShare,
-        equivariance_error,
-        plot_equivariance_error,
-        plot_response_curves,
-        plot_surviving_share,
-        response_curves,
-        surviving_share,
-    )
-    from foveate.explain.matrix import ConvolutionMatrix, convolution_matrix, layer_matrix, plot_convolution_matrix
-    from foveate.explain.normalization import (
-        Distribution,
-        NormalizationEffect,
-        normalization_effect,
-        normalized_cells,
-        plot_normalization_cubes,
-        plot_normalization_effect,
-        statistics_shape,
-    )
-    from foveate.explain.overview import plot_prediction
-    from foveate.explain.page import PageReport, explain_model
-    from foveate.explain.patches import ExcitingPatches, cut_patches, exciting_patches, plot_exciting_patches
-    from foveate.explain.receptive_fields import (
-        EffectiveField,
-        TheoreticalField,
-        effective_field,
-        plot_receptive_fields,
-        theoretical_fields,
-    )
-    from foveate.explain.sanity import SanityCheck, plot_sanity_check, rank_correlation, sanity_check
-    from foveate.explain.synthesis import ExcitingImages, exciting_image, exciting_images, plot_exciting_images
-    from foveate.explain.transforms import move, scale, turn
-    from foveate.explain.windows import convolution_animation, save_convolution_animation, save_lecture_animations
+    from foveate.explain.probe.explanation import explain_class
+    from foveate.explain.probe.features import features, penultimate
+    from foveate.explain.probe.filters import filters
+    from foveate.explain.probe.invariance import equivariance_error, response_curves, surviving_share
+    from foveate.explain.probe.matrix import layer_matrix
+    from foveate.explain.probe.normalization import normalization_effect
+    from foveate.explain.probe.patches import cut_patches, exciting_patches
+    from foveate.explain.probe.probe import Images, Target, displayed, prepare
+    from foveate.explain.probe.receptive_fields import effective_field, theoretical_fields
+    from foveate.explain.probe.sanity import sanity_check
+    from foveate.explain.probe.synthesis import exciting_image, exciting_images
 
 _LAZY = {
-    "activation_curve": "activation_functions",
-    "ActivationCurve": "activation_functions",
-    "Baselines": "baselines",
-    "compare_invariance": "baselines",
-    "convolution_animation": "windows",
-    "convolution_matrix": "matrix",
-    "ConvolutionMatrix": "matrix",
-    "cut_patches": "patches",
-    "Distribution": "normalization",
-    "effective_field": "receptive_fields",
-    "EffectiveField": "receptive_fields",
-    "equivariance_error": "invariance",
-    "EquivarianceError": "invariance",
-    "exciting_image": "synthesis",
-    "exciting_images": "synthesis",
-    "exciting_patches": "patches",
-    "ExcitingImages": "synthesis",
-    "ExcitingPatches": "patches",
-    "explain_class": "attribution_plots",
-    "explain_model": "page",
-    "Explanation": "attribution_plots",
-    "Filters": "filters",
-    "frequency_response": "filters",
-    "fully_connected_twin": "baselines",
-    "grad_cam": "attribution",
-    "guided_backpropagation": "attribution",
-    "integrated_gradients": "attribution",
-    "IntegratedGradients": "attribution",
-    "InvarianceComparison": "baselines",
-    "layer_maps": "activation_maps",
-    "layer_matrix": "matrix",
-    "move": "transforms",
-    "normalization_effect": "normalization",
-    "NormalizationEffect": "normalization",
-    "normalized_cells": "normalization",
-    "occlusion": "attribution",
-    "PageReport": "page",
-    "parameter_count": "baselines",
-    "penultimate": "features",
-    "plot_activation_functions": "activation_functions",
-    "plot_activation_maps": "activation_maps",
-    "plot_attribution": "attribution_plots",
-    "plot_attributions": "attribution_plots",
-    "plot_comparison": "baselines",
-    "plot_convolution_matrix": "matrix",
-    "plot_equivariance_error": "invariance",
-    "plot_exciting_images": "synthesis",
-    "plot_exciting_patches": "patches",
-    "plot_feature_space": "features",
-    "plot_filters": "filters",
-    "plot_layers": "activation_maps",
-    "plot_normalization_cubes": "normalization",
-    "plot_normalization_effect": "normalization",
-    "plot_prediction": "overview",
-    "plot_receptive_fields": "receptive_fields",
-    "plot_response_curves": "invariance",
-    "plot_sanity_check": "sanity",
-    "plot_signal_survival": "activation_functions",
-    "plot_surviving_share": "invariance",
-    "project": "features",
-    "Projection": "features",
-    "rank_correlation": "sanity",
-    "response_curves": "invariance",
-    "ResponseCurve": "invariance",
-    "ResponseCurves": "invariance",
-    "saliency": "attribution",
-    "sanity_check": "sanity",
-    "SanityCheck": "sanity",
-    "save_convolution_animation": "windows",
-    "save_lecture_animations": "windows",
-    "scale": "transforms",
-    "signal_survival": "activation_functions",
-    "SignalSurvival": "activation_functions",
-    "statistics_shape": "normalization",
-    "strongest_channels": "activation_maps",
-    "surviving_share": "invariance",
-    "SurvivingShare": "invariance",
-    "theoretical_fields": "receptive_fields",
-    "TheoreticalField": "receptive_fields",
-    "train_baselines": "baselines",
-    "turn": "transforms",
-    "without_pooling": "baselines",
+    "activation_curve": "probe.activation_functions",
+    "activation_maps": "probe.activation_maps",
+    "ActivationCurve": "measure.activation_functions",
+    "Baselines": "probe.baselines",
+    "compare_invariance": "probe.baselines",
+    "convolution_animation": "draw.windows",
+    "convolution_matrix": "measure.matrix",
+    "ConvolutionMatrix": "measure.matrix",
+    "cut_patches": "probe.patches",
+    "displayed": "probe.probe",
+    "Distribution": "measure.normalization",
+    "effective_field": "probe.receptive_fields",
+    "EffectiveField": "measure.receptive_fields",
+    "equivariance_error": "probe.invariance",
+    "EquivarianceError": "measure.invariance",
+    "exciting_image": "probe.synthesis",
+    "exciting_images": "probe.synthesis",
+    "exciting_patches": "probe.patches",
+    "ExcitingImages": "measure.synthesis",
+    "ExcitingPatches": "measure.patches",
+    "explain_class": "probe.explanation",
+    "explain_model": "page.page",
+    "Explanation": "measure.explanation",
+    "features": "probe.features",
+    "Filters": "measure.filters",
+    "filters": "probe.filters",
+    "frequency_response": "measure.filters",
+    "fully_connected_twin": "probe.baselines",
+    "grad_cam": "probe.attribution",
+    "guided_backpropagation": "probe.attribution",
+    "Images": "probe.probe",
+    "integrated_gradients": "probe.attribution",
+    "IntegratedGradients": "measure.attribution",
+    "InvarianceComparison": "probe.baselines",
+    "layer_maps": "probe.activation_maps",
+    "layer_matrix": "probe.matrix",
+    "move": "measure.transforms",
+    "normalization_effect": "probe.normalization",
+    "NormalizationEffect": "measure.normalization",
+    "normalized_cells": "measure.normalization",
+    "occlusion": "probe.attribution",
+    "PageReport": "page.page",
+    "parameter_count": "probe.baselines",
+    "penultimate": "probe.features",
+    "plot_activation_functions": "plots.activation_functions",
+    "plot_activation_maps": "plots.activation_maps",
+    "plot_attribution": "plots.attribution",
+    "plot_attributions": "plots.attribution",
+    "plot_comparison": "plots.baselines",
+    "plot_convolution_matrix": "draw.matrix",
+    "plot_equivariance_error": "plots.invariance",
+    "plot_exciting_images": "plots.synthesis",
+    "plot_exciting_patches": "plots.patches",
+    "plot_feature_space": "plots.features",
+    "plot_filters": "plots.filters",
+    "plot_layers": "plots.activation_maps",
+    "plot_normalization_cubes": "draw.normalization",
+    "plot_normalization_effect": "plots.normalization",
+    "plot_prediction": "plots.prediction",
+    "plot_receptive_fields": "plots.receptive_fields",
+    "plot_response_curves": "plots.invariance",
+    "plot_sanity_check": "plots.sanity",
+    "plot_signal_survival": "plots.activation_functions",
+    "plot_surviving_share": "plots.invariance",
+    "prepare": "probe.probe",
+    "project": "measure.features",
+    "Projection": "measure.features",
+    "rank_correlation": "measure.sanity",
+    "response_curves": "probe.invariance",
+    "ResponseCurve": "measure.invariance",
+    "ResponseCurves": "measure.invariance",
+    "saliency": "probe.attribution",
+    "sanity_check": "probe.sanity",
+    "SanityCheck": "measure.sanity",
+    "save": "draw.style",
+    "save_convolution_animation": "draw.windows",
+    "save_lecture_animations": "draw.windows",
+    "scale": "measure.transforms",
+    "signal_survival": "probe.activation_functions",
+    "SignalSurvival": "measure.activation_functions",
+    "statistics_shape": "measure.normalization",
+    "strongest_channels": "measure.activation_maps",
+    "surviving_share": "probe.invariance",
+    "SurvivingShare": "measure.invariance",
+    "Target": "probe.probe",
+    "theme": "draw.style",
+    "theoretical_fields": "probe.receptive_fields",
+    "TheoreticalField": "measure.receptive_fields",
+    "train_baselines": "probe.baselines",
+    "turn": "measure.transforms",
+    "without_pooling": "probe.baselines",
 }
 
 __all__ = [
-    "activation_curve",
-    "activation_maps",
     "ActivationCurve",
     "Baselines",
+    "ConvolutionMatrix",
+    "Distribution",
+    "EffectiveField",
+    "EquivarianceError",
+    "ExcitingImages",
+    "ExcitingPatches",
+    "Explanation",
+    "Filters",
+    "Images",
+    "IntegratedGradients",
+    "InvarianceComparison",
+    "NormalizationEffect",
+    "PageReport",
+    "Projection",
+    "ResponseCurve",
+    "ResponseCurves",
+    "SanityCheck",
+    "SignalSurvival",
+    "SurvivingShare",
+    "Target",
+    "TheoreticalField",
+    "activation_curve",
+    "activation_maps",
     "compare_invariance",
     "convolution_animation",
     "convolution_matrix",
-    "ConvolutionMatrix",
     "cut_patches",
     "displayed",
-    "Distribution",
     "effective_field",
-    "EffectiveField",
     "equivariance_error",
-    "EquivarianceError",
     "exciting_image",
     "exciting_images",
     "exciting_patches",
-    "ExcitingImages",
-    "ExcitingPatches",
     "explain_class",
     "explain_model",
-    "Explanation",
     "features",
-    "Filters",
     "filters",
     "frequency_response",
     "fully_connected_twin",
     "grad_cam",
     "guided_backpropagation",
-    "Images",
     "integrated_gradients",
-    "IntegratedGradients",
-    "InvarianceComparison",
     "layer_maps",
     "layer_matrix",
     "move",
     "normalization_effect",
-    "NormalizationEffect",
     "normalized_cells",
     "occlusion",
-    "PageReport",
     "parameter_count",
     "penultimate",
     "plot_activation_functions",
@@ -233,28 +245,20 @@ __all__ = [
     "plot_surviving_share",
     "prepare",
     "project",
-    "Projection",
     "rank_correlation",
     "response_curves",
-    "ResponseCurve",
-    "ResponseCurves",
     "saliency",
     "sanity_check",
-    "SanityCheck",
     "save",
     "save_convolution_animation",
     "save_lecture_animations",
     "scale",
     "signal_survival",
-    "SignalSurvival",
     "statistics_shape",
     "strongest_channels",
     "surviving_share",
-    "SurvivingShare",
-    "Target",
     "theme",
     "theoretical_fields",
-    "TheoreticalField",
     "train_baselines",
     "turn",
     "without_pooling",

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from foveate.data import Splits
-from foveate.explain.baselines import fully_connected_twin
 from foveate.explain.experiments.progress import Progress
 from foveate.explain.experiments.report import percent
 from foveate.explain.experiments.running import Settings as CommonSettings
 from foveate.explain.experiments.running import draw_samples, load_data, plain, train
+from foveate.explain.probe.baselines import fully_connected_twin
 from foveate.graph import Block, Graph, OneCycle, Sequential
 from foveate.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from foveate.model import Model

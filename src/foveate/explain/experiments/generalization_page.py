@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveate.explain.drawing import Drawing
+from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
 from foveate.explain.experiments.generalization import KINDS, Result, Settings
 from foveate.explain.experiments.report import Finding, Report, listed, percent
 from foveate.explain.experiments.running import settings_table
-from foveate.explain.html import Table
-from foveate.explain.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.page.drawing import Drawing
+from foveate.explain.page.html import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from foveate.explain.drawing import Drawing, write_drawing
-from foveate.explain.html import Picture, Section, Table, write_page
+from foveate.explain.page.drawing import Drawing, write_drawing
+from foveate.explain.page.html import Picture, Section, Table, write_page
 from foveate.files import write_atomically
 
 

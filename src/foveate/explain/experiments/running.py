@@ -8,7 +8,7 @@ from foveate.data import Dataset, Splits, datasets
 from foveate.data.batches import permutation
 from foveate.errors import DataError, TrainingError
 from foveate.explain.experiments.progress import Progress, Watcher
-from foveate.explain.html import Table
+from foveate.explain.page.html import Table
 from foveate.graph import Schedule
 from foveate.model import Model
 

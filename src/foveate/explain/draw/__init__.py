@@ -1,0 +1,1 @@
+"""Pictures of finished measurements. Nothing here asks a model."""

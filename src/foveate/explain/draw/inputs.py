@@ -1,0 +1,50 @@
+"""How an input is drawn, whatever its axes: a signal as curves, an image, a volume by a slice of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from foveate.engines.base import FloatArray
+from foveate.explain.draw.style import bare, colour, show_image
+from foveate.explain.measure.words import input_noun
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str]]:
+    """Where to cut (spatial) so that two axes are left, and what to call each cut: `count` times, or not for an image.
+
+    >>> slices((8, 5, 5), 1)
+    [((4,), 'slice 4 (0 to 7)')]
+    """
+    if len(sizes) == 2:
+        return [((), "")]
+    depths = [(2 * number + 1) * sizes[0] // (2 * count) for number in range(count)]
+    return [((depth,), f"slice {depth} (0 to {sizes[0] - 1})") for depth in depths]
+
+
+def middle(sizes: Sequence[int]) -> tuple[tuple[int, ...], str]:
+    """The one cut through the middle."""
+    return slices(sizes, 1)[0]
+
+
+def pixels(shown: FloatArray, place: tuple[int, ...]) -> FloatArray:
+    """A displayed input (C, *spatial) cut at `place`, as (C, H, W) with one channel or three: others are averaged."""
+    index: Any = (slice(None), *place)
+    image: FloatArray = shown[index]
+    return image if len(image) in (1, 3) else image.mean(axis=0, keepdims=True)
+
+
+def show_input(axes: "Axes", shown: FloatArray, title: str = "") -> None:
+    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice."""
+    if shown.ndim < 3:
+        axes.plot(shown.T, color=colour("ink"), linewidth=0.6)
+        bare(axes, title)
+        return
+    show_image(axes, pixels(shown, middle(shown.shape[1:])[0]), title)
+
+
+def show_titled_input(axes: "Axes", shown: FloatArray) -> None:
+    """The same with what it is called above it, and which slice of a volume it is."""
+    cut = middle(shown.shape[1:])[1] if shown.ndim > 2 else ""
+    show_input(axes, shown, f"the {input_noun(shown.ndim - 1)}\n{cut}")

@@ -1,0 +1,1 @@
+"""Arrays and numbers: what was found out, and what follows from it without asking a model. It draws nothing."""

@@ -1,0 +1,104 @@
+"""Activation functions with their derivatives as arrays, and how signal and gradient fare by depth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
+from foveate.layers import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    Layer,
+    LeakyReLU,
+    Maxout,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+
+ACTIVATION_FUNCTIONS: tuple[Layer, ...] = (
+    Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), PReLU(),
+    Softplus(), SiLU(), GELU(), ReLU6(), Hardsigmoid(), Hardswish(),
+)  # fmt: skip
+"""All there are, the lecture's six first."""
+
+SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), SiLU(), GELU())
+"""Those whose deep networks are compared unless others are named."""
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationCurve(Result):
+    """An activation function at the points `x`: its values and its derivatives, as the engine computes them."""
+
+    x: FloatArray
+    value: FloatArray
+    derivative: FloatArray
+
+
+def maxout_pieces(count: int) -> tuple[tuple[float, float], ...]:
+    """An example of Maxout's linear pieces, as (slope, intercept): tangents of the parabola x^2 / 2.
+
+    >>> maxout_pieces(2)
+    ((-1.0, -0.5), (1.0, -0.5))
+    """
+    return tuple((float(slope), 0.0 - float(slope**2) / 2) for slope in np.linspace(-1, 1, count))
+
+
+def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -> str:
+    """The function in matplotlib's mathematical notation; where there is none, the layer's description."""
+    if isinstance(layer, Maxout):
+        lines = [_line(*piece) for piece in pieces or maxout_pieces(layer.pieces)]
+        return rf"$\max({', '.join(lines)})$"
+    if isinstance(layer, ELU):
+        return rf"$x$ for $x \geq 0$, $\alpha(e^x - 1)$ below, $\alpha = {layer.alpha:g}$"
+    if isinstance(layer, LeakyReLU):
+        return rf"$\max({layer.slope:g}x, x)$"
+    if isinstance(layer, Softplus):
+        beta = "" if layer.beta == 1 else f"{layer.beta:g}"
+        return rf"$\log(1 + e^{{{beta}x}}){beta and ' / ' + beta}$"
+    return _FORMULAS.get(type(layer), layer.describe())
+
+
+@dataclass(frozen=True, eq=False)
+class SignalSurvival(Result):
+    """How large signal and gradient are at each depth of one network, from its input at 0 to its last layer.
+
+    `signal` is the variance over samples and units of what each weighted layer gives, before its activation function;
+    `gradient` is that of the gradient with respect to it, 1 at the last layer. A signal may keep its variance and yet
+    say nothing of the input, as under a sigmoid: then the gradient is gone.
+    """
+
+    activation: str
+    initializer: str
+    signal: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+
+_FORMULAS: dict[type[Layer], str] = {
+    Sigmoid: r"$1 / (1 + e^{-x})$",
+    Tanh: r"$\tanh(x)$",
+    ReLU: r"$\max(0, x)$",
+    PReLU: r"$\max(0, x) + w\,\min(0, x)$, $w$ learned",
+    ReLU6: r"$\min(\max(0, x), 6)$",
+    SiLU: r"$x / (1 + e^{-x})$",
+    Hardsigmoid: r"$\min(\max(0, x + 3), 6) / 6$",
+    Hardswish: r"$x\,\min(\max(0, x + 3), 6) / 6$",
+    GELU: r"$x\,\Phi(x)$",
+}
+
+
+def _line(slope: float, intercept: float) -> str:
+    """A straight line in words, for example '-x - 0.5'."""
+    head = {0.0: "", 1.0: "x", -1.0: "-x"}.get(slope, f"{slope:g}x")
+    if not head or not intercept:
+        return head or f"{intercept:g}"
+    return f"{head} {'-' if intercept < 0 else '+'} {abs(intercept):g}"

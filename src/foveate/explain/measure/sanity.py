@@ -1,0 +1,84 @@
+"""The sanity check in numbers: rank correlations of maps, and a verdict."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.engines.base import FloatArray
+from foveate.explain.measure.result import Result
+
+SIMILAR = 0.5
+"""A map whose magnitudes keep a rank correlation of at least this has not changed; the paper names no number."""
+
+
+@dataclass(frozen=True)
+class SanityCheck(Result):
+    """How the maps of N images change while parameters are made random, from the output layer down.
+
+    `stages` names the lowest layer that is random at each of S stages; at the last, every parameter is. `maps`
+    (S + 1, N, ...) begins with the trained network's. Spearman's rank correlations with those, of the signed values
+    and of the magnitudes: `signed` and `magnitudes` (S, N). A map without any difference in it correlates 0.
+    """
+
+    method: str
+    stages: tuple[str, ...]
+    maps: FloatArray
+    signed: FloatArray
+    magnitudes: FloatArray
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, and what follows from them."""
+        return super().to_json() | {"similarity": self.similarity, "passed": self.passed, "verdict": self.verdict}
+
+    @property
+    def similarity(self) -> float:
+        """What is left in the fully random network: the larger correlation by size, averaged over the images."""
+        return abs(self._left)
+
+    @property
+    def _left(self) -> float:
+        return max((float(values[-1].mean()) for values in (self.signed, self.magnitudes)), key=abs)
+
+    @property
+    def blank(self) -> bool:
+        """Whether the trained network's own maps are the same everywhere, so that no change of them can be seen."""
+        return bool((np.ptp(self.maps[0].reshape(len(self.maps[0]), -1), axis=1) == 0).all())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the map changed: a similarity below 0.5, of a map that is not blank."""
+        return not self.blank and self.similarity < SIMILAR
+
+    @property
+    def verdict(self) -> str:
+        """One sentence for people."""
+        if self.blank:
+            return "The map of the network as it is has one value everywhere, so that the check can say nothing of it."
+        measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
+        if self.passed:
+            return f"The map changes when the parameters are random {measured}: it depends on what was learnt."
+        return f"The map hardly changes when the parameters are random {measured}: it shows the image."
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's: the correlation of the ranks of all values, equal ones sharing theirs; 0 where one is constant.
+
+    >>> round(rank_correlation(np.array([1, 2, 3, 9]), np.array([1, 4, 3, 100])), 3)
+    0.8
+    """
+    first, second = (ranks - ranks.mean() for ranks in (_ranks(a), _ranks(b)))
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / norm if norm else 0.0
+
+
+def stage_correlations(maps: FloatArray) -> FloatArray:
+    """(S + 1, N, ...) maps to the rank correlations (S, N) of each stage with the first."""
+    return np.array([[rank_correlation(*pair) for pair in zip(maps[0], stage, strict=True)] for stage in maps[1:]])
+
+
+def _ranks(values: FloatArray) -> NDArray[np.float64]:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middles: NDArray[np.float64] = np.cumsum(counts) - (counts - 1) / 2
+    return middles[places.reshape(-1)]

@@ -1,0 +1,1 @@
+"""The chapters of a page, each a function that makes a section of a `Subject`."""

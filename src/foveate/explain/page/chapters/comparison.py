@@ -1,0 +1,47 @@
+"""The chapter on what convolution and pooling are good for: the network against others of equal size."""
+
+from foveate.errors import DataError
+from foveate.explain.page.html import Section
+from foveate.explain.page.subject import Subject
+from foveate.explain.plots.baselines import plot_comparison
+from foveate.explain.probe.baselines import WITHOUT_POOLING, compare_invariance
+
+FEWEST_SAMPLES = 1_000
+"""With fewer, a comparison of trained networks would say nothing."""
+
+
+def comparison(subject: Subject) -> Section:
+    """The lecture's argument for convolution and pooling: the network against others of equal size."""
+    data = subject.needed("comparing networks")
+    # Two networks of this size learn from each sample twice, and a step costs three passes.
+    samples = subject.passes(12 * 4_000, 0) // 12
+    if samples < FEWEST_SAMPLES:
+        raise DataError(
+            f"training networks that compute {subject.macs:,} multiply-accumulates for each image takes too long for a "
+            "page; explain.compare_invariance does it for as many samples and epochs as you like"
+        )
+    compared = compare_invariance(subject.model, data, samples=samples, epochs=2, test_samples=500, progress=False)
+    parameters = compared.baselines.parameters
+    counts = ", ".join(f"{name}: {count:,}" for name, count in parameters.items())
+    others = "and a fully connected network of equal size (it has no pooling that could be taken out)"
+    if WITHOUT_POOLING in parameters:
+        others = (
+            "the same without its pooling (each window hands on its middle value, so that all sizes stay), and a fully "
+            "connected network of equal size"
+        )
+    return Section(
+        "What convolution and pooling are good for",
+        [
+            f"{len(parameters)} networks were trained anew for this page, all on the same "
+            f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this "
+            f"architecture, {others}. So short a training makes none of them good: look at how the curves fall, not at "
+            f"how high they begin. Parameters: {counts}.",
+        ],
+        [
+            subject.draw(
+                "comparison", lambda: plot_comparison(compared),
+                f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for "
+                "each network.",
+            )
+        ],
+    )  # fmt: skip

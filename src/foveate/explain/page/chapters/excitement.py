@@ -1,0 +1,92 @@
+"""The chapter on what excites a channel, in the data and at all."""
+
+from foveate.explain.measure.activation_maps import strongest_channels
+from foveate.explain.page.html import Section
+from foveate.explain.page.subject import Subject, evenly_chosen
+from foveate.explain.plots.patches import plot_exciting_patches
+from foveate.explain.plots.synthesis import plot_exciting_images
+from foveate.explain.probe.activation_maps import activation_maps
+from foveate.explain.probe.patches import exciting_patches
+from foveate.explain.probe.probe import convolutions
+from foveate.explain.probe.synthesis import exciting_images
+from foveate.model import Model
+
+CHANNELS = 8
+"""Channels of which a chapter shows what excites them."""
+
+CLASSES = 10
+"""Classes, likewise, unless a pass through the network costs so much that there are fewer channels too."""
+
+MOST_STEPS, FEWEST_STEPS = 64, 24
+"""Of gradient ascent."""
+
+
+def excitement(subject: Subject) -> Section:
+    """What excites channels: patches of the data, and images found by gradient ascent."""
+    model, layer = subject.model, _layer_to_excite(subject.model)
+    passes = subject.passes(MOST_STEPS * CHANNELS, FEWEST_STEPS)
+    count = max(1, min(CHANNELS, passes // FEWEST_STEPS))
+    strongest = strongest_channels(activation_maps(model, subject.image, layer), count)
+    channels, steps = sorted(map(int, strongest)), passes // count
+    pictures, patches = [], None
+    if subject.data is not None:
+        data = evenly_chosen(subject.data.test, subject.passes(5_000, 100))
+        patches = exciting_patches(model, data, layer)
+        pictures.append(
+            subject.draw(
+                "patches", lambda: plot_exciting_patches(model, patches, data, channels),
+                f"For each of {len(channels)} channels of {layer} the {patches.values.shape[1]} patches with the "
+                "largest activation.",
+                f"From {len(data):,} {subject.noun}s of the data's test part.",
+            )
+        )  # fmt: skip
+    found = exciting_images(model, layer, channels, steps=steps)
+    ideal = exciting_images(model, channels=_classes(subject, CLASSES if count == CHANNELS else count), steps=steps)
+    pictures += [
+        subject.draw(
+            "found-images", lambda: plot_exciting_images(model, found, patches=patches),
+            f"For each of {len(channels)} channels of {layer} an input found by gradient ascent.",
+            f"Found in {steps} steps from noise, with {'jitter, ' if found.jitter else ''}blur and fewer high "
+            "frequencies.",
+        ),
+        subject.draw(
+            "found-classes", lambda: plot_exciting_images(model, ideal),
+            f"For each of {len(ideal.channels)} classes an input found by gradient ascent.",
+            f"The same for {_how_many(len(ideal.channels), model.graph.output_shape[0])}: what the network would most "
+            "like to see. It is rarely what a person would draw.",
+        ),
+    ]  # fmt: skip
+    return Section(
+        "What excites a channel",
+        [
+            f"These are the channels of {layer} that this {subject.noun} excites most. To learn what a channel looks "
+            f"for, one can search real {subject.noun}s for the patches that excite it most, cut out at exactly its "
+            f"receptive field, or start from noise and change the {subject.elements} along the gradient until the "
+            "channel is as active as it can be.",
+            *([] if patches else [f"Patches of real {subject.noun}s need data: give --data (in Python data=...)."]),
+        ],
+        pictures,
+    )
+
+
+def _how_many(shown: int, count: int) -> str:
+    return "classes" if shown == count else f"{shown} of the {count:,} classes"
+
+
+def _layer_to_excite(model: Model) -> str:
+    """The deepest convolution whose receptive field is smaller than the image, so that it looks at parts of it."""
+    names = [node.name for node in convolutions(model)]
+    fields = [model.graph.receptive_field(name) for name in names]
+    parts = [
+        name
+        for name, field in zip(names, fields, strict=True)
+        if not field.whole and all(seen < size for seen, size in zip(field.size, field.input_sizes, strict=True))
+    ]
+    return (parts or names)[-1]
+
+
+def _classes(subject: Subject, most: int) -> list[int]:
+    """The class that is asked for, and others beside it, `most` at most."""
+    count = subject.model.graph.output_shape[0]
+    others = [index for index in range(count) if index != subject.target][: most - 1]
+    return sorted([subject.target, *others])

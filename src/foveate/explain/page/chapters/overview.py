@@ -1,0 +1,65 @@
+"""The first chapter: the model, the image, and what the model makes of it."""
+
+from os import PathLike
+from pathlib import Path
+
+from foveate.data.images import read_size
+from foveate.explain.measure.words import network_name
+from foveate.explain.page.html import Section, Table
+from foveate.explain.page.subject import Subject
+from foveate.explain.plots.prediction import plot_prediction
+from foveate.explain.probe.attribution import asked
+from foveate.explain.probe.probe import class_name
+from foveate.geometry import format_sizes
+
+
+def overview(subject: Subject) -> Section:
+    """The model, the image, and what the model makes of it."""
+    model = subject.model
+    graph = model.graph
+    summary = graph.summary()
+    found = class_name(model, int(asked(model, subject.image, None)[1][0]))
+    question = class_name(model, subject.target)
+    rows = [
+        (node.name, node.layer.describe(), format_sizes(node.output_shape), field.short())
+        for node in graph.nodes
+        for field in [graph.receptive_field(node.name)]
+    ]
+    shown = rows
+    if len(rows) > _LONGEST_TABLE:
+        kept = _LONGEST_TABLE - 1
+        shown = [*rows[:kept], (f"{len(rows) - kept} more", "", "", "")]
+    return Section(
+        f"The model and the {subject.noun}",
+        [
+            f"From an input of {format_sizes(graph.input_shape)}, channels first, {network_name(graph)} computes "
+            f"{graph.output_shape[0]:,} numbers, one for each class. It has {len(graph.nodes)} layers with "
+            f"{summary.total_parameters:,} parameters, and one input takes {subject.macs:,} multiply-accumulates.",
+            f"It takes this {subject.noun} for: {found}. The pictures below ask about: {question}."
+            f"{_stretched(subject)}",
+        ],
+        [
+            subject.draw(
+                "prediction", lambda: plot_prediction(model, subject.image),
+                f"The {subject.noun} beside a bar chart of the likeliest classes.",
+            )
+        ],
+        Table(
+            ("layer", "what it is", "output", "sees of the input"), shown,
+            "The layers in order. The last column is the receptive field: how much of the input one value depends on.",
+        ),
+    )  # fmt: skip
+
+
+_LONGEST_TABLE = 40
+
+
+def _stretched(subject: Subject) -> str:
+    """A sentence where an image file has not the network's size."""
+    if not isinstance(subject.image, str | PathLike):
+        return ""
+    size = read_size(Path(subject.image))[1:]
+    wanted = subject.model.graph.input_shape[1:]
+    if size == wanted:
+        return ""
+    return f" The file is {format_sizes(size)}, and was stretched to the network's {format_sizes(wanted)}."

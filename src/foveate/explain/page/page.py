@@ -1,0 +1,82 @@
+"""The page of a model: everything that can be seen of it and of one image, written for a newcomer to read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from foveate.data import Splits
+from foveate.data.preprocessing import ImageLike
+from foveate.errors import FileError, FoveateError
+from foveate.explain.measure.words import network_name
+from foveate.explain.page.contents import CHAPTERS
+from foveate.explain.page.html import Section, write_page
+from foveate.explain.page.subject import Subject
+from foveate.explain.probe.attribution import asked
+from foveate.explain.probe.probe import Target, check_takes_dataset, prepare_one
+from foveate.model import Model
+
+PICTURES = "pictures"
+"""The folder, beside the page, in which each picture is a file of its own."""
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """Where the page is, the seconds that each chapter took, and a sentence for each that had to be left out."""
+
+    path: Path
+    seconds: dict[str, float]
+    left_out: dict[str, str]
+
+
+def explain_model(
+    model: Model,
+    image: ImageLike,
+    out: str | Path,
+    *,
+    data: Splits | None = None,
+    target: Target = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> PageReport:
+    """Draw all pictures of a model and one image, and write them with their explanation into a folder.
+
+    `out`/index.html is one self-contained page; `out`/pictures holds each picture for light and for dark paper.
+    A chapter that this network or this image does not allow says why in a sentence instead.
+
+    Args:
+        model: the network.
+        image: one, in any form that `Model.predict` takes.
+        out: the folder; made where there is none.
+        data: a data set, for the pictures that need one: its test part is looked at, its training part is learnt from.
+        target: the class to ask for; the one that the model finds unless given.
+        progress: called with the chapter that begins, its number from 0, and how many there are.
+
+    Raises:
+        ShapeError: the image or the data do not have the network's shape, or the network is no classifier.
+        DataError: there is no such class, there are several images, the image holds NaN, or the model has no
+            preprocessing for the data.
+        FileError: the image cannot be read, or a file cannot be written.
+    """
+    prepare_one(model, image)
+    _, classes = asked(model, image, target)
+    if data is not None:
+        check_takes_dataset(model, data.test)
+    subject = Subject(model, image, int(classes[0]), data, Path(out) / PICTURES)
+    sections: list[Section] = []
+    seconds: dict[str, float] = {}
+    left_out: dict[str, str] = {}
+    for number, (name, chapter) in enumerate(CHAPTERS.items()):
+        if progress is not None:
+            progress(name, number, len(CHAPTERS))
+        since = monotonic()
+        try:
+            sections.append(chapter(subject))
+        except FileError:
+            raise
+        except FoveateError as error:
+            left_out[name] = str(error)
+            sections.append(Section(name.capitalize(), [f"Left out: {error}."]))
+        seconds[name] = monotonic() - since
+    path = Path(out) / "index.html"
+    write_page(path, f"What {network_name(model.graph)} sees", sections)
+    return PageReport(path, seconds, left_out)

@@ -1,0 +1,102 @@
+"""Why this class, in pictures: one attribution, or every method side by side."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from foveate.engines.base import FloatArray
+from foveate.errors import ShapeError
+from foveate.explain.draw.attribution import draw_attribution, draw_curve_comparison, draw_map_comparison, in_percent
+from foveate.explain.measure.attribution import upsample
+from foveate.explain.measure.explanation import Explanation
+from foveate.explain.probe.attribution import asked
+from foveate.explain.probe.explanation import explain_class, one_image, without_preprocessing
+from foveate.explain.probe.probe import Images, Target, class_name, displayed
+from foveate.geometry import format_sizes
+from foveate.model import Model
+from foveate.training import logits_of, softmax
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CLASSES_SHOWN = 5
+
+
+def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title: str = "") -> "Figure":
+    """One image beside its attribution with its sign (the channels' sum), its magnitude (their largest), and both.
+
+    In 1-D each is a curve; in 3-D three slices stand in rows. A map without anything negative has no signed panel.
+
+    Args:
+        model: whose input the image is.
+        image: one, as `Model.predict` takes it.
+        attribution: for that image, (C, *spatial) or (*spatial) of the input or of a layer, with or without a batch
+            axis of one.
+        title: of the figure.
+
+    Raises:
+        DataError: there are several images, or the model takes neither curves, nor images, nor volumes.
+        ShapeError: the attribution is of another shape.
+    """
+    prepared = one_image(model, image)
+    return draw_attribution(displayed(model, prepared)[0], _channels_first(model, attribution), title)
+
+
+def plot_attributions(
+    model: Model,
+    image: Images,
+    target: Target = None,
+    layer: str | None = None,
+    *,
+    explained: Mapping[str, Explanation] | None = None,
+) -> "Figure":
+    """Every method on one image: why does the network find this class?
+
+    Each map is drawn on a scale of its own. Below integrated gradients stands its completeness error; a method that the
+    network does not allow says why.
+
+    Args:
+        model: the network.
+        image: one, as `Model.predict` takes it.
+        target: the class; the predicted one unless given.
+        layer: for Grad-CAM; unless given the last with maps that is no pooling.
+        explained: what `explain_class` gave for just these arguments, where that is known already.
+
+    Raises:
+        GraphError: there is no such layer, or it gives no maps.
+        DataError: there is no such class, there are several images, or one cannot be used.
+        ShapeError: the network gives no number for each class, or an array does not have its shape.
+    """
+    prepared = one_image(model, image)
+    _, classes = asked(without_preprocessing(model), prepared, target)
+    chances = softmax(logits_of(model.graph, model.logits(prepared)))[0]
+    index = int(classes[0])
+    title = f"Why “{class_name(model, index)}”? The network gives it {in_percent(chances[index])}"
+    explained = explained or explain_class(model, image, index, layer)
+    shown = displayed(model, prepared)[0]
+    if shown.ndim == 2:
+        return draw_curve_comparison(shown, explained, title)
+    return draw_map_comparison(shown, explained, title, _likeliest(model, chances))
+
+
+def _likeliest(model: Model, chances: FloatArray) -> list[tuple[str, float]]:
+    """The most probable classes with their probabilities, the most probable last."""
+    best = np.argsort(chances)[::-1][:_CLASSES_SHOWN][::-1]
+    return [(class_name(model, int(index)), float(chances[index])) for index in best]
+
+
+def _channels_first(model: Model, attribution: ArrayLike) -> FloatArray:
+    """(C, *spatial) of the input, or (1, *spatial) where the attribution has no channels or is of a layer."""
+    shape = model.graph.input_shape
+    given: FloatArray = np.asarray(attribution, np.float64)
+    values = given[0] if given.shape[:1] == (1,) and given.ndim > len(shape) - 1 and given.shape != shape else given
+    if values.shape == shape:
+        return values
+    if values.ndim != len(shape) - 1 or not values.size:
+        raise ShapeError(
+            f"the attribution is {format_sizes(given.shape) or 'a number'}; it must be {format_sizes(shape)}, or have "
+            f"the {len(shape) - 1} spatial axes of a layer"
+        )
+    return upsample(values[None], shape[1:])
