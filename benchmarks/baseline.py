@@ -136,7 +136,7 @@ def hash_of_state(graph: Graph, state: State) -> str:
 
 
 def _disturb(state: State) -> None:
-    """Move biases, scales and statistics off 0 and 1, so that it shows where one of them is forgotten."""
+    """Move biases, scales and statistics off 0 and 1, so it shows where one of them is forgotten."""
     random = np.random.default_rng(1)
     for name in sorted(state.names()):
         array = state.read(name)
@@ -148,7 +148,7 @@ def _hash(arrays: Mapping[str, Array]) -> str:
     digest = sha256()
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise BenchmarkError(f"{name} is not finite, so that its bits would tell little")
+            raise BenchmarkError(f"{name} is not finite, so its bits would tell little")
         digest.update(f"{name} {array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

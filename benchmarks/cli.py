@@ -29,7 +29,7 @@ Nets = Annotated[str, typer.Option(help="Networks of the zoo, with commas betwee
 Modes = Annotated[str, typer.Option(help="Modes of PyTorch, with commas between.")]
 Rounds = Annotated[int, typer.Option(min=1, help="How often each worker is timed; medians are reported.")]
 Seconds = Annotated[float, typer.Option(min=0.0, help="How long one timing lasts at least.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of every framework; all cores unless given.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads for every framework (default: all cores).")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every round, median and ratio to this file.")]
 
 _ALL_NETS = "lenet5,vgg6,resnet20"

@@ -105,7 +105,7 @@ def _compare_one(
 
 
 def _alternate(settings: Settings, crew: Mapping[str, Worker], case: Case, tell: Tell) -> dict[str, list[float]]:
-    """Every worker once a round, each round beginning with another, so that none always comes after the same."""
+    """Every worker once a round, each round beginning with another, so none always comes after the same."""
     names = list(crew)
     rounds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(settings.rounds):
@@ -147,7 +147,7 @@ def _output_difference(place: str, ours: Mapping[str, Any], theirs: Mapping[str,
     if not (isfinite(difference) and difference <= OUTPUT_BOUND):
         raise BenchmarkError(
             f"{place} gives an output that differs from foveate's by {difference:.2g} of its norm, more than "
-            f"{OUTPUT_BOUND:g}, so that the two do not compute the same and their times cannot be compared"
+            f"{OUTPUT_BOUND:g}, so the two do not compute the same and their times cannot be compared"
         )
     return {"output": difference}
 

@@ -1,7 +1,7 @@
 """A foveate graph as the PyTorch model that a PyTorch user would write for it, with the same names.
 
 A chain of layers becomes an nn.Sequential. Any other graph becomes, by torch.fx, a module whose forward is plain Python
-code, line by line as one writes it, so that activations are let go as early as in code written by hand.
+code, line by line as one writes it, so activations are let go as early as in code written by hand.
 """
 
 import operator

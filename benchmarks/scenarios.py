@@ -141,7 +141,7 @@ def training_beside_predicting(calls: int) -> str:
 
 def trained_in_a_thread(_: int) -> str:
     """A training in a second thread keeps to `set_threads`, and so has the bits of one in the first."""
-    # More than this machine's default, whatever that is, so that a thread that forgets shows.
+    # More than this machine's default, whatever that is, so a thread that forgets shows.
     set_threads(1 + (os.cpu_count() or 1))
     first, second = trained(), []
     _in_threads(lambda _: second.append(trained()), range(1))

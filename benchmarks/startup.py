@@ -29,7 +29,7 @@ def commands() -> dict[str, list[str]]:
 def measure(named: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Any]:
     """Seconds of every command in every round, alternated, and their medians.
 
-    Each runs once untimed before, so that bytecode is compiled and files are in the page cache for all alike.
+    Each runs once untimed before, so bytecode is compiled and files are in the page cache for all alike.
     """
     for command in named.values():
         run(command)

@@ -124,7 +124,7 @@ def serve(prepare: Callable[[Job], Prepared]) -> None:
         try:
             request = json.loads(line)
             if request["command"] == "prepare":
-                # The job before is let go first, so that its memory is not counted against the next.
+                # The job before is let go first, so its memory is not counted against the next.
                 prepared = Prepared(lambda: None)
                 prepared = prepare(Job(**request["job"]))
                 reply = dict(prepared.report)

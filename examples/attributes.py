@@ -3,7 +3,7 @@
     python examples/attributes.py             three epochs over 55,000 images for each task
     python examples/attributes.py --quick     a few steps, to see that it runs
 
-The targets are computed from the pictures themselves, never from their classes, so that each is true by definition and
+The targets are computed from the pictures themselves, never from their classes, so each is true by definition and
 no one had to judge it:
 
     touches the sides    a pixel of the first or last column is lit

@@ -55,7 +55,7 @@ def bound(engine: Engine, *, double: float, single: float) -> float:
 
 
 def normal(shape: Sequence[int], seed: int = 0) -> Array:
-    """Normal numbers as float64, each exact in float32, so that every engine sees the same."""
+    """Normal numbers as float64, each exact in float32, so every engine sees the same."""
     return np.random.default_rng(seed).standard_normal(tuple(shape)).astype(np.float32).astype(np.float64)
 
 

@@ -94,15 +94,28 @@ def test_the_package_says_that_it_is_typed():
     assert (ROOT / "src/foveate/py.typed").exists()
 
 
-@pytest.mark.parametrize("package", ["foveate.engines", "foveate.layers"])
-def test_no_two_modules_import_each_other_in_a_circle(package: str):
-    """Near or far, inside functions and under TYPE_CHECKING too."""
-    imports = grimp.build_graph("foveate", exclude_type_checking_imports=False)
-    inside = {name for name in imports.modules if f"{name}.".startswith(f"{package}.")}
+def _imports() -> grimp.ImportGraph:
+    """Every import, inside functions and under TYPE_CHECKING too."""
+    return grimp.build_graph("foveate", exclude_type_checking_imports=False)
+
+
+def test_no_two_modules_import_each_other_in_a_circle():
+    """Near or far."""
+    imports = _imports()
+    inside = {name for name in imports.modules if not f"{name}.".startswith("foveate.explain.")}
+    assert {"foveate.graph.graph", "foveate.engines.engine", "foveate.layers.base"} <= inside
     waiting = {name: imports.find_modules_directly_imported_by(name) & inside for name in inside}
     while free := {name for name, below in waiting.items() if not below}:
         waiting = {name: below - free for name, below in waiting.items() if name not in free}
     assert not waiting, f"these stand on a circle or on one below them: {sorted(waiting)}"
+
+
+def test_inside_graph_each_stands_on_those_before_it():
+    imports, order = _imports(), ("node", "nodes", "joining", "analysis", "graph", "builder", "compose", "rewriting")
+    assert imports.find_descendants("foveate.graph.analysis")
+    for position, low in enumerate(order):
+        known = imports.find_upstream_modules(f"foveate.graph.{low}", as_package=True)
+        assert not known & {f"foveate.graph.{high}" for high in (*order[position + 1 :], "folding", "freezing")}, low
 
 
 def _argument_counts() -> dict[str, int]:

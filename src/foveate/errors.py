@@ -1,24 +1,20 @@
 """Every error foveate raises on purpose: a sentence with the numbers in it and a way out."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 
 class FoveateError(Exception):
     """Base of all errors that foveate raises on purpose; its message is meant for a person.
 
-    `partial` is the graph as far as it was built, where a network could not be built to its end, and `place` the layer
-    that stopped it.
+    Where a network could not be built to its end, `partial` is the graph as far as it was built, `place` the layer that
+    stopped it, and `changes` are changes with which the network builds, each tried on all of it; `change.build()` gives
+    its graph.
     """
 
     partial: Any = None
     place: Any = None
-    find_changes: Callable[[], tuple[Any, ...]] | None = None
-
-    @property
-    def changes(self) -> tuple[Any, ...]:
-        """Changes with which the network builds, each tried on all of it; `change.build()` gives its graph."""
-        return () if self.find_changes is None else self.find_changes()
+    changes: Sequence[Any] = ()
 
 
 class LayerError(FoveateError):

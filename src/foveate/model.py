@@ -59,11 +59,11 @@ class Model:
 
     Args:
         graph: the network.
-        task: what its outputs mean; `fit` takes it from the data unless given.
+        task: what its outputs mean (default: taken from the data by `fit`).
         classes: the names of a classification's classes: short for task=Classification(classes).
-        preprocessing: what `predict` and `fit` do to raw inputs; `fit` measures it on the data unless given.
+        preprocessing: what `predict` and `fit` do to raw inputs (default: measured on the data by `fit`).
         seed: of the initial parameters, of shuffling, augmentation and dropout.
-        engine: "native", "reference" or an Engine; the fastest there is unless given.
+        engine: "native", "reference" or an Engine (default: the fastest available).
 
     Raises:
         DataError: the network's outputs are not those of `task`, its input is another than that of `preprocessing`, or
@@ -130,12 +130,12 @@ class Model:
             validation: what to measure after each epoch.
             epochs: passes over the data.
             batch_size: samples in a step; the last of an epoch may have fewer.
-            optimizer: SGD with Nesterov momentum and weight decay unless given.
-            schedule: one cycle unless given.
-            loss: the task's own unless given; for several outputs a mapping by output.
-            augmentation: random changes to the inputs; none unless given.
+            optimizer: how the parameters are updated (default: SGD with Nesterov momentum and weight decay).
+            schedule: of the learning rate (default: one cycle).
+            loss: what is minimised (default: the task's own); for several outputs, a mapping by output.
+            augmentation: random changes to the inputs (default: none).
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
-            progress: whether to show a live bar, or lines where the output is no terminal.
+            progress: whether to show a live bar, or lines where the output is not a terminal.
             resume: go on from the checkpoint in `out`; start anew where there is none.
             checkpoint_every: write a checkpoint after so many steps too.
 
@@ -144,7 +144,7 @@ class Model:
 
         Raises:
             DataError: the data do not fit the network.
-            TrainingError: the loss does not fit the task, or is no number any more (the model is then as it was
+            TrainingError: the loss does not fit the task, or is not a number any more (the model is then as it was
                 before), or there is nothing to resume from.
             FileError: a file in `out` cannot be read or written.
         """
@@ -167,7 +167,7 @@ class Model:
         )
         preprocessing = self.preprocessing or Preprocessing.measure(dataset)
         job = Job(
-            # Its own, so that the model stays as it is should training fail.
+            # Its own, so the model stays as it is should training fail.
             state=self.engine.copied(self.state, optimizer, recipe.seed),
             programs=self._programs,
             recipe=recipe,
@@ -212,8 +212,8 @@ class Model:
 
         Args:
             dataset: what to measure on.
-            batch_size: samples that are run at once; as many as need little memory unless given.
-            loss: the one that the model was trained with unless given, or the task's own where there was none.
+            batch_size: samples run at once (default: chosen to use little memory).
+            loss: what to measure (default: the loss the model was trained with, or else the task's own).
 
         Raises:
             DataError: the data do not fit the model, or it has no preprocessing yet.
@@ -236,8 +236,8 @@ class Model:
                 several inputs a mapping by name; those beside the image are float32 as the network takes them.
 
         Raises:
-            FileError: a file is no image.
-            DataError: an array cannot be used, the network's outputs are no numbers, or the model has no preprocessing
+            FileError: a file is not an image.
+            DataError: an array cannot be used, the network's outputs are not numbers, or the model has no preprocessing
                 or no task yet.
             ShapeError: an array does not have the network's shape.
         """
@@ -252,7 +252,7 @@ class Model:
 
         Args:
             images: as for `predict`; a generator is read when its turn comes.
-            batch_size: images that are read and run at once; as many as need little memory unless given.
+            batch_size: images read and run at once (default: chosen to use little memory).
 
         Raises:
             FileError, DataError, ShapeError: as `predict`, when the image's batch is reached.
@@ -292,7 +292,7 @@ class Model:
 
         Args:
             inputs: (N, *input shape); for a network of several inputs a mapping of such arrays.
-            batch_size: samples that are run at once; as many as need little memory unless given.
+            batch_size: samples run at once (default: chosen to use little memory).
 
         Raises:
             ShapeError: the inputs do not have the network's shape.

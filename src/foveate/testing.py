@@ -70,13 +70,13 @@ def check_loss_gradient(
     Args:
         loss: built in, or taught to the engines by `foveate.engines.register_loss`.
         output_shape: of one sample, (K, *positions).
-        targets: what the outputs are compared with; random ones of the first kind in `loss.targets` unless given.
+        targets: what the outputs are compared with (default: random ones of the first kind in `loss.targets`).
         batch_size: samples in the batch.
         seed: of the random outputs, targets and weights.
         tolerance: the largest difference, as a share of 1 + the slope's size.
 
     Raises:
-        GradientError: the gradient has a wrong shape, or is wrong, or the value is no finite number.
+        GradientError: the gradient has a wrong shape, or is wrong, or the value is not a finite number.
         DataError: the loss cannot take such targets.
     """
     name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)

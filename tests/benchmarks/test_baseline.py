@@ -99,5 +99,5 @@ def test_what_is_not_finite_is_not_recorded():
     graph = zoo.make("lenet5")
     state = get_engine("native").new_state(graph, seed=0)
     state.load("conv1.bias", np.full(6, np.nan))
-    with pytest.raises(BenchmarkError, match=r"^conv1.bias is not finite, so that its bits would tell little$"):
+    with pytest.raises(BenchmarkError, match=r"^conv1.bias is not finite, so its bits would tell little$"):
         baseline.hash_of_state(graph, state)

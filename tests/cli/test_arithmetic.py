@@ -7,8 +7,8 @@ import json
 import pytest
 
 from foveate import zoo
-from foveate.graph.dense import compare_dense
-from foveate.graph.explanation import explain_arithmetic, sight_sentences
+from foveate.graph.analysis.dense import compare_dense
+from foveate.graph.analysis.explanation import explain_arithmetic, sight_sentences
 
 
 def read(foveate, *arguments):

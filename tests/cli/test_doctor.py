@@ -119,7 +119,7 @@ def test_without_the_native_engine_it_reports_why_and_ends_with_status_1(options
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "foveate: the native engine cannot be used, so that the slow reference engine is; the report says why\n"
+        "foveate: the native engine cannot be used, so the slow reference engine is; the report says why\n"
     )
     if options:
         report = json.loads(done.stdout)

@@ -69,8 +69,8 @@ def test_json_and_an_array_and_a_class_by_number(model: Path, tmp_path: Path):
         (["MODEL", "IMAGE", "--class", "9"], "foveate: there is no class 9: the 3 classes count from 0 to 2"),
         (["MODEL", "IMAGE", "--data", "mnist"], "foveate: there is no data set"),
         (["none.safetensors", "IMAGE"], "foveate: none.safetensors"),
-        (["MODEL", "text.npy"], "foveate: text.npy is no array that numpy.save wrote:"),
-        (["MODEL", "broken.npy"], "foveate: broken.npy is no array that numpy.save wrote: "),
+        (["MODEL", "text.npy"], "foveate: text.npy is not an array written by numpy.save:"),
+        (["MODEL", "broken.npy"], "foveate: broken.npy is not an array written by numpy.save: "),
         (["MODEL", "several.npy"], "foveate: several.npy is an archive that numpy.savez wrote; write one array"),
         (["MODEL", "words.npy"], "foveate: the array of type <U3 cannot be used; give uint8"),
         (["MODEL", "IMAGE", "--class", "²"], 'foveate: there is no class "²"'),
@@ -102,7 +102,7 @@ def test_a_network_over_sounds_asks_for_an_array(tmp_path: Path, image: Path):
     done = run(path, image)
     assert done.exit_code == 1
     assert done.stderr.endswith(
-        "is no .npy file, and this network takes arrays: write one of its input's shape with numpy.save\n"
+        "is not a .npy file, but this network takes arrays: save one of its input shape with numpy.save\n"
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import foveate as fv
 from foveate.cli.drawing import draw_windows
 from foveate.geometry import Window, fit, output_size
-from foveate.graph.window_report import explain_window, in_short, solve_padding, solve_stride
+from foveate.graph.analysis.window_report import explain_window, in_short, solve_padding, solve_stride
 
 KEYS = {
     "input", "output", "fits", "exact_output", "remainder", "dropped", "parameters", "weights", "biases", "macs",

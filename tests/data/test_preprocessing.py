@@ -220,7 +220,7 @@ ONE_NAN = np.zeros((3, 1, 6, 5))
 ONE_NAN[1, 0, 2, 2] = np.inf
 
 REFUSED_ARRAYS = {
-    "nan": (GREY, NAN, DataError, "the array holds NaN or infinity; mend it or leave it out"),
+    "nan": (GREY, NAN, DataError, "the array holds NaN or infinity; fix or remove it"),
     "nan-in-batch": (GREY, ONE_NAN, DataError, "image 1 holds NaN or infinity"),
     "nan-in-list": (GREY, [np.zeros((6, 5)), NAN], DataError, "image 1 holds NaN or infinity"),
     "nan-in-sounds": (SOUND, np.full((2, 2, 9), np.nan), DataError, "sample 0 holds NaN or infinity"),
@@ -248,7 +248,7 @@ REFUSED_ARRAYS = {
         SOUND,
         "a.wav",
         DataError,
-        'takes 2x9, which is neither a grey nor an RGB image, so that "a.wav"',
+        'takes 2x9, which is neither a grey nor an RGB image, so "a.wav"',
     ),
     "pil-for-sound": (
         SOUND,

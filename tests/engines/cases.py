@@ -1,6 +1,6 @@
 """Every layer over a grid of shapes and hyper-parameters, each beside the same operation in PyTorch.
 
-PyTorch's operations get explicit padding, computed here again, so that foveate's own arithmetic is not its own judge.
+PyTorch's operations get explicit padding, computed here again, so foveate's own arithmetic is not its own judge.
 """
 
 from collections.abc import Callable

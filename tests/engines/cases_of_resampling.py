@@ -52,7 +52,7 @@ def upsample(shape: Shape, *, batch: int = 2, **options: Any) -> Case:
 
 
 def multiply(*shapes: Shape, batch: int = 2) -> Case:
-    """A product; PyTorch broadcasts from the last axis, so that the missing ones are put in."""
+    """A product; PyTorch broadcasts from the last axis, so the missing ones are put in."""
     rank = max(map(len, shapes))
 
     def forward(inputs: list[torch.Tensor], arrays: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -159,7 +159,7 @@ def blocks(draw: Any, width: int, depth: int = 2) -> Block:  # noqa: PLR0911 (on
 
 @st.composite
 def networks(draw: Any) -> Graph:
-    """A small network of smooth layers: a flipped ReLU or argmax is no error, so that none is drawn."""
+    """A small network of smooth layers: a flipped ReLU or argmax is no error, so none is drawn."""
     width = draw(st.sampled_from([2, 3, 8, 16]))
     body = draw(st.lists(blocks(width), min_size=1, max_size=3))
     tail: list[Block] = [draw(st.sampled_from([fv.GlobalAvgPool2d(), fv.Flatten()])), fv.Linear(5)]

@@ -284,31 +284,31 @@ def ending_in(layer: Layer) -> Graph:
             fv.Softmax(),
             fv.CrossEntropy(),
             "CrossEntropy applies the softmax itself, and the network's output softmax1 is a Softmax already: remove "
-            "softmax1, so that the loss gets logits",
+            "softmax1, so the loss gets logits",
         ),
         (
             fv.LogSoftmax(),
             fv.CrossEntropy(),
             "CrossEntropy applies the softmax itself, and the network's output log_softmax1 is a LogSoftmax already: "
-            "remove log_softmax1, so that the loss gets logits",
+            "remove log_softmax1, so the loss gets logits",
         ),
         (
             fv.Softmax(),
             fv.Dice(),
             "Dice applies the softmax itself, and the network's output softmax1 is a Softmax already: remove "
-            "softmax1, so that the loss gets logits",
+            "softmax1, so the loss gets logits",
         ),
         (
             fv.Sigmoid(),
             fv.Focal(),
             "Focal applies the sigmoid itself, and the network's output sigmoid1 is a Sigmoid already: remove "
-            "sigmoid1, so that the loss gets logits",
+            "sigmoid1, so the loss gets logits",
         ),
         (
             fv.Sigmoid(),
             fv.BinaryCrossEntropy(),
             "BinaryCrossEntropy applies the sigmoid itself, and the network's output sigmoid1 is a Sigmoid already: "
-            "remove sigmoid1, so that the loss gets logits",
+            "remove sigmoid1, so the loss gets logits",
         ),
     ],
     ids=["Softmax", "LogSoftmax", "Softmax, Dice", "Sigmoid, Focal", "Sigmoid"],

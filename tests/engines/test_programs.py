@@ -1,5 +1,7 @@
 """What a program gives out: outputs, kept values and gradients as copies, and what it says of itself."""
 
+import gc
+import weakref
 from functools import partial
 
 import numpy as np
@@ -216,3 +218,18 @@ def test_without_parameter_gradients_the_native_engine_runs_and_holds_less():
 def test_a_loss_needs_parameter_gradients(engine: Engine):
     with pytest.raises(fv.EngineError, match=r"^a program with a loss learns parameters; leave parameter_gradients=Fa"):
         engine.compile(NETWORK, batch_size=BATCH, mode="training", loss=fv.CrossEntropy(), parameter_gradients=False)
+
+
+@pytest.mark.parametrize("options", [{}, {"differentiable": True}, {"mode": "training", "loss": fv.CrossEntropy()}])
+def test_a_program_that_nobody_needs_is_gone_at_once(any_engine: Engine, options: dict):
+    """Large networks' workspaces must not wait for the garbage collector, which counts objects and not bytes."""
+    graph = fv.zoo.lenet5()
+    program = any_engine.compile(graph, **{"batch_size": 1, "mode": "inference", **options})
+    program.forward(any_engine.new_state(graph), np.zeros((1, *graph.input_shape), np.float32))
+    known = weakref.ref(program)
+    gc.disable()
+    try:
+        del program
+        assert known() is None
+    finally:
+        gc.enable()

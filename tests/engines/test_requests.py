@@ -58,7 +58,7 @@ def test_an_output_without_a_loss_learns_nothing(engine: Engine):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ({"kinds": fv.CrossEntropy()}, 'the loss is given for "kinds", which is no output. Nearest: kind'),
+        ({"kinds": fv.CrossEntropy()}, 'the loss is given for "kinds", which is not an output. Nearest: kind'),
         ({}, "loss has no entry; name at least one output"),
         ({"kind": (fv.CrossEntropy(), -1.0)}, "the loss of kind has the weight -1.0; it must be 0 or positive"),
         ({"kind": (fv.CrossEntropy(), float("nan"))}, "the loss of kind has the weight nan"),

@@ -261,7 +261,7 @@ def test_a_network_of_two_tasks(tmp_path, arrays, description):
 @pytest.mark.parametrize("remark", [float("nan"), {1, 2}, {"deep": [object()]}])
 def test_remarks_that_are_no_json_are_not_written(path, arrays, description, remark):
     before = path.read_bytes()
-    with pytest.raises(FileError, match=r"is not written: its description is no JSON \(.*\)\. What was there"):
+    with pytest.raises(FileError, match=r"is not written: its description is not valid JSON \(.*\)\. What was there"):
         write_model(path, arrays, replace(description, remarks={"mine": remark}))
     assert path.read_bytes() == before
 

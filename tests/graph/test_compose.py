@@ -108,42 +108,42 @@ def test_a_composite_can_be_built_twice():
         (
             fv.Conv2d(8, 3, padding=1),
             (4, 8, 8),
-            "the block turns 4x8x8 into 8x8x8, so that the input cannot be added to it. shortcut=Conv2d(8, 1) would do",
+            "the block turns 4x8x8 into 8x8x8, so the input cannot be added to it. shortcut=Conv2d(8, 1) would do",
         ),
         (
             fv.Conv2d(8, 3, stride=2, padding=1),
             (4, 9, 9),
-            "the block turns 4x9x9 into 8x5x5, so that the input cannot be added to it. "
+            "the block turns 4x9x9 into 8x5x5, so the input cannot be added to it. "
             "shortcut=Conv2d(8, 1, stride=2) would do",
         ),
         (
             fv.Conv2d(8, 3, stride=(2, 1), padding=1),
             (4, 8, 8),
-            "the block turns 4x8x8 into 8x4x8, so that the input cannot be added to it. "
+            "the block turns 4x8x8 into 8x4x8, so the input cannot be added to it. "
             "shortcut=Conv2d(8, 1, stride=(2, 1)) would do",
         ),
         (
             fv.Conv1d(8, 3, stride=3, padding=1),
             (4, 9),
-            "the block turns 4x9 into 8x3, so that the input cannot be added to it. "
+            "the block turns 4x9 into 8x3, so the input cannot be added to it. "
             "shortcut=Conv1d(8, 1, stride=3) would do",
         ),
         (
             fv.Conv2d(4, 3),
             (4, 8, 8),
-            "the block turns 4x8x8 into 4x6x6, so that the input cannot be added to it. Its sizes do not match by any "
+            "the block turns 4x8x8 into 4x6x6, so the input cannot be added to it. Its sizes do not match by any "
             'stride: use padding="same" in the block, and shortcut=Conv2d(4, 1)',
         ),
         (
             fv.Linear(3),
             (4,),
-            "the block turns 4 into 3, so that the input cannot be added to it. "
+            "the block turns 4 into 3, so the input cannot be added to it. "
             "Give it a shortcut that makes the same shape",
         ),
         (
             fv.GlobalAvgPool2d(),
             (4, 3, 3),
-            "the block turns 4x3x3 into 4, so that the input cannot be added to it. "
+            "the block turns 4x3x3 into 4, so the input cannot be added to it. "
             "Give it a shortcut that makes the same shape",
         ),
     ],

@@ -20,8 +20,8 @@ from foveate.geometry import (
     window_reach,
 )
 from foveate.graph import Graph, Value
-from foveate.graph.borders import drops
-from foveate.graph.receptive_field import Sight, receptive_fields, sees_whole_image
+from foveate.graph.analysis.borders import drops
+from foveate.graph.analysis.receptive_field import Sight, receptive_fields, sees_whole_image
 from foveate.layers import (
     AdaptiveAvgPool2d,
     ConvTranspose1d,
@@ -44,7 +44,7 @@ GLOBAL = {1: fv.GlobalAvgPool1d, 2: fv.GlobalAvgPool2d, 3: fv.GlobalAvgPool3d}
 
 
 class RandomGraph:
-    """Layers drawn at random, with branches; parameters will be positive, so that no gradient cancels."""
+    """Layers drawn at random, with branches; parameters will be positive, so no gradient cancels."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng([seed, 7])

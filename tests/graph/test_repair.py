@@ -1,11 +1,13 @@
 """A network that cannot be built: its summary so far, the reason, and changes with which it builds."""
 
+import pickle
 from collections.abc import Sequence
 
 import pytest
 
 import foveate as fv
-from foveate.graph.repair import Change, Rebuilt, offer
+from foveate.graph import Rebuilt, Value
+from foveate.graph.analysis.repair import Change, offer
 from foveate.zoo import make
 
 Case = tuple[list[fv.Layer], tuple[int, ...], bool, list[str]]
@@ -114,6 +116,35 @@ def test_an_error_without_a_network_has_no_changes():
     assert caught.value.changes == ()
     assert caught.value.place.path == "linear1"
     assert offer(()) == ""
+
+
+class Counted(fv.Sequential):
+    """Counts how often it is built."""
+
+    built = 0
+
+    def lower(self, builder: fv.GraphBuilder, value: Value) -> Value:
+        self.built += 1
+        return super().lower(builder, value)
+
+
+def test_changes_are_looked_for_when_first_asked_for_and_once():
+    network = Counted(fv.Conv2d(8, 3), fv.Linear(3))
+    error = refused(network, (1, 9, 9), False)
+    assert network.built == 1
+    assert [str(change) for change in error.changes[:1]] == ["Flatten before linear1"]
+    tried = network.built
+    assert len(error.changes) == len(list(error.changes)) == 2
+    assert network.built == tried > 1
+
+
+def test_an_error_with_its_changes_can_be_sent_to_another_process():
+    error = refused(fv.Sequential(fv.Conv2d(8, 3), fv.Linear(3)), (1, 9, 9), False)
+    sent = pickle.loads(pickle.dumps(error))
+    assert str(sent) == str(error)
+    assert (sent.place, sent.partial) == (error.place, error.partial)
+    assert list(sent.changes) == list(error.changes)
+    assert sent.changes[0].build().output_shape == (3,)
 
 
 def test_the_offer_is_a_sentence():

@@ -13,8 +13,8 @@ import foveate as fv
 from foveate.cli.windows import report_lines
 from foveate.engines import Engine
 from foveate.geometry import Window, output_size
-from foveate.graph.explanation import explain_arithmetic
-from foveate.graph.window_report import explain_window
+from foveate.graph.analysis.explanation import explain_arithmetic
+from foveate.graph.analysis.window_report import explain_window
 from tests.support import state_with
 
 CONVOLUTIONS = {1: fv.Conv1d, 2: fv.Conv2d, 3: fv.Conv3d}

@@ -185,22 +185,22 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "PyTorch's order": (
         lambda: fv.Conv2d(3, 32, 3),
-        "Conv2d: input channels are inferred, so that only out_channels and kernel_size can stand without a name. "
+        "Conv2d: input channels are inferred, so only out_channels and kernel_size can stand without a name. "
         "Leave the first number out, and name what follows: Conv2d(..., stride=2)",
     ),
     "PyTorch's order, with stride and padding": (
         lambda: fv.Conv1d(3, 32, 3, 2, 1),
-        "Conv1d: input channels are inferred, so that only out_channels and kernel_size can stand without a name. "
+        "Conv1d: input channels are inferred, so only out_channels and kernel_size can stand without a name. "
         "Leave the first number out, and name what follows: Conv1d(..., stride=2)",
     ),
     "a second number for a pooling": (
         lambda: fv.MaxPool2d(2, 2),
-        "MaxPool2d: input channels are inferred, so that only kernel_size can stand without a name. "
+        "MaxPool2d: input channels are inferred, so only kernel_size can stand without a name. "
         "Leave the first number out, and name what follows: MaxPool2d(..., stride=2)",
     ),
     "PyTorch's linear order": (
         lambda: fv.Linear(784, 10),
-        "Linear: input channels are inferred, so that only out_features can stand without a name. "
+        "Linear: input channels are inferred, so only out_features can stand without a name. "
         "Leave the first number out, and name what follows: Linear(..., stride=2)",
     ),
     "out_features 0": (
@@ -217,17 +217,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "pooling padding as long as the window": (
         lambda: fv.MaxPool2d(2, padding=2),
-        "MaxPool2d: padding 2 is as long as the window (2), so that a window would see only padding. "
+        "MaxPool2d: padding 2 is as long as the window (2), so a window would see only padding. "
         "Use at most padding 1, or a Pad layer before it",
     ),
     "pooling padding longer at the end": (
         lambda: fv.AvgPool1d(3, padding=((0, 4),)),
-        "AvgPool1d: padding 4 is as long as the window (3), so that a window would see only padding. "
+        "AvgPool1d: padding 4 is as long as the window (3), so a window would see only padding. "
         "Use at most padding 2, or a Pad layer before it",
     ),
     "pooling padding of a dilated window": (
         lambda: fv.MaxPool1d(3, dilation=2, padding=5),
-        "MaxPool1d: padding 5 is as long as the window (5), so that a window would see only padding. "
+        "MaxPool1d: padding 5 is as long as the window (5), so a window would see only padding. "
         "Use at most padding 4, or a Pad layer before it",
     ),
     "a dilated average": (

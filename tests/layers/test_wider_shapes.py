@@ -136,13 +136,13 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "layer norm of one value": (
         fv.LayerNorm(trailing_axes=1),
         [(4, 5, 1)],
-        "would take each mean over a single value of its 4x5x1 input, so that every value normalises to zero. Use "
+        "would take each mean over a single value of its 4x5x1 input, so every value normalises to zero. Use "
         "LayerNorm over the channels too, or normalise before the sizes shrink to 1",
     ),
     "instance norm of one position": (
         fv.InstanceNorm2d(),
         [(4, 1, 1)],
-        "would take each mean over a single value of its 4x1x1 input, so that every value normalises to zero. Use "
+        "would take each mean over a single value of its 4x1x1 input, so every value normalises to zero. Use "
         "LayerNorm over the channels too, or normalise before the sizes shrink to 1",
     ),
     "instance norm of a sequence": (
@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "group norm of one value": (
         fv.GroupNorm(6),
         [(6,)],
-        "would take each mean over a single value of its 6 input, so that every value normalises to zero. Use "
+        "would take each mean over a single value of its 6 input, so every value normalises to zero. Use "
         "LayerNorm over the channels too, or normalise before the sizes shrink to 1",
     ),
     "local response norm of features": (
@@ -219,7 +219,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "transposed, three numbers": (
         lambda: fv.ConvTranspose2d(3, 8, 3),
-        "ConvTranspose2d: input channels are inferred, so that only out_channels and kernel_size can stand without a "
+        "ConvTranspose2d: input channels are inferred, so only out_channels and kernel_size can stand without a "
         "name. Leave the first number out, and name what follows: ConvTranspose2d(..., stride=2)",
     ),
     "adaptive size 0": (
@@ -232,7 +232,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "adaptive, two numbers": (
         lambda: fv.AdaptiveAvgPool2d(2, 2),
-        "AdaptiveAvgPool2d: input channels are inferred, so that only output_size can stand without a name. "
+        "AdaptiveAvgPool2d: input channels are inferred, so only output_size can stand without a name. "
         "Leave the first number out, and name what follows: AdaptiveAvgPool2d(..., stride=2)",
     ),
     "gelu by another way": (

@@ -94,7 +94,7 @@ def test_shared_weights_and_other_layers_before_it_keep_a_normalisation():
     fused = with_random_arrays(builder.build(x), "reference").fuse()
     assert fused.report is not None
     first, second = fused.report.refused
-    assert first == "after_relu (BatchNorm2d) stays: relu1 before it is no convolution or linear layer"
+    assert first == "after_relu (BatchNorm2d) stays: relu1 before it is not a convolution or linear layer"
     assert second == "shared (BatchNorm2d) stays: conv1 (Conv2d 1x1) shares its weights with conv2"
 
 

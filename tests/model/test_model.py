@@ -231,9 +231,9 @@ def test_classify_names_the_most_probable_class(trained, data):
 def test_a_nan_image(trained):
     image = np.full((1, 6, 6), 0.5, np.float32)
     image[0, 2, 3] = np.nan
-    with pytest.raises(DataError, match="image 1 holds NaN or infinity; mend it or leave it out"):
+    with pytest.raises(DataError, match="image 1 holds NaN or infinity; fix or remove it"):
         trained.predict([np.full((1, 6, 6), 0.5, np.float32), image])
-    with pytest.raises(DataError, match="input 0 holds NaN or infinity; mend it or leave it out"):
+    with pytest.raises(DataError, match="input 0 holds NaN or infinity; fix or remove it"):
         trained.logits(image[None])
 
 

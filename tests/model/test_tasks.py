@@ -144,7 +144,9 @@ def test_one_loss_for_each_of_two_outputs(engine):
     assert_array_equal(one.read("linear1.weight"), other.read("linear1.weight"))
     with pytest.raises(TrainingError, match=r"2 outputs \(sides, brightness\); give the loss of each by its name"):
         one.fit(data, loss=MeanSquaredError())
-    with pytest.raises(TrainingError, match=r"a loss is given for side, which is no output of the network\. Nearest"):
+    with pytest.raises(
+        TrainingError, match=r"a loss is given for side, which is not an output of the network\. Nearest"
+    ):
         one.fit(data, loss={"side": MeanSquaredError()})
 
 

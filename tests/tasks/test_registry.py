@@ -162,5 +162,5 @@ def test_a_kind_that_is_no_word(kind):
 
 
 def test_a_task_that_is_no_dataclass():
-    with pytest.raises(DataError, match=r"OwnTask is no dataclass; write @dataclass\(frozen=True\) above it, below"):
+    with pytest.raises(DataError, match=r"OwnTask is not a dataclass; write @dataclass\(frozen=True\) above it, below"):
         register(OwnTask)

@@ -47,7 +47,7 @@ def test_targets():
         ([1.0, 2.0], "targets have the shape 2; give a number for each of 2 values: 2x2"),
         ([[1, 2, 3]] * 2, "targets have the shape 2x3"),
         ([[1, 2]] * 3, "there are 2 samples, but 3 targets"),
-        ([[1, 2], [3, np.nan]], 'sample 1 has nan for "length"; mend it or leave it out'),
+        ([[1, 2], [3, np.nan]], 'sample 1 has nan for "length"; fix or remove it'),
         ([[-np.inf, 2], [3, 4]], 'sample 0 has -inf for "weight"'),
         ([[1e39, 2], [3, 4]], r'sample 0 has 1e\+39 for "weight"; .* compute with numbers up to 3\.4e\+38'),
     ],

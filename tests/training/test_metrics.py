@@ -14,7 +14,7 @@ PLAIN = Preprocessing((3, 1, 1), (0.0,) * 3, (1.0,) * 3)
 
 @pytest.fixture
 def network(engine):
-    """Each output is one input, so that the largest input is the class."""
+    """Each output is one input, so the largest input is the class."""
     state = engine.new_state(GRAPH)
     state.load("linear1.weight", np.eye(3))
     return state, Programs(engine, GRAPH)

@@ -1,4 +1,4 @@
-"""The command line; what is heavy is imported inside the commands, so that `foveate --help` comes at once."""
+"""The command line; what is heavy is imported inside the commands, so `foveate --help` comes at once."""
 
 from typing import Annotated
 

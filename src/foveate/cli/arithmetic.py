@@ -11,23 +11,26 @@ from foveate.cli.shapes import parse_numbers, parse_shape
 from foveate.errors import FileError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
-from foveate.graph.dense import Comparison, Way
-from foveate.graph.explanation import explain_arithmetic as explain
-from foveate.graph.explanation import sight_sentences
-from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
+from foveate.graph.analysis.dense import Comparison, Way
+from foveate.graph.analysis.explanation import explain_arithmetic as explain
+from foveate.graph.analysis.explanation import sight_sentences
+from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_image
 
 
 def receptive_field(
     net_or_model: NetworkArgument,
-    node: Annotated[str | None, typer.Option(help="One layer, by its name in the summary; all unless given.")] = None,
+    node: Annotated[
+        str | None, typer.Option(help="Show this layer only, by its name in the summary (default: all).")
+    ] = None,
     position: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Also the box of the input that --node sees there: 0x0.")
+        str | None,
+        typer.Option(metavar="HxW", help="Also show the part of the input that --node sees at this position: 0x0."),
     ] = None,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what each layer's outputs see of the input: size, jump, first centre, and when they see all of it.
+    """Show how much of the input each layer sees: size, jump, first centre, and where it sees everything.
 
     Example: foveate receptive-field resnet20 --node stage2.0.conv1
     """
@@ -56,17 +59,17 @@ def receptive_field(
 
 
 def compare_dense(
-    input_shape: Annotated[str, typer.Option("--input", metavar="SHAPE", help="The input: 3x32x32.")] = "3x32x32",
+    input_shape: Annotated[str, typer.Option("--input", metavar="SHAPE", help="Input shape: 3x32x32.")] = "3x32x32",
     filters: Annotated[int, typer.Option(metavar="K", help="Number of filters.")] = 10,
-    kernel: Annotated[str, typer.Option(metavar="F", help="Filter size: 5, or 5x3 for each axis.")] = "5",
+    kernel: Annotated[str, typer.Option(metavar="F", help="Filter size: 5, or one for each axis: 5x3.")] = "5",
     groups: Annotated[int | None, typer.Option(metavar="G", help="Groups of the grouped convolution.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a fully connected layer with convolutions that make the same output of the same input.
+    """Compare a fully connected layer with convolutions that have the same input and output.
 
     Example: foveate compare-dense --input 3x32x32 --filters 10 --kernel 5
     """
-    from foveate.graph.dense import compare_dense as compare
+    from foveate.graph.analysis.dense import compare_dense as compare
 
     shape = parse_shape(input_shape, "--input")
     found = compare(shape, filters, parse_numbers(kernel, "--kernel"), groups)
@@ -81,10 +84,10 @@ def explain_arithmetic(
     net_or_model: NetworkArgument,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch, for the estimate of memory.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="A file to write; printed unless given.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size for the memory estimate.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="File to write (default: print to the terminal).")] = None,
 ) -> None:
-    """Write a page that derives a network as a lecturer would: each size, parameter count and receptive field.
+    """Derive a network as a lecturer would: each size, parameter count and receptive field.
 
     Example: foveate explain-arithmetic lenet5 --out lenet5.md
     """

@@ -7,12 +7,12 @@ import typer
 from foveate.cli.output import Commands, JsonOption, print_json
 from foveate.errors import DataError
 
-commands = typer.Typer(cls=Commands, no_args_is_help=True, help="Fetch data sets, and see which are there.")
+commands = typer.Typer(cls=Commands, no_args_is_help=True, help="Download data sets and list what is available.")
 
 
 @commands.command()
-def fetch(name: Annotated[str, typer.Argument(help="A data set's name.")], as_json: JsonOption = False) -> None:
-    """Bring a data set onto this computer and check it.
+def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as_json: JsonOption = False) -> None:
+    """Download a data set and verify it.
 
     Example: foveate data fetch fashion-mnist
     """
@@ -33,7 +33,7 @@ def fetch(name: Annotated[str, typer.Argument(help="A data set's name.")], as_js
 
 @commands.command(name="list")
 def list_datasets(as_json: JsonOption = False) -> None:
-    """List the data sets that have a name, and where they are on this computer.
+    """List the known data sets and where they are stored.
 
     Example: foveate data list --json
     """

@@ -110,7 +110,7 @@ def doctor(as_json: JsonOption = False) -> None:
     else:
         typer.echo(render(found, min(_WIDE, max(_NARROW, get_terminal_size((_WIDE, 24)).columns))))
     if found.native is None:
-        raise EngineError("the native engine cannot be used, so that the slow reference engine is; the report says why")
+        raise EngineError("the native engine cannot be used, so the slow reference engine is; the report says why")
 
 
 def examine() -> Findings:

@@ -15,18 +15,16 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    name: Annotated[str | None, typer.Argument(help="Which one; without a name they are listed.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write; runs/NAME unless given.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller numbers, for a first look.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="A model.safetensors file to test, where an experiment takes one.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers, bit for bit.")] = 0,
+    name: Annotated[str | None, typer.Argument(help="Experiment to run; leave it out to list them all.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/NAME).")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run a smaller version for a first look.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Model file to test, for experiments that take one.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same numbers, bit for bit.")] = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a claim of the lecture to the test: train, measure, and write a page that says what the numbers show.
+    """Put a claim from the lecture to the test: train, measure, and write a page on what the numbers show.
 
     Writes report.html with its pictures inside, the pictures as PNG for light and dark pages, and result.json to --out.
 

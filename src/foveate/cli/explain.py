@@ -24,14 +24,14 @@ Tell = Callable[[str, int, int], None]
 
 def explain(
     model: Annotated[Path, typer.Argument(help="A model.safetensors file.")],
-    image: Annotated[Path, typer.Argument(help="An image, or an array of the network's input shape as a .npy file.")],
+    image: Annotated[Path, typer.Argument(help="An image, or a .npy array of the network's input shape.")],
     data: Annotated[
-        str | None, typer.Option(help="A data set by name, or a folder, for the pictures that need many images.")
+        str | None, typer.Option(help="Data set, by name or folder, for the figures that need many images.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/explain"),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/explain"),
     target: Annotated[
         str | None,
-        typer.Option("--class", help="The class to ask for, by name or number; what the model finds if none."),
+        typer.Option("--class", help="Class to explain, by name or number (default: the predicted class)."),
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -74,7 +74,7 @@ def _read(path: Path, model: "Model") -> "ImageLike":
     if path.suffix.lower() != ".npy":
         if model.preprocessing is None or len(model.graph.input_shape) != 3:
             raise DataError(
-                f"{path} is no .npy file, and this network takes arrays: write one of its input's shape with numpy.save"
+                f"{path} is not a .npy file, but this network takes arrays: save one of its input shape with numpy.save"
             )
         return path
     from zipfile import BadZipFile
@@ -87,7 +87,7 @@ def _read(path: Path, model: "Model") -> "ImageLike":
     except FileNotFoundError:
         raise FileError(f'there is no file "{path}"') from None
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise FileError(f"{path} is no array that numpy.save wrote: {error}") from None
+        raise FileError(f"{path} is not an array written by numpy.save: {error}") from None
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")
     return array

@@ -10,8 +10,7 @@ import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError, GraphError
-from foveate.graph import Graph, GraphBuilder, nearest
-from foveate.graph.repair import Rebuilt
+from foveate.graph import Graph, Rebuilt, nearest, rewrite
 
 
 class ModeName(StrEnum):
@@ -21,19 +20,19 @@ class ModeName(StrEnum):
     TRAINING = "training"
 
 
-NetworkArgument = Annotated[str, typer.Argument(help="A network's name, or a model.safetensors file.")]
+NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a model.safetensors file.")]
 InputOption = Annotated[
-    str | None, typer.Option("--input", help="Another input shape for a network's name, channels first: 3x32x32.")
+    str | None, typer.Option("--input", help="Input shape for a named network, channels first: 3x32x32.")
 ]
-ClassesOption = Annotated[int | None, typer.Option(min=1, help="Another number of classes for a network's name.")]
+ClassesOption = Annotated[int | None, typer.Option(min=1, help="Number of classes for a named network.")]
 
 
 def summary(
     net_or_model: NetworkArgument,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse layers that drop rows or columns.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch, for the estimate of memory.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a layer drops rows or columns.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size for the memory estimate.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print an HTML table.")] = False,
@@ -66,8 +65,8 @@ def summary(
 
 def steps(
     net_or_model: NetworkArgument,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
-    mode: Annotated[ModeName, typer.Option(help="Whether to compile for use or for training.")] = ModeName.INFERENCE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
+    mode: Annotated[ModeName, typer.Option(help="Compile for inference or for training.")] = ModeName.INFERENCE,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     threads: ThreadsOption = None,
@@ -120,9 +119,4 @@ def _strictly(graph: Graph) -> Graph:
     """The same graph built again under the strict rule."""
     if len(graph.inputs) == 1 and len(graph.outputs) == 1:
         return Rebuilt(graph).build(graph.input_shape, strict=True, name=graph.name)
-    builder = GraphBuilder(strict=True, name=graph.name)
-    values = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
-    for node in graph.nodes:
-        inputs = [values[name] for name in node.inputs]
-        values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
-    return builder.build(*(values[name] for name in graph.outputs))
+    return rewrite(graph, strict=True)

@@ -30,12 +30,10 @@ class Commands(TyperGroup):
 
 def _offer_changes(error: Exception) -> None:
     """Say with which changes the network that was refused builds."""
-    if isinstance(error, FoveateError) and error.find_changes is not None:
-        from foveate.graph.repair import offer
+    if isinstance(error, FoveateError) and error.changes:
+        from foveate.graph.analysis.repair import offer
 
-        words = offer(error.changes)
-        if words:
-            typer.echo(words, err=True)
+        typer.echo(offer(error.changes), err=True)
 
 
 class EngineName(StrEnum):
@@ -45,9 +43,9 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
-EngineOption = Annotated[EngineName | None, typer.Option(help="What computes; the fastest there is unless given.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the native engine; all cores unless given.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (default: fastest available).")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the native engine (default: all cores).")]
 
 
 def print_json(data: Any) -> None:

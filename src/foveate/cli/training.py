@@ -21,18 +21,20 @@ LEARNING_RATE = 0.15
 
 
 def train(
-    dataset: Annotated[str, typer.Argument(help="A data set's name, or a folder with a subfolder for each class.")],
-    net: Annotated[str, typer.Option(help="A network's name; `foveate summary` shows what is in it.")] = "vgg6",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = BATCH_SIZE,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")] = LEARNING_RATE,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same model, bit for bit.")] = 0,
+    dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
+    net: Annotated[str, typer.Option(help="Name of a network; `foveate zoo` lists them.")] = "vgg6",
+    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the data.")] = EPOCHS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = BATCH_SIZE,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")] = LEARNING_RATE,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")] = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write; runs/DATASET unless given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
-    checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Also write one after so many steps.")] = None,
-    augment: Annotated[bool, typer.Option(help="Mirror half of the training images, chosen at random.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")] = False,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Also save a checkpoint every so many steps.")
+    ] = None,
+    augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a data set, and measure it on the test images.

@@ -18,15 +18,15 @@ ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors file.")
 
 def evaluate(
     model: ModelArgument,
-    dataset: Annotated[str, typer.Argument(help="A data set's name, or a folder with a subfolder for each class.")],
+    dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Samples run at once (default: as many as need little memory).")
+        int | None, typer.Option(min=1, help="Batch size (default: chosen to use little memory).")
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model on the test images of a data set.
+    """Evaluate a model on the test images of a data set.
 
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
     """
@@ -47,12 +47,12 @@ def evaluate(
 def predict(
     model: ModelArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files.", metavar="IMAGE...")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name, the most probable first.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to list, most likely first.")] = 3,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is on images: classes with probabilities, or what else the model is for.
+    """Classify images, or predict whatever else the model was trained for.
 
     Example: foveate predict runs/fashion/model.safetensors photo.png --top 3
     """

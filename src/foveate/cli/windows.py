@@ -12,7 +12,7 @@ from foveate.cli.drawing import LEGEND, draw_windows
 from foveate.cli.output import JsonOption, print_json
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
 from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
-from foveate.graph.window_report import (
+from foveate.graph.analysis.window_report import (
     Solution,
     WindowReport,
     explain_window,
@@ -25,16 +25,19 @@ from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import AveragePooling, MaxPooling
 
 InputOption = Annotated[
-    str | None, typer.Option("--input", metavar="SHAPE", help="The input, channels first: 3x32x32, 1x8000, 1x16x64x64.")
+    str | None,
+    typer.Option("--input", metavar="SHAPE", help="Input shape, channels first: 3x32x32, 1x8000, 1x16x64x64."),
 ]
 KernelOption = Annotated[
-    str | None, typer.Option("--kernel", metavar="F", help="Filter size: 5, or 5x3 for each axis.")
+    str | None, typer.Option("--kernel", metavar="F", help="Filter size: 5, or one for each axis: 5x3.")
 ]
-StrideOption = Annotated[str | None, typer.Option(metavar="S", help="Step: 2, or 2x1 for each axis.")]
+StrideOption = Annotated[str | None, typer.Option(metavar="S", help="Stride: 2, or one for each axis: 2x1.")]
 PaddingOption = Annotated[
-    str | None, typer.Option(metavar="P", help="2, or 2x1 for each axis; 1,2 for (begin, end); same; valid.")
+    str | None, typer.Option(metavar="P", help="Padding: 2; one for each axis: 2x1; begin and end: 1,2; same; valid.")
 ]
-DilationOption = Annotated[str | None, typer.Option(metavar="D", help="Distance of the taps: 2, or 2x1 for each axis.")]
+DilationOption = Annotated[
+    str | None, typer.Option(metavar="D", help="Spacing of the filter's taps: 2, or one for each axis: 2x1.")
+]
 
 COMMON = (
     ("F = 3, S = 1, P = 1", 3, 1, "1"),
@@ -59,7 +62,7 @@ class PoolKind(StrEnum):
     AVERAGE = "average"
 
 
-SolveOption = Annotated[Unknown | None, typer.Option(help="Find every padding, or stride, that fits.")]
+SolveOption = Annotated[Unknown | None, typer.Option(help="Find every padding or stride that fits.")]
 
 
 def conv(
@@ -69,13 +72,13 @@ def conv(
     stride: StrideOption = None,
     padding: PaddingOption = None,
     dilation: DilationOption = None,
-    groups: Annotated[int, typer.Option(help="Groups of channels that are convolved apart.")] = 1,
-    bias: Annotated[bool, typer.Option(help="Whether each filter adds a number.")] = True,
+    groups: Annotated[int, typer.Option(help="Number of channel groups, each convolved separately.")] = 1,
+    bias: Annotated[bool, typer.Option(help="Whether each filter has a bias.")] = True,
     solve: SolveOption = None,
-    common: Annotated[bool, typer.Option("--common", help="The common settings, as a table, for --input.")] = False,
+    common: Annotated[bool, typer.Option("--common", help="Show a table of common settings for --input.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a convolution: its output, what fits, parameters, cost, and where its windows fall.
+    """Explain a convolution: output size, what fits, parameters, cost, and where its windows fall.
 
     Over 1, 2 or 3 axes, by the number of axes in --input.
 
@@ -105,12 +108,12 @@ def pool(
     stride: StrideOption = None,
     padding: PaddingOption = None,
     dilation: DilationOption = None,
-    kind: Annotated[PoolKind, typer.Option(help="What is taken of each window.")] = PoolKind.MAX,
-    ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="Count a last, incomplete window.")] = False,
+    kind: Annotated[PoolKind, typer.Option(help="Maximum or average of each window.")] = PoolKind.MAX,
+    ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="Include a last, incomplete window.")] = False,
     solve: SolveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a pooling: its output, what fits, cost, and where its windows fall. Stride is the kernel unless given.
+    """Explain a pooling: output size, what fits, cost, and where its windows fall (default stride: the kernel size).
 
     Example: foveate pool --input 64x112x112 --kernel 3 --stride 2 --padding 1
     """
@@ -268,7 +271,7 @@ def _solution_lines(
             lines.append(
                 f"{letter}: {size} - {window.effective_size} + 2P must be a multiple of stride {window.stride}, "
                 f"P at most {window.effective_size - 1}"
-                + ("" if symmetric else f": {free} + 2P never is, so that no symmetric padding fits")
+                + ("" if symmetric else f": {free} + 2P never is, so no symmetric padding fits")
             )
         else:
             lines.append(f"{letter}: S must divide {size} - {window.effective_size} + {sum(window.padding)}")

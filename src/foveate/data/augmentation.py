@@ -102,7 +102,7 @@ class Augmentation:
 
 
 def _capacity(largest: int) -> int:
-    """Draws to make for indices up to `largest`; in powers of two, so that few are made twice."""
+    """Draws to make for indices up to `largest`; in powers of two, so few are made twice."""
     return int(1 << max(10, largest.bit_length()))
 
 

@@ -162,7 +162,7 @@ class Splits:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that all parts share, or a DataError where the data are no classification."""
+        """The class names that all parts share, or a DataError where the data are not a classification."""
         return self.train.classes
 
 
@@ -191,7 +191,7 @@ def _check_inputs(values: ArrayLike) -> InputArray:
         raise DataError(f"the data set is empty: its inputs are {format_sizes(inputs.shape)}; give at least one sample")
     bad = first_not_finite(inputs)
     if bad is not None:
-        raise DataError(f"sample {bad} of {len(inputs)} holds NaN or infinity; mend it or leave it out")
+        raise DataError(f"sample {bad} of {len(inputs)} holds NaN or infinity; fix or remove it")
     return inputs
 
 

@@ -233,7 +233,7 @@ def _downloaded_with_own_lists(folder: Path) -> bool:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    # English, so that the last line can stand in our sentence.
+    # English, so the last line can stand in our sentence.
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(

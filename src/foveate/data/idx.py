@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_up_to(file: BinaryIO, limit: int) -> bytearray:
-    """At most `limit` bytes; in pieces, so that a false header cannot claim memory that no content fills."""
+    """At most `limit` bytes; in pieces, so a false header cannot claim memory that no content fills."""
     content = bytearray()
     while len(content) < limit:
         piece = file.read(min(_CHUNK, limit - len(content)))

@@ -18,7 +18,7 @@ from foveate.layers import Shape
 from foveate.log import logger
 
 LONGEST_SIDE = 128
-"""Images whose shape nobody gave are scaled down to it, so that photographs do not fill the memory."""
+"""Images whose shape nobody gave are scaled down to it, so photographs do not fill the memory."""
 
 _NAMED = 3
 

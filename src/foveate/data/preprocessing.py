@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from math import isfinite, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from foveate.layers import Shape
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from foveate.data.dataset import Dataset
 
 InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 """Inputs as data sets hold them: bytes from 0 to 255, or floating point on the scale 0 to 1."""
@@ -43,6 +41,18 @@ _MOST_ON_UNIT_SCALE = 16.0
 """Floating-point images beyond it are on the scale 0 to 255; a little beyond 1 may be sharpening or noise."""
 
 
+class Samples(Protocol):
+    """What preprocessing is measured on: a data set."""
+
+    @property
+    def by_input(self) -> Mapping[str, InputArray]:
+        """The inputs (N, C, *spatial) by their names."""
+
+    @property
+    def image_input(self) -> str:
+        """The name of the one that is measured."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """From raw inputs to what the network takes: x -> (scale * x - mean) / std in each channel, x from 0 to 255.
@@ -56,7 +66,7 @@ class Preprocessing:
         resize: what is done to an image of another height and width: None stretches it; a number of pixels brings its
             shorter side to that, (height, width) all of it, and then the middle of the network's size is cut out.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
-        scale: of bytes: 1/255 unless given; 1 for networks that take 0 to 255.
+        scale: multiplies bytes (default: 1/255); 1 for networks that take 0 to 255.
         channel_order: "RGB", or "BGR" for networks that take blue first; mean and std are in this order.
 
     Raises:
@@ -90,18 +100,19 @@ class Preprocessing:
                 raise DataError(f"Preprocessing: {name} is {values}; it must be {wanted}")
 
     @staticmethod
-    def measure(dataset: "Dataset") -> "Preprocessing":
+    def measure(dataset: Samples) -> "Preprocessing":
         """The preprocessing that brings each channel of `dataset` to mean 0 and standard deviation 1.
 
         Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
         """
-        inputs, channels = dataset.by_input[dataset.image_input], dataset.shape[0]
-        values_each = len(dataset) * prod(dataset.shape[1:])
+        inputs = dataset.by_input[dataset.image_input]
+        count, channels, *spatial = inputs.shape
+        values_each = count * prod(spatial)
         mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
         variance = sum(_channel_sums(inputs, mean, 2)) / values_each
         std = np.sqrt(variance)
         std[std <= _ROUNDING * np.abs(mean)] = 1.0
-        return Preprocessing(dataset.shape, tuple(mean.tolist()), tuple(std.tolist()))
+        return Preprocessing(inputs.shape[1:], tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.
@@ -240,7 +251,7 @@ class Preprocessing:
     def _from_path(self, path: Path) -> InputArray:
         if not self._takes_images:
             raise DataError(
-                f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so that "
+                f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so "
                 f'"{path}" cannot be read for it; give an array of that shape'
             )
         return read_pixels(path, self.shape[0], self._resizing)
@@ -298,7 +309,7 @@ class Preprocessing:
         values = pixels(array, name or "images")
         bad = first_not_finite(values if not name else values[None])
         if bad is not None:
-            raise DataError(f"{name or f'{self._noun} {start + bad}'} holds NaN or infinity; mend it or leave it out")
+            raise DataError(f"{name or f'{self._noun} {start + bad}'} holds NaN or infinity; fix or remove it")
         unit = 255 * self.scale
         on_unit_scale = all(
             0 <= mean <= unit and std <= unit / 2 for mean, std in zip(self.mean, self.std, strict=True)

@@ -43,7 +43,7 @@ class State(ABC):
 
     @property
     def version(self) -> int:
-        """Changes with every change of the arrays, so that what was derived from them is known to be stale."""
+        """Changes with every change of the arrays, so what was derived from them is known to be stale."""
         return self._clock.version
 
     def changed(self) -> None:

@@ -60,7 +60,7 @@ def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, F
     s = gamma / sqrt(var + eps).
 
     Raises:
-        EngineError: the running statistics are no statistics.
+        EngineError: the running statistics are not usable.
     """
     layer, key = normalization.layer, normalization.parameters
     affine = {name: state.read(f"{key}.{name}") for name in layer.parameters(normalization.input_shapes)}
@@ -85,7 +85,7 @@ def largest_difference(engine: Engine, before: Network, after: Network) -> float
         name: generator(0, f"probe {name}").standard_normal((PROBE_BATCH, *shape), np.float32)
         for name, shape in graph.inputs.items()
     }
-    # A differentiable program folds nothing by itself, so that this compares with the unfolded network.
+    # A differentiable program folds nothing by itself, so this compares with the unfolded network.
     plain = engine.compile(graph, batch_size=PROBE_BATCH, mode="inference", differentiable=True)
     program = engine.compile(fused, batch_size=PROBE_BATCH, mode="inference")
     old, new = plain.forward(state, inputs), program.forward(fused_state, inputs)

@@ -75,7 +75,7 @@ def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> No
     """Teach every engine a loss of one's own, in NumPy; the native engine calls it back.
 
     Both functions get the loss itself, outputs (N, K, ...), targets of the kind that `loss_type.targets` names, and
-    the sample weights (N,), all 1 unless given. Class indices that the loss ignores are -1.
+    the sample weights (N,) (default: all 1). Class indices that the loss ignores are -1.
 
     Args:
         loss_type: a frozen dataclass derived from foveate.Loss; saved in files by its class name.
@@ -83,7 +83,7 @@ def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> No
         gradient: (loss, outputs, targets, sample_weight) -> its gradient of the outputs, of their shape.
 
     Raises:
-        LayerError: it is no frozen dataclass, or foveate has a loss of that name already.
+        LayerError: it is not a frozen dataclass, or foveate has a loss of that name already.
     """
     register_loss_type(loss_type)
 

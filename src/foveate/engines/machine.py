@@ -47,7 +47,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
     """How many CPUs' time the container, or any group of processes around this one, may use at most; None: no limit.
 
     Linux counts it in control groups: version 2 has a file cpu.max in each, version 1 cpu.cfs_quota_us and
-    cpu.cfs_period_us. A group is bound by those around it, so that the smallest number holds.
+    cpu.cfs_period_us. A group is bound by those around it, so the smallest number holds.
     """
     quotas = (quota for folder in _groups(root) for quota in _quotas(folder))
     return min(quotas, default=None)

@@ -26,7 +26,7 @@ class StepResult(NamedTuple):
     """What one training step measured: the loss, and how many of how many were classified correctly.
 
     Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
-    classes as targets every position that is not ignored counts, so that `correct / counted` is the accuracy; with
+    classes as targets every position that is not ignored counts, so `correct / counted` is the accuracy; with
     numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
     where the loss applies no sigmoid); with other numbers nothing does.
     """
@@ -87,7 +87,8 @@ class Session(ABC):
     """What the runs of one caller write: activations, gradients, results. Give each thread a session of its own."""
 
     def __init__(self, program: "Program") -> None:
-        self.program = program
+        # Not the program itself, which holds the sessions of its threads: in a circle both would outlive their use.
+        self.graph, self.request, self._dtype = program.graph, program.request, program.dtype
         self._has_run = False
 
     def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
@@ -102,8 +103,7 @@ class Session(ABC):
 
     def step(self, state: State, inputs: Inputs, targets: Inputs, **options: Unpack[StepOptions]) -> StepResult:
         """One training step; arguments as for `Program.step`."""
-        request = self.program.request
-        if not request.losses or not request.training:
+        if not self.request.losses or not self.request.training:
             raise EngineError('step() needs a program compiled with mode="training" and a loss')
         self._check_state(state)
         wanted = self._check_targets(targets)
@@ -120,12 +120,11 @@ class Session(ABC):
         Args:
             seeds: for outputs and kept nodes, an array of the node's shape with the batch axis.
         """
-        program = self.program
-        if not program.request.differentiable:
+        if not self.request.differentiable:
             raise EngineError("backward() needs a program compiled with differentiable=True")
         if not self._has_run:
             raise EngineError("backward() needs a forward() before it")
-        allowed = {*program.graph.outputs, *program.request.keep}
+        allowed = {*self.graph.outputs, *self.request.keep}
         checked = {}
         for name, seed in seeds.items():
             if name not in allowed:
@@ -135,7 +134,7 @@ class Session(ABC):
 
     def activation(self, name: str) -> FloatArray:
         """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
-        if name not in {*self.program.request.keep, *self.program.graph.outputs}:
+        if name not in {*self.request.keep, *self.graph.outputs}:
             raise EngineError(f'"{name}" was not kept; compile with keep=("{name}",)')
         if not self._has_run:
             raise EngineError(f'there is no activation of "{name}" yet: run forward() or step() first')
@@ -143,11 +142,11 @@ class Session(ABC):
 
     def gradient(self, name: str) -> FloatArray:
         """A copy of the last gradient with respect to an input, a kept node, or a parameter ("conv1.weight")."""
-        request = self.program.request
-        if name in self.program.graph.parameters and not request.learns(name):
+        request = self.request
+        if name in self.graph.parameters and not request.learns(name):
             way = "compile without parameter_gradients=False"
             if request.parameter_gradients:
-                own = not self.program.graph.parameters[name].trainable
+                own = not self.graph.parameters[name].trainable
                 way = "its layer is frozen" if own else "compile without freeze="
             raise EngineError(f'the gradient of "{name}" is not computed: {way}')
         return self._gradient(name)
@@ -173,7 +172,7 @@ class Session(ABC):
     def _gradient(self, name: str) -> FloatArray: ...
 
     def _check_state(self, state: State) -> None:
-        graph, optimizer = self.program.graph, self.program.request.optimizer
+        graph, optimizer = self.graph, self.request.optimizer
         if state.graph is not graph and state.graph != graph:
             raise EngineError("the state belongs to another graph than the program")
         if optimizer is not None and (state.optimizer is None or state.optimizer.slots != optimizer.slots):
@@ -181,7 +180,7 @@ class Session(ABC):
             raise EngineError(f"the state has no slots for {name}: make it with engine.new_state(graph, optimizer)")
 
     def _check_inputs(self, inputs: Inputs) -> dict[str, FloatArray]:
-        graph, request = self.program.graph, self.program.request
+        graph, request = self.graph, self.request
         named = inputs if isinstance(inputs, Mapping) else {graph.only_input: inputs}
         if set(named) != set(graph.inputs):
             raise EngineError(f"the network has the inputs {', '.join(graph.inputs)}, but got {', '.join(named)}")
@@ -192,8 +191,8 @@ class Session(ABC):
         return checked
 
     def _check_array(self, name: str, array: ArrayLike) -> FloatArray:
-        values: FloatArray = np.ascontiguousarray(array, dtype=self.program.dtype)
-        expected = (self.program.batch_size, *self.program.graph.shapes[name])
+        values: FloatArray = np.ascontiguousarray(array, dtype=self._dtype)
+        expected = (self.request.batch_size, *self.graph.shapes[name])
         if values.shape != expected:
             raise ShapeError(
                 f"{name} must have the shape {format_sizes(expected)} (batch first), "
@@ -202,7 +201,7 @@ class Session(ABC):
         return values
 
     def _check_targets(self, targets: Inputs) -> dict[str, NDArray[Any]]:
-        program, losses = self.program, self.program.request.losses
+        losses = self.request.losses
         outputs = [each.output for each in losses]
         if not isinstance(targets, Mapping):
             if len(outputs) > 1:
@@ -212,7 +211,7 @@ class Session(ABC):
             raise DataError(f"targets are given for {', '.join(targets)}, but there are losses on {', '.join(outputs)}")
         return {
             each.output: check_targets(
-                each.loss, targets[each.output], program.batch_size, program.graph.shapes[each.output], program.dtype
+                each.loss, targets[each.output], self.request.batch_size, self.graph.shapes[each.output], self._dtype
             )
             for each in losses
         }
@@ -220,8 +219,8 @@ class Session(ABC):
     def _check_weights(self, sample_weight: ArrayLike | None) -> FloatArray | None:
         if sample_weight is None:
             return None
-        count = self.program.batch_size
-        weights: FloatArray = np.ascontiguousarray(sample_weight, dtype=self.program.dtype)
+        count = self.request.batch_size
+        weights: FloatArray = np.ascontiguousarray(sample_weight, dtype=self._dtype)
         finite = np.isfinite(weights).all()
         if weights.shape != (count,) or not finite or weights.min() < 0 or not weights.sum() > 0:
             raise DataError(
@@ -268,8 +267,8 @@ class Program(ABC):
             inputs: (N, ...) float32.
             targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
                 says. Where there are several losses, one array for each output by its name.
-            learning_rate: of this step; 0 unless given.
-            momentum: of this step; the optimiser's own unless given.
+            learning_rate: of this step (default: 0).
+            momentum: of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
 
         Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight

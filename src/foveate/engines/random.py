@@ -1,6 +1,6 @@
 """Counter-based random numbers (Philox 4x64): a stream is fixed by (seed, name, step) and nothing else.
 
-The native engine computes the same stream in C++, so that dropout does not depend on engine or thread count.
+The native engine computes the same stream in C++, so dropout does not depend on engine or thread count.
 """
 
 from hashlib import blake2b

@@ -140,7 +140,7 @@ def _losses(graph: Graph, loss: Losses) -> tuple[OutputLoss, ...]:
     named = loss if isinstance(loss, Mapping) else {graph.only_output: loss}
     for name in named:
         if name not in graph.outputs:
-            raise EngineError(f'the loss is given for "{name}", which is no output.{nearest(name, graph.outputs)}')
+            raise EngineError(f'the loss is given for "{name}", which is not an output.{nearest(name, graph.outputs)}')
     if not named:
         raise EngineError("loss has no entry; name at least one output of the network with its loss")
     found = []

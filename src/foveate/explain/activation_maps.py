@@ -23,8 +23,7 @@ from foveate.explain.style import (
 from foveate.explain.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
 from foveate.explain.words import input_noun, network_name
 from foveate.geometry import format_sizes
-from foveate.graph import Node
-from foveate.graph.receptive_field import Region
+from foveate.graph import Node, Region
 from foveate.model import Model
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from foveate.explain.invariance import SurvivingShare, draw_shares, surviving_sh
 from foveate.explain.probe import check_classifier
 from foveate.explain.style import drawn
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, GraphBuilder, Node, Sequential, Value
+from foveate.graph import Graph, Node, Sequential, as_it_is, rewrite
 from foveate.layers import Flatten, Layer, Linear, MaxPool1d, MaxPool2d, MaxPool3d, Pad, ReLU
 from foveate.layers.pooling import Pooling
 from foveate.model import Model
@@ -106,21 +106,19 @@ def without_pooling(graph: Graph, *, keep_stride: bool = False) -> Graph:
         raise GraphError(
             "the network has no pooling layer with a window of more than one position; nothing to take out"
         )
-    builder = GraphBuilder(name=f"{graph.name}_without_pooling")
-    values: dict[str, Value] = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
-    for node in graph.nodes:
-        inputs = [values[name] for name in node.inputs]
-        if _pools(node):
-            values[node.name] = _subsampled(builder, node, inputs[0]) if keep_stride else inputs[0]
-            continue
-        try:
-            values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
-        except FoveateError as error:
-            raise GraphError(
-                f"the network cannot do without its pooling at stride 1 ({str(error).splitlines()[0]}); "
-                "keep_stride=True keeps all shapes"
-            ) from None
-    return builder.build(*(values[name] for name in graph.outputs), quiet=True)
+
+    def change(node: Node) -> Mapping[str, Layer]:
+        if not _pools(node):
+            return as_it_is(node)
+        return _subsampling(node) if keep_stride else {}
+
+    try:
+        return rewrite(graph, change, name=f"{graph.name}_without_pooling")
+    except FoveateError as error:
+        raise GraphError(
+            f"the network cannot do without its pooling at stride 1 ({str(error).splitlines()[0]}); "
+            "keep_stride=True keeps all shapes"
+        ) from None
 
 
 def train_baselines(
@@ -221,7 +219,7 @@ def _pools(node: Node) -> bool:
     return isinstance(node.layer, Pooling) and max(node.layer.kernel_size) > 1
 
 
-def _subsampled(builder: GraphBuilder, node: Node, value: Value) -> Value:
+def _subsampling(node: Node) -> Mapping[str, Layer]:
     """The middle of each of the layer's windows, as a pooling of one position after a crop to where it begins."""
     windows = node.windows
     assert windows is not None
@@ -231,12 +229,12 @@ def _subsampled(builder: GraphBuilder, node: Node, value: Value) -> Value:
         middle = (window.effective_size - 1) // 2 - window.padding[0]
         begin = max(0, min(middle, size - reach))
         crops.append((-begin, begin + reach - size))
+    layers: dict[str, Layer] = {}
     if any(pair != (0, 0) for pair in crops):
-        value = builder.add(Pad(tuple(crops)), value, name=f"{node.name}_crop")
-    if max(strides) == 1:
-        return value
-    subsampling: Layer = _SUBSAMPLING[len(strides)](1, stride=strides)
-    return builder.add(subsampling, value, name=node.name)
+        layers[f"{node.name}_crop"] = Pad(tuple(crops))
+    if max(strides) > 1:
+        layers[node.name] = _SUBSAMPLING[len(strides)](1, stride=strides)
+    return layers
 
 
 def _count(inputs: int, classes: int, first: int, second: int) -> int:

@@ -1,6 +1,6 @@
 """Guided backpropagation's rectifier: a ReLU whose gradient passes only where it is positive."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from foveate.engines.base import FloatArray
 from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
 from foveate.errors import GraphError
-from foveate.graph import Graph
+from foveate.graph import Graph, rewrite
 from foveate.layers import ReLU
 from foveate.layers.base import ElementwiseLayer
 
@@ -35,8 +35,7 @@ def guided_graph(graph: Graph) -> Graph:
             "the network has no ReLU, and guided backpropagation is defined for ReLU alone; "
             "use saliency or integrated_gradients"
         )
-    guided = tuple(replace(node, layer=GuidedReLU()) if type(node.layer) is ReLU else node for node in graph.nodes)
-    return replace(graph, nodes=guided)
+    return rewrite(graph, lambda node: {node.name: GuidedReLU() if type(node.layer) is ReLU else node.layer})
 
 
 def _forward(layer: GuidedReLU, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:

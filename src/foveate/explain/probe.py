@@ -12,8 +12,7 @@ from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray, State
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Node
-from foveate.graph.graph import nearest
+from foveate.graph import Graph, Node, cut, nearest
 from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
@@ -289,13 +288,7 @@ def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, mos
 
 def network_up_to(graph: Graph, layer: str) -> Graph:
     """The part of the network that the layer called `layer` needs, with it as the only output."""
-    if graph.outputs == (layer,):
-        return graph
-    needed = {layer}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return Graph(graph.inputs, tuple(node for node in graph.nodes if node.name in needed), (layer,), graph.name)
+    return cut(graph, [layer])
 
 
 def _state_for(model: Model, graph: Graph) -> State:

@@ -1,6 +1,6 @@
 """Checkpoints: a training as it stands, from which it goes on to the same bits as if it had never stopped.
 
-Randomness is counter-based, so that the seed, the epoch and the position in it are all that need be kept of it.
+Randomness is counter-based, so the seed, the epoch and the position in it are all that need be kept of it.
 """
 
 from collections.abc import Mapping, Sequence

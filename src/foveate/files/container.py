@@ -1,7 +1,7 @@
 """What all foveate files are: a safetensors file of named arrays, with one JSON document in its metadata.
 
 Nothing in it can run. A file is checked from the outside in: its length, its header, its version, its features, the
-arrays' types, its checksum and last its values, so that a damaged one ends as a sentence at the first thing wrong.
+arrays' types, its checksum and last its values, so a damaged one ends as a sentence at the first thing wrong.
 """
 
 import json
@@ -73,14 +73,14 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
         parts = packed(arrays, {**facts, **document})
     except (TypeError, ValueError) as error:  # remarks are whatever somebody put there
         raise FileError(
-            f"{path} is not written: its description is no JSON ({error}). What was there before is untouched"
+            f"{path} is not written: its description is not valid JSON ({error}). What was there before is untouched"
         ) from None
     write_atomically(path, *parts)
 
 
 def packed(arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> tuple[memoryview, bytes, memoryview]:
     """The bytes of a file: what stands before its checksum, the checksum, and the rest."""
-    # First of all entries, so that the first zeros of this number are the checksum's.
+    # First of all entries, so the first zeros of this number are the checksum's.
     unsigned = {"sha256": _UNSIGNED, **{name: entry for name, entry in document.items() if name != "sha256"}}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content = save(contiguous, {KEY: json.dumps(unsigned, allow_nan=False)})
@@ -210,7 +210,7 @@ def _parse(path: Path, text: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _arrays(path: Path, entries: Mapping[str, Any]) -> tuple[dict[str, Shape], int]:
@@ -224,7 +224,7 @@ def _arrays(path: Path, entries: Mapping[str, Any]) -> tuple[dict[str, Shape], i
             raise _wrongly(path, name) from None
         if kind not in _ITEM_BYTES:
             raise FileError(f"{path} is damaged: {name} holds {kind}, but foveate writes F32 and F64 only")
-        # Shapes are bounded by the file's length, so that no number in a header can ask for memory.
+        # Shapes are bounded by the file's length, so no number in a header can ask for memory.
         if min(shape, default=0) < 0 or stop - start != prod(shape) * _ITEM_BYTES[kind]:
             raise _wrongly(path, name)
         shapes[name], end = shape, max(end, stop)

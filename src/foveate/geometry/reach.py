@@ -283,7 +283,7 @@ def join_fields(fields: Sequence[Field], outputs: int, size: int) -> tuple[Field
 
 def size_of_union(fields: Sequence[Field], outputs: int) -> int:
     """The most inputs that one of `outputs` positions spans through all of `fields` together."""
-    # Within a phase the union's ends are straight lines or bend outwards, so that it is longest at the first or last.
+    # Within a phase the union's ends are straight lines or bend outwards, so it is longest at the first or last.
     period = lcm(*(field.period for field in fields))
     hulls = (_hull(field.span(output) for field in fields) for output in _extremes(period, outputs))
     return max((last - first + 1 for first, last in filter(None, hulls)), default=0)

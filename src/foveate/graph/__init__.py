@@ -1,11 +1,15 @@
-"""Networks as graphs: how layers are joined, what they cost, and what training wants of them. No arrays."""
+"""Networks as graphs: how layers are joined, what they cost, and what training wants of them. No arrays.
 
+What building a network does not need is imported when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from foveate.graph.analysis.receptive_field import ReceptiveField, Region
 from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
-from foveate.graph.folding import Folding, fold_normalizations
-from foveate.graph.freezing import matching_arrays
-from foveate.graph.graph import Graph, Node, nearest
-from foveate.graph.initialization import initializers
+from foveate.graph.graph import Graph
 from foveate.graph.losses import (
     L1,
     BinaryCrossEntropy,
@@ -18,10 +22,29 @@ from foveate.graph.losses import (
     built_in_losses,
     loss_from_json,
 )
+from foveate.graph.node import Node
+from foveate.graph.nodes import nearest
 from foveate.graph.optimizers import SGD, AdamW, Optimizer
-from foveate.graph.receptive_field import ReceptiveField, Region
 from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
-from foveate.graph.summary import Summary
+
+if TYPE_CHECKING:
+    from foveate.graph.analysis.summary import Summary
+    from foveate.graph.folding import Folding, fold_normalizations
+    from foveate.graph.freezing import matching_arrays
+    from foveate.graph.initialization import initializers
+    from foveate.graph.rewriting import Rebuilt, as_it_is, cut, rewrite
+
+_LAZY = {
+    "Folding": "foveate.graph.folding",
+    "Rebuilt": "foveate.graph.rewriting",
+    "Summary": "foveate.graph.analysis.summary",
+    "as_it_is": "foveate.graph.rewriting",
+    "cut": "foveate.graph.rewriting",
+    "fold_normalizations": "foveate.graph.folding",
+    "initializers": "foveate.graph.initialization",
+    "matching_arrays": "foveate.graph.freezing",
+    "rewrite": "foveate.graph.rewriting",
+}
 
 __all__ = [
     "L1",
@@ -47,6 +70,7 @@ __all__ = [
     "Node",
     "OneCycle",
     "Optimizer",
+    "Rebuilt",
     "ReceptiveField",
     "Region",
     "Residual",
@@ -54,10 +78,19 @@ __all__ = [
     "Sequential",
     "Summary",
     "Value",
+    "as_it_is",
     "built_in_losses",
+    "cut",
     "fold_normalizations",
     "initializers",
     "loss_from_json",
     "matching_arrays",
     "nearest",
+    "rewrite",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'foveate.graph' has no attribute {name!r}")

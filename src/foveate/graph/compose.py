@@ -1,16 +1,16 @@
 """Ways to put layers together: Sequential, Residual, Concat, Named. Each lowers to nodes of a Graph."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from foveate.errors import FoveateError, GraphError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph.builder import GraphBuilder, Place, Strict, Value
+from foveate.graph.analysis.borders import Strict
+from foveate.graph.builder import GraphBuilder, Value
 from foveate.graph.graph import Graph
+from foveate.graph.joining import Place
 from foveate.layers import Add, Concatenate, Layer, Shape
-from foveate.layers.convolution import Convolution
 
 
 class Composite(ABC):
@@ -41,9 +41,22 @@ class Composite(ABC):
         try:
             output = self.lower(builder, value)
         except FoveateError as error:
-            error.find_changes = partial(_changes, self, value.shape, strict, error.place, error.partial)
+            if error.partial is not None:
+                from foveate.graph.analysis.repair import Changes
+
+                error.changes = Changes(self, value.shape, strict, error.place, error.partial)
             raise
         return builder.build(output, quiet=quiet, stacklevel=3)
+
+    def build_with(
+        self, layers: Mapping[str, tuple[Layer, ...]], input_shape: Sequence[int] | int, strict: Strict = False
+    ) -> Graph:
+        """The graph in which `layers` take the place of others, by their paths: one, several, or none.
+
+        No warning tells of dropped borders.
+        """
+        builder = GraphBuilder(strict=strict, replacements=layers)
+        return builder.build(self.lower(builder, builder.input(input_shape)), quiet=True)
 
 
 Block: TypeAlias = Layer | Composite
@@ -97,7 +110,7 @@ class Residual(Composite):
 
     Args:
         block: layers or composites, one after the other.
-        shortcut: a block for the other way; unless given, shapes must match.
+        shortcut: a block for the other way (default: none; the shapes must then match).
         after: a layer after the addition, such as ReLU.
 
     He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
@@ -134,9 +147,11 @@ class Residual(Composite):
         if self.shortcut is not None:
             sentence = f"the block gives {format_sizes(way)}, but its shortcut {format_sizes(other)}; make them equal"
         else:
+            from foveate.graph.analysis.repair import fitting_shortcut
+
             sentence = (
-                f"the block turns {format_sizes(before)} into {format_sizes(way)}, so that the input cannot be added "
-                f"to it. {_fitting_shortcut(before, way)}"
+                f"the block turns {format_sizes(before)} into {format_sizes(way)}, so the input cannot be added "
+                f"to it. {fitting_shortcut(before, way)}"
             )
         error = ShapeError(f"{place}: {sentence}")
         error.partial = builder.partial()
@@ -191,31 +206,3 @@ def check_blocks(blocks: Sequence[object], owner: str) -> tuple[Block, ...]:
             )
         checked.append(block)
     return tuple(checked)
-
-
-def _changes(
-    network: Composite, input_shape: Shape, strict: Strict, place: Place | None, built: Graph | None
-) -> tuple[object, ...]:
-    from foveate.graph.repair import find_changes
-
-    return find_changes(network, input_shape, strict, place, built) if built is not None else ()
-
-
-def _fitting_shortcut(before: Shape, way: Shape) -> str:
-    if len(before) != len(way) or len(before) < 2:
-        return "Give it a shortcut that makes the same shape"
-    conv, strides = Convolution.over(len(before) - 1).__name__, shortcut_strides(before, way)
-    if strides is not None:
-        shown = strides[0] if len(set(strides)) == 1 else strides
-        stride = "" if set(strides) == {1} else f", stride={shown}"
-        return f"shortcut={conv}({way[0]}, 1{stride}) would do"
-    return f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut={conv}({way[0]}, 1)'
-
-
-def shortcut_strides(before: Shape, way: Shape) -> tuple[int, ...] | None:
-    """The strides with which a 1x1 convolution turns the sizes of `before` into those of `way`, if there are any."""
-    if len(before) != len(way) or len(before) < 2:
-        return None
-    sizes = zip(before[1:], way[1:], strict=True)
-    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
-    return tuple(strides) if all(strides) else None

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from foveate.graph.builder import GraphBuilder, Value
-from foveate.graph.graph import Graph, Node
-from foveate.layers import Linear, make_layer
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
+from foveate.graph.rewriting import rewrite
+from foveate.layers import Layer, Linear
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.transposed import TransposedConvolution
@@ -41,7 +42,7 @@ def _reason_against(graph: Graph, normalization: Node) -> str | None:
     (source,) = normalization.inputs
     product = graph.by_name.get(source)
     if product is None or not isinstance(product.layer, PRODUCTS):
-        return f"{source} before it is no convolution or linear layer"
+        return f"{source} before it is not a convolution or linear layer"
     others = [str(node) for node in graph.consumers[source] if node is not normalization]
     if others:
         return f"the output of {product} is read by {' and '.join(others)} too, which must see it unchanged"
@@ -54,16 +55,11 @@ def _reason_against(graph: Graph, normalization: Node) -> str | None:
 
 
 def _without(graph: Graph, pairs: dict[str, Node]) -> Graph:
-    builder = GraphBuilder(name=graph.name)
-    values: dict[str, Value] = {name: builder.input(shape, name) for name, shape in graph.inputs.items()}
     left_out = {normalization.name for normalization in pairs.values()}
-    for node in graph.nodes:
+
+    def change(node: Node) -> dict[str, Layer]:
         if node.name in left_out:
-            values[node.name] = values[node.inputs[0]]
-            continue
-        layer = node.layer
-        if node.name in pairs:
-            layer = make_layer(type(layer).__name__, {**layer.options(), "bias": True})
-        inputs = (values[name] for name in node.inputs)
-        values[node.name] = builder.add(layer, *inputs, name=node.name, parameters=node.parameters)
-    return builder.build(*(values[name] for name in graph.outputs), quiet=True)
+            return {}
+        return {node.name: node.layer.with_options(bias=True) if node.name in pairs else node.layer}
+
+    return rewrite(graph, change)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from foveate.errors import GraphError
-from foveate.graph.graph import Graph, nearest
+from foveate.graph.graph import Graph
+from foveate.graph.nodes import nearest
 
 
 def matching_arrays(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:

@@ -1,172 +1,38 @@
-"""A network as data: nodes in an order in which each comes after its inputs, every shape resolved. Immutable."""
+"""A network as data: joined nodes that can be asked what they cost, see and hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import GraphError
-from foveate.geometry import AxisReach, Unseen, Window
-from foveate.layers import Cost, Layer, Parameter, Shape, Statistic
+from foveate.graph.analysis.receptive_field import ReceptiveField, Region, receptive_fields, region
+from foveate.graph.nodes import Nodes, nearest
 
 if TYPE_CHECKING:
-    from foveate.graph.receptive_field import ReceptiveField, Region
-    from foveate.graph.summary import Summary
+    from foveate.graph.analysis.summary import Summary
 
 
 @dataclass(frozen=True)
-class Node:
-    """A layer in its place.
-
-    `name` is a dotted path such as "stage1.0.conv1"; `inputs` name nodes or graph inputs; nodes with the same
-    `parameters` key share parameters and statistics.
-    """
-
-    name: str
-    layer: Layer
-    inputs: tuple[str, ...]
-    parameters: str
-    input_shapes: tuple[Shape, ...]
-    output_shape: Shape
-
-    @property
-    def cost(self) -> Cost:
-        """Arithmetic for one sample."""
-        return self.layer.cost(self.input_shapes)
-
-    @cached_property
-    def windows(self) -> tuple[Window, ...] | None:
-        """The sliding window of each spatial axis with its padding resolved, or None where nothing slides."""
-        return self.layer.windows(self.input_shapes)
-
-    @cached_property
-    def reaches(self) -> tuple[tuple[AxisReach, ...], ...]:
-        """What each output position depends on, for every spatial axis of every input."""
-        return self.layer.reaches(self.input_shapes)
-
-    @cached_property
-    def unseen(self) -> tuple[Unseen, ...]:
-        """The real positions of each axis that no window sees; empty where nothing slides."""
-        return self.layer.unseen(self.input_shapes)
-
-    @property
-    def dropped(self) -> tuple[int, ...]:
-        """How many positions at the two ends of each axis no window sees; empty where nothing slides."""
-        return tuple(axis.dropped for axis in self.unseen)
-
-    @property
-    def skipped(self) -> tuple[int, ...]:
-        """How many positions of each axis lie between windows, seen by none; empty where nothing slides."""
-        return tuple(axis.skipped for axis in self.unseen)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.layer.describe()})"
-
-
-@dataclass(frozen=True)
-class Graph:
+class Graph(Nodes):
     """A network with every shape resolved; made by `Sequential(...).build(...)` or a GraphBuilder.
 
     `inputs` maps input names to shapes; `outputs` are node names.
     """
 
-    inputs: Mapping[str, Shape]
-    nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
-    name: str = field(default="network", compare=False)
-
-    @cached_property
-    def by_name(self) -> Mapping[str, Node]:
-        """Nodes by their names."""
-        return {node.name: node for node in self.nodes}
-
-    @cached_property
-    def shapes(self) -> Mapping[str, Shape]:
-        """Output shape of every input and node."""
-        return {**self.inputs, **{node.name: node.output_shape for node in self.nodes}}
-
-    @cached_property
-    def consumers(self) -> Mapping[str, tuple[Node, ...]]:
-        """The nodes that read each input and node, in order."""
-        readers: dict[str, list[Node]] = {name: [] for name in self.shapes}
-        for node in self.nodes:
-            for name in dict.fromkeys(node.inputs):
-                readers[name].append(node)
-        return {name: tuple(nodes) for name, nodes in readers.items()}
-
-    @cached_property
-    def owners(self) -> tuple[Node, ...]:
-        """The first node of each parameter key: where shared parameters are counted."""
-        first: dict[str, Node] = {}
-        for node in self.nodes:
-            first.setdefault(node.parameters, node)
-        return tuple(first.values())
-
-    @cached_property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """Every trainable array by its full name ("conv1.weight"), shared ones once."""
-        return {
-            f"{node.parameters}.{name}": parameter
-            for node in self.owners
-            for name, parameter in node.layer.parameters(node.input_shapes).items()
-        }
-
-    @cached_property
-    def statistics(self) -> Mapping[str, Statistic]:
-        """Every measured array by its full name ("bn1.running_mean")."""
-        return {
-            f"{node.parameters}.{name}": statistic
-            for node in self.owners
-            for name, statistic in node.layer.statistics(node.input_shapes).items()
-        }
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the only output; a GraphError when there are several."""
-        return self.shapes[self.only_output]
-
-    @property
-    def only_output(self) -> str:
-        """Name of the only output; a GraphError when there are several."""
-        if len(self.outputs) != 1:
-            raise GraphError(
-                f"the network has {len(self.outputs)} outputs ({', '.join(self.outputs)}); name one of them"
-            )
-        return self.outputs[0]
-
-    @property
-    def only_input(self) -> str:
-        """Name of the only input; a GraphError when there are several."""
-        if len(self.inputs) != 1:
-            raise GraphError(f"the network has {len(self.inputs)} inputs ({', '.join(self.inputs)}); name one of them")
-        return next(iter(self.inputs))
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of the only input; a GraphError when there are several."""
-        return self.inputs[self.only_input]
-
-    def node(self, name: str) -> Node:
-        """The node called `name`, or a GraphError with the nearest names."""
-        if name not in self.by_name:
-            raise GraphError(f'there is no layer "{name}".{nearest(name, self.by_name)}')
-        return self.by_name[name]
-
     def summary(self) -> "Summary":
         """A table of the layers with shapes, parameters and costs; print it, or see `Summary`."""
-        from foveate.graph.summary import summarize
+        from foveate.graph.analysis.summary import summarize
 
-        return summarize(self)
+        return summarize(self, {name: self.receptive_fields(name) for name in self.inputs})
 
-    def receptive_field(self, node: str, of: str | None = None) -> "ReceptiveField":
-        """What the outputs of `node` see of the input `of` (the only one unless given): size, jump, first centre."""
+    def receptive_field(self, node: str, of: str | None = None) -> ReceptiveField:
+        """What the outputs of `node` see of the input `of` (default: the only one): size, jump, first centre."""
         self.node(node)
         return self.receptive_fields(of)[node]
 
-    def receptive_fields(self, of: str | None = None) -> Mapping[str, "ReceptiveField"]:
-        """What every node sees of the input `of` (the only one unless given), by name."""
-        from foveate.graph.receptive_field import receptive_fields
-
+    def receptive_fields(self, of: str | None = None) -> Mapping[str, ReceptiveField]:
+        """What every node sees of the input `of` (default: the only one), by name."""
         name = self.only_input if of is None else of
         if name not in self.inputs:
             raise GraphError(f'there is no input "{name}".{nearest(name, self.inputs)}')
@@ -174,14 +40,12 @@ class Graph:
             self._fields[name] = receptive_fields(self, name)
         return self._fields[name]
 
-    def region(self, node: str, position: Sequence[int], of: str | None = None) -> "Region":
+    def region(self, node: str, position: Sequence[int], of: str | None = None) -> Region:
         """The box of the input that the output of `node` at `position`, one number per spatial axis, depends on."""
-        from foveate.graph.receptive_field import region
-
-        return region(self, node, position, of)
+        return region(self, self.receptive_field(node, of), position)
 
     @cached_property
-    def _fields(self) -> dict[str, Mapping[str, "ReceptiveField"]]:
+    def _fields(self) -> dict[str, Mapping[str, ReceptiveField]]:
         return {}
 
     def to_json(self) -> dict[str, Any]:
@@ -195,12 +59,4 @@ class Graph:
         """The graph that `to_json` described, every rule checked again."""
         from foveate.graph.serialization import graph_from_json
 
-        return graph_from_json(data)
-
-
-def nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """A sentence with the known names most like `name`, with a blank before it; empty when there are none."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), n=3, cutoff=0.4) or list(known)[:5]
-    return f" Nearest: {', '.join(close)}" if close else ""
+        return graph_from_json(data, Graph)

@@ -1,6 +1,7 @@
 """Which rule each parameter starts by: He before ReLU's family, Xavier otherwise, unless the layer names one."""
 
-from foveate.graph.graph import Graph, Node
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
 
 
 def initializers(graph: Graph) -> dict[str, str]:

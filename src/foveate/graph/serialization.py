@@ -1,18 +1,20 @@
 """Graphs as plain data for files: layer types by name, hyper-parameters by value, nothing that could run."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from foveate.errors import FileError, FoveateError
-from foveate.graph.builder import GraphBuilder, Value
-from foveate.graph.graph import Graph
+from foveate.graph.joining import Joining
+from foveate.graph.nodes import Nodes
 from foveate.layers import make_layer
+
+Made = TypeVar("Made", bound=Nodes)
 
 FORMAT_VERSION = 1
 """Raised when a change would make older readers misread; older versions are converted in `_upgrade`."""
 
 
-def graph_to_json(graph: Graph) -> dict[str, Any]:
+def graph_to_json(graph: Nodes) -> dict[str, Any]:
     """Plain data: the inputs, each node with its layer's type and options, and the outputs."""
     return {
         "format_version": FORMAT_VERSION,
@@ -32,19 +34,22 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
     }
 
 
-def graph_from_json(data: Mapping[str, Any]) -> Graph:
-    """The graph that `graph_to_json` described; each layer and shape is checked as if written by hand."""
+def graph_from_json(data: Mapping[str, Any], made: type[Made]) -> Made:
+    """What `graph_to_json` described, of the type `made`; each layer and shape is checked as if written by hand."""
     data = _upgrade(data)
     try:
-        builder = GraphBuilder(name=str(data.get("name", "network")))
-        values: dict[str, Value] = {}
+        joining = Joining(made, str(data.get("name", "network")))
         for name, shape in data["inputs"].items():
-            values[name] = builder.input(tuple(shape), name)
+            joining.input(tuple(shape), name)
         for node in data["nodes"]:
             layer = make_layer(node["type"], {name: _tuples(value) for name, value in node["options"].items()})
-            inputs = [values[name] for name in node["inputs"]]
-            values[node["name"]] = builder.add(layer, *inputs, name=node["name"], parameters=node["parameters"])
-        return builder.build(*(values[name] for name in data["outputs"]), quiet=True)
+            if not isinstance(node["name"], str):
+                raise TypeError(f"the name of a layer is {node['name']!r}")
+            joining.claim(node["name"])
+            joining.join(joining.fitted(node["name"], layer, node["inputs"], node["parameters"]))
+        for name in data["outputs"]:
+            joining.shape(name)
+        return joining.whole(data["outputs"])
     except FoveateError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:

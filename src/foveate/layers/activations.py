@@ -30,7 +30,7 @@ class LeakyReLU(ElementwiseLayer):
     """Rectifier with a slope below zero: y = max(slope * x, x). Any shape.
 
     Args:
-        slope: 0.1 unless given, as in the lecture (PyTorch's default is 0.01); at least 0 and below 1.
+        slope: at least 0 and below 1 (default: 0.1, as in the lecture; PyTorch's is 0.01).
 
     Maas, Hannun, Ng: Rectifier nonlinearities improve neural network acoustic models, 2013.
     """
@@ -245,7 +245,7 @@ class LogSoftmax(ElementwiseLayer):
 @final
 @dataclass(frozen=True)
 class Maxout(Layer):
-    """Maximum over groups of channels, so that the layer before gives each output several linear pieces.
+    """Maximum over groups of channels, so the layer before gives each output several linear pieces.
 
         y[c] = max over p of x[c * pieces + p]
 

@@ -63,7 +63,7 @@ class Layer(ABC):
     """Fewest and most inputs; None for any number."""
 
     rectifies: ClassVar[bool] = False
-    """Whether it belongs to ReLU's family, so that the weights before it start by He's rule."""
+    """Whether it belongs to ReLU's family, so the weights before it start by He's rule."""
 
     keeps_signal: ClassVar[bool] = False
     """Whether the search for that rectifier looks past this layer (normalisation, pooling, dropout)."""
@@ -72,7 +72,7 @@ class Layer(ABC):
     """Whether padding as long as the window is refused, because some window would see nothing else."""
 
     takes_flat: ClassVar[bool] = False
-    """Whether its input has no spatial axes, so that Flatten or a global pooling belongs before it."""
+    """Whether its input has no spatial axes, so Flatten or a global pooling belongs before it."""
 
     scatters: ClassVar[bool] = False
     """Whether each input is multiplied with its weights and added to the outputs, instead of the other way round."""
@@ -91,7 +91,7 @@ class Layer(ABC):
                 _FAMILIES.setdefault(family, {}).setdefault(axes, cls)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # The members of a family add no fields to it and are no dataclasses of their own, but as frozen as one.
+        # The members of a family add no fields to it and are not dataclasses of their own, but as frozen as one.
         if "__final__" in vars(type(self)):
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
         super().__setattr__(name, value)

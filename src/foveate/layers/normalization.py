@@ -22,7 +22,7 @@ class Normalization(Layer):
         """The axes that each mean and variance is taken over, as letters of N, C, D, H, W (or L).
 
         Args:
-            spatial_axes: of the input; those in the layer's name unless given, 2 where there is none.
+            spatial_axes: of the input (default: those in the layer's name, or 2).
         """
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
@@ -118,7 +118,7 @@ class BatchNorm2d(BatchNormalization):
         y = gamma (x - mu) / sqrt(var + eps) + beta
 
     In training mu and var come from the batch (var biased), and the running statistics move towards them:
-    new = (1 - momentum) old + momentum batch (unbiased var). In inference the running statistics are used, so that the
+    new = (1 - momentum) old + momentum batch (unbiased var). In inference the running statistics are used, so the
     layer is linear and folds into the convolution before it.
 
     Input and output (C, H, W); gamma, beta, mu, var have the shape (C,).

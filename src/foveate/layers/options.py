@@ -79,7 +79,7 @@ def no_surplus(surplus: Sequence[object], owner: str, positional: str) -> None:
     """Refuse positional numbers past those in `positional`: PyTorch's order begins with the input channels."""
     if surplus and positional:
         raise LayerError(
-            f"{owner}: input channels are inferred, so that only {positional} can stand without a name. "
+            f"{owner}: input channels are inferred, so only {positional} can stand without a name. "
             f"Leave the first number out, and name what follows: {owner}(..., stride=2)"
         )
     if surplus:

@@ -53,7 +53,7 @@ class Pooling(SpatialLayer):
     def _check_padding(self, window: Window) -> None:
         if max(window.padding) >= window.effective_size:
             raise self.refuse(
-                f"padding {max(window.padding)} is as long as the window ({window.effective_size}), so that a window "
+                f"padding {max(window.padding)} is as long as the window ({window.effective_size}), so a window "
                 f"would see only padding. Use at most padding {window.effective_size - 1}, or a Pad layer before it"
             )
 
@@ -128,7 +128,7 @@ class MaxPool2d(MaxPooling):
 
     Args:
         kernel_size: F, an int or (height, width).
-        stride: S; the kernel's size unless given, so that windows tile the input.
+        stride: S (default: the kernel size, which makes the windows tile the input).
         padding: at most F_eff - 1 on each side.
         dilation: D, the distance of neighbouring taps.
         ceil_mode: whether a last, incomplete window counts (PyTorch's rule: it must start inside).
@@ -191,7 +191,7 @@ class AvgPool2d(AveragePooling):
 
     Args:
         kernel_size: F, an int or (height, width).
-        stride: S; the kernel's size unless given.
+        stride: S (default: the kernel size).
         padding: at most F - 1 on each side.
         dilation: 1; there for symmetry with MaxPool2d.
         ceil_mode: whether a last, incomplete window counts.

@@ -50,7 +50,7 @@ class SampleNormalization(Normalization):
         """Raise a ShapeError where each mean would be taken over one value, which then normalises to zero."""
         if self.values_per_mean(shape) == 1:
             raise ShapeError(
-                f"would take each mean over a single value of its {format_sizes(shape)} input, so that every value "
+                f"would take each mean over a single value of its {format_sizes(shape)} input, so every value "
                 "normalises to zero. Use LayerNorm over the channels too, or normalise before the sizes shrink to 1"
             )
 
@@ -66,7 +66,7 @@ class LayerNorm(SampleNormalization):
     left out); gamma and beta have the shape of the normalised axes, one of each per element.
 
     Args:
-        trailing_axes: how many of a sample's last axes to normalise over; all unless given.
+        trailing_axes: how many of a sample's last axes to normalise over (default: all).
         eps: added to the variance.
         affine: whether gamma and beta exist.
 

@@ -269,7 +269,7 @@ class Upsample(Layer):
 @final
 @dataclass(frozen=True)
 class ChannelShuffle(ElementwiseLayer):
-    """Channels of all groups interleaved, so that the next grouped convolution sees some of each.
+    """Channels of all groups interleaved, so the next grouped convolution sees some of each.
 
         y[k*G + g] = x[g*K + k]
 
@@ -350,7 +350,7 @@ class Dropout(Dropping):
 class SpatialDropout(Dropping):
     """Dropout of whole channels: all positions of a channel fall together, or are divided by 1 - rate together.
 
-    Neighbouring positions are alike, so that dropping single ones hides little. In inference it does nothing. Which
+    Neighbouring positions are alike, so dropping single ones hides little. In inference it does nothing. Which
     channels fall is decided by (seed, node, step, channel) alone. Any shape (C, ...).
 
     Args:

@@ -103,7 +103,7 @@ class Task(ABC):
         """Refuse a loss that does not fit.
 
         Raises:
-            TrainingError: it is no loss, belongs to another task, or applies what the network's last layer has applied.
+            TrainingError: it is not a loss, belongs to another task, or applies what the last layer applied already.
         """
         default = type(self.default_loss(output)).__name__
         if not isinstance(loss, Loss):

@@ -122,7 +122,7 @@ class Classification(Task):
 
 
 def check_exclusive_activation(output: Output, single: bool) -> None:
-    """Refuse a last layer whose numbers are no probabilities of classes of which one is right."""
+    """Refuse a last layer whose numbers are not probabilities of classes of which one is right."""
     if single and output.activation in ("softmax", "log_softmax"):
         raise DataError(
             f"the network's output {output.name} is a softmax over one number, which is always 1; leave that layer "

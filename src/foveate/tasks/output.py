@@ -33,7 +33,7 @@ class Output:
 
     @staticmethod
     def of(graph: Graph, name: str | None = None) -> "Output":
-        """The output `name` of `graph`, the only one unless given.
+        """The output `name` of `graph` (default: the only one).
 
         >>> from foveate import Linear, Sequential, Softmax
         >>> Output.of(Sequential(Linear(3), Softmax()).build((8,)))

@@ -23,11 +23,11 @@ def register(task_type: T) -> T:
     The same class, defined again, replaces itself: notebooks do that.
 
     Raises:
-        DataError: it is no dataclass, it has no kind, or another task has that one.
+        DataError: it is not a dataclass, it has no kind, or another task has that one.
     """
     if not is_dataclass(task_type):
         raise DataError(
-            f"{task_type.__name__} is no dataclass; write @dataclass(frozen=True) above it, below @register"
+            f"{task_type.__name__} is not a dataclass; write @dataclass(frozen=True) above it, below @register"
         )
     kind = getattr(task_type, "kind", None)
     if not isinstance(kind, str) or not kind.isidentifier():

@@ -85,7 +85,7 @@ class Regression(Task):
         if wrong.any():
             row, value = np.unravel_index(int(wrong.argmax()), wrong.shape)
             raise DataError(
-                f'sample {row} has {exact[row, value]:g} for "{self.names[value]}"; mend it or leave it out (networks '
+                f'sample {row} has {exact[row, value]:g} for "{self.names[value]}"; fix or remove it (networks '
                 f"compute with numbers up to {LARGEST:.2g})"
             )
         return exact

@@ -35,7 +35,7 @@ class Segmentation(Task):
 
     Args:
         classes: the name of each class, in the order of the indices; the background is one.
-        ignore_index: a target that is neither learned nor measured (255 in Pascal VOC); none unless given.
+        ignore_index: a target that is neither learned nor measured, such as 255 in Pascal VOC (default: none).
 
     Raises:
         DataError: there are fewer than two classes; a name is missing, there twice, or cannot be printed; or
@@ -67,7 +67,7 @@ class Segmentation(Task):
         if 0 <= ignored < len(classes):
             raise DataError(
                 f'Segmentation: ignore_index is {ignored}, which is the class "{classes[ignored]}"; choose a number '
-                f"that is no class (0 to {len(classes) - 1}), such as 255 or -100"
+                f"that is not a class (0 to {len(classes) - 1}), such as 255 or -100"
             )
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:

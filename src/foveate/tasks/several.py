@@ -24,7 +24,7 @@ class Several:
     its headline chooses the best epoch.
 
     Args:
-        by_output: for each output a task, or (task, weight); the weight is 1 unless given, and positive.
+        by_output: for each output a task, or (task, weight); the weight is positive (default: 1).
 
     Raises:
         DataError: there is no output, or one has no task, or a weight that is not positive.
@@ -52,7 +52,7 @@ class Several:
         """The targets of each output, checked by its task.
 
         Raises:
-            DataError: they are no mapping with an entry for each output, or a task refuses them.
+            DataError: they are not a mapping with an entry for each output, or a task refuses them.
         """
         if not isinstance(targets, Mapping) or set(targets) != set(self.tasks):
             given = ", ".join(map(str, targets)) if isinstance(targets, Mapping) else type(targets).__name__

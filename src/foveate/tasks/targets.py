@@ -19,7 +19,7 @@ def as_numbers(targets: ArrayLike, count: int, what: str, form: str) -> NDArray[
         form: what they should look like.
 
     Raises:
-        DataError: they are no numbers, or not as many as the samples.
+        DataError: they are not numbers, or not as many as the samples.
     """
     try:
         values = np.asarray(targets)

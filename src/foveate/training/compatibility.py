@@ -12,7 +12,7 @@ from foveate.training.feed import targets_by_output
 
 
 def class_count(graph: Graph) -> int:
-    """How many classes the network tells apart, or a DataError where its output is no row of numbers."""
+    """How many classes the network tells apart, or a DataError where its output is not a row of numbers."""
     if len(graph.output_shape) != 1:
         raise DataError(
             f"the network's output {graph.only_output} is {format_sizes(graph.output_shape)}, not one number for each "

@@ -83,5 +83,5 @@ def _check(values: FloatArray, shape: Shape, of: str, first: int) -> FloatArray:
         raise DataError(f"{of}there are no inputs; give at least one")
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
-        raise DataError(f"{of}input {first + int(finite.argmin())} holds NaN or infinity; mend it or leave it out")
+        raise DataError(f"{of}input {first + int(finite.argmin())} holds NaN or infinity; fix or remove it")
     return values

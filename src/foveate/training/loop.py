@@ -1,6 +1,6 @@
 """The training loop over a graph's state: epochs of steps, validation, checkpoints, and a clean end.
 
-Which sample comes when, and how it is changed, depends on seed, epoch and position alone, so that a training that
+Which sample comes when, and how it is changed, depends on seed, epoch and position alone, so a training that
 was stopped at any instant goes on from its last checkpoint to the same bits.
 """
 
@@ -58,7 +58,7 @@ class Totals:
 class Job:
     """What is trained, on what, and how; `description` is the model that checkpoints describe.
 
-    `task` is that of the data unless given.
+    `task` defaults to that of the data.
     """
 
     state: State
@@ -89,13 +89,13 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
         a row for each epoch; `interrupted` is set where Ctrl-C ended it.
 
     Raises:
-        TrainingError: the loss is no number any more, or the checkpoint was made by another recipe or data set.
+        TrainingError: the loss is not a number any more, or the checkpoint was made by another recipe or data set.
         FileError: a checkpoint cannot be read or written.
     """
     run = _Run(job)
     if resume and job.folder is not None and job.folder.checkpoint.exists():
         run.restore(job.folder.checkpoint)
-    # What overflows is found by the loop itself and told in a sentence, so that NumPy need not warn of it.
+    # What overflows is found by the loop itself and told in a sentence, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"), interruptible() as interrupted, progress:
         progress.start(job.recipe.epochs, run.steps, run.step)
         while run.epoch < job.recipe.epochs and not interrupted():
@@ -285,7 +285,7 @@ class _Run:
         kept = f" {folder.checkpoint} is as it was." if folder is not None and folder.checkpoint.exists() else ""
         return TrainingError(
             f"{what} became {value} at step {self.step} of {self.steps} (epoch {self.epoch + 1}, learning rate "
-            f"{rate:.3g}): the steps were too long. Try a learning rate of {rate / 10:.1g}, a longer warm-up, or "
+            f"{rate:.3g}): the learning rate is too high. Try a learning rate of {rate / 10:.1g}, a longer warm-up, or "
             f"normalisation in the network.{kept}"
         )
 
@@ -316,6 +316,6 @@ def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
         if then.get(name) != value:
             told = f" ({then.get(name)} then, {value} now)" if name not in ("network", "data") else ""
             raise TrainingError(
-                f"{path} was made with another {name}{told}, so that training cannot go on from it; "
+                f"{path} was made with another {name}{told}, so training cannot resume from it; "
                 "give the same as then, or start anew without resume or in another folder"
             )

@@ -113,9 +113,9 @@ def evaluate(
         programs: of the same graph.
         dataset: inputs and targets.
         preprocessing: applied to each batch.
-        batch_size: samples in a batch, of which the last may be smaller; as many as need little memory unless given.
-        loss: what to measure besides the metrics; the task's own unless given.
-        task: the data's unless given; it may weigh the outputs otherwise.
+        batch_size: samples in a batch, of which the last may be smaller (default: chosen to use little memory).
+        loss: what to measure besides the metrics (default: the task's own).
+        task: what the outputs are measured as (default: the data's task); its weights may differ.
 
     Raises:
         DataError: the data do not fit the network, or its outputs are NaN or infinite.

@@ -87,5 +87,7 @@ def _by_output(heads: Sequence[Head], given: GivenLoss) -> Mapping[str, Loss]:
         return {names[0]: given}
     for name in given:
         if name not in names:
-            raise TrainingError(f"a loss is given for {name}, which is no output of the network.{nearest(name, names)}")
+            raise TrainingError(
+                f"a loss is given for {name}, which is not an output of the network.{nearest(name, names)}"
+            )
     return given

@@ -99,7 +99,7 @@ class LiveBar(Progress):
 
 
 def make_progress(show: bool | Progress, stream: TextIO | None = None) -> Progress:
-    """A bar where `stream` (standard output unless given) is a terminal, lines elsewhere; silent if not `show`."""
+    """A bar where `stream` (default: standard output) is a terminal, lines elsewhere; silent if not `show`."""
     if isinstance(show, Progress):
         return show
     if not show:

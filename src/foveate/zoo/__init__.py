@@ -136,7 +136,7 @@ NETWORKS: dict[str, Network] = {network.name: network for network in _INDEX}
 
 
 def make(name: str, *, input_shape: Sequence[int] | None = None, classes: int | None = None) -> Graph:
-    """The network called `name`, at its own input shape and number of classes unless given.
+    """The network called `name`, by default with its own input shape and number of classes.
 
     Raises:
         GraphError: there is no such network; the message lists the nearest names.

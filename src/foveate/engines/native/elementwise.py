@@ -22,7 +22,7 @@ from foveate.layers import (
 
 @dataclass(frozen=True)
 class Elementwise:
-    """A function of one number. `from_output`: y is enough for the derivative, so that x need not be kept."""
+    """A function of one number. `from_output`: y is enough for the derivative, so x need not be kept."""
 
     kind: str
     alpha: float = 0.0

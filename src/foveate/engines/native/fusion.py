@@ -14,7 +14,7 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
     With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
-    Without it an activation whose derivative needs its input stays apart, so that this is there on the way back.
+    Without it an activation whose derivative needs its input stays apart, so this is there on the way back.
     """
     visible = {*keep, *graph.outputs}
     order = {node.name: position for position, node in enumerate(graph.nodes)}

@@ -1,7 +1,7 @@
 """What rules ask while a graph is lowered: values, parameters and gradients. A ledger knows no layer and no rule.
 
 Values are arrays that are written once. Where a value has several readers, their gradients are summed in the order in
-which they were added, so that results do not depend on chance.
+which they were added, so results do not depend on chance.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def can_derive(self) -> bool:
-        """Whether the state stays as it is for many runs, so that it pays to derive arrays from it beforehand."""
+        """Whether the state stays as it is for many runs, so it pays to derive arrays from it beforehand."""
         return not self.request.with_gradients and not self.request.training
 
     def derivation(self, node: Node, name: str, layout: _native.Layout) -> Derivation:

@@ -48,7 +48,7 @@ def canonical_weight_layout(node: Node) -> Layout:
 
 
 def copies_border(node: Node) -> bool:
-    """Whether the padding repeats the input, so that a step of its own makes it."""
+    """Whether the padding repeats the input, so a step of its own makes it."""
     return isinstance(node.layer, Convolution) and node.layer.padding_mode != "zeros"
 
 
@@ -100,7 +100,7 @@ def _bias_layout(node: Node, *, present: bool) -> Layout:
 class Forward:
     """How a forward product is asked for: what is applied to its result, and its layout if it is not oneDNN's choice.
 
-    `with_bias` is the layer's own unless given.
+    `with_bias` defaults to the layer's own.
     """
 
     training: bool

@@ -66,13 +66,13 @@ class NativeSession(Session):
 
     def __init__(self, program: NativeProgram) -> None:
         super().__init__(program)
-        self._graph, self._request, self._lowered = program.graph, program.request, program.lowered
+        self._lowered = program.lowered
         self._run_in_cpp = _native.Session(program.compiled)
         self._running = RunningState()
         self._workspace = _native.aligned_zeros(program.workspace_bytes // 4)
         self._gradients = _native.aligned_zeros(program.gradient_bytes // 4)
         self._seeds = {name: np.zeros(seed.layout.dims, np.float32) for name, seed in self._lowered.seeds.items()}
-        with_loss = {each.output for each in self._request.losses}
+        with_loss = {each.output for each in self.request.losses}
         self._without_loss = [name for name in self._seeds if name not in with_loss]
         self._uniform_weight = np.ones(program.batch_size, np.float32)
         self._inputs: dict[str, FloatArray] = {}
@@ -101,9 +101,9 @@ class NativeSession(Session):
     def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         self._begin(state, inputs, Rates(0.0))
         self._run(0, self._lowered.forward_end)
-        if self._request.training:
+        if self.request.training:
             state.changed()
-        return {name: self._activation(name) for name in self._graph.outputs}
+        return {name: self._activation(name) for name in self.graph.outputs}
 
     def _backward(self, seeds: dict[str, FloatArray]) -> None:
         for name, seed in self._seeds.items():
@@ -126,7 +126,7 @@ class NativeSession(Session):
         """What the losses measured; those of one's own left it with the callbacks."""
         results, measured, losses = self._run_in_cpp.results, self._running.measured, {}
         total = 0.0
-        for number, each in enumerate(self._request.losses):
+        for number, each in enumerate(self.request.losses):
             loss = measured.get(number, results[number]).loss
             losses[each.output] = loss
             total += each.weight * loss
@@ -139,7 +139,7 @@ class NativeSession(Session):
     def _gradient(self, name: str) -> FloatArray:
         packing = self._lowered.ledger.packing
         if name in packing.parameters and self._gradients_valid:
-            return read_canonical(self._gradients, packing.parameters[name], self._graph.parameters[name].shape)
+            return read_canonical(self._gradients, packing.parameters[name], self.graph.parameters[name].shape)
         if name in self._lowered.kept_gradients and self._gradients_valid:
             return self._read(self._lowered.kept_gradients[name])
         raise EngineError(
@@ -160,7 +160,7 @@ class NativeSession(Session):
         self._state, self._inputs = state, dict(inputs)
         for name, array in inputs.items():
             self._bind(f"input:{name}", array)
-        scalars, own = self._run_in_cpp.scalars, self._request.optimizer
+        scalars, own = self._run_in_cpp.scalars, self.request.optimizer
         scalars.learning_rate = rates.learning_rate
         scalars.momentum = (own.momentum if own is not None else 0.0) if rates.momentum is None else rates.momentum
         scalars.step = self._running.step = state.step_count

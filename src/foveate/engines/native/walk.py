@@ -107,7 +107,7 @@ class _Walk:
         return total
 
     def _keep_if_asked(self, name: str) -> None:
-        """Pin a plain copy of kept nodes and outputs, so that nothing overwrites them."""
+        """Pin a plain copy of kept nodes and outputs, so nothing overwrites them."""
         if name in self.request.keep or name in self.graph.outputs:
             with self.ledger.plan.at(name):
                 self.kept[name] = self.ledger.plan.plain(self.ledger.values[name])

@@ -86,7 +86,6 @@ class ReferenceSession(Session):
 
     def __init__(self, program: ReferenceProgram) -> None:
         super().__init__(program)
-        self._graph, self._request = program.graph, program.request
         self._values: dict[str, FloatArray] = {}
         self._contexts: dict[str, Context] = {}
         self._parameters: dict[str, dict[str, FloatArray]] = {}
@@ -108,10 +107,10 @@ class ReferenceSession(Session):
     def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         assert isinstance(state, ReferenceState)
         self._values = dict(inputs)
-        for node in self._graph.nodes:
+        for node in self.graph.nodes:
             statistics = state.of(node, node.layer.statistics(node.input_shapes))
             # A frozen normalisation works as in inference; layers without statistics know the mode alone.
-            training = self._request.measures(node) if statistics else self._request.training
+            training = self.request.measures(node) if statistics else self.request.training
             context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
             parameters = state.of(node, node.layer.parameters(node.input_shapes))
             values = [self._values[name] for name in node.inputs]
@@ -120,16 +119,16 @@ class ReferenceSession(Session):
             self._parameters[node.name] = parameters
             for name, statistic in context.statistics.items():
                 state.arrays[f"{node.parameters}.{name}"] = statistic
-        if self._request.training:
+        if self.request.training:
             state.changed()
-        return {name: self._values[name].copy() for name in self._graph.outputs}
+        return {name: self._values[name].copy() for name in self.graph.outputs}
 
     def _backward(self, seeds: Mapping[str, FloatArray]) -> None:
-        dtype = self.program.dtype
+        dtype = self._dtype
         gradients: dict[str, FloatArray] = {name: np.array(seed, dtype) for name, seed in seeds.items()}
-        for name, parameter in self._graph.parameters.items():
+        for name, parameter in self.graph.parameters.items():
             gradients[name] = np.zeros(parameter.shape, dtype)
-        for node in reversed(self._graph.nodes):
+        for node in reversed(self.graph.nodes):
             output = self._values[node.name]
             gradient = gradients.setdefault(node.name, np.zeros_like(output))
             inputs = [self._values[name] for name in node.inputs]
@@ -147,21 +146,21 @@ class ReferenceSession(Session):
         assert isinstance(state, ReferenceState)
         outputs = self._forward(state, batch.inputs)
         losses, seeds, counts = {}, {}, []
-        for each in self._request.losses:
+        for each in self.request.losses:
             output, targets = outputs[each.output], batch.targets[each.output]
             measured = measure_loss(each.loss, output, targets, batch.sample_weight)
             losses[each.output], seeds[each.output] = measured.loss, each.weight * measured.gradient
             counts.append(count_correct(each.loss, output, targets))
         self._backward(seeds)
         state.step_count += 1
-        if self._request.optimizer is not None:
-            self._update(state, self._request.optimizer, rates)
-        total = sum(each.weight * losses[each.output] for each in self._request.losses)
+        if self.request.optimizer is not None:
+            self._update(state, self.request.optimizer, rates)
+        total = sum(each.weight * losses[each.output] for each in self.request.losses)
         return StepResult(total, *counts[0], losses)
 
     def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
-        for name, parameter in self._graph.parameters.items():
-            if parameter.trainable and self._request.learns(name):
+        for name, parameter in self.graph.parameters.items():
+            if parameter.trainable and self.request.learns(name):
                 slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
                 learning = Learning(state.arrays[name], self._gradients[name], slots, parameter.decay)
                 state.arrays[name] = update(optimizer, learning, rates, state.step_count)

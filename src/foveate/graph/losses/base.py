@@ -28,7 +28,7 @@ class Loss:
     """The kinds of targets that it takes; of "classes" and "distributions" whole numbers are classes."""
 
     applies: ClassVar[Literal["softmax", "sigmoid"] | None] = None
-    """The layer that it applies itself, so that the network must end before it."""
+    """The layer that it applies itself, so the network must end before it."""
 
     @property
     def ignored(self) -> int | None:
@@ -49,7 +49,7 @@ class Loss:
         if self.applies is not None and isinstance(layer, Softmax | LogSoftmax | Sigmoid):
             raise EngineError(
                 f"{type(self).__name__} applies the {self.applies} itself, and the network's output {output} is a "
-                f"{type(layer).__name__} already: remove {output}, so that the loss gets logits"
+                f"{type(layer).__name__} already: remove {output}, so the loss gets logits"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class CrossEntropy(Loss):
 
     Args:
         label_smoothing: s, from 0 to below 1.
-        class_weights: w, one for each class; 1 unless given.
+        class_weights: w, one for each class (default: 1).
         ignore_index: targets of this value do not count; it need not be a class.
 
     Raises:

@@ -21,7 +21,7 @@ class BinaryCrossEntropy(Loss):
 
     Args:
         pos_weight: what a target of 1 weighs against one of 0: a number, or one for each of the K questions (the ratio
-            of no to yes makes both count alike); 1 unless given.
+            of no to yes makes both count alike; default: 1).
 
     Raises:
         LayerError: a weight is negative or no number.

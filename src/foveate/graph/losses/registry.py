@@ -33,7 +33,7 @@ def register_loss_type(loss_type: type[Loss]) -> None:
     The same class, defined again, replaces itself: notebooks do that.
 
     Raises:
-        LayerError: it is no frozen dataclass derived from foveate.Loss, or its name is taken.
+        LayerError: it is not a frozen dataclass derived from foveate.Loss, or its name is taken.
     """
     name = loss_type.__name__
     parameters = getattr(loss_type, "__dataclass_params__", None)

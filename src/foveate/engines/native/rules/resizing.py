@@ -59,7 +59,7 @@ def border_sources(size: int, window: Window, mode: str) -> list[int]:
             return [i % size for i in positions]
         case "reflect":
             return [-i if i < 0 else 2 * (size - 1) - i if i >= size else i for i in positions]
-    raise AssertionError(f"{mode} is no padding that copies")
+    raise AssertionError(f"{mode} is not a padding that copies")
 
 
 def gather(ledger: Ledger, source: Array, sources: Sequence[list[int]]) -> Array:

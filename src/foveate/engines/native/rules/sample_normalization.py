@@ -81,7 +81,7 @@ def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:
         case InstanceNormalization():
             length, scales, tables = prod(shape[1:]), 1, shape[0]
         case _:
-            raise AssertionError(f"{layer} is no normalisation of rows")
+            raise AssertionError(f"{layer} is not a normalisation of rows")
     rows = total // length
     return rows, _native.Rows(rows, length, scales if layer.affine else 0, tables, layer.eps)
 

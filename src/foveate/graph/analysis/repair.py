@@ -1,28 +1,32 @@
 """Changes that make a network build which did not: each is tried on the whole network before it is offered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, overload
 
 from foveate.errors import FoveateError
 from foveate.geometry import format_sizes
-from foveate.graph.borders import seeing_options
-from foveate.graph.builder import GraphBuilder, Place, Strict, Value
-from foveate.graph.compose import Composite, shortcut_strides
-from foveate.graph.graph import Graph
-from foveate.graph.window_report import explain_window
+from foveate.graph.analysis.borders import Strict, seeing_options
+from foveate.graph.analysis.window_report import explain_window
+from foveate.graph.joining import Place
+from foveate.graph.nodes import Nodes
 from foveate.layers import Flatten, Layer, Shape
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import GlobalAveragePooling
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 MOST_CHANGES = 4
 LARGEST_INPUT = 1024
 """Larger inputs than this are not tried."""
+
+
+class Network(Protocol):
+    """What can be built with other layers in the place of some, as every composite can."""
+
+    def build_with(self, layers: Mapping[str, tuple[Layer, ...]], input_shape: Shape, strict: Strict) -> Nodes:
+        """The graph for `input_shape`, with `layers` by the path of the layer whose place they take."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +40,49 @@ class Change:
     text: str
     input_shape: Shape
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
-    network: Composite = field(repr=False, compare=False, kw_only=True)
+    network: Network = field(repr=False, compare=False, kw_only=True)
     strict: Strict = field(default=False, kw_only=True)
 
-    def build(self) -> Graph:
+    def build(self) -> Nodes:
         """The network with this change."""
-        builder = GraphBuilder(strict=self.strict, replacements=self.layers)
-        return builder.build(self.network.lower(builder, builder.input(self.input_shape)), quiet=True)
+        return self.network.build_with(self.layers, self.input_shape, self.strict)
 
     def __str__(self) -> str:
         return self.text
 
 
-class Rebuilt(Composite):
-    """A graph of one input and one output as a block again, every layer under its own name."""
+@dataclass(frozen=True, eq=False)
+class Changes(Sequence[Change]):
+    """The changes with which a network builds that did not; they are looked for when first asked for.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    `place` says where building stopped, `partial` what was built by then.
+    """
 
-    def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Each node again, after its inputs."""
-        values = {self.graph.only_input: value}
-        for node in self.graph.nodes:
-            inputs = [values[name] for name in node.inputs]
-            values[node.name] = builder.add(node.layer, *inputs, name=node.name, parameters=node.parameters)
-        return values[self.graph.only_output]
+    network: Network
+    input_shape: Shape
+    strict: Strict
+    place: Place | None
+    partial: Nodes
+
+    @cached_property
+    def _found(self) -> tuple[Change, ...]:
+        return find_changes(self.network, self.input_shape, self.strict, self.place, self.partial)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, index: int) -> Change: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Change]: ...
+
+    def __getitem__(self, index: int | slice) -> Change | Sequence[Change]:
+        return self._found[index]
 
 
 def find_changes(
-    network: Composite, input_shape: Shape, strict: Strict, place: Place | None, partial: Graph
+    network: Network, input_shape: Shape, strict: Strict, place: Place | None, partial: Nodes
 ) -> tuple[Change, ...]:
     """Changes near `place`, where building stopped, then other inputs; only those with which all of it builds."""
     common: dict[str, Any] = {"network": network, "strict": strict}
@@ -79,7 +97,7 @@ def find_changes(
     return tuple(found[:MOST_CHANGES])
 
 
-def _that_build(changes: "Iterable[Change]") -> list[Change]:
+def _that_build(changes: Iterable[Change]) -> list[Change]:
     found = []
     for change in changes:
         try:
@@ -158,7 +176,7 @@ def _for_axes(value: Any, axes: int) -> Any:
     return (value[0],) * axes if isinstance(value, tuple) and value else value
 
 
-def _same_in_branches(place: Place, partial: Graph) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
+def _same_in_branches(place: Place, partial: Nodes) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
     """Ways that are joined but differ in size: all of their windows with padding "same"."""
     if len(place.input_shapes) < 2:
         return
@@ -182,7 +200,7 @@ def _other_rank(place: Place | None, shape: Shape) -> Shape | None:
     return *shape, *shape[-1:] * (axes - len(shape) + 1)
 
 
-def _other_input(network: Composite, shape: Shape, strict: Strict) -> Shape | None:
+def _other_input(network: Network, shape: Shape, strict: Strict) -> Shape | None:
     """The nearest larger input with which the network builds, or under the strict rule also a smaller one."""
     if len(shape) < 2:
         return None
@@ -212,3 +230,24 @@ def _other_input(network: Composite, shape: Shape, strict: Strict) -> Shape | No
 def offer(changes: Sequence[Change]) -> str:
     """The changes as a sentence, or nothing where there are none."""
     return f"It builds with {', or '.join(map(str, changes))}." if changes else ""
+
+
+def fitting_shortcut(before: Shape, way: Shape) -> str:
+    """A sentence on what makes a residual block build whose input is `before` and whose output is `way`."""
+    if len(before) != len(way) or len(before) < 2:
+        return "Give it a shortcut that makes the same shape"
+    conv, strides = Convolution.over(len(before) - 1).__name__, shortcut_strides(before, way)
+    if strides is not None:
+        shown = strides[0] if len(set(strides)) == 1 else strides
+        stride = "" if set(strides) == {1} else f", stride={shown}"
+        return f"shortcut={conv}({way[0]}, 1{stride}) would do"
+    return f'Its sizes do not match by any stride: use padding="same" in the block, and shortcut={conv}({way[0]}, 1)'
+
+
+def shortcut_strides(before: Shape, way: Shape) -> tuple[int, ...] | None:
+    """The strides with which a 1x1 convolution turns the sizes of `before` into those of `way`, if there are any."""
+    if len(before) != len(way) or len(before) < 2:
+        return None
+    sizes = zip(before[1:], way[1:], strict=True)
+    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
+    return tuple(strides) if all(strides) else None

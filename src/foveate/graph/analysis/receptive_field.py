@@ -19,7 +19,8 @@ from foveate.geometry import (
     size_of_union,
     unknown_field,
 )
-from foveate.graph.graph import Graph, Node
+from foveate.graph.node import Node
+from foveate.graph.nodes import Nodes
 from foveate.layers.base import axis_letters
 
 Ways: TypeAlias = tuple[Field, ...]
@@ -141,8 +142,8 @@ class Region:
         return tuple(slice(axis.start, axis.stop) for axis in self.clipped)
 
 
-def receptive_fields(graph: Graph, of: str | None = None, *, unstrided: bool = False) -> Mapping[str, ReceptiveField]:
-    """What every node sees of the input `of` (the only one unless given), by name.
+def receptive_fields(graph: Nodes, of: str | None = None, *, unstrided: bool = False) -> Mapping[str, ReceptiveField]:
+    """What every node sees of the input `of` (default: the only one), by name.
 
     With `unstrided` every window moves by 1 and nothing is enlarged, as if the network did not change its resolution.
     """
@@ -160,27 +161,24 @@ def receptive_fields(graph: Graph, of: str | None = None, *, unstrided: bool = F
     }
 
 
-def region(graph: Graph, node: str, position: Sequence[int], of: str | None = None) -> Region:
-    """The box of the input `of` that the output of `node` at `position` depends on, borders and gaps considered.
+def region(graph: Nodes, field: ReceptiveField, position: Sequence[int]) -> Region:
+    """The box of its input that the output of the field's node at `position` depends on, borders and gaps considered.
 
     Raises:
         ShapeError: `position` has not one number for each spatial axis of the node, or lies outside.
     """
-    name = graph.only_input if of is None else of
-    sizes = graph.inputs[name][1:]
-    spatial = graph.node(node).output_shape[1:]
+    spatial = field.output_sizes
     if len(position) != len(spatial) or any(not 0 <= p < size for p, size in zip(position, spatial, strict=True)):
         raise ShapeError(
-            f"{node} has no position {tuple(position)}: its output has the spatial sizes {format_sizes(spatial)}"
+            f"{field.node} has no position {tuple(position)}: its output has the spatial sizes {format_sizes(spatial)}"
             if spatial
-            else f"{node} has no position {tuple(position)}: its output is flat; give () for what all of it sees"
+            else f"{field.node} has no position {tuple(position)}: its output is flat; give () for what all of it sees"
         )
-    fields = graph.receptive_fields(name)[node].fields
-    places = (*position, *(0,) * len(sizes))
+    places = (*position, *(0,) * len(field.fields))
     unclipped = tuple(
-        _range([field.span(place) for field in ways]) for ways, place in zip(fields, places, strict=False)
+        _range([each.span(place) for each in ways]) for ways, place in zip(field.fields, places, strict=False)
     )
-    return Region(unclipped, _clipped(graph, node, tuple(1 << p for p in position), name))
+    return Region(unclipped, _clipped(graph, field, tuple(1 << p for p in position)))
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ class Sight:
     """Of that node, or the largest there is."""
 
 
-def sees_whole_image(graph: Graph, *, unstrided: bool = False) -> Sight:
+def sees_whole_image(graph: Nodes, *, unstrided: bool = False) -> Sight:
     """The first node whose field is at least as large as the input, and the layers with windows up to it.
 
     Global layers, which see everything anyway, do not count. Where no layer sees enough, the node is None, and depth
@@ -241,18 +239,17 @@ def _through(below: Ways, reach: AxisReach, outputs: int, size: int, unstrided: 
     return tuple(see_through(field, reach.unstrided() if unstrided else reach) for field in below)
 
 
-def _clipped(graph: Graph, node: str, position: tuple[int, ...], name: str) -> tuple[range, ...]:
-    """Backwards through the graph; sets of positions are bits, so that gaps and borders count exactly."""
-    boxes: dict[str, list[tuple[int, ...]]] = {node: [position]}
+def _clipped(graph: Nodes, field: ReceptiveField, position: tuple[int, ...]) -> tuple[range, ...]:
+    """Backwards through the graph; sets of positions are bits, so gaps and borders count exactly."""
+    boxes: dict[str, list[tuple[int, ...]]] = {field.node: [position]}
     for each in reversed(graph.nodes):
         for box in boxes.get(each.name, ()):
             for index, below in enumerate(each.inputs):
                 seen = _box_below(each, index, box)
                 if all(seen):
                     _add_box(boxes.setdefault(below, []), seen)
-    found = boxes.get(name, [])
-    axes = range(len(graph.inputs[name]) - 1)
-    return tuple(_range([_ends(box[axis]) for box in found]) for axis in axes)
+    found = boxes.get(field.input, [])
+    return tuple(_range([_ends(box[axis]) for box in found]) for axis in range(len(field.input_sizes)))
 
 
 def _box_below(node: Node, index: int, box: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from foveate.errors import FoveateError
 from foveate.geometry import Suggestions, Unseen, fit, format_sizes, formula, suggest
-from foveate.graph.graph import Node
+from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
+
+Strict: TypeAlias = bool | Literal["all"]
+"""Whether positions that no window sees are an error: those at the borders, or "all", also those between windows."""
 
 _NAMES = {1: ("position",), 2: ("row", "column"), 3: ("layer of voxels",) * 3}
 

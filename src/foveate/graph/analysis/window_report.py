@@ -19,7 +19,8 @@ from foveate.geometry import (
     same_padding,
     suggest,
 )
-from foveate.graph.builder import GraphBuilder
+from foveate.graph.joining import Joining
+from foveate.graph.nodes import Nodes
 from foveate.layers import Cost, Layer, Shape
 
 BYTES = 4
@@ -193,9 +194,9 @@ def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
     >>> explain_window(Conv2d(8, 3, stride=3), (1, 7, 7)).changes[0].text
     'stride 2'
     """
-    builder = GraphBuilder(name="window")
-    value = builder.add(layer, builder.input(tuple(input_shape)))
-    return WindowReport(layer, tuple(input_shape), value.shape)
+    joining = Joining(Nodes, "window")
+    shape = joining.input(tuple(input_shape))
+    return WindowReport(layer, shape, joining.fitted(f"{layer.label}1", layer, ["input"]).output_shape)
 
 
 def solve_padding(size: int, window: Window) -> tuple[Solution, ...]:

@@ -10,7 +10,9 @@ from math import prod
 from typing import Any
 
 from foveate.geometry import format_sizes
-from foveate.graph.graph import Graph, Node
+from foveate.graph.analysis.receptive_field import ReceptiveField
+from foveate.graph.node import Node
+from foveate.graph.nodes import Nodes
 
 CONVENTION = (
     "One sample. MACs: multiply-accumulates with weights. FLOPs: every floating-point operation, a MAC counted as two."
@@ -227,10 +229,12 @@ class Summary:
         return ["total", "", "", *(f"{total:,}" for total in totals), f"{self.total_activation_bytes:,}", "", "", ""]
 
 
-def summarize(graph: Graph) -> Summary:
-    """The table of `graph`; parameters stand at the first layer that uses them."""
+def summarize(graph: Nodes, fields: Mapping[str, Mapping[str, ReceptiveField]]) -> Summary:
+    """The table of `graph`, of which `fields` says by input and node what is seen.
+
+    Parameters stand at the first layer that uses them.
+    """
     owners = {node.name for node in graph.owners}
-    fields = {name: graph.receptive_fields(name) for name in graph.inputs}
     rows = []
     for node in graph.nodes:
         views = {name: each[node.name].short() for name, each in fields.items()}
@@ -277,7 +281,7 @@ def _columns_that_fit(lines: list[list[str]], width: int) -> list[int]:
     return columns
 
 
-def _peak_bytes(graph: Graph) -> int:
+def _peak_bytes(graph: Nodes) -> int:
     """The most bytes that are needed at once for one sample: each output lives until its last reader has run."""
     order = {node.name: number for number, node in enumerate(graph.nodes)}
     ends: dict[int, list[str]] = {}

@@ -7,7 +7,8 @@ from typing import Any
 
 from foveate.errors import LayerError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.graph.compose import Sequential
+from foveate.graph.joining import Joining
+from foveate.graph.nodes import Nodes
 from foveate.layers import Flatten, Layer, Linear, Shape
 from foveate.layers.convolution import Convolution
 
@@ -115,7 +116,14 @@ def _dilation(size: int) -> int:
 
 
 def _way(name: str, layers: Sequence[Layer], shape: Shape) -> Way:
-    summary = Sequential(*layers).build(shape, quiet=True).summary()
+    joining, last, labels = Joining(Nodes), "input", [layer.label for layer in layers]
+    joining.input(shape)
+    for number, layer in enumerate(layers, start=1):
+        path = f"{layer.label}{labels[:number].count(layer.label)}"
+        last = joining.join(joining.fitted(path, layer, [last])).name
+    nodes = joining.whole([last])
     described = ", then ".join(layer.describe().replace(", padding same", "") for layer in layers)
-    parameters = summary.total_parameters
-    return Way(name, described, parameters, summary.total_macs, summary.total_flops, 4 * parameters)
+    parameters = sum(prod(parameter.shape) for parameter in nodes.parameters.values())
+    costs = [node.cost for node in nodes.nodes]
+    macs, flops = sum(cost.macs for cost in costs), sum(cost.flops for cost in costs)
+    return Way(name, described, parameters, macs, flops, 4 * parameters)

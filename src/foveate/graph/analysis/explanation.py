@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from foveate.geometry import format_sizes
-from foveate.graph.graph import Graph, Node
-from foveate.graph.receptive_field import ReceptiveField, sees_whole_image
+from foveate.graph.analysis.receptive_field import ReceptiveField, receptive_fields, sees_whole_image
+from foveate.graph.analysis.summary import summarize
+from foveate.graph.node import Node
+from foveate.graph.nodes import Nodes
 
 RULES = """\
 A window of F taps, D apart, spans `F_eff = D(F - 1) + 1` positions. Over W positions with padding P on both sides,
@@ -17,14 +19,14 @@ these: so L layers of K taps at stride 1 see `1 + L*(K - 1)`, and every stride b
 """
 
 
-def explain_arithmetic(graph: Graph, batch_size: int = 1) -> str:
+def explain_arithmetic(graph: Nodes, batch_size: int = 1) -> str:
     """The page, in Markdown.
 
     >>> from foveate import Conv2d, Sequential
     >>> print(explain_arithmetic(Sequential(Conv2d(8, 3)).build((1, 9, 9))).splitlines()[0])
     # The arithmetic of network
     """
-    fields = {name: graph.receptive_fields(name) for name in graph.inputs}
+    fields = {name: receptive_fields(graph, name) for name in graph.inputs}
     inputs = " and ".join(f"`{name}` {format_sizes(shape)}" for name, shape in graph.inputs.items())
     parts = [f"# The arithmetic of {graph.name}", f"Input: {inputs}, channels first, one sample.", RULES.strip()]
     owners = {node.name for node in graph.owners}
@@ -32,7 +34,7 @@ def explain_arithmetic(graph: Graph, batch_size: int = 1) -> str:
         views = [each for each in fields.values() if each[node.name].sees]
         steps = [*_size_steps(node), *_cost_steps(node, node.name in owners), *_field_steps(node, views)]
         parts += [f"## {number}. {node.name}: {node.layer.describe()}", "\n".join(f"- {step}" for step in steps)]
-    summary = graph.summary()
+    summary = summarize(graph, fields)
     parts += ["## All together", summary.to_markdown(batch_size).strip(), *_sight_lines(graph)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -98,13 +100,13 @@ def _derivation(node: Node, below: ReceptiveField, field: ReceptiveField) -> str
     return f": size {sizes}; jump {jumps}"
 
 
-def _sight_lines(graph: Graph) -> list[str]:
+def _sight_lines(graph: Nodes) -> list[str]:
     if len(graph.inputs) != 1 or len(graph.input_shape) < 2:
         return []
     return sight_sentences(graph)
 
 
-def sight_sentences(graph: Graph) -> list[str]:
+def sight_sentences(graph: Nodes) -> list[str]:
     """How many layers with windows it takes until an output sees the whole input, with the strides and without."""
     image = format_sizes(graph.input_shape[1:])
     lines = []
