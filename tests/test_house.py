@@ -20,7 +20,7 @@ SOURCES = sorted(
     for ending in ("*.py", "*.cpp", "*.h", "*.hpp")
     for path in (ROOT / folder).rglob(ending)
 )
-HEAVY = ("numpy", "matplotlib", "rich", "PIL", "typer", "safetensors", "platformdirs", "torch", "onnx")
+HEAVY = ("logging", "numpy", "matplotlib", "rich", "PIL", "typer", "safetensors", "platformdirs", "torch", "onnx")
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:

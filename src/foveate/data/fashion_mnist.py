@@ -19,6 +19,7 @@ from foveate.data.idx import opened, read_idx, read_up_to
 from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
+from foveate.log import logger
 
 CLASSES = (
     "T-shirt/top",
@@ -73,6 +74,7 @@ def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None) -> Splits:
     elif folder is not None and (missing := _missing(place)):
         raise DataError(f'the folder "{place}" {missing}; give one that has them, or no folder to look elsewhere')
     train, test = _read_part(place, "train"), _read_part(place, "t10k")
+    logger.info("read Fashion-MNIST in %s", place)
     training, validation = split(train, _VALIDATION, seed)
     return Splits(training, validation, test, PREPROCESSING, name="fashion-mnist")
 
@@ -152,7 +154,9 @@ def _fetch(cache: Path) -> Path:
         except OSError as error:
             tried.append(f"{name} failed: {error.strerror or error} ({error.filename or cache})")
         else:
+            logger.info("fetched Fashion-MNIST into %s by %s", cache, name)
             return cache
+        logger.info("Fashion-MNIST: %s", tried[-1])
     files = ", ".join(f"{name}.gz" for name in _SHA256)
     raise DataError(
         f"Fashion-MNIST was not found. Tried: {'; '.join(tried)}. Put {files} into a folder, and set FOVEATE_DATA to "

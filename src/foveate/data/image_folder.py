@@ -15,6 +15,7 @@ from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
+from foveate.log import logger
 
 LONGEST_SIDE = 128
 """Images whose shape nobody gave are scaled down to it, so photographs do not fill the memory."""
@@ -54,6 +55,7 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
         warnings.warn(_skipped_sentence(root, skipped, len(paths)), SkippedImagesWarning, stacklevel=2)
     kept_labels = np.asarray(labels, np.int64)[kept]
     _check_counts(root, classes, kept_labels)
+    logger.info("read %d images of %s in %s", len(kept), format_sizes(shape), root)
     tenth = max(1, round(len(kept) / 10))
     rest, test = split(Dataset(inputs, kept_labels, classes), tenth, seed)
     train, validation = split(rest, tenth, seed)

@@ -9,6 +9,7 @@ from foveate.engines.operations import register
 from foveate.engines.program import Program, Session, StepInfo, StepResult
 from foveate.engines.request import Request
 from foveate.errors import EngineError
+from foveate.log import logger
 
 __all__ = [
     "Engine",
@@ -50,8 +51,11 @@ def get_engine(name: str) -> Engine:
 def default_engine() -> Engine:
     """The native engine, or where it was not built the reference engine, with one sentence that says so."""
     try:
-        return get_engine("native")
+        engine = get_engine("native")
+        logger.info("native engine, threads: %d", engine.threads)
+        return engine
     except EngineError as error:
+        logger.info("reference engine: %s", error)
         import warnings
 
         warnings.warn(f"{error} Meanwhile the slow reference engine is used.", stacklevel=2)

@@ -1,12 +1,15 @@
 """What an engine is: it makes states, and compiles graphs into programs."""
 
+import logging
 from abc import ABC, abstractmethod
+from time import perf_counter
 from typing import Any, ClassVar, Unpack, overload
 
 from foveate.engines.base import State
 from foveate.engines.program import Program
 from foveate.engines.request import Options, Request
 from foveate.graph import Graph, Optimizer
+from foveate.log import logger
 
 
 class Engine(ABC):
@@ -56,7 +59,13 @@ class Engine(ABC):
             EngineError: the graph cannot be run like that; the message says why.
             GraphError: a name or pattern matches nothing.
         """
-        return self._compile(graph, request if request is not None else Request.of(graph, **options))
+        since, request = perf_counter(), request if request is not None else Request.of(graph, **options)
+        program = self._compile(graph, request)
+        if logger.isEnabledFor(logging.DEBUG):
+            what = f"{graph.name} for {request.mode} of {request.batch_size} samples"
+            seconds = perf_counter() - since
+            logger.debug("compiled %s in %.3f s, %d bytes for each session", what, seconds, program.memory)
+        return program
 
     @abstractmethod
     def _compile(self, graph: Graph, request: Request) -> Program: ...

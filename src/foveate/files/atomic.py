@@ -6,6 +6,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from foveate.errors import FileError
+from foveate.log import logger
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
@@ -34,6 +35,7 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
         raise FileError(
             f"{path} cannot be written: {error.strerror or error}. What was there before is untouched"
         ) from None
+    logger.info("wrote %s, %d bytes", path, sum(map(len, parts)))
 
 
 def _write_through(path: Path, parts: Sequence[bytes | memoryview]) -> None:

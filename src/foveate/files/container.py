@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 from foveate.errors import FileError
 from foveate.files.atomic import write_atomically
 from foveate.layers import Shape
+from foveate.log import logger
 
 FORMAT_VERSION = 2
 """Raised when a change would make older readers misread a file in a way that `features` cannot tell them."""
@@ -117,6 +118,7 @@ def read_container(path: Path, features: Sequence[str]) -> tuple[Header, dict[st
     broken = _first_not_finite(arrays)
     if broken is not None:
         raise FileError(f"{path} is damaged: {broken} holds NaN or infinity where numbers are expected")
+    logger.info("read %s, %d bytes", path, len(content))
     return header, arrays
 
 

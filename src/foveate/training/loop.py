@@ -21,6 +21,7 @@ from foveate.engines import State, StepResult
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import Checkpoint, ModelDescription, read_checkpoint, write_checkpoint
+from foveate.log import logger
 from foveate.tasks import AnyTask, Classification, Metrics, heads
 from foveate.training.feed import Feed
 from foveate.training.folder import RunFolder
@@ -213,6 +214,7 @@ class _Run:
             raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._batches} cannot come next")
         state.step_count = checkpoint.step_count
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
+        logger.info("goes on from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
 
     def _validate(self) -> Evaluation | None:
         job = self.job

@@ -1,0 +1,9 @@
+"""What a program may want to know while foveate works: one logger, "foveate", which prints nothing unless told.
+
+It is made with the first engine or file, not with `import foveate`, which stays light without `logging`.
+"""
+
+import logging
+
+logger = logging.getLogger("foveate")
+logger.addHandler(logging.NullHandler())
