@@ -30,13 +30,13 @@ class Context:
 
 
 Arrays: TypeAlias = Sequence[FloatArray]
-Named: TypeAlias = Mapping[str, FloatArray]
+ByName: TypeAlias = Mapping[str, FloatArray]
 Gradients: TypeAlias = tuple[Sequence[FloatArray | None], Mapping[str, FloatArray]]
 
-Forward: TypeAlias = Callable[[Any, Arrays, Named, Context], FloatArray]
+Forward: TypeAlias = Callable[[Any, Arrays, ByName, Context], FloatArray]
 """forward(layer, inputs, parameters, context) -> output"""
 
-Backward: TypeAlias = Callable[[Any, Arrays, Named, FloatArray, FloatArray, Context], Gradients]
+Backward: TypeAlias = Callable[[Any, Arrays, ByName, FloatArray, FloatArray, Context], Gradients]
 """backward(layer, inputs, parameters, output, output_gradient, context) -> (input gradients, parameter gradients)"""
 
 
@@ -72,8 +72,8 @@ def operation_of(layer: Layer) -> Operation:
 
 def register(
     layer_type: type[Layer],
-    forward: Callable[[Any, Arrays, Named], FloatArray],
-    backward: Callable[[Any, Arrays, Named, FloatArray, FloatArray], Gradients],
+    forward: Callable[[Any, Arrays, ByName], FloatArray],
+    backward: Callable[[Any, Arrays, ByName, FloatArray, FloatArray], Gradients],
 ) -> None:
     """Teach every engine a layer of one's own, in NumPy; the native engine calls it back.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from foveate.engines.native import _native
 from foveate.engines.native.callbacks import CallbackFunction
 from foveate.engines.native.derived import Derivation, derived_from
-from foveate.engines.native.packing import Packing, Place
+from foveate.engines.native.packing import PackedPlace, Packing
 from foveate.engines.native.plan import Array, Plan, Storage
 from foveate.engines.request import Request
 from foveate.graph import Graph, Node
@@ -161,5 +161,5 @@ class Ledger:
         return wanted
 
 
-def _placed(space: str, place: Place) -> Array:
+def _placed(space: str, place: PackedPlace) -> Array:
     return Array(place.layout, Storage(space, place.layout.bytes, place.offset, pinned=True))

@@ -24,7 +24,7 @@ TYPICAL_THREADS = 2
 
 
 @dataclass(frozen=True)
-class Place:
+class PackedPlace:
     """An array in a packed space: offset in bytes, the layout it has there, and its canonical layout."""
 
     offset: int
@@ -36,8 +36,8 @@ class Place:
 class Packing:
     """Places of all parameters and statistics."""
 
-    parameters: Mapping[str, Place]
-    statistics: Mapping[str, Place]
+    parameters: Mapping[str, PackedPlace]
+    statistics: Mapping[str, PackedPlace]
     parameter_bytes: int
     statistic_bytes: int
 
@@ -64,18 +64,18 @@ def _pack(graph: Graph) -> Packing:
     groups: dict[tuple[bool, bool], list[str]] = {(True, True): [], (False, True): [], (False, False): []}
     for name, parameter in graph.parameters.items():
         groups[(parameter.decay and parameter.trainable, parameter.trainable)].append(name)
-    places: dict[str, Place] = {}
+    places: dict[str, PackedPlace] = {}
     offset = 0
     for names in groups.values():
         for name in names:
             layout, canonical = layouts[name]
-            places[name] = Place(offset, layout, canonical)
+            places[name] = PackedPlace(offset, layout, canonical)
             offset += aligned(layout.bytes)
-    statistics: dict[str, Place] = {}
+    statistics: dict[str, PackedPlace] = {}
     end = 0
     for name, statistic in graph.statistics.items():
         layout = _native.Layout.plain(list(statistic.shape))
-        statistics[name] = Place(end, layout, layout)
+        statistics[name] = PackedPlace(end, layout, layout)
         end += aligned(layout.bytes)
     return Packing(places, statistics, offset, end)
 

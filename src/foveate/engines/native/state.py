@@ -6,7 +6,7 @@ from foveate.engines.base import FloatArray, State
 from foveate.engines.initializers import initial_arrays
 from foveate.engines.native import _native
 from foveate.engines.native.derived import DerivedArrays
-from foveate.engines.native.packing import Place, packing_of
+from foveate.engines.native.packing import PackedPlace, packing_of
 from foveate.graph import Graph, Optimizer
 
 
@@ -35,7 +35,7 @@ class NativeState(State):
         source = np.ascontiguousarray(array, np.float32)
         _native.reorder(source, place.canonical, flat[place.offset // 4 :], place.layout)
 
-    def _find(self, name: str) -> tuple[FloatArray, Place]:
+    def _find(self, name: str) -> tuple[FloatArray, PackedPlace]:
         slot, _, plain = name.rpartition("/")
         if slot:
             return self.spaces[f"slot:{slot}"], self.packing.parameters[plain]
@@ -44,7 +44,7 @@ class NativeState(State):
         return self.spaces["statistics"], self.packing.statistics[name]
 
 
-def read_canonical(flat: FloatArray, place: Place, shape: tuple[int, ...]) -> FloatArray:
+def read_canonical(flat: FloatArray, place: PackedPlace, shape: tuple[int, ...]) -> FloatArray:
     """A copy of one packed array in the canonical layout."""
     result = np.empty(shape, np.float32)
     _native.reorder(flat[place.offset // 4 :], place.layout, result, place.canonical)

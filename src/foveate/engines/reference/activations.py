@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.layers import (
     ELU,
     GELU,
@@ -34,11 +34,11 @@ def _elementwise(
 ) -> Operation:
     """An operation from function(layer, x) and derivative(layer, x, y)."""
 
-    def forward(layer: Any, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+    def forward(layer: Any, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
         return function(layer, inputs[0]).astype(inputs[0].dtype, copy=False)
 
     def backward(
-        layer: Any, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+        layer: Any, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
     ) -> Gradients:
         return [(gradient * derivative(layer, inputs[0], output)).astype(gradient.dtype, copy=False)], {}
 
@@ -78,30 +78,35 @@ def sigmoid(x: FloatArray) -> FloatArray:
 
 
 def _softmax_backward(
-    layer: Softmax, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Softmax, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     along = (gradient * output).sum(axis=1, keepdims=True)
     return [output * (gradient - along)], {}
 
 
 def _log_softmax_backward(
-    layer: LogSoftmax, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: LogSoftmax,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     return [gradient - np.exp(output) * gradient.sum(axis=1, keepdims=True)], {}
 
 
-def _slope(parameters: Named, x: FloatArray) -> FloatArray:
+def _slope(parameters: ByName, x: FloatArray) -> FloatArray:
     """PReLU's weight, to be multiplied with (N, C, ...)."""
     return parameters["weight"].reshape(-1, *(1,) * (x.ndim - 2))
 
 
-def _prelu_forward(layer: PReLU, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _prelu_forward(layer: PReLU, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     return np.where(x > 0, x, _slope(parameters, x) * x)
 
 
 def _prelu_backward(
-    layer: PReLU, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: PReLU, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     (x,) = inputs
     below = gradient * np.minimum(x, 0)
@@ -115,12 +120,12 @@ def _pieces(layer: Maxout, x: FloatArray) -> FloatArray:
     return x.reshape(len(x), -1, layer.pieces, *x.shape[2:])
 
 
-def _maxout_forward(layer: Maxout, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _maxout_forward(layer: Maxout, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     return np.asarray(_pieces(layer, inputs[0]).max(axis=2))
 
 
 def _maxout_backward(
-    layer: Maxout, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Maxout, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     pieces = _pieces(layer, inputs[0])
     to_first = np.zeros_like(pieces)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.geometry import Window
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
@@ -67,7 +67,7 @@ def _grouped(x: FloatArray, groups: int) -> FloatArray:
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, -1)
 
 
-def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     weight, groups = parameters["weight"], layer.groups
     windows = layer.windows([x.shape[1:]])
@@ -84,7 +84,12 @@ def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: Named, 
 
 
 def _convolution_backward(
-    layer: Convolution, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Convolution,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     (x,) = inputs
     weight, groups = parameters["weight"], layer.groups
@@ -105,7 +110,7 @@ def _convolution_backward(
 
 
 def _transposed_forward(
-    layer: TransposedConvolution, inputs: Arrays, parameters: Named, context: Context
+    layer: TransposedConvolution, inputs: Arrays, parameters: ByName, context: Context
 ) -> FloatArray:
     (x,) = inputs
     weight, groups, windows = parameters["weight"], layer.groups, layer.transposed_windows
@@ -122,7 +127,7 @@ def _transposed_forward(
 def _transposed_backward(
     layer: TransposedConvolution,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,
@@ -143,13 +148,13 @@ def _transposed_backward(
     return [x_gradient], gradients
 
 
-def _linear_forward(layer: Linear, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _linear_forward(layer: Linear, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     y: FloatArray = inputs[0] @ parameters["weight"].T
     return y + parameters["bias"] if layer.bias else y
 
 
 def _linear_backward(
-    layer: Linear, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Linear, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     gradients = {"weight": gradient.T @ inputs[0]}
     if layer.bias:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.layers.normalization import BatchNormalization
 
 
@@ -16,7 +16,7 @@ def _per_channel(values: FloatArray, x: FloatArray) -> FloatArray:
     return values.reshape(-1, *(1,) * (x.ndim - 2))
 
 
-def _batch_norm_forward(layer: BatchNormalization, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _batch_norm_forward(layer: BatchNormalization, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     measures = context.training and not layer.frozen
     if measures:
@@ -38,7 +38,7 @@ def _batch_norm_forward(layer: BatchNormalization, inputs: Arrays, parameters: N
 def _batch_norm_backward(
     layer: BatchNormalization,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.engines.reference.convolution import pad, taps, unpad
 from foveate.geometry import Window
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling, Pooling
@@ -20,7 +20,7 @@ def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tup
     ), outputs
 
 
-def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     windows, outputs = _overhanging(layer, x)
     padded = pad(x, windows, -np.inf)
@@ -30,7 +30,12 @@ def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: Named, context: 
 
 
 def _max_backward(
-    layer: MaxPooling, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: MaxPooling,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     windows, outputs = _overhanging(layer, inputs[0])
     padded = np.zeros_like(pad(inputs[0], windows))
@@ -54,7 +59,7 @@ def _counts(layer: AveragePooling, x: FloatArray) -> FloatArray:
     return total
 
 
-def _average_forward(layer: AveragePooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _average_forward(layer: AveragePooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     windows, outputs = _overhanging(layer, x)
     padded = pad(x, windows)
@@ -63,7 +68,12 @@ def _average_forward(layer: AveragePooling, inputs: Arrays, parameters: Named, c
 
 
 def _average_backward(
-    layer: AveragePooling, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: AveragePooling,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     windows, outputs = _overhanging(layer, inputs[0])
     padded = np.zeros_like(pad(inputs[0], windows))
@@ -73,7 +83,7 @@ def _average_backward(
     return [unpad(padded, windows)], {}
 
 
-def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     return np.asarray(x.mean(axis=tuple(range(2, x.ndim))))
 
@@ -81,7 +91,7 @@ def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: Nam
 def _global_backward(
     layer: GlobalAveragePooling,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,
@@ -92,7 +102,9 @@ def _global_backward(
     return [np.broadcast_to(spread, x.shape).astype(x.dtype)], {}
 
 
-def _global_max_forward(layer: GlobalMaximumPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _global_max_forward(
+    layer: GlobalMaximumPooling, inputs: Arrays, parameters: ByName, context: Context
+) -> FloatArray:
     (x,) = inputs
     return np.asarray(x.max(axis=tuple(range(2, x.ndim))))
 
@@ -100,7 +112,7 @@ def _global_max_forward(layer: GlobalMaximumPooling, inputs: Arrays, parameters:
 def _global_max_backward(
     layer: GlobalMaximumPooling,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,

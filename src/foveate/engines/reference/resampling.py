@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.geometry import adaptive_bins
 from foveate.layers import Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
@@ -50,7 +50,7 @@ def _matrices(layer: AdaptiveAveragePooling | Upsample, x: FloatArray) -> list[F
 
 
 def _linear_forward(
-    layer: AdaptiveAveragePooling | Upsample, inputs: Arrays, parameters: Named, context: Context
+    layer: AdaptiveAveragePooling | Upsample, inputs: Arrays, parameters: ByName, context: Context
 ) -> FloatArray:
     return along_axes(inputs[0], _matrices(layer, inputs[0]))
 
@@ -58,7 +58,7 @@ def _linear_forward(
 def _linear_backward(
     layer: AdaptiveAveragePooling | Upsample,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,
@@ -74,7 +74,7 @@ def _cells(layer: AdaptiveMaximumPooling, x: FloatArray) -> Iterator[tuple[Any, 
         yield (slice(None), slice(None), *at), (slice(None), slice(None), *seen)
 
 
-def _max_forward(layer: AdaptiveMaximumPooling, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _max_forward(layer: AdaptiveMaximumPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     y = np.empty((*x.shape[:2], *layer.output_size), x.dtype)
     for at, seen in _cells(layer, x):
@@ -85,7 +85,7 @@ def _max_forward(layer: AdaptiveMaximumPooling, inputs: Arrays, parameters: Name
 def _max_backward(
     layer: AdaptiveMaximumPooling,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,

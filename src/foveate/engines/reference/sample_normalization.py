@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.layers import GroupNorm, LocalResponseNorm
 from foveate.layers.sample_normalization import InstanceNormalization, LayerNorm, SampleNormalization
 
@@ -15,7 +15,7 @@ def _spread(layer: SampleNormalization, values: FloatArray, x: FloatArray) -> Fl
     return values.reshape(1, -1, *(1,) * (x.ndim - 2))
 
 
-def _forward(layer: SampleNormalization, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _forward(layer: SampleNormalization, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     rows = x.reshape(-1, layer.values_per_mean(x.shape[1:]))
     scale = 1 / np.sqrt(rows.var(axis=1, keepdims=True) + layer.eps)
@@ -30,7 +30,7 @@ def _forward(layer: SampleNormalization, inputs: Arrays, parameters: Named, cont
 def _backward(
     layer: SampleNormalization,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,
@@ -58,7 +58,7 @@ def _neighbours(values: FloatArray, before: int, after: int) -> FloatArray:
     return np.asarray(windows.sum(axis=-1))
 
 
-def _response_forward(layer: LocalResponseNorm, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _response_forward(layer: LocalResponseNorm, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     before, after = layer.size // 2, (layer.size - 1) // 2
     context.saved["base"] = layer.k + layer.alpha / layer.size * _neighbours(x * x, before, after)
@@ -68,7 +68,7 @@ def _response_forward(layer: LocalResponseNorm, inputs: Arrays, parameters: Name
 def _response_backward(
     layer: LocalResponseNorm,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,

@@ -6,46 +6,51 @@ from math import prod
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, Context, Gradients, Named, Operation, define
+from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
 from foveate.layers import Add, ChannelShuffle, Concatenate, Dropout, Flatten, Multiply, Pad, SpatialDropout
 
 RANDOM_BITS = 24
 """Dropout compares this many bits of each raw number with its rate, as a float32 fraction would."""
 
 
-def _flatten_forward(layer: Flatten, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _flatten_forward(layer: Flatten, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     return inputs[0].reshape(len(inputs[0]), -1)
 
 
 def _flatten_backward(
-    layer: Flatten, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Flatten, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     return [gradient.reshape(inputs[0].shape)], {}
 
 
-def _add_forward(layer: Add, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _add_forward(layer: Add, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     total: FloatArray = sum(inputs[1:], inputs[0])
     return total
 
 
 def _add_backward(
-    layer: Add, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Add, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     return [gradient] * len(inputs), {}
 
 
-def _concatenate_forward(layer: Concatenate, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _concatenate_forward(layer: Concatenate, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     return np.concatenate(inputs, axis=1)
 
 
 def _concatenate_backward(
-    layer: Concatenate, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Concatenate,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     ends = np.cumsum([x.shape[1] for x in inputs])
     return np.split(gradient, ends[:-1], axis=1), {}
 
 
-def _pad_forward(layer: Pad, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _pad_forward(layer: Pad, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     inner = [slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape[1:], layer.padding, strict=True)]
     cropped = x[(slice(None), *inner)]
@@ -53,7 +58,7 @@ def _pad_forward(layer: Pad, inputs: Arrays, parameters: Named, context: Context
 
 
 def _pad_backward(
-    layer: Pad, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Pad, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     opposite = Pad(tuple((-begin, -end) for begin, end in layer.padding))
     return [_pad_forward(opposite, [gradient], {}, context)], {}
@@ -64,13 +69,13 @@ def _filled(x: FloatArray, ndim: int) -> FloatArray:
     return x.reshape(*x.shape, *(1,) * (ndim - x.ndim))
 
 
-def _multiply_forward(layer: Multiply, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _multiply_forward(layer: Multiply, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     ndim = max(x.ndim for x in inputs)
     return reduce(np.multiply, [_filled(x, ndim) for x in inputs])
 
 
 def _multiply_backward(
-    layer: Multiply, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: Multiply, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     factors = [_filled(x, output.ndim) for x in inputs]
     gradients = []
@@ -87,18 +92,23 @@ def _interleaved(x: FloatArray, groups: int) -> FloatArray:
     return x.reshape(len(x), groups, -1, *x.shape[2:]).swapaxes(1, 2).reshape(x.shape)
 
 
-def _shuffle_forward(layer: ChannelShuffle, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _shuffle_forward(layer: ChannelShuffle, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     return _interleaved(inputs[0], layer.groups)
 
 
 def _shuffle_backward(
-    layer: ChannelShuffle, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: ChannelShuffle,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     return [_interleaved(gradient, gradient.shape[1] // layer.groups)], {}
 
 
 def _dropout_forward(
-    layer: Dropout | SpatialDropout, inputs: Arrays, parameters: Named, context: Context
+    layer: Dropout | SpatialDropout, inputs: Arrays, parameters: ByName, context: Context
 ) -> FloatArray:
     (x,) = inputs
     if not context.training:
@@ -113,7 +123,7 @@ def _dropout_forward(
 def _dropout_backward(
     layer: Dropout | SpatialDropout,
     inputs: Arrays,
-    parameters: Named,
+    parameters: ByName,
     output: FloatArray,
     gradient: FloatArray,
     context: Context,

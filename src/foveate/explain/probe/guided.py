@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, Context, Gradients, Named, Operation
+from foveate.engines.operations import OPERATIONS, Arrays, ByName, Context, Gradients, Operation
 from foveate.errors import GraphError
 from foveate.graph import Graph, rewrite
 from foveate.layers import ReLU
@@ -38,12 +38,17 @@ def guided_graph(graph: Graph) -> Graph:
     return rewrite(graph, lambda node: {node.name: GuidedReLU() if type(node.layer) is ReLU else node.layer})
 
 
-def _forward(layer: GuidedReLU, inputs: Arrays, parameters: Named, context: Context) -> FloatArray:
+def _forward(layer: GuidedReLU, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     return np.maximum(inputs[0], 0)
 
 
 def _backward(
-    layer: GuidedReLU, inputs: Arrays, parameters: Named, output: FloatArray, gradient: FloatArray, context: Context
+    layer: GuidedReLU,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
 ) -> Gradients:
     return [np.maximum(gradient, 0) * (inputs[0] > 0)], {}
 
