@@ -132,7 +132,7 @@ def example(name: str) -> tuple[Graph, Arrays, Array]:
 
 
 def foveate_model(name: str, engine: Engine) -> Model:
-    """In foveate, without preprocessing, so that it takes the images as they are."""
+    """In foveate, without preprocessing, so it takes the images as they are."""
     graph, arrays, _ = example(name)
     model = Model(graph, engine=engine)
     for array_name, array in arrays.items():

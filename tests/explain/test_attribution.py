@@ -113,7 +113,7 @@ def test_integrated_gradients_equal_captums(name: str, any_engine: Engine):
     found = integrated_gradients(foveate_model(name, any_engine), example(name)[2], classes_of(name), steps=STEPS)
     attributions, error = captum_integrated(name, "gausslegendre", 0.0)
     assert relative_error(found.attributions, attributions) <= within(any_engine)
-    # The error is a small difference of large sums, so that it is as exact as those.
+    # The error is a small difference of large sums, so it is as exact as those.
     assert np.abs(found.completeness_error - error).max() <= within(any_engine) * np.abs(attributions).sum()
 
 

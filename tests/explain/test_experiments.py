@@ -358,7 +358,7 @@ def test_models_that_would_show_nothing_are_refused(data, tmp_path):
 def test_a_model_without_preprocessing_is_refused(data, tmp_path):
     path = tmp_path / "m.safetensors"
     fv.Model(bs.network((1, 8, 8), 3, (4,)), engine="reference").save(path)
-    with pytest.raises(fv.DataError, match="no preprocessing, so that it is not known how pictures"):
+    with pytest.raises(fv.DataError, match="no preprocessing, so it is not known how pictures"):
         bs.run(replace(BS, model=str(path)), Progress(), data)
 
 
@@ -385,7 +385,7 @@ def test_a_training_that_cannot_begin_has_not_diverged(wrong, data):
 
 
 def test_a_training_that_leaves_no_model_to_test(data):
-    with pytest.raises(fv.TrainingError, match=r"diverged after step \d+, so that there is no model to test"):
+    with pytest.raises(fv.TrainingError, match=r"diverged after step \d+, so there is no model to test"):
         bs.run(replace(BS, learning_rate=1e30), Progress(), data)
 
 
@@ -405,9 +405,9 @@ def test_sentences_on_batch_statistics(results):
     assert [finding.holds for finding in found] == [True] * 5
     differs, small, one_class, company, moves = (finding.numbers for finding in found)
     assert "it is 10.0 % in the worst test (sorted by class, batches of 8): 80.0 points lost" in differs
-    assert "60.0 % with batches of 2, 85.0 % with batches of 8; rightly 90.0 %" in small
+    assert "60.0 % with batches of 2, 85.0 % with batches of 8; correctly 90.0 %" in small
     assert "20.0 % with batches of 2, 10.0 % with batches of 8" in one_class
-    assert "70.0 % among mixed images, 10.0 % among images of a only; tested rightly it is 80.0 %" in company
+    assert "70.0 % among mixed images, 10.0 % among images of a only; tested correctly it is 80.0 %" in company
     assert "moved by 10.0 % to 40.0 % of their norm" in moves
     assert "gives 50.0 % at worst (sorted by class, batches of 2): 40.0 points lost" in moves
     harmless = replace(

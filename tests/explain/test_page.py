@@ -135,7 +135,7 @@ def test_a_network_without_convolutions_keeps_the_chapters_it_can_have(tmp_path:
     ("image", "target", "sentence"),
     [
         (np.zeros((3, 9, 9)), None, r"the network takes 3x12x12 \(a batch N x 3x12x12\), but the array is 3x9x9"),
-        (np.full((3, 12, 12), np.nan), None, "the array holds NaN or infinity; mend it or leave it out"),
+        (np.full((3, 12, 12), np.nan), None, "the array holds NaN or infinity; fix or remove it"),
         (np.zeros((3, 12, 12)), "cow", 'there is no class "cow". Nearest: cat, dog'),
         (np.zeros((3, 12, 12)), 7, "there is no class 7: the 3 classes count from 0 to 2"),
     ],
@@ -153,7 +153,7 @@ def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp
     image = np.zeros((3, 12, 12))
     with pytest.raises(fv.DataError, match="there are 2 images, but one is looked at; give one of them"):
         explain.explain_model(fv.Model(branching()), np.stack([image, image]), tmp_path / "out")
-    with pytest.raises(fv.DataError, match="the model has no preprocessing, so that it cannot take a data set"):
+    with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a data set"):
         explain.explain_model(fv.Model(branching()), image, tmp_path / "out", data=splits((3, 12, 12), 3))
     data = splits((3, 10, 10), 3)
     model = fv.Model(branching(), preprocessing=fv.Preprocessing((3, 12, 12), (0.0,) * 3, (1.0,) * 3))

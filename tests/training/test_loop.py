@@ -181,7 +181,7 @@ def test_divergence_says_where_and_what_to_try(engine, make_job, tmp_path):
     with pytest.raises(
         TrainingError,
         match=r"^(the loss|\w+\.\w+) became (nan|inf|NaN or infinite) at step \d of 12 \(epoch [123], learning rate "
-        r"1e\+20\): the steps were too long\. Try a learning rate of 1e\+19, ",
+        r"1e\+20\): the learning rate is too high\. Try a learning rate of 1e\+19, ",
     ):
         fit(make_job(engine, recipe=recipe, folder=folder), Progress())
 

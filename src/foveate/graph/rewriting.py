@@ -40,7 +40,7 @@ def rewrite(graph: Graph, change: Rewriting = as_it_is, *, strict: Strict = Fals
         graph: the graph, which stays as it is.
         change: gives the layers that take a node's place by their names, `{node.name: node.layer}` to keep it.
         strict: refuse dropped borders, or with "all" skipped positions too.
-        name: of the new graph; the old one's unless given.
+        name: of the new graph (default: the old one's).
 
     Raises:
         ShapeError: a layer does not fit what comes before it now.

@@ -75,7 +75,7 @@ def _draw_curve(axes: "Axes", layer: Layer, curve: ActivationCurve, at: NDArray[
     axes.axvline(0, color=colour("faint"), linewidth=1)
     axes.plot(curve.x, curve.value, color=OKABE_ITO[0])
     slopes = curve.derivative.astype(np.float64)
-    slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so that a jump is no steep line
+    slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so a jump is no steep line
     axes.plot(curve.x, slopes, color=OKABE_ITO[1], linestyle="--")
     heights = np.interp(at, curve.x, curve.value)
     axes.plot(at, heights, "o", color=colour("ink"), fillstyle="none", markersize=7)

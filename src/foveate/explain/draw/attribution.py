@@ -36,7 +36,7 @@ METHOD_NAMES = {
 
 
 _BRIGHTEST = 99.5
-"""The percentile of a map's magnitudes at which its colours end, so that a few outliers do not blacken the rest."""
+"""The percentile of a map's magnitudes at which its colours end, so a few outliers do not blacken the rest."""
 
 
 _OWN_SCALE = "Each map is coloured on a scale of its own; the strongest 0.5 % of its values share the last colour."

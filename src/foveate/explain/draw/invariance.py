@@ -138,7 +138,7 @@ def _error_panel(panel: "Axes", error: EquivarianceError, name: str) -> None:
     for number, (label, (values, where)) in enumerate(rows.items()):
         mean = np.array([_mean(row[mask]) for row, mask in zip(values, where, strict=True)])
         style = {"color": OKABE_ITO[number], "marker": MARKERS[number], "linestyle": "none"}
-        # Smaller and smaller, so that none hides another.
+        # Smaller and smaller, so none hides another.
         panel.plot(places, mean, label=label, markersize=10 - 2 * number, **style)  # type: ignore[arg-type]
     panel.set_ylim(min(-0.03, *panel.get_ylim()), max(0.5, *panel.get_ylim()))
     panel.axhline(0, color=colour("soft"), linewidth=1, linestyle=":", zorder=0)

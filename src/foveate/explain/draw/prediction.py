@@ -26,5 +26,5 @@ def draw_prediction(shown: FloatArray, names: Sequence[str], shares: FloatArray)
     right.set_xlim(0, 118)
     right.set_xticks(range(0, 101, 25))
     right.set_xlabel("probability (%)")
-    right.set_title("what it makes of it", fontsize=10)
+    right.set_title("prediction", fontsize=10)
     return figure

@@ -25,7 +25,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 """Colours of Okabe and Ito, yellow darkened for white paper; told apart by every kind of colour vision."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-"""A second difference beside the colour, so that no picture depends on colour alone."""
+"""A second difference beside the colour, so no picture depends on colour alone."""
 
 SEQUENTIAL = "viridis"
 """For quantities from small to large."""

@@ -86,7 +86,7 @@ def show_tiles(
 
 
 def frame(axes: "Axes", tiles: Sequence[Tile], *, ground: Literal["paper", "faint"] = "faint") -> None:
-    """Show exactly these tiles, each with an edge, so that white elements and gaps differ."""
+    """Show exactly these tiles, each with an edge, so white elements and gaps differ."""
     from matplotlib.patches import Rectangle
 
     for tile in tiles:

@@ -69,7 +69,7 @@ def convolution_animation(
     layout = _layout(scene)
     palette: Image.Image | None = None
     frames = []
-    # The last picture first: it has every colour, so that all can share its palette.
+    # The last picture first: it has every colour, so all can share its palette.
     for number in reversed(range(len(scene.met))):
         frame = _frame(scene, layout, number)
         palette = palette or frame.quantize(_COLOURS_IN_GIF, method=Image.Quantize.MAXCOVERAGE)

@@ -139,7 +139,7 @@ def network(shape: Sequence[int], classes: int, channels: Sequence[int]) -> Grap
 
 
 def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
-    """Train a network, or take `settings.model`, and test it rightly and wrongly in the reference engine.
+    """Train a network, or take `settings.model`, and test it both correctly and wrongly in the reference engine.
 
     Raises:
         DataError: the model has no batch normalisation, or there are too few images of a class.
@@ -170,18 +170,18 @@ def check_model(model: Model) -> None:
         )
     if model.preprocessing is None:
         raise DataError(
-            "the model has no preprocessing, so that it is not known how pictures are to be given to it; fit it, or "
+            "the model has no preprocessing, so it is not known how pictures are to be given to it; fit it, or "
             "make it with Model(graph, preprocessing=...)"
         )
     if not any(isinstance(node.layer, BatchNormalization) and not node.layer.frozen for node in model.graph.nodes):
         raise DataError(
-            "the model has no batch normalisation that follows the batch, so that it is tested as it was trained; give "
+            "the model has no batch normalisation that follows the batch, so it is tested as it was trained; give "
             "a model with BatchNorm2d, or none to train one"
         )
 
 
 class ReferenceModel:
-    """A model's parameters in the reference engine, run rightly or wrongly."""
+    """A model's parameters in the reference engine, run correctly or wrongly."""
 
     def __init__(self, model: Model) -> None:
         self.graph = model.graph
@@ -257,7 +257,7 @@ def _train(settings: Settings, data: Splits, progress: Progress) -> Model:
     )  # fmt: skip
     if done.diverged:
         raise TrainingError(
-            f"the training diverged after step {len(done.losses)}, so that there is no model to test; try another "
+            f"the training diverged after step {len(done.losses)}, so there is no model to test; try another "
             "--seed, or give a model by --model"
         )
     progress.finish(f"training: loss {np.mean(done.losses[-20:]):.3f} at the end")
@@ -295,7 +295,7 @@ def _test(
     settings: Settings, reference: ReferenceModel, inputs: FloatArray, labels: Any, order: str, size: int,
     progress: Progress,
 ) -> Test:  # fmt: skip
-    """Test wrongly, then rightly on what that left behind."""
+    """Test wrongly, then correctly on what that left behind."""
     places = permutation(len(labels), settings.seed, "order") if order == ORDERS[0] else np.arange(len(labels))
     name = f"{order}, batches of {size}"
     progress.begin(name, 2 * len(labels))
@@ -309,7 +309,7 @@ def _test(
 
 
 def _clear_image(right: FloatArray, labels: Any) -> int:
-    """Among the images classified rightly, that with the median probability: neither the easiest nor a doubtful one."""
+    """The correctly classified image with the median probability: neither the easiest nor a doubtful one."""
     given = right[np.arange(len(labels)), labels]
     known = np.flatnonzero(right.argmax(axis=1) == labels)
     candidates = known if len(known) else np.arange(len(labels))

@@ -32,8 +32,8 @@ def _differs(result: Result) -> Finding:
     return Finding(
         "Behaves differently during training and testing: this is a very common source of bugs",
         lost >= NOTICED,
-        f"Tested rightly, with running statistics, the model has an accuracy of {percent(result.accuracy)}. With each "
-        f"batch's own statistics it is {percent(worst.accuracy)} in the worst test ({worst.order}, batches of "
+        f"Tested correctly, with running statistics, the model has an accuracy of {percent(result.accuracy)}. With "
+        f"each batch's own statistics it is {percent(worst.accuracy)} in the worst test ({worst.order}, batches of "
         f"{worst.batch_size}): {_points(lost)}. No error was raised in any of the tests.",
     )
 
@@ -44,7 +44,7 @@ def _small_batches(result: Result) -> Finding:
     return Finding(
         "The smaller the batch, the worse",
         result.accuracy - tests[0].accuracy >= NOTICED and tests[0].accuracy < tests[-1].accuracy,
-        f"Shuffled test images, normalised by their batch: {', '.join(told)}; rightly {percent(result.accuracy)}.",
+        f"Shuffled test images, normalised by their batch: {', '.join(told)}; correctly {percent(result.accuracy)}.",
     )
 
 
@@ -54,7 +54,7 @@ def _one_class(result: Result) -> Finding:
     return Finding(
         "Batches of one class are a catastrophe",
         max(test.accuracy for test in tests) < result.accuracy / 2,
-        f"Test images sorted by class, so that each batch has one class only: {', '.join(told)}; rightly "
+        f"Test images sorted by class, so each batch has one class only: {', '.join(told)}; correctly "
         f"{percent(result.accuracy)}.",
     )
 
@@ -66,7 +66,7 @@ def _company(result: Result) -> Finding:
         "What an image is taken for depends on its neighbours",
         max(given.values()) - min(given.values()) >= NOTICED,
         f"One image of the class {result.classes[result.label]} gets for this class the probability "
-        f"{', '.join(told)}; tested rightly it is {percent(result.probabilities[result.label])} in any company.",
+        f"{', '.join(told)}; tested correctly it is {percent(result.probabilities[result.label])} in any company.",
     )
 
 
@@ -190,7 +190,7 @@ def report(result: Result) -> Report:
         title="Batch normalisation that goes on as in training at test time",
         question=(
             "In training, batch normalisation uses the mean and the variance of the batch; at test time it should use "
-            "their running averages, so that an answer depends on the image alone. The lecture warns: “Behaves "
+            "their running averages, so an answer depends on the image alone. The lecture warns: “Behaves "
             "differently during training and testing: this is a very common source of bugs!” What happens to those who "
             "forget to switch?",
         ),
@@ -223,10 +223,10 @@ def _method(result: Result) -> tuple[str, ...]:
         f"The model: {result.network}; {made}. It was tested on {images:,} test images, as many of each class, in the "
         "reference engine, whose programs of the mode “training” do just what PyTorch does when model.eval() is "
         "forgotten: they normalise by the batch and move the running statistics.",
-        "Each wrong test looks at every image once, in batches of one size: shuffled, or sorted by class, so that all "
+        "Each wrong test looks at every image once, in batches of one size: shuffled, or sorted by class, so all "
         "images of a batch are of one class, as in a test that goes through folder after folder. Each begins with the "
-        "model as it was. Afterwards the same images are tested rightly, with the running statistics that are left.",
-        "One image, that with the median probability among those classified rightly, is then put into batches of "
+        "model as it was. Afterwards the same images are tested correctly, with the running statistics that are left.",
+        "One image, that with the median probability among those classified correctly, is then put into batches of "
         f"{settings.companions + 1}, among other images chosen by the seed.",
     )
 
@@ -278,5 +278,5 @@ def _numbers(result: Result) -> Table:
     ]  # fmt: skip
     return Table(
         ("images", "batch size", "accuracy (%)", "running statistics moved (%)", "right test afterwards (%)"), rows,
-        f"Every wrong test; tested rightly, the accuracy is {percent(result.accuracy)}.",
+        f"Every wrong test; tested correctly, the accuracy is {percent(result.accuracy)}.",
     )  # fmt: skip

@@ -19,7 +19,7 @@ class Settings:
 
     Args:
         seed: of everything random: data, initial parameters, order.
-        engine: "native" or "reference"; the fastest there is unless given.
+        engine: "native" or "reference" (default: the fastest available).
     """
 
     seed: int = 0

@@ -54,7 +54,7 @@ def project(features: ArrayLike, method: Method = "pca", *, seed: int = 0) -> Pr
             "and 2 features"
         )
     if np.ptp(values, axis=0).max() == 0:
-        raise DataError(f"all {len(values)} samples have the same features, so that there is nothing to lay out")
+        raise DataError(f"all {len(values)} samples have the same features, so there is nothing to lay out")
     if method == "pca":
         return _principal_components(values)
     if method == "umap":

@@ -125,7 +125,7 @@ def _check_layer(layer: Convolution) -> None:
         raise LayerError(f"{type(layer).__name__} is no convolution; give a Conv1d, Conv2d or Conv3d")
     if layer.padding_mode != "zeros":
         raise layer.refuse(
-            f'padding_mode "{layer.padding_mode}" repeats the input, so that a matrix would add several weights up '
+            f'padding_mode "{layer.padding_mode}" repeats the input, so a matrix would add several weights up '
             'in one entry; write out padding_mode "zeros"'
         )
 
@@ -135,7 +135,7 @@ def _connections(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows, columns and numbers of the weights of all entries: the engine's slices, taken of the inputs' numbers."""
     windows, groups = layer.windows([shape]), layer.groups
-    # Inputs count from 1, so that 0 is padding.
+    # Inputs count from 1, so 0 is padding.
     numbered = pad(np.arange(1.0, prod(shape) + 1).reshape(1, *shape), windows)
     met = np.stack([numbered[seen][0] for _, seen in taps(windows, outputs[1:])], axis=1).astype(np.int64)
     columns = met.reshape(groups, 1, shape[0] // groups, met.shape[1], -1)
@@ -152,7 +152,7 @@ def _connections(
 def spread_entries(
     matrix: ConvolutionMatrix, entries: NDArray[Any], empty: float, part: tuple[int, int] | None = None
 ) -> FloatArray:
-    """The upper left `part` (rows, columns) of the matrix, all of it unless given, with `empty` between `entries`."""
+    """The upper left `part` (rows, columns) of the matrix (default: all of it), with `empty` between `entries`."""
     rows, columns = part or matrix.shape
     inside = (matrix.rows < rows) & (matrix.columns < columns)
     array = np.full((rows, columns), empty)

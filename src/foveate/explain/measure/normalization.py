@@ -23,7 +23,7 @@ def normalized_cells(layer: Layer, shape: Sequence[int], cell: Sequence[int] | N
     Args:
         layer: a normalisation. For LocalResponseNorm, which takes no mean, the values in its sum of squares.
         shape: of a batch, (N, C, *spatial).
-        cell: the index of the one value; the first unless given.
+        cell: the index of the one value (default: the first).
 
     Returns:
         booleans of `shape`, true where a value enters the mean and variance that `cell` is normalised by.
@@ -89,7 +89,7 @@ class Distribution(Result):
 class NormalizationEffect(Result):
     """What one normalisation does, in inference: `before` and `after` it, over the same bins with the borders `edges`.
 
-    The layer's own scale gamma and shift beta are part of it. Batch normalisation uses its running statistics, so that
+    The layer's own scale gamma and shift beta are part of it. Batch normalisation uses its running statistics, so
     it changes nothing before training.
     """
 

@@ -43,7 +43,7 @@ class SanityCheck(Result):
 
     @property
     def blank(self) -> bool:
-        """Whether the trained network's own maps are the same everywhere, so that no change of them can be seen."""
+        """Whether the trained network's own maps are the same everywhere, so no change of them can be seen."""
         return bool((np.ptp(self.maps[0].reshape(len(self.maps[0]), -1), axis=1) == 0).all())
 
     @property
@@ -55,7 +55,7 @@ class SanityCheck(Result):
     def verdict(self) -> str:
         """One sentence for people."""
         if self.blank:
-            return "The map of the network as it is has one value everywhere, so that the check can say nothing of it."
+            return "The map of the network as it is has one value everywhere, so the check can say nothing of it."
         measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
         if self.passed:
             return f"The map changes when the parameters are random {measured}: it depends on what was learnt."

@@ -46,7 +46,7 @@ class Fourier:
     Args:
         shape: of one image, (C, *spatial).
         decay: exponent of the frequency f in cycles per pixel.
-        span: pixels, the whole image unless given; slower waves than one cycle in them count as that.
+        span: pixels (default: the whole image); slower waves than one cycle in them count as that.
     """
 
     shape: Shape

@@ -41,7 +41,7 @@ def move(images: ArrayLike, offset: int | Sequence[int], *, fill: ArrayLike | No
     Args:
         images: (N, C, *spatial) with 1 to 3 spatial axes, on any scale.
         offset: pixels along each spatial axis, positive to the right and downwards; a number alone is along the last.
-        fill: one value, or one for each channel; each image's `border_colour` unless given.
+        fill: one value, or one for each channel (default: each image's `border_colour`).
 
     Returns:
         A copy of the same shape and type.
@@ -127,7 +127,7 @@ def scale(images: ArrayLike, factor: float, *, fill: ArrayLike | None = None) ->
 def _resampled(
     values: NDArray[Any], fill: ArrayLike | None, resample: Callable[[FloatArray], FloatArray]
 ) -> NDArray[Any]:
-    """`resample`, which sees zeros outside, with the fill as its zero, so that borders blend into it."""
+    """`resample`, which sees zeros outside, with the fill as its zero, so borders blend into it."""
     colour = _colour(values, fill)
     return _as_type(resample(values.astype(np.float32) - colour) + colour, values.dtype)
 

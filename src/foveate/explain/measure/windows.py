@@ -110,7 +110,7 @@ def _numbers(array: ArrayLike, name: str) -> FloatArray:
             f"the {name} has the shape {format_sizes(values.shape) or 'of a number'}; give a row (L,) or a table (H, W)"
         )
     if not np.isfinite(values).all():
-        raise DataError(f"the {name} holds NaN or infinity; mend it or leave it out")
+        raise DataError(f"the {name} holds NaN or infinity; fix or remove it")
     return values
 
 

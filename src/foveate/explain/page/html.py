@@ -47,7 +47,7 @@ class Picture:
     Args:
         alt: what it shows, for those who do not see it.
         light: the file's bytes.
-        dark: those of the picture on dark paper; the light one is shown there too unless given.
+        dark: those of the picture on dark paper (default: the light one is shown there too).
         caption: a sentence below it.
     """
 

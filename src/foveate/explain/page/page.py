@@ -48,7 +48,7 @@ def explain_model(
         image: one, in any form that `Model.predict` takes.
         out: the folder; made where there is none.
         data: a data set, for the pictures that need one: its test part is looked at, its training part is learnt from.
-        target: the class to ask for; the one that the model finds unless given.
+        target: the class to ask for (default: the one that the model finds).
         progress: called with the chapter that begins, its number from 0, and how many there are.
 
     Raises:

@@ -23,7 +23,7 @@ def plot_activation_functions(
     Args:
         layers: activation functions of one number.
         limit: they are drawn from -limit to limit.
-        engine: what computes them; the fastest there is unless given.
+        engine: what computes them (default: the fastest available).
 
     Raises:
         LayerError: a layer is no function of one number.

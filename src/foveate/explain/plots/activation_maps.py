@@ -68,7 +68,7 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
     Args:
         model: the network.
         image: one input, as `Model.predict` takes it.
-        layers: names of layers with maps; unless given all, or where there are more than 10 those with windows.
+        layers: names of layers with maps (default: all, or where there are more than 10 those with windows).
         channels: how many of each.
 
     Raises:

@@ -60,8 +60,8 @@ def plot_attributions(
     Args:
         model: the network.
         image: one, as `Model.predict` takes it.
-        target: the class; the predicted one unless given.
-        layer: for Grad-CAM; unless given the last with maps that is no pooling.
+        target: the class (default: the predicted one).
+        layer: for Grad-CAM (default: the last with maps that is no pooling).
         explained: what `explain_class` gave for just these arguments, where that is known already.
 
     Raises:

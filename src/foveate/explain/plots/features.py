@@ -34,7 +34,7 @@ def plot_feature_space(
         model: runs as in inference.
         dataset: the images, and their classes.
         method: as for `project`.
-        layer: whose output to lay out; the penultimate features unless given.
+        layer: whose output to lay out (default: the penultimate features).
         samples: at most so many images, drawn at random.
         thumbnails: at most so many images are shown; fewer where there is no room.
         seed: of the choice of images, and of UMAP and t-SNE.

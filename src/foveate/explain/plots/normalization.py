@@ -22,7 +22,7 @@ def plot_normalization_effect(
     Args:
         model: runs as in inference.
         images: what `Model.predict` takes, the more the better.
-        layers: names of normalisations; unless given all, or `most` of them in even steps.
+        layers: names of normalisations (default: all, or `most` of them in even steps).
         most: rows that are drawn unless layers are named.
 
     Raises:

@@ -28,7 +28,7 @@ def plot_exciting_patches(
         model: as for `exciting_patches`.
         patches: what that found.
         images: where it found them.
-        channels: rows; the eight with the largest activations unless given.
+        channels: rows (default: the eight with the largest activations).
     """
     if channels is None:
         channels = np.argsort(-patches.values[:, 0], kind="stable")[:SHOWN_CHANNELS].tolist()

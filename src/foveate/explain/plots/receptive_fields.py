@@ -28,9 +28,9 @@ def plot_receptive_fields(
     Args:
         model: the network.
         images: raw ones; all of them count for the effective field.
-        layers: whose boxes are drawn; a choice of all different ones unless given.
-        position: in the input, one number per spatial axis; its middle unless given.
-        effective: the layer whose effective field is shown; the last whose box is smaller than the input unless given.
+        layers: whose boxes are drawn (default: a choice of all different ones).
+        position: in the input, one number per spatial axis (default: its middle).
+        effective: the layer whose effective field is shown (default: the last whose box is smaller than the input).
         seed: of the signs of the effective field.
 
     Raises:

@@ -30,8 +30,8 @@ def activation_curve(
     Args:
         layer: an activation function of one number; PReLU with the slope it starts with.
         x: where, one axis.
-        pieces: for Maxout, the slope and intercept of each line it takes the maximum of; `maxout_pieces` unless given.
-        engine: what computes it; the fastest there is unless given.
+        pieces: for Maxout, the slope and intercept of each line it takes the maximum of (default: `maxout_pieces`).
+        engine: what computes it (default: the fastest available).
 
     Raises:
         LayerError: the layer is no function of one number, or `pieces` does not fit it.
@@ -94,11 +94,11 @@ def signal_survival(
         width: units, or channels, of each.
         initializer: "auto" (foveate's default: He before rectifiers, else Xavier), "he" or "xavier"; or a number, the
             standard deviation of normal weights.
-        input_shape: of a sample, standard normal; (width,) unless given. With spatial axes the layers are convolutions
+        input_shape: of a sample, standard normal (default: (width,)). With spatial axes the layers are convolutions
             of kernel size 3, whose zero padding costs some variance at the borders.
         samples: in the batch.
         seed: of inputs, weights and the gradient at the last layer.
-        engine: what computes it; the fastest there is unless given.
+        engine: what computes it (default: the fastest available).
 
     Raises:
         LayerError: there is no such initializer, or a layer is no function of one number.

@@ -51,8 +51,8 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
     Args:
         model: the network.
         images: N of them, as `Model.predict` takes them.
-        target: the class, or one for each image; the predicted one unless given.
-        batch_size: samples at once; as many as take some 256 MB unless given.
+        target: the class, or one for each image (default: the predicted one).
+        batch_size: samples at once (default: as many as take some 256 MB).
 
     Returns:
         (N, *input shape).
@@ -100,12 +100,12 @@ def integrated_gradients(
     Args:
         model: the network.
         images: N of them, as `Model.predict` takes them.
-        target: the class, or one for each image; the predicted one unless given.
+        target: the class, or one for each image (default: the predicted one).
         baseline: a prepared input, or a number for all its values; 0 is the mean of the training data.
         steps: points on the way from the baseline to the image.
         rule: where they lie and what they weigh, by Captum's names. Captum's "riemann_trapezoid" divides by `steps`,
-            this one by `steps` - 1, so that its weights add up to 1.
-        batch_size: samples at once; as many as take some 256 MB unless given.
+            this one by `steps` - 1, so its weights add up to 1.
+        batch_size: samples at once (default: as many as take some 256 MB).
 
     Raises:
         DataError: there is no such class or rule, there are too few steps, or an image cannot be used.
@@ -116,7 +116,7 @@ def integrated_gradients(
     prepared, classes = asked(model, images, target)
     start = _baseline(model, baseline)
     places, weights = _quadrature(rule, steps)
-    # Both ends go along without weight, so that the same program gives their scores.
+    # Both ends go along without weight, so the same program gives their scores.
     places, weights = np.append(places, [0.0, 1.0]), np.append(weights, [0.0, 0.0])
     way = prepared.astype(np.float64) - start
     axes = (-1, *(1,) * (prepared.ndim - 1))
@@ -153,10 +153,10 @@ def grad_cam(
     Args:
         model: the network.
         images: N of them, as `Model.predict` takes them.
-        target: the class, or one for each image; the predicted one unless given.
-        layer: its name; unless given the last with maps that is no pooling.
+        target: the class, or one for each image (default: the predicted one).
+        layer: its name (default: the last with maps that is no pooling).
         relu: whether what speaks against the class is set to 0, as in the paper.
-        batch_size: samples at once; as many as take some 256 MB unless given.
+        batch_size: samples at once (default: as many as take some 256 MB).
 
     Returns:
         (N, *spatial sizes of the layer); `upsample` brings them to the image's.
@@ -196,11 +196,11 @@ def occlusion(
     Args:
         model: the network.
         images: N of them, as `Model.predict` takes them.
-        target: the class, or one for each image; the predicted one unless given.
-        window: its size along each spatial axis; a sixth of the image (in 1-D a 32nd, in 3-D a quarter) unless given.
-        stride: from one window to the next, at most `window`; half of it unless given.
+        target: the class, or one for each image (default: the predicted one).
+        window: its size along each spatial axis (default: a sixth of the image (in 1-D a 32nd, in 3-D a quarter)).
+        stride: from one window to the next, at most `window` (default: half of it).
         baseline: what covers: a prepared input, or a number for all its values; 0 is the mean of the training data.
-        batch_size: samples at once; as many as take some 256 MB unless given.
+        batch_size: samples at once (default: as many as take some 256 MB).
         progress: called with (samples done, samples in all) after each batch.
 
     Returns:
@@ -282,7 +282,7 @@ def _runs(
 ) -> Iterator[tuple[NDArray[np.intp], int, Probe]]:
     """Run samples 0 to `count` a batch at a time: (their indices, how many are new, the probe that has just run).
 
-    The last batch is filled with its last sample, so that one program serves for all.
+    The last batch is filled with its last sample, so one program serves for all.
     """
     size = _samples_at_once(model.graph, count, batch_size)
     probe = Probe(model, size, keep=keep, differentiable=True, graph=graph)

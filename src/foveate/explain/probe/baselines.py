@@ -97,7 +97,7 @@ def without_pooling(graph: Graph, *, keep_stride: bool = False) -> Graph:
 
     Without them every map is larger: convolutions keep their parameters, but a linear layer after Flatten gets more,
     and training takes as many times longer as the maps are larger. With `keep_stride` each pooling window gives the
-    value in its middle instead of their maximum or mean, so that all shapes and parameters stay.
+    value in its middle instead of their maximum or mean, so all shapes and parameters stay.
 
     Args:
         graph: any network.

@@ -46,8 +46,8 @@ def features(
     Args:
         model: runs as in inference.
         images: a data set, or what `Model.predict` takes.
-        layer: the name of a layer, or of the input; the penultimate features unless given.
-        batch_size: images that run at once; as many as fit 256 MB, at most 64, unless given.
+        layer: the name of a layer, or of the input (default: the penultimate features).
+        batch_size: images that run at once (default: as many as fit 256 MB, at most 64).
 
     Returns:
         (N, features).

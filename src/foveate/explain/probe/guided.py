@@ -17,7 +17,7 @@ from foveate.layers.base import ElementwiseLayer
 class GuidedReLU(ElementwiseLayer):
     """y = max(0, x), and backwards dx = max(0, dy) where x > 0, else 0.
 
-    No `ReLU`, so that no engine fuses it or takes its own gradient; not in the registry, so that no file can hold one.
+    No `ReLU`, so no engine fuses it or takes its own gradient; not in the registry, so no file can hold one.
     """
 
     label: ClassVar[str] = "guided_relu"

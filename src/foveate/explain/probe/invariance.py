@@ -57,8 +57,8 @@ def response_curves(
     Args:
         model: a classifier.
         image: one image.
-        target: the class to follow; the one that the model finds in the unchanged image unless given.
-        shifts: pixels, positive to the right; 17 of them, to 8 pixels of 28 or their like on each side, unless given.
+        target: the class to follow (default: the one that the model finds in the unchanged image).
+        shifts: pixels, positive to the right (default: 17 of them, to 8 pixels of 28 or their like on each side).
         angles: degrees, counter-clockwise; signals are not turned.
         scales: factors, above 1 for larger.
 
@@ -150,14 +150,14 @@ def equivariance_error(
     T moves the image by s pixels along its last axis, T' the map by s / jump positions; where that is no whole number
     (a shift within a stride), T' is a linear blend of the two neighbours. Norms are over all images and channels, and
     over the positions along the axis that are compared: in `whole`, all whose counterpart lies in the map; in
-    `interior`, those whose receptive field lies in the frame before and after the move, so that it holds the same
+    `interior`, those whose receptive field lies in the frame before and after the move, so it holds the same
     pixels and no padding.
 
     Args:
         model: any network with maps.
         images: on which to measure.
-        shifts: pixels, 1 or more; 1 to 8 and one step of each layer's map unless given.
-        layers: names of layers with maps; those with a sliding window unless given.
+        shifts: pixels, 1 or more (default: 1 to 8 and one step of each layer's map).
+        layers: names of layers with maps (default: those with a sliding window).
 
     Raises:
         GraphError: there is no layer with maps, or none of that name.

@@ -13,7 +13,7 @@ def layer_matrix(model: Model, layer: str, input_shape: Shape | None = None) -> 
     Args:
         model: the network.
         layer: the convolution's name.
-        input_shape: (C, *spatial) of a smaller input; the layer's own unless given.
+        input_shape: (C, *spatial) of a smaller input (default: the layer's own).
 
     Raises:
         GraphError: there is no convolution of that name; the message gives the nearest.

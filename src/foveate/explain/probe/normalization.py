@@ -25,7 +25,7 @@ def normalization_effect(
     Args:
         model: runs as in inference.
         images: what `Model.predict` takes, the more the better.
-        layers: names of normalisations; all unless given.
+        layers: names of normalisations (default: all).
         bins: of each histogram.
 
     Raises:

@@ -45,7 +45,7 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
     shape = model.graph.input_shape
     if not hasattr(images, "__array__"):
         raise DataError(
-            f"the model has no preprocessing, so that it takes only arrays of {format_sizes(shape)}; fit it, or make "
+            f"the model has no preprocessing, so it takes only arrays of {format_sizes(shape)}; fit it, or make "
             "it with Model(graph, preprocessing=...)"
         )
     given = np.asarray(images)
@@ -59,7 +59,7 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
             f"{format_sizes(values.shape) or 'a number'}"
         )
     if not np.isfinite(values).all():
-        raise DataError("the array holds NaN or infinity; mend it or leave it out")
+        raise DataError("the array holds NaN or infinity; fix or remove it")
     return np.ascontiguousarray(values)
 
 
@@ -236,7 +236,7 @@ def check_takes_dataset(model: Model, dataset: Dataset) -> None:
     """Refuse raw samples that the model cannot bring to what its network takes."""
     if model.preprocessing is None:
         raise DataError(
-            "the model has no preprocessing, so that it cannot take a data set; fit it, make it with "
+            "the model has no preprocessing, so it cannot take a data set; fit it, make it with "
             "Model(graph, preprocessing=Preprocessing.measure(dataset)), or give prepared inputs as an array"
         )
     if dataset.shape != model.graph.input_shape:

@@ -28,8 +28,8 @@ def theoretical_fields(
 
     Args:
         model: the network.
-        layers: their names; all that give maps unless given, while one that is flat sees all that reaches it.
-        position: in the input, one number per spatial axis; its middle unless given. Of each layer the element is
+        layers: their names (default: all that give maps); one that is flat sees all that reaches it.
+        position: in the input, one number per spatial axis (default: its middle). Of each layer the element is
             taken whose box lies most closely around it.
 
     Raises:
@@ -66,8 +66,8 @@ def effective_field(
         model: the network, as in inference.
         images: raw ones, as for `Model.predict`.
         layer: its name.
-        position: of the element in the layer, one number per spatial axis; the middle unless given.
-        draws: patterns of signs for each image; enough for eight in all unless given.
+        position: of the element in the layer, one number per spatial axis (default: the middle).
+        draws: patterns of signs for each image (default: enough for eight in all).
         seed: of the signs.
 
     Returns:
@@ -95,9 +95,9 @@ def random_signs(shape: Sequence[int], seed: int) -> NDArray[np.float32]:
 
 
 def input_position(sizes: Sequence[int], position: Sequence[int] | None) -> Position:
-    """A position of the input, its middle unless given, refused where it lies outside."""
+    """A position of the input (default: its middle), refused where it lies outside."""
     if not sizes:
-        raise ShapeError("the network's input is flat, so that there are no boxes in it; take a convolutional network")
+        raise ShapeError("the network's input is flat, so there are no boxes in it; take a convolutional network")
     at = tuple(size // 2 for size in sizes) if position is None else tuple(int(each) for each in position)
     if len(at) != len(sizes) or any(not 0 <= each < size for each, size in zip(at, sizes, strict=True)):
         raise ShapeError(

@@ -29,9 +29,9 @@ def sanity_check(
         model: the network; it stays as it is.
         images: N of them, as `Model.predict` takes them.
         method: a name of `METHODS`, or method(model, images, target) -> (N, ...).
-        target: the class, or one for each image; the one that the trained network predicts unless given.
+        target: the class, or one for each image (default: the one that the trained network predicts).
         seed: at least 1, added to the model's own, with which its training began.
-        stages: how many at most, each of some layers; one for each layer with weights unless given.
+        stages: how many at most, each of some layers (default: one for each layer with weights).
 
     Raises:
         DataError: there is no such method or class, or seed or stages are too small.
@@ -49,7 +49,7 @@ def sanity_check(
     prepared, classes = asked(model, images, target)
     chosen = classes.tolist()
     maps = []
-    # From random to trained: the lower layers get their own arrays back, so that no third state is needed.
+    # From random to trained: the lower layers get their own arrays back, so no third state is needed.
     for _, arrays in reversed(cascade):
         maps.append(np.asarray(function(other, prepared, chosen), np.float64))
         for array in arrays:

@@ -87,14 +87,14 @@ def exciting_images(
 
     Args:
         model: whose layer is looked at.
-        layer: its name; the output, before its softmax, unless given.
-        channels: of the layer, or of the output names of classes too; all of them unless given.
+        layer: its name (default: the output, before its softmax).
+        channels: of the layer, or of the output names of classes too (default: all of them).
         steps: of the ascent.
         seed: of the first image and the shifts; the same seed gives the same image, whatever else is asked for.
         learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size.
         decay: exponent of the frequency f; 0 for every frequency alike.
-        jitter: most pixels of the shift, along each axis; unless given a twelfth of the receptive field, at most 8,
-            and none for waves, whose phase it would blur.
+        jitter: most pixels of the shift, along each axis (default: a twelfth of the receptive field, at most 8,
+            and none for waves, whose phase it would blur).
         blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 until the last.
         objective: "centre" for the channel's value in the middle, as in patches, or "mean" for its mean over all
             positions, which gives a texture.
@@ -261,7 +261,7 @@ def _adam(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any], ste
     first += (1 - _FIRST_MOMENT) * (gradient - first)
     second += (1 - _SECOND_MOMENT) * (gradient.real**2 + 1j * gradient.imag**2 - second)
     mean, square = first / (1 - _FIRST_MOMENT ** (step + 1)), second / (1 - _SECOND_MOMENT ** (step + 1))
-    # Relative to the image's largest, so that one with small gradients climbs as fast; a dead channel stays.
+    # Relative to the image's largest, so one with small gradients climbs as fast; a dead channel stays.
     floor = _EPSILON + _EPSILON * np.abs(gradient).max(axis=tuple(range(1, gradient.ndim)), keepdims=True)
     real, imaginary = (
         part / (np.sqrt(size) + floor) for part, size in ((mean.real, square.real), (mean.imag, square.imag))

@@ -1,1 +1,1 @@
-"""What a network costs, sees and drops, and how to mend it: functions over its nodes, below `Graph`."""
+"""What a network costs, sees and drops, and how to fix it: functions over its nodes, below `Graph`."""

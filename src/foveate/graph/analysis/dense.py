@@ -71,7 +71,7 @@ def compare_dense(
         input_shape: (C, L), (C, H, W) or (C, D, H, W).
         filters: K, the output's channels.
         kernel_size: F, an int or one for each axis.
-        groups: of the grouped convolution; the fewest above 1 that divide both C and K unless given.
+        groups: of the grouped convolution (default: the fewest above 1 that divide both C and K).
 
     Raises:
         ShapeError: the input has not 1 to 3 spatial axes.

@@ -26,7 +26,7 @@ def comparison(subject: Subject) -> Section:
     others = "and a fully connected network of equal size (it has no pooling that could be taken out)"
     if WITHOUT_POOLING in parameters:
         others = (
-            "the same without its pooling (each window hands on its middle value, so that all sizes stay), and a fully "
+            "the same without its pooling (each window hands on its middle value, so all sizes stay), and a fully "
             "connected network of equal size"
         )
     return Section(

@@ -74,7 +74,7 @@ def _how_many(shown: int, count: int) -> str:
 
 
 def _layer_to_excite(model: Model) -> str:
-    """The deepest convolution whose receptive field is smaller than the image, so that it looks at parts of it."""
+    """The deepest convolution whose receptive field is smaller than the image, so it looks at parts of it."""
     names = [node.name for node in convolutions(model)]
     fields = [model.graph.receptive_field(name) for name in names]
     parts = [

@@ -16,7 +16,7 @@ def filters(subject: Subject) -> Section:
         [
             "A convolution slides small kernels over its input; each value of its output is the dot product of a "
             f"kernel with what lies under it. The kernels of the first layer meet the {subject.noun} itself and often "
-            f"{_first_kernels(model)}. Those of later layers meet activation maps, so that they mean little by "
+            f"{_first_kernels(model)}. Those of later layers meet activation maps, so they mean little by "
             "themselves: the chapter on what excites a channel shows what they react to.",
         ],
         [

@@ -21,7 +21,7 @@ def normalization(subject: Subject) -> Section:
         "Normalisation: forcing activations to be nicely scaled",
         [
             "Each kind of normalisation subtracts a mean and divides by a standard deviation; they differ in what they "
-            "average over. Batch normalisation takes one channel over all samples and positions, so that it behaves "
+            "average over. Batch normalisation takes one channel over all samples and positions, so it behaves "
             "differently in training and afterwards; the others look at each sample by itself.",
         ],
         [

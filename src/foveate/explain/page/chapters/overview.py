@@ -1,4 +1,4 @@
-"""The first chapter: the model, the image, and what the model makes of it."""
+"""The first chapter: the model, the image, and the model's prediction."""
 
 from os import PathLike
 from pathlib import Path
@@ -14,7 +14,7 @@ from foveate.geometry import format_sizes
 
 
 def overview(subject: Subject) -> Section:
-    """The model, the image, and what the model makes of it."""
+    """The model, the image, and the model's prediction."""
     model = subject.model
     graph = model.graph
     summary = graph.summary()
