@@ -285,7 +285,7 @@ def test_other_data_or_another_network_cannot_go_on(engine, make_job, tmp_path):
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
     with pytest.raises(TrainingError, match=r"made with another data, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, train=blobs(26, seed=3)), Progress(), resume=True)
-    with pytest.raises(TrainingError, match=r"made with another network, so that"):
+    with pytest.raises(TrainingError, match=r"made with another network, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, graph=starving()), Progress(), resume=True)
 
 
