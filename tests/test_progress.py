@@ -8,8 +8,10 @@ from io import StringIO
 from time import sleep
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 
+import foveate as fv
 from foveate import progress
 from foveate.progress import Bar, is_live
 
@@ -176,6 +178,20 @@ def test_what_is_printed_goes_where_it_was_sent(terminal, monkeypatch):
         bar.move(1)
     assert out.getvalue() == "an answer\n"
     assert "answer" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_evaluate_shows_a_bar_unless_told_not_to(shown, terminal, monkeypatch):
+    monkeypatch.setattr("foveate.training.metrics.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    scale = fv.Preprocessing((1, 4, 4), (0.5,), (0.5,))
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(2)).build((1, 4, 4))
+    model = fv.Model(graph, classes=("a", "b"), preprocessing=scale, engine="reference")
+    images = np.zeros((6, 1, 4, 4), np.uint8)
+    result = model.evaluate(fv.Dataset(images, np.zeros(6, int), ("a", "b")), 2, progress=shown)
+    assert result.samples == 6
+    assert ("evaluating" in terminal.getvalue()) == shown
+    assert terminal.screen == []
 
 
 # In a notebook
