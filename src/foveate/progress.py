@@ -181,9 +181,9 @@ class _Notebook:
     def __init__(self, stream: TextIO, *, clock: bool) -> None:
         from rich.console import Console
 
-        self._stream, self._text = stream, StringIO()
+        self._stream = stream
         console = Console(
-            file=self._text, width=_NOTEBOOK_COLUMNS, force_jupyter=False, force_terminal=False, color_system=None
+            file=StringIO(), width=_NOTEBOOK_COLUMNS, force_jupyter=False, force_terminal=False, color_system=None
         )
         self._bar = _rich_bar(console, clock)
         self._task = self._bar.add_task("", total=None, figures="")
@@ -196,10 +196,9 @@ class _Notebook:
 
     def draw(self, facts: dict[str, Any]) -> None:
         self._bar.update(self._task, **facts)
-        self._text.seek(0)
-        self._text.truncate()
-        self._bar.console.print(self._bar.get_renderable())
-        self._output.update({"text/plain": self._text.getvalue().rstrip()}, raw=True)
+        with self._bar.console.capture() as text:
+            self._bar.console.print(self._bar.get_renderable())
+        self._output.update({"text/plain": text.get().rstrip()}, raw=True)
 
     def print(self, line: str) -> None:
         self._stream.write(f"{line}\n")
