@@ -13,6 +13,8 @@ import pytest
 
 import foveate as fv
 from foveate import progress
+from foveate.cli import explain
+from foveate.explain.experiments import make_progress
 from foveate.progress import Bar, is_live
 
 
@@ -246,3 +248,24 @@ def test_an_error_in_a_notebook_leaves_no_bar(cell):
 def test_other_streams_in_a_notebook_are_no_notebook():
     assert is_live(sys.stdout)
     assert not is_live(StringIO())
+
+
+# Who uses it
+
+
+def test_explain_shows_its_chapters(terminal, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with explain._progress(False) as tell:
+        tell("filters", 1, 13)
+        assert re.fullmatch(r"filters ━.* 0:00:00", terminal.screen[-1]), terminal.screen
+    assert terminal.screen == []
+
+
+def test_an_experiment_shows_its_runs(terminal):
+    with make_progress(terminal) as shown:
+        shown.start(2, 100)
+        shown.begin("with BN", 50)
+        shown.advance(20, "loss 0.5")
+        assert re.fullmatch(r"1/2 with BN ━.* loss 0.5 \S+ left", terminal.screen[-1]), terminal.screen
+        shown.finish("with BN: accuracy 90 %")
+    assert terminal.screen == ["with BN: accuracy 90 %"]
