@@ -135,7 +135,7 @@ class Model:
             loss: what is minimised (default: the task's own); for several outputs, a mapping by output.
             augmentation: random changes to the inputs (default: none).
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
-            progress: whether to show a live bar, or lines where the output is not a terminal.
+            progress: whether to show a live bar, or lines where the output is neither a terminal nor a notebook.
             resume: go on from the checkpoint in `out`; start anew where there is none.
             checkpoint_every: write a checkpoint after so many steps too.
 
@@ -207,13 +207,16 @@ class Model:
         self.frozen -= matching_arrays(self.graph, patterns or ("*",))
         return self
 
-    def evaluate(self, dataset: Dataset, batch_size: int | None = None, *, loss: GivenLoss = None) -> Evaluation:
+    def evaluate(
+        self, dataset: Dataset, batch_size: int | None = None, *, loss: GivenLoss = None, progress: bool = True
+    ) -> Evaluation:
         """The loss and the task's metrics on `dataset`, with running statistics and without dropout.
 
         Args:
             dataset: what to measure on.
             batch_size: samples run at once (default: chosen to use little memory).
             loss: what to measure (default: the loss the model was trained with, or else the task's own).
+            progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 
         Raises:
             DataError: the data do not fit the model, or it has no preprocessing yet.
@@ -221,9 +224,8 @@ class Model:
         check_dataset(self.graph, self.task, dataset)
         task = self.task or dataset.task
         measured = trained_losses(heads(task, self.graph), self.training) if loss is None else loss
-        return evaluate(
-            self.state, self._programs, dataset, self._prepared(), batch_size=batch_size, loss=measured, task=task
-        )
+        given = (self.state, self._programs, dataset, self._prepared())
+        return evaluate(*given, batch_size=batch_size, loss=measured, task=task, progress=progress)
 
     def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
         """What the task makes of the network's outputs for raw images, preprocessed as in training.

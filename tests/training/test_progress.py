@@ -36,7 +36,7 @@ def test_lines_where_there_is_no_terminal():
 def test_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "110")
-    monkeypatch.setattr("foveate.training.progress.REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("foveate.progress.REFRESH_SECONDS", 0.0)
     stream = Terminal()
     progress = make_progress(True, stream)
     assert isinstance(progress, LiveBar)
@@ -50,7 +50,8 @@ def test_images_per_second_leave_the_validation_out(monkeypatch):
     clock = [0.0]
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "110")
-    monkeypatch.setattr("foveate.training.progress.monotonic", lambda: clock[0])
+    for module in ("foveate.training.progress", "foveate.progress"):
+        monkeypatch.setattr(f"{module}.monotonic", lambda: clock[0])
     stream = Terminal()
     with make_progress(True, stream) as progress:
         progress.start(2, 10, 0)

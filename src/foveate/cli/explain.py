@@ -1,8 +1,8 @@
 """`foveate explain`: what a model sees, as pictures and as one page."""
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import DataError, FileError
+from foveate.progress import Bar, is_live
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -93,28 +94,18 @@ def _read(path: Path, model: "Model") -> "ImageLike":
     return array
 
 
-def _progress(silent: bool) -> "AbstractContextManager[Tell]":
-    """A bar on a terminal, a line for each chapter elsewhere."""
+@contextmanager
+def _progress(silent: bool) -> Iterator[Tell]:
+    """A bar over the chapters on a terminal, a line for each elsewhere."""
     if silent:
-        return nullcontext(lambda *_: None)
-    if not sys.stdout.isatty():
-        return nullcontext(lambda name, number, count: typer.echo(f"{number + 1}/{count} {name}"))
-    return _Bar()
+        yield lambda *_: None
+    elif not is_live(sys.stdout):
+        yield lambda name, number, count: typer.echo(f"{number + 1}/{count} {name}")
+    else:
+        with Bar(sys.stdout, ticks=True) as bar:
 
+            def tell(name: str, number: int, count: int) -> None:
+                bar.start(count, number)
+                bar.draw(name)
 
-class _Bar:
-    """A live bar over the chapters."""
-
-    def __enter__(self) -> Tell:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True)
-        self._bar.start()
-        self._task = self._bar.add_task("")
-        return self._move
-
-    def __exit__(self, *_: Any) -> None:
-        self._bar.stop()
-
-    def _move(self, name: str, number: int, count: int) -> None:
-        self._bar.update(self._task, description=name, completed=number, total=count)
+            yield tell

@@ -1,5 +1,6 @@
 """`foveate evaluate` and `foveate predict`."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.progress import PATIENCE_SECONDS, Bar
 
 if TYPE_CHECKING:
     from foveate.data import Dataset
@@ -61,18 +63,23 @@ def predict(
     use_threads(threads)
     loaded = load(model, engine=engine)
     names, listed = loaded.classes, []
-    for path, decoded in zip(map(str, images), loaded.stream(images), strict=True):
-        if names is None:
-            answers = _answers(loaded, decoded)
-            line, entry = "; ".join(_told(name, each) for name, each in answers.items()), {"answers": _plain(answers)}
-        else:
-            best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
-            line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
-            entry = {"classes": [{"name": name, "probability": share} for name, share in best]}
-        if as_json:
-            listed.append({"image": path, **entry})
-        else:
-            typer.echo(f"{path}: {line}")
+    # Answers that appear on the terminal one by one show well enough how far it is.
+    screen = sys.stderr if as_json or not sys.stdout.isatty() else None
+    with Bar(screen, len(images), "predicting", patience=PATIENCE_SECONDS) as bar:
+        for path, decoded in zip(map(str, images), loaded.stream(images), strict=True):
+            if names is None:
+                answers = _answers(loaded, decoded)
+                line = "; ".join(_told(name, each) for name, each in answers.items())
+                entry = {"answers": _plain(answers)}
+            else:
+                best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
+                line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
+                entry = {"classes": [{"name": name, "probability": share} for name, share in best]}
+            if as_json:
+                listed.append({"image": path, **entry})
+            else:
+                typer.echo(f"{path}: {line}")
+            bar.move(1)
     if as_json:
         print_json({"format": 1, "images": listed})
 

@@ -6,10 +6,12 @@ kin, from the distribution's package.
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
 from foveate.log import logger
+from foveate.progress import PATIENCE_SECONDS, Bar
 
 CLASSES = (
     "T-shirt/top",
@@ -56,13 +59,14 @@ _CONNECT_SECONDS = 5.0
 _PACKAGE_SECONDS = 300.0
 
 
-def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None) -> Splits:
+def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None, progress: bool = True) -> Splits:
     """Fashion-MNIST: 55,000 training, 5,000 validation and 10,000 test images, 1x28x28, in 10 classes.
 
     Args:
         seed: chooses which of the 60,000 training images are for validation; the test images are always the same.
         folder: where the four files are, gzipped or not. None looks in the user's cache, in the folder that the
             environment variable FOVEATE_DATA names, and in /usr/share/datasets, and otherwise fetches them.
+        progress: whether to show a live bar, on a terminal or in a notebook, if fetching takes over two seconds.
 
     Raises:
         DataError: the files are nowhere and cannot be fetched; the message says what was tried.
@@ -70,7 +74,7 @@ def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None) -> Splits:
     """
     place = find() if folder is None else Path(folder)
     if place is None:
-        place = _fetch(cache_folder())
+        place = _fetch(cache_folder(), sys.stderr if progress else None)
     elif folder is not None and (missing := _missing(place)):
         raise DataError(f'the folder "{place}" {missing}; give one that has them, or no folder to look elsewhere')
     train, test = _read_part(place, "train"), _read_part(place, "t10k")
@@ -139,7 +143,7 @@ class _NotFetchedError(Exception):
     """Why one way to fetch the files failed, in words that follow "failed:"."""
 
 
-def _fetch(cache: Path) -> Path:
+def _fetch(cache: Path, screen: TextIO | None) -> Path:
     """Fetch the files into `cache` in the first way that works, or raise a DataError that lists what was tried."""
     tried = []
     for name, place in _places():
@@ -148,7 +152,8 @@ def _fetch(cache: Path) -> Path:
     for name, way in ways:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            way(cache)
+            with Bar(screen, text=f"Fashion-MNIST: {name}", patience=PATIENCE_SECONDS, ticks=True):
+                way(cache)
         except _NotFetchedError as error:
             tried.append(f"{name} failed: {error}")
         except OSError as error:

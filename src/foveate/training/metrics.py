@@ -1,5 +1,6 @@
 """How good a network is on a data set, and its raw outputs in batches."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from foveate.engines.base import FloatArray
 from foveate.errors import DataError
 from foveate.graph import Graph
 from foveate.layers.activations import Softmax
+from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
 from foveate.training.compatibility import check_targets
 from foveate.training.feed import Feed
@@ -105,6 +107,7 @@ def evaluate(
     batch_size: int | None = None,
     loss: GivenLoss = None,
     task: AnyTask | None = None,
+    progress: bool = False,
 ) -> Evaluation:
     """Run the network over `dataset` in batches, with running statistics and without dropout.
 
@@ -116,6 +119,7 @@ def evaluate(
         batch_size: samples in a batch, of which the last may be smaller (default: chosen to use little memory).
         loss: what to measure besides the metrics (default: the task's own).
         task: what the outputs are measured as (default: the data's task); its weights may differ.
+        progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 
     Raises:
         DataError: the data do not fit the network, or its outputs are NaN or infinite.
@@ -126,7 +130,8 @@ def evaluate(
     totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
     feed = Feed(programs.graph, outputs, dataset, preprocessing)
     batches = batch_indices(len(dataset), programs.batch_size if batch_size is None else batch_size)
-    with closing(prefetch(feed.inputs, batches)) as prepared:
+    watched = Bar(sys.stderr if progress else None, len(dataset), "evaluating", patience=PATIENCE_SECONDS)
+    with watched as bar, closing(prefetch(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):
             values, targets = programs.outputs(state, inputs), feed.targets(indices)
             for head in outputs:
@@ -134,6 +139,7 @@ def evaluate(
                 totals[head.name] += measured.loss * measured.weight
                 weights[head.name] += measured.weight
             metrics.update(values, targets)
+            bar.move(len(indices))
     means = {name: total / weights[name] if weights[name] else 0.0 for name, total in totals.items()}
     return Evaluation(sum(head.weight * means[head.name] for head in outputs), metrics.result(), means)
 

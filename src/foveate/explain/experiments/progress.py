@@ -1,13 +1,10 @@
-"""What a person sees while an experiment runs: a live bar on a terminal, a line for each run elsewhere, or nothing."""
+"""What a person sees while an experiment runs: a live bar, or a line for each run, or nothing."""
 
-import os
-from time import monotonic
 from types import TracebackType
 from typing import Self, TextIO
 
+from foveate.progress import Bar, is_live
 from foveate.training import progress as training
-
-REFRESH_SECONDS = 0.2
 
 
 class Progress:
@@ -53,65 +50,49 @@ class Lines(Progress):
 
 
 class LiveBar(Progress):
-    """A bar over the whole experiment, and a line above it for each run.
-
-    It is redrawn from the experiment's own loop: a thread of its own would take time from the engine's.
-    """
+    """A bar over the whole experiment, and a line above it for each run."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(), TextColumn("left"),
-            console=Console(file=stream), auto_refresh=False, transient=True, expand=True,
-        )  # fmt: skip
-        self._task = self._bar.add_task("", total=None, figures="")
-        self._runs, self._done, self._end, self._drawn = 0, 0, 0, 0.0
+        self._bar = Bar(stream)
+        self._runs, self._done, self._end = 0, 0, 0
 
     def start(self, runs: int, images: int) -> None:
         """Set the bar's length."""
         self._runs = runs
-        self._bar.update(self._task, total=images)
+        self._bar.start(images)
 
     def begin(self, run: str, images: int) -> None:
         """Say which run it is."""
         self._end += images
-        self._bar.update(self._task, description=f"{self._done + 1}/{self._runs} {run}", figures="")
-        self._bar.refresh()
+        self._bar.draw(f"{self._done + 1}/{self._runs} {run}", "")
 
     def advance(self, images: int, figures: str) -> None:
         """Move the bar; redraw it a few times a second."""
-        self._bar.update(self._task, advance=images, figures=figures)
-        now = monotonic()
-        if now - self._drawn >= REFRESH_SECONDS:
-            self._bar.refresh()
-            self._drawn = now
+        self._bar.advance(images)
+        if self._bar.is_due():
+            self._bar.draw(figures=figures)
 
     def finish(self, line: str) -> None:
         """Print what the run gave above the bar, and move past what a run that ended early left out."""
         self._done += 1
-        self._bar.console.print(line, highlight=False, soft_wrap=True, markup=False)
-        self._bar.update(self._task, completed=self._end)
-        self._bar.refresh()
+        self._bar.print(line)
+        self._bar.move_to(self._end)
+        self._bar.draw()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
-        self._bar.stop()
+        self._bar.__exit__(kind, error, trace)
 
 
 def make_progress(stream: TextIO) -> Progress:
-    """A bar where `stream` is a terminal, lines elsewhere."""
-    moves = stream.isatty() and os.environ.get("TERM") != "dumb"
-    return LiveBar(stream) if moves else Lines(stream)
+    """A bar where `stream` is a terminal or a notebook, lines elsewhere."""
+    return LiveBar(stream) if is_live(stream) else Lines(stream)
 
 
 class Watcher(training.Progress):
