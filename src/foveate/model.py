@@ -34,6 +34,7 @@ from foveate.training import (
     Recipe,
     RunFolder,
     as_given,
+    check_arguments,
     check_dataset,
     check_preprocessing,
     check_training,
@@ -152,8 +153,9 @@ class Model:
             raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
         if checkpoint_every is not None and checkpoint_every < 1:
             raise TrainingError(f"checkpoint_every is {checkpoint_every}; it must be at least 1 step, or None")
+        parts = [each for each in (dataset, validation) if each is not None]
+        check_arguments(self.graph, parts, self.frozen, optimizer, schedule)
         task = self.task or dataset.task
-        parts = [dataset] if validation is None else [dataset, validation]
         outputs = check_training(self.graph, task, parts, augmentation)
         optimizer = optimizer or SGD()
         recipe = Recipe(
@@ -284,8 +286,7 @@ class Model:
 
     def logits(self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int | None = None) -> FloatArray:
         """The network's only output for prepared inputs; arguments and errors as for `outputs`."""
-        output = self.graph.only_output
-        return self.outputs(inputs, batch_size)[output]
+        return self.outputs(inputs, batch_size)[self.graph.only_output]
 
     def outputs(
         self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int | None = None

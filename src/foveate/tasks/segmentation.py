@@ -94,7 +94,7 @@ class Segmentation(Task):
             raise TrainingError(
                 f"the task ignores the target {self.ignore_index}, but {name} "
                 f"{'ignores none' if ignored is None else f'ignores {ignored}'}; "
-                f"make it with ignore_index={self.ignore_index}, or leave it out for CrossEntropy"
+                f"give it ignore_index={self.ignore_index}, or no loss: CrossEntropy with it is the default"
             )
 
     def check_output(self, output: Output) -> None:

@@ -1,6 +1,7 @@
 """Training: the loop over a network's state, what it measures, and what a person sees of it."""
 
 from foveate.training.compatibility import (
+    check_arguments,
     check_classes,
     check_dataset,
     check_preprocessing,
@@ -38,6 +39,7 @@ __all__ = [
     "Recipe",
     "RunFolder",
     "as_given",
+    "check_arguments",
     "check_classes",
     "check_dataset",
     "check_preprocessing",

@@ -1,12 +1,12 @@
 """Whether a network, its task, its preprocessing and a data set belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.dataset import image_input
 from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph
+from foveate.graph import Graph, Optimizer
 from foveate.tasks import AnyTask, Classification, Head, Several, heads
 from foveate.training.feed import targets_by_output
 
@@ -48,6 +48,11 @@ def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
     """
     if len(graph.inputs) == len(dataset.by_input) == 1:
         if dataset.shape != graph.input_shape:
+            if len(dataset.shape) > 1 and dataset.shape == (*graph.input_shape[1:], graph.input_shape[0]):
+                raise DataError(
+                    f"a sample is {format_sizes(dataset.shape)}, its channels last, but the network takes "
+                    f"{format_sizes(graph.input_shape)}, channels first; give np.moveaxis(inputs, -1, 1)"
+                )
             raise DataError(
                 f"a sample is {format_sizes(dataset.shape)}, but the network takes {format_sizes(graph.input_shape)}; "
                 f"build it with input_shape={dataset.shape}"
@@ -76,6 +81,39 @@ def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
         next(head for head in outputs if head.name == name).check_targets(targets, len(dataset))
 
 
+def check_arguments(
+    graph: Graph, parts: Sequence[object], frozen: Collection[str], optimizer: object, schedule: object
+) -> None:
+    """Refuse what is no data set, optimiser or schedule, and a training in which nothing can be learnt.
+
+    Args:
+        graph: the network.
+        parts: the data to train on and to validate with.
+        frozen: names of parameters that do not learn.
+        optimizer: or None.
+        schedule: or None.
+
+    Raises:
+        DataError: a part is not a Dataset.
+        TrainingError: one of the others cannot be used.
+    """
+    for part in parts:
+        if not isinstance(part, Dataset):
+            raise DataError(
+                f"the data are a {type(part).__name__}, not a Dataset; make one with Dataset(inputs, targets, classes)"
+            )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TrainingError(f"optimizer is {optimizer!r}; give an optimiser such as SGD() or AdamW(weight_decay=0.01)")
+    if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "at")):
+        raise TrainingError(f"schedule is {schedule!r}; give a schedule such as OneCycle(0.05) or Constant(0.01)")
+    if not any(parameter.trainable and name not in frozen for name, parameter in graph.parameters.items()):
+        raise TrainingError(
+            "every parameter is frozen, so there is nothing to learn; model.unfreeze() lets all of them learn"
+            if graph.parameters
+            else "the network has no parameters, so there is nothing to learn"
+        )
+
+
 def check_training(
     graph: Graph, task: AnyTask, parts: Sequence[Dataset], augmentation: Augmentation | None
 ) -> tuple[Head, ...]:
@@ -102,6 +140,8 @@ def check_training(
 
 def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | None) -> None:
     """Refuse to move images whose targets are maps, which would stay where they are."""
+    if augmentation is not None and not isinstance(augmentation, Augmentation):
+        raise TrainingError(f"augmentation is {augmentation!r}; give one such as Augmentation(flip=True)")
     if augmentation is None or not (augmentation.shift or augmentation.flip):
         return
     for head in outputs:

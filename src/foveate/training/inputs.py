@@ -25,7 +25,7 @@ def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike], f
     named = _by_name(graph, inputs)
     many = len(named) > 1
     checked = {
-        name: _check(np.asarray(named[name], np.float32), shape, f"{name}: " * many, first)
+        name: _check(_numbers(named[name], f"{name}: " * many), shape, f"{name}: " * many, first)
         for name, shape in graph.inputs.items()
     }
     counts = {name: len(values) for name, values in checked.items()}
@@ -71,6 +71,23 @@ def _by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
     if set(inputs) != set(graph.inputs):
         raise DataError(f"the network has the inputs {names}, but got {', '.join(map(str, inputs)) or 'none'}")
     return inputs
+
+
+def _numbers(values: Any, of: str) -> FloatArray:
+    """Prepared inputs as float32; raw images are refused, which the network would take for something else."""
+    try:
+        array = np.asarray(values)
+        if array.dtype == np.uint8:
+            raise DataError(
+                f"{of}the inputs are uint8, but prepared inputs are float32, normalised as in training; give raw "
+                "images to model.predict, or prepare them with model.preprocessing.apply(images)"
+            )
+        return np.asarray(array, np.float32)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{of}the inputs are a {type(values).__name__}, but prepared inputs are an array of numbers; give images "
+            "to model.predict"
+        ) from None
 
 
 def _check(values: FloatArray, shape: Shape, of: str, first: int) -> FloatArray:

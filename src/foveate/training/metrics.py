@@ -41,7 +41,7 @@ class Evaluation:
     losses: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float | None:
-        return self.measured[name]
+        return self.loss if name == "loss" else self.measured[name]
 
     def __str__(self) -> str:
         return f"loss {self.loss:.4g}, {self.measured}"
