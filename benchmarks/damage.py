@@ -5,7 +5,6 @@ somebody who knows the format, checksum and all, which every other check must be
 """
 
 import copy
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -20,7 +19,8 @@ from safetensors.numpy import load as load_arrays
 import foveate as fv
 from benchmarks.errors import BenchmarkError
 from foveate.errors import FoveateError
-from foveate.files.container import KEY, packed
+from foveate.files.container import packed, read_header
+from foveate.files.description import FEATURES
 
 LARGEST_RUN = 10**6
 """Numbers in all layers of a network that is run."""
@@ -89,7 +89,7 @@ def mutated_descriptions(count: int, seed: int = 0) -> Report:
     random = np.random.default_rng(seed)
     with TemporaryDirectory() as folder:
         path = _written(Path(folder))
-        arrays, document = load_arrays(path.read_bytes()), _document(path)
+        arrays, document = load_arrays(path.read_bytes()), dict(read_header(path, FEATURES).document)
 
         def files() -> Iterator[bytes]:
             for _ in range(count):
@@ -146,12 +146,6 @@ def _used(model: fv.Model) -> None:
     if sum(prod(shape) for shape in model.graph.shapes.values()) > LARGEST_RUN:
         return
     model.outputs({name: np.zeros((1, *shape), np.float32) for name, shape in model.graph.inputs.items()})
-
-
-def _document(path: Path) -> Any:
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return json.loads(header["__metadata__"][KEY])
 
 
 def _mutate(document: Any, random: np.random.Generator) -> None:

@@ -153,7 +153,7 @@ class Model:
             raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
         if checkpoint_every is not None and checkpoint_every < 1:
             raise TrainingError(f"checkpoint_every is {checkpoint_every}; it must be at least 1 step, or None")
-        parts = [each for each in (dataset, validation) if each is not None]
+        parts = [dataset] if validation is None else [dataset, validation]
         check_arguments(self.graph, parts, self.frozen, optimizer, schedule)
         task = self.task or dataset.task
         outputs = check_training(self.graph, task, parts, augmentation)

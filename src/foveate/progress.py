@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 2.0
 
 _NOTEBOOK_COLUMNS = 100
 _one_at_a_time = Lock()
-"""Held by the bar on the screen: two would overwrite each other, so that another one stays hidden meanwhile."""
+"""Held by the bar on the screen: two would overwrite each other, so another one stays hidden meanwhile."""
 
 
 def is_live(stream: TextIO | None) -> bool:

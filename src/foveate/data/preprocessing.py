@@ -157,7 +157,8 @@ class Preprocessing:
             DataError: an array holds NaN or infinity, is of another type, or could be read in two ways.
             ShapeError: an array does not have the network's shape.
         """
-        return np.concatenate(list(self.batches(images, sys.maxsize)))
+        (prepared,) = self.batches(images, sys.maxsize)
+        return prepared
 
     def batches(self, images: "ImageLike | Iterable[ImageLike]", size: int) -> Iterator[NDArray[np.float32]]:
         """Images as for `from_images`, read and normalised when their turn comes: `size` at a time, (size, *shape).
@@ -190,11 +191,10 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `from_json` makes an equal preprocessing; options at their defaults are left out."""
-        plain = {"shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
-        options = {
+        given = {
             each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name) != each.default
         }
-        return {**{name: list(each) if isinstance(each, tuple) else each for name, each in options.items()}, **plain}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Preprocessing":

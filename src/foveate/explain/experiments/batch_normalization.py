@@ -145,9 +145,7 @@ def gradient_norms(model: Model, dataset: Dataset, inputs: Any) -> tuple[float, 
     """The norm of the mean cross-entropy's gradient at each convolution's output, on one batch as in training."""
     graph = model.graph
     names = [node.name for node in graph.nodes if isinstance(node.layer, Convolution)]
-    state = model.engine.new_state(graph, seed=model.seed)
-    for name in state.names():
-        state.load(name, model.state.read(name))
+    state = model.engine.copied(model.state, seed=model.seed)
     program = model.engine.compile(
         graph, batch_size=len(inputs), mode="training", keep=tuple(names), differentiable=True
     )
