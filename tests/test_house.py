@@ -11,7 +11,8 @@ import grimp
 import pytest
 
 import foveate as fv
-from foveate.layers import Layer, built_in_layers
+from foveate.layers import Layer
+from foveate.layers.registry import built_in_layers
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(

@@ -7,6 +7,7 @@ import re
 from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,18 @@ from tests.docs.public_names import listed_names, problems, real_names, warns
 ROOT = Path(__file__).parents[2]
 NAMES = real_names()
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/api").glob("*.md"))}
-SHOWN = [name for page in PAGES.values() for name in re.findall(r"^::: (\S+)$", page, re.MULTILINE)]
+
+
+def docs_hook() -> Any:
+    """docs/pages.py, which MkDocs runs."""
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    return pages
+
+
+HOOK = docs_hook()
+SHOWN = [name for page in PAGES.values() for name in re.findall(r"^::: (\S+)$", HOOK.expanded(page), re.MULTILINE)]
 
 
 def documented_values() -> set[str]:
@@ -90,9 +102,6 @@ def test_a_name_that_does_not_warn_is_noticed():
 
 
 def test_links_of_pages_beside_the_docs_lead_into_the_site():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
     text = "[a](docs/guide.md), [b](SECURITY.md), [c](examples/), [d](https://x.org), ![e](docs/images/e.png)"
-    assert pages.relocated(text) == ("[a](guide.md), [b](security.md), c, [d](https://x.org), ![e](images/e.png)")
-    assert all((ROOT / name).exists() for name in pages.BESIDE)
+    assert HOOK.relocated(text) == ("[a](guide.md), [b](security.md), c, [d](https://x.org), ![e](images/e.png)")
+    assert all((ROOT / name).exists() for name in HOOK.BESIDE)

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
 from foveate.engines import Engine
-from foveate.layers import built_in_layers
+from foveate.layers.registry import built_in_layers
 from tests.engines.cases import ALL_CASES, Case
 from tests.support import (
     beyond,

@@ -11,7 +11,8 @@ from foveate.engines import get_engine
 from foveate.explain.measure.activation_functions import ACTIVATION_FUNCTIONS, formula, maxout_pieces
 from foveate.explain.plots.activation_functions import plot_activation_functions, plot_signal_survival
 from foveate.explain.probe.activation_functions import activation_curve, kinks, signal_survival
-from foveate.layers import Layer, built_in_layers
+from foveate.layers import Layer
+from foveate.layers.registry import built_in_layers
 from tests.support import relative_error
 
 F = torch.nn.functional

@@ -48,11 +48,11 @@ def test_a_graph_survives(graph: Graph):
     assert again(graph) == graph
 
 
-@pytest.mark.parametrize("layer", EXAMPLES, ids=lambda layer: type(layer).__name__)
-def test_the_options_of_every_layer_survive_json(layer: fv.Layer):
-    options = json.loads(json.dumps(layer.options()))
-    tupled = {name: _tuples(value) for name, value in options.items()}
-    assert type(layer)(**tupled) == layer
+def test_the_options_of_every_layer_survive_json():
+    for layer in EXAMPLES:
+        options = json.loads(json.dumps(layer.options()))
+        tupled = {name: _tuples(value) for name, value in options.items()}
+        assert type(layer)(**tupled) == layer
 
 
 def _tuples(value: Any) -> Any:

@@ -12,13 +12,13 @@ import foveate as fv
 from foveate.engines import get_engine, register
 from foveate.engines.operations import OPERATIONS
 from foveate.geometry import Window, output_size
-from foveate.layers import Layer, built_in_layers
+from foveate.layers import Layer
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
 from foveate.layers.base import SPATIAL_LETTERS
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
-from foveate.layers.registry import _TYPES
+from foveate.layers.registry import _TYPES, built_in_layers
 from foveate.layers.sample_normalization import InstanceNormalization
 from foveate.layers.transposed import TransposedConvolution
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import foveate as fv
-from foveate.layers import Layer, Shape, built_in_layers
+from foveate.layers import Layer, Shape
+from foveate.layers.registry import built_in_layers
 
 SHAPES: dict[str, tuple[Layer, list[Shape], Shape]] = {
     "convolution": (fv.Conv2d(10, 5, padding=2), [(3, 32, 32)], (10, 32, 32)),

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.errors import EngineError
-from foveate.layers import Layer, built_in_layers, register_layer_type
+from foveate.layers import Layer
+from foveate.layers.registry import built_in_layers, register_layer_type
 
 
 @dataclass

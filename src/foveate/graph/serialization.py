@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from foveate.errors import FileError, FoveateError
 from foveate.graph.joining import Joining
 from foveate.graph.nodes import Nodes
-from foveate.layers import make_layer
+from foveate.layers.registry import make_layer
 
 Made = TypeVar("Made", bound=Nodes)
 

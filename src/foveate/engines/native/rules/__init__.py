@@ -37,12 +37,12 @@ from foveate.layers import (
     PReLU,
     Softmax,
     Upsample,
-    built_in_layers,
 )
 from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.pooling import GlobalAveragePooling, GlobalMaximumPooling, Pooling
+from foveate.layers.registry import built_in_layers
 from foveate.layers.sample_normalization import SampleNormalization
 from foveate.layers.structure import Dropping
 from foveate.layers.transposed import TransposedConvolution
