@@ -9,9 +9,13 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
 from foveate.engines import Engine
+from foveate.graph import Graph
 from foveate.layers.registry import built_in_layers
-from tests.engines.cases import ALL_CASES, Case
+from tests.engines.cases import ALL_CASES, CASES, Case
 from tests.support import (
+    Array,
+    Arrays,
+    Run,
     beyond,
     bound,
     normal,
@@ -145,38 +149,34 @@ def test_a_convolution_with_repeated_borders_keeps_its_followers(engine: Engine,
     assert relative_error(output, exact.output) <= 1e-5
 
 
-@pytest.mark.parametrize(
-    ("layer", "slope"),
-    [
-        (fv.ReLU(), 0.0), (fv.LeakyReLU(), 0.1), (fv.ELU(), 1.0), (fv.Sigmoid(), 0.25), (fv.Tanh(), 1.0),
-        (fv.ReLU6(), 0.0), (fv.SiLU(), 0.5), (fv.Hardswish(), 0.5), (fv.Hardsigmoid(), 1 / 6), (fv.GELU(), 0.5),
-        (fv.GELU("tanh"), 0.5), (fv.Softplus(), 0.5), (fv.PReLU(), 0.25),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
-)  # fmt: skip
-def test_the_derivative_at_zero_is_pytorchs(any_engine: Engine, layer: fv.Layer, slope: float):
-    graph = single_layer(layer, (3,))
-    ours = run(any_engine, graph, {}, {"input": np.zeros((1, 3))}, np.ones((1, 3)))
-    assert ours.gradients["input"][0] == pytest.approx([slope] * 3, abs=1e-7)
+ACTIVATIONS = {case.layer: case for case in CASES["activation"].values() if not isinstance(case.layer, fv.Maxout)}
+
+
+def in_pytorch(case: Case, graph: Graph, x: Array) -> Run:
+    """An activation of (samples, features), its slopes learned where it has such."""
+    return run_torch(case.torch, graph, quarters(graph), {"input": x}, np.ones_like(x))
+
+
+def quarters(graph: Graph) -> Arrays:
+    """The slope with which a PReLU starts, for every parameter."""
+    return {name: np.full(each.shape, 0.25) for name, each in graph.parameters.items()}
 
 
 @pytest.mark.parametrize(
-    ("layer", "low", "high"),
-    [
-        (fv.Sigmoid(), 0.0, 1.0), (fv.Tanh(), -1.0, 1.0), (fv.ELU(), -1.0, 1e4), (fv.LeakyReLU(), -1e3, 1e4),
-        (fv.ReLU6(), 0.0, 6.0), (fv.SiLU(), 0.0, 1e4), (fv.Hardswish(), 0.0, 1e4), (fv.Hardsigmoid(), 0.0, 1.0),
-        (fv.GELU(), 0.0, 1e4), (fv.GELU("tanh"), 0.0, 1e4), (fv.Softplus(), 0.0, 1e4), (fv.Softplus(3.0), 0.0, 1e4),
-        (fv.PReLU(), -2500, 1e4), (fv.Softmax(), 0.0, 1.0), (fv.LogSoftmax(), -2e4, 0.0),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, fv.Layer) else str(value),
-)  # fmt: skip
-def test_an_activation_far_from_zero_saturates_without_overflow(
-    any_engine: Engine, layer: fv.Layer, low: float, high: float
-):
-    graph = single_layer(layer, (2,))
-    ours = run(any_engine, graph, {}, {"input": np.array([[-1e4, 1e4]])}, np.ones((1, 2)))
-    assert ours.output[0] == pytest.approx([low, high], abs=1e-6)
-    assert np.isfinite(ours.gradients["input"]).all()
+    "case", [case for layer, case in ACTIVATIONS.items() if layer.notation], ids=lambda case: case.layer.describe()
+)
+def test_the_derivative_at_zero_is_pytorchs(any_engine: Engine, case: Case):
+    graph, x = single_layer(case.layer, (3,)), np.zeros((1, 3))
+    ours = run(any_engine, graph, quarters(graph), {"input": x}, np.ones((1, 3)))
+    assert ours.gradients["input"] == pytest.approx(in_pytorch(case, graph, x).gradients["input"], abs=1e-7)
+
+
+@pytest.mark.parametrize("case", ACTIVATIONS.values(), ids=lambda case: case.layer.describe())
+def test_an_activation_far_from_zero_saturates_without_overflow(any_engine: Engine, case: Case):
+    graph, x = single_layer(case.layer, (2,)), np.array([[-1e4, 1e4]])
+    ours, theirs = run(any_engine, graph, quarters(graph), {"input": x}, np.ones((1, 2))), in_pytorch(case, graph, x)
+    assert ours.output == pytest.approx(theirs.output, rel=1e-6, abs=1e-6)
+    assert ours.gradients["input"] == pytest.approx(theirs.gradients["input"], abs=1e-6)
 
 
 def test_the_loss_of_huge_logits_is_finite(any_engine: Engine):

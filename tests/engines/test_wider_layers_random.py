@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import foveate as fv
 from foveate.engines import Engine
 from foveate.layers import Layer, Shape
+from tests.engines.cases import CASES
 from tests.engines.test_layers_random import batches, channels, check, fitting, ranks, spatial
 
 
@@ -73,18 +74,13 @@ def sample_normalizations(draw: Any) -> tuple[Layer, list[Shape]]:
     return layer, [(groups * draw(st.sampled_from([1, 4, 8])), *(max(8, size) for size in spatial(draw, rank)))]
 
 
+ACTIVATIONS = list(dict.fromkeys(case.layer for case in CASES["activation"].values()))
+
+
 @st.composite
 def activations(draw: Any) -> tuple[Layer, list[Shape]]:
-    pieces = draw(st.integers(1, 4))
-    layer = draw(
-        st.sampled_from(
-            [
-                fv.ReLU6(), fv.SiLU(), fv.Hardswish(), fv.Hardsigmoid(), fv.GELU(), fv.GELU("tanh"), fv.Softplus(),
-                fv.Softplus(2.0), fv.PReLU(), fv.PReLU(per_channel=True), fv.Softmax(), fv.LogSoftmax(),
-                fv.Maxout(pieces),
-            ]
-        )
-    )  # fmt: skip
+    layer = draw(st.sampled_from(ACTIVATIONS))
+    pieces = getattr(layer, "pieces", 1)
     return layer, [(pieces * draw(channels), *spatial(draw, draw(ranks)))]
 
 

@@ -13,34 +13,25 @@ from foveate.explain.plots.activation_functions import plot_activation_functions
 from foveate.explain.probe.activation_functions import activation_curve, kinks, signal_survival
 from foveate.layers import Layer
 from foveate.layers.registry import built_in_layers
+from tests.engines.cases import CASES
 from tests.support import relative_error
 
 F = torch.nn.functional
 Function = Callable[[torch.Tensor], torch.Tensor]
 
-TWINS: list[tuple[Layer, Function]] = [
-    (fv.Sigmoid(), torch.sigmoid),
-    (fv.Tanh(), torch.tanh),
-    (fv.ReLU(), torch.relu),
-    (fv.LeakyReLU(), lambda x: F.leaky_relu(x, 0.1)),
-    (fv.LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
-    (fv.ELU(), F.elu),
-    (fv.ELU(2.0), lambda x: F.elu(x, 2.0)),
-    (fv.Maxout(2), lambda x: torch.maximum(-x - 0.5, x - 0.5)),
-    (fv.Maxout(3), lambda x: torch.stack([-x - 0.5, 0 * x, x - 0.5]).amax(0)),
-    (fv.PReLU(), lambda x: F.prelu(x, torch.tensor([0.25], dtype=x.dtype))),
-    (fv.Softplus(), F.softplus),
-    (fv.SiLU(), F.silu),
-    (fv.GELU(), F.gelu),
-    (fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
-    (fv.ReLU6(), F.relu6),
-    (fv.Hardsigmoid(), F.hardsigmoid),
-    (fv.Hardswish(), F.hardswish),
-]
+TWINS: dict[Layer, Function] = {
+    case.layer: lambda x, case=case: case.torch([x[:, None]], {})[:, 0]
+    for case in CASES["activation"].values()
+    if case.layer.notation and not isinstance(case.layer, fv.Maxout | fv.PReLU)
+} | {
+    fv.Maxout(2): lambda x: torch.maximum(-x - 0.5, x - 0.5),
+    fv.Maxout(3): lambda x: torch.stack([-x - 0.5, 0 * x, x - 0.5]).amax(0),
+    fv.PReLU(): lambda x: F.prelu(x, torch.tensor([0.25], dtype=x.dtype)),
+}
 
 
 @pytest.mark.parametrize("engine", ["reference", "native"])
-@pytest.mark.parametrize(("layer", "twin"), TWINS, ids=[layer.describe() for layer, _ in TWINS])
+@pytest.mark.parametrize(("layer", "twin"), TWINS.items(), ids=[layer.describe() for layer in TWINS])
 def test_curves_are_pytorchs(layer: Layer, twin: Function, engine: str) -> None:
     x = np.arange(-7.96, 8, 0.05).astype(np.float32).astype(np.float64)
     curve = activation_curve(layer, x, engine=get_engine(engine))
@@ -51,14 +42,16 @@ def test_curves_are_pytorchs(layer: Layer, twin: Function, engine: str) -> None:
     assert relative_error(curve.derivative, slopes.numpy()) <= 1e-6
 
 
-def test_every_activation_function_there_is_has_a_place() -> None:
+def test_every_activation_function_has_a_place_and_a_formula() -> None:
     functions = {
         kind
         for kind in built_in_layers()
         if kind.__module__.endswith("activations") and kind not in (fv.Softmax, fv.LogSoftmax)
     }
     assert {type(layer) for layer in ACTIVATION_FUNCTIONS} == functions
-    assert all(formula(layer) != layer.describe() for layer in ACTIVATION_FUNCTIONS)
+    assert all(formula(layer).startswith("$") for layer in ACTIVATION_FUNCTIONS)
+    assert not any("<" in formula(layer) for layer in ACTIVATION_FUNCTIONS)
+    assert {type(layer) for layer in TWINS} == functions
 
 
 def test_pieces_of_ones_own() -> None:

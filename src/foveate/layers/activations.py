@@ -21,6 +21,7 @@ class ReLU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "relu"
+    notation: ClassVar[str] = r"$\max(0, x)$"
     rectifies: ClassVar[bool] = True
 
 
@@ -36,6 +37,7 @@ class LeakyReLU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "leaky_relu"
+    notation: ClassVar[str] = r"$\max(<slope>x, x)$"
     rectifies: ClassVar[bool] = True
 
     slope: float = 0.1
@@ -61,6 +63,7 @@ class ELU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "elu"
+    notation: ClassVar[str] = r"$x$ for $x \geq 0$, $\alpha(e^x - 1)$ below, $\alpha = <alpha>$"
     rectifies: ClassVar[bool] = True
 
     alpha: float = 1.0
@@ -80,6 +83,7 @@ class Sigmoid(ElementwiseLayer):
     """Logistic function: y = 1 / (1 + exp(-x)). Any shape."""
 
     label: ClassVar[str] = "sigmoid"
+    notation: ClassVar[str] = r"$1 / (1 + e^{-x})$"
 
 
 @final
@@ -88,6 +92,7 @@ class Tanh(ElementwiseLayer):
     """Hyperbolic tangent: y = tanh(x). Any shape."""
 
     label: ClassVar[str] = "tanh"
+    notation: ClassVar[str] = r"$\tanh(x)$"
 
 
 @final
@@ -99,6 +104,7 @@ class ReLU6(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "relu"
+    notation: ClassVar[str] = r"$\min(\max(0, x), 6)$"
     rectifies: ClassVar[bool] = True
 
 
@@ -111,6 +117,7 @@ class SiLU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "silu"
+    notation: ClassVar[str] = r"$x / (1 + e^{-x})$"
     rectifies: ClassVar[bool] = True
 
 
@@ -123,6 +130,7 @@ class Hardsigmoid(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "hardsigmoid"
+    notation: ClassVar[str] = r"$\min(\max(0, x + 3), 6) / 6$"
 
 
 @final
@@ -134,6 +142,7 @@ class Hardswish(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "hardswish"
+    notation: ClassVar[str] = r"$x\,\min(\max(0, x + 3), 6) / 6$"
     rectifies: ClassVar[bool] = True
 
 
@@ -152,6 +161,7 @@ class GELU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "gelu"
+    notation: ClassVar[str] = r"$x\,\Phi(x)$"
     rectifies: ClassVar[bool] = True
 
     approximate: str = "none"
@@ -179,6 +189,7 @@ class Softplus(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "softplus"
+    notation: ClassVar[str] = r"$\log(1 + e^{\beta x}) / \beta$, $\beta = <beta>$"
     rectifies: ClassVar[bool] = True
 
     beta: float = 1.0
@@ -206,6 +217,7 @@ class PReLU(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "prelu"
+    notation: ClassVar[str] = r"$\max(0, x) + w\,\min(0, x)$, $w$ learned"
     rectifies: ClassVar[bool] = True
 
     per_channel: bool = False
@@ -265,6 +277,7 @@ class Maxout(Layer):
     """
 
     label: ClassVar[str] = "maxout"
+    notation: ClassVar[str] = r"$\max(w_1 x + b_1, \ldots)$"
 
     pieces: int
 

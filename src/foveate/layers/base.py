@@ -59,6 +59,9 @@ class Layer(ABC):
     label: ClassVar[str]
     """How an unnamed layer of this type is called in a network: `label` and a number."""
 
+    notation: ClassVar[str] = ""
+    """The function in TeX where it is one of a single number; <slope> stands for the value of that option."""
+
     inputs_expected: ClassVar[tuple[int, int | None]] = (1, 1)
     """Fewest and most inputs; None for any number."""
 

@@ -8,27 +8,15 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.explain.measure.result import Result
-from foveate.layers import (
-    ELU,
-    GELU,
-    Hardsigmoid,
-    Hardswish,
-    Layer,
-    LeakyReLU,
-    Maxout,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
-)
+from foveate.layers import ELU, GELU, Layer, LeakyReLU, Maxout, ReLU, Sigmoid, SiLU, Tanh
+from foveate.layers.registry import built_in_layers
+
+_LECTURE: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU())
 
 ACTIVATION_FUNCTIONS: tuple[Layer, ...] = (
-    Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), PReLU(),
-    Softplus(), SiLU(), GELU(), ReLU6(), Hardsigmoid(), Hardswish(),
-)  # fmt: skip
+    *_LECTURE,
+    *(kind() for kind in built_in_layers() if kind.notation and kind not in map(type, _LECTURE)),
+)
 """All there are, the lecture's six first."""
 
 SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), SiLU(), GELU())
@@ -54,18 +42,19 @@ def maxout_pieces(count: int) -> tuple[tuple[float, float], ...]:
 
 
 def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -> str:
-    """The function in matplotlib's mathematical notation; where there is none, the layer's description."""
+    """The function in matplotlib's mathematical notation; where there is none, the layer's description.
+
+    >>> formula(LeakyReLU(0.3))
+    '$\\\\max(0.3x, x)$'
+    """
     if isinstance(layer, Maxout):
         lines = [_line(*piece) for piece in pieces or maxout_pieces(layer.pieces)]
         return rf"$\max({', '.join(lines)})$"
-    if isinstance(layer, ELU):
-        return rf"$x$ for $x \geq 0$, $\alpha(e^x - 1)$ below, $\alpha = {layer.alpha:g}$"
-    if isinstance(layer, LeakyReLU):
-        return rf"$\max({layer.slope:g}x, x)$"
-    if isinstance(layer, Softplus):
-        beta = "" if layer.beta == 1 else f"{layer.beta:g}"
-        return rf"$\log(1 + e^{{{beta}x}}){beta and ' / ' + beta}$"
-    return _FORMULAS.get(type(layer), layer.describe())
+    text = layer.notation or layer.describe()
+    for name, value in layer.options().items():
+        if isinstance(value, int | float):
+            text = text.replace(f"<{name}>", f"{value:g}")
+    return text
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +70,6 @@ class SignalSurvival(Result):
     initializer: str
     signal: NDArray[np.float64]
     gradient: NDArray[np.float64]
-
-
-_FORMULAS: dict[type[Layer], str] = {
-    Sigmoid: r"$1 / (1 + e^{-x})$",
-    Tanh: r"$\tanh(x)$",
-    ReLU: r"$\max(0, x)$",
-    PReLU: r"$\max(0, x) + w\,\min(0, x)$, $w$ learned",
-    ReLU6: r"$\min(\max(0, x), 6)$",
-    SiLU: r"$x / (1 + e^{-x})$",
-    Hardsigmoid: r"$\min(\max(0, x + 3), 6) / 6$",
-    Hardswish: r"$x\,\min(\max(0, x + 3), 6) / 6$",
-    GELU: r"$x\,\Phi(x)$",
-}
 
 
 def _line(slope: float, intercept: float) -> str:
