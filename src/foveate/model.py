@@ -14,15 +14,7 @@ from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import ModelDescription, read_model, write_model
-from foveate.graph import (
-    SGD,
-    CrossEntropy,
-    Graph,
-    Optimizer,
-    Schedule,
-    Summary,
-    matching_arrays,
-)
+from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary, matching_arrays
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
     Evaluation,
@@ -33,6 +25,7 @@ from foveate.training import (
     Progress,
     Recipe,
     RunFolder,
+    answers_one_by_one,
     as_given,
     check_arguments,
     check_dataset,
@@ -250,21 +243,25 @@ class Model:
         return decoded if isinstance(self.task, Several) else decoded[self.graph.only_output]
 
     def stream(
-        self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]", batch_size: int | None = None
+        self,
+        images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]",
+        batch_size: int | None = None,
+        *,
+        return_errors: bool = False,
     ) -> Iterator[Any]:
         """What `predict` gives, image by image, batch by batch: memory does not grow with their number.
 
         Args:
             images: as for `predict`; a generator is read when its turn comes.
             batch_size: images read and run at once (default: chosen to use little memory).
+            return_errors: give the FoveateError of an image that cannot be read or answered in its place, and go on.
 
         Raises:
             FileError, DataError, ShapeError: as `predict`, when the image's batch is reached.
         """
-        for part in self._decoded(images, batch_size):
-            for place in range(len(next(iter(part.values())))):
-                row = {name: each[place] for name, each in part.items()}
-                yield row if isinstance(self.task, Several) else row[self.graph.only_output]
+        given = (self.state, self._programs, self._heads(), self._prepared(), images)
+        named = isinstance(self.task, Several)
+        yield from answers_one_by_one(*given, batch_size=batch_size, return_errors=return_errors, named=named)
 
     def answers(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
         """What a person reads about each raw image: names with a probability, a value or a share.
@@ -392,9 +389,8 @@ class Model:
         self.__dict__.update(data)
         self._programs = Programs(self.engine, self.graph)
 
-    def _decoded(self, images: Any, batch_size: int | None = None) -> Iterator[dict[str, Any]]:
-        size = self._programs.batch_size if batch_size is None else batch_size
-        prepared = raw_batches(self.graph, self._prepared(), images, size)
+    def _decoded(self, images: Any) -> Iterator[dict[str, Any]]:
+        prepared = raw_batches(self.graph, self._prepared(), images, self._programs.batch_size)
         return decoded_batches(self.state, self._programs, self._heads(), prepared)
 
     def _heads(self) -> tuple[Head, ...]:

@@ -61,6 +61,39 @@ def test_what_is_wrong_is_said_when_its_batch_is_reached(trained, data, tmp_path
         list(trained.stream(iter(())))
 
 
+def test_errors_in_their_places_and_the_rest_goes_on(trained, data, tmp_path):
+    broken = data.inputs[1].astype(np.float32)
+    broken[0, 2, 2] = np.nan
+    images = [data.inputs[0], broken, data.inputs[2], tmp_path / "gone.png", data.inputs[4]]
+    for size in (1, 2, 5):
+        found = list(trained.stream(images, batch_size=size, return_errors=True))
+        assert [type(each) for each in (found[1], found[3])] == [fv.DataError, fv.FileError]
+        assert str(found[1]) == "image 1 holds NaN or infinity; fix or remove it"
+        wanted = trained.predict(data.inputs[[0, 2, 4]])
+        np.testing.assert_allclose([found[0], found[2], found[4]], wanted, rtol=1e-5)
+
+
+def test_whatever_may_be_given_is_taken_apart(trained, data):
+    for images in (data.inputs[:3], data.inputs[0, 0], Image.fromarray(data.inputs[0, 0])):
+        found = list(trained.stream(images, return_errors=True))
+        np.testing.assert_allclose(found, trained.predict(images), rtol=1e-5)
+    with pytest.raises(fv.DataError, match=r"^there are no images; give at least one path"):
+        list(trained.stream([], return_errors=True))
+    with pytest.raises(fv.DataError, match=r"^the input is a int; give a path, a PIL image or a NumPy array"):
+        list(trained.stream(3, return_errors=True))
+
+
+def test_an_answer_that_is_no_number_is_the_error_of_its_image_alone(data):
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(2)).build((1, 6, 6))
+    model = fv.Model(graph, classes=("a", "b"), preprocessing=fv.Preprocessing((1, 6, 6), (0.0,), (1.0,)))
+    model.state.load("linear1.weight", np.full((2, 36), 3e38))
+    images = np.zeros((3, 1, 6, 6), np.uint8)
+    images[1] = 255
+    first, second, third = model.stream(images, return_errors=True)
+    assert str(second).startswith("the network's output linear1 is NaN or infinite for 1 of 1 samples")
+    np.testing.assert_array_equal([first, third], 0.5)
+
+
 def two_by_two() -> fv.Model:
     """Two inputs and two outputs."""
     builder = fv.GraphBuilder()
@@ -81,6 +114,13 @@ def test_several_inputs_and_outputs(data):
         list(model.stream({"image": data.inputs[:13], "table": table}, batch_size=4))
     with pytest.raises(fv.DataError, match=r"^there are 5 images, but 9 of table"):
         model.predict({"image": data.inputs[:5], "table": table})
+    given = {"image": list(data.inputs[:9]), "table": table}
+    given["image"][3] = "gone.png"
+    rows = list(model.stream(given, batch_size=4, return_errors=True))
+    assert isinstance(rows[3], fv.FileError)
+    np.testing.assert_allclose(rows[4]["size"], whole["size"][4], rtol=1e-5)
+    with pytest.raises(fv.DataError, match=r"^there are 5 images, but 9 of table"):
+        list(model.stream({"image": data.inputs[:5], "table": table}, return_errors=True))
     table[6, 1] = np.inf
     with pytest.raises(fv.DataError, match=r"^table: input 6 holds NaN or infinity"):
         list(model.stream({"image": data.inputs[:9], "table": table}, batch_size=4))

@@ -5,18 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
-from foveate.errors import DataError, FileError
+from foveate.errors import DataError
 from foveate.progress import Bar, is_live
 
 if TYPE_CHECKING:
-    from numpy.lib.npyio import NpzFile
-    from numpy.typing import NDArray
-
     from foveate.data.preprocessing import ImageLike
     from foveate.model import Model
 
@@ -72,26 +69,15 @@ def _class(model: "Model", target: str | None) -> int | str | None:
 
 def _read(path: Path, model: "Model") -> "ImageLike":
     """The image's path, or the array in a .npy file."""
-    if path.suffix.lower() != ".npy":
-        if model.preprocessing is None or len(model.graph.input_shape) != 3:
-            raise DataError(
-                f"{path} is not a .npy file, but this network takes arrays: save one of its input shape with numpy.save"
-            )
-        return path
-    from zipfile import BadZipFile
+    from foveate.data.arrays import is_array_file, read_array
 
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            array: NDArray[Any] | NpzFile = np.load(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise FileError(f'there is no file "{path}"') from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise FileError(f"{path} is not an array written by numpy.save: {error}") from None
-    if not isinstance(array, np.ndarray):
-        raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")
-    return array
+    if is_array_file(path):
+        return read_array(path)
+    if model.preprocessing is None or len(model.graph.input_shape) != 3:
+        raise DataError(
+            f"{path} is not a .npy file, but this network takes arrays: save one of its input shape with numpy.save"
+        )
+    return path
 
 
 @contextmanager

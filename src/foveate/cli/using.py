@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.errors import FoveateError
 from foveate.progress import PATIENCE_SECONDS, Bar
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def evaluate(
 
 def predict(
     model: ModelArgument,
-    images: Annotated[list[Path], typer.Argument(help="Image files.", metavar="IMAGE...")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or .npy arrays.", metavar="IMAGE...")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list, most likely first.")] = 3,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -56,32 +57,45 @@ def predict(
 ) -> None:
     """Classify images, or predict whatever else the model was trained for.
 
+    What is neither a grey nor an RGB image, such as a sound, comes as .npy files. A file that cannot be read gets a
+    line of its own on standard error, and exit status 1 at the end; the others are answered all the same.
+
     Example: foveate predict runs/fashion/model.safetensors photo.png --top 3
     """
     from foveate.model import load
 
     use_threads(threads)
     loaded = load(model, engine=engine)
-    names, listed = loaded.classes, []
+    listed: list[dict[str, Any]] = []
     # Answers that appear on the terminal one by one show well enough how far it is.
     screen = sys.stderr if as_json or not sys.stdout.isatty() else None
+    answered = loaded.stream(images, return_errors=True)
     with Bar(screen, len(images), "predicting", patience=PATIENCE_SECONDS) as bar:
-        for path, decoded in zip(map(str, images), loaded.stream(images), strict=True):
-            if names is None:
-                answers = _answers(loaded, decoded)
-                line = "; ".join(_told(name, each) for name, each in answers.items())
-                entry = {"answers": _plain(answers)}
-            else:
-                best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
-                line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
-                entry = {"classes": [{"name": name, "probability": share} for name, share in best]}
-            if as_json:
-                listed.append({"image": path, **entry})
-            else:
+        for path, decoded in zip(map(str, images), answered, strict=True):
+            failed = isinstance(decoded, FoveateError)
+            line, entry = (str(decoded), {"error": str(decoded)}) if failed else _answer(loaded, decoded, top)
+            listed.append({"image": path, **entry})
+            if failed:
+                told = f"foveate: {line}" if path in line else f"foveate: {path}: {line}"
+                typer.echo(told, err=True) if screen is None else bar.print(told)
+            elif not as_json:
                 typer.echo(f"{path}: {line}")
             bar.move(1)
     if as_json:
         print_json({"format": 1, "images": listed})
+    if any("error" in entry for entry in listed):
+        raise typer.Exit(1)
+
+
+def _answer(model: "Model", decoded: Any, top: int) -> tuple[str, dict[str, Any]]:
+    """What is said of an image, as a line and as plain data."""
+    names = model.classes
+    if names is None:
+        answers = _answers(model, decoded)
+        return "; ".join(_told(name, each) for name, each in answers.items()), {"answers": _plain(answers)}
+    best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
+    line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
+    return line, {"classes": [{"name": name, "probability": share} for name, share in best]}
 
 
 def _print_classes(result: "Evaluation", names: Sequence[str]) -> None:

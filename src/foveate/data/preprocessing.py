@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.data.arrays import is_array_file, read_array
 from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
 from foveate.errors import DataError, FileError, ShapeError
 from foveate.geometry import format_sizes
@@ -183,11 +184,25 @@ class Preprocessing:
         numbered, taken = enumerate(images), False
         while chunk := list(islice(numbered, size)):
             taken = True
-            yield np.concatenate(
-                [self.apply(self._sample(image, f"{self._noun} {place}")[None]) for place, image in chunk]
-            )
+            yield np.concatenate([self.prepared(image, place) for place, image in chunk])
         if not taken:
-            raise DataError("there are no images; give at least one path, PIL image or array")
+            raise no_images()
+
+    def prepared(self, image: "ImageLike", place: int = 0) -> NDArray[np.float32]:
+        """One image, number `place` of those given, as normalised float32 (1, *shape); raises as `from_images`."""
+        return self.apply(self._sample(image, f"{self._noun} {place}")[None])
+
+    def separate(self, images: "ImageLike | Iterable[ImageLike]") -> "Iterable[ImageLike]":
+        """What `batches` takes, image by image."""
+        array = np.asarray(images) if hasattr(images, "__array__") and not _is_pil(images) else None
+        one = isinstance(images, str | os.PathLike) or _is_pil(images)
+        if one or (array is not None and array.ndim != len(self.shape) + 1):
+            return [images]  # type: ignore[list-item]
+        if array is not None:
+            return iter(array)
+        if not isinstance(images, Iterable):
+            raise _not_an_image(images, "the input")
+        return images
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `from_json` makes an equal preprocessing; options at their defaults are left out."""
@@ -249,10 +264,12 @@ class Preprocessing:
         return self._from_array(np.asarray(image), name)
 
     def _from_path(self, path: Path) -> InputArray:
+        if is_array_file(path):
+            return self._from_array(read_array(path), f'"{path}"')
         if not self._takes_images:
             raise DataError(
                 f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so "
-                f'"{path}" cannot be read for it; give an array of that shape'
+                f'"{path}" cannot be read for it; give an array of that shape, or a .npy file with one'
             )
         return read_pixels(path, self.shape[0], self._resizing)
 
@@ -399,3 +416,8 @@ def _is_pil(image: Any) -> bool:
 
 def _not_an_image(image: Any, name: str) -> DataError:
     return DataError(f"{name} is a {type(image).__name__}; give a path, a PIL image or a NumPy array")
+
+
+def no_images() -> DataError:
+    """That nothing was given to look at."""
+    return DataError("there are no images; give at least one path, PIL image or array")

@@ -27,6 +27,7 @@ from foveate.training.objectives import GivenLoss, as_given, trained_losses, tra
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
+from foveate.training.streaming import answers_one_by_one
 
 __all__ = [
     "Epoch",
@@ -38,6 +39,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "RunFolder",
+    "answers_one_by_one",
     "as_given",
     "check_arguments",
     "check_classes",

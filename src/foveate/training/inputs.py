@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 
 from foveate.data import Preprocessing
 from foveate.data.dataset import image_input
+from foveate.data.preprocessing import no_images
 from foveate.engines.base import FloatArray
-from foveate.errors import DataError, ShapeError
+from foveate.errors import DataError, FileError, FoveateError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
 from foveate.layers import Shape
@@ -22,7 +23,7 @@ def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike], f
         ShapeError: they do not have the network's shape.
         DataError: there are none, one holds NaN or infinity, or they are not those that the network has.
     """
-    named = _by_name(graph, inputs)
+    named = by_name(graph, inputs)
     many = len(named) > 1
     checked = {
         name: _check(_numbers(named[name], f"{name}: " * many), shape, f"{name}: " * many, first)
@@ -41,17 +42,53 @@ def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int)
     Raises:
         FileError, DataError, ShapeError: as `Preprocessing.from_images`, when the batch is reached.
     """
-    if size < 1:
-        raise DataError(f"batch_size is {size}; it must be at least 1 image")
-    named, image = _by_name(graph, raw), image_input(graph.inputs)
-    others = {name: np.asarray(each, np.float32) for name, each in named.items() if name != image}
+    _check_size(size)
+    image, images, others = _parted(graph, by_name(graph, raw))
     begin = 0
-    for part in preprocessing.batches(named[image], size):
+    for part in preprocessing.batches(images, size):
         end = begin + len(part)
         _check_count(others, end, "at least ")
         yield prepared_inputs(graph, {image: part, **{name: each[begin:end] for name, each in others.items()}}, begin)
         begin = end
     _check_count(others, begin)
+
+
+def one_by_one(
+    graph: Graph, preprocessing: Preprocessing, named: Mapping[str, Any], size: int
+) -> Iterator[dict[str, FloatArray] | FoveateError]:
+    """Each raw image (1, ...) prepared, with its share of the other inputs, or why it cannot be used; then the next.
+
+    Raises:
+        DataError: `size` is below 1, or there are not as many of another input as there are images.
+    """
+    _check_size(size)
+    image, images, others = _parted(graph, named)
+    count = 0
+    for place, each in enumerate(preprocessing.separate(images)):
+        count = place + 1
+        _check_count(others, count, "at least ")
+        try:
+            rest = {name: array[place:count] for name, array in others.items()}
+            sample: dict[str, FloatArray] | FoveateError = prepared_inputs(
+                graph, {image: preprocessing.prepared(each, place), **rest}, place
+            )
+        except (FileError, DataError, ShapeError) as error:
+            sample = error
+        yield sample
+    if not count:
+        raise no_images()
+    _check_count(others, count)
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise DataError(f"batch_size is {size}; it must be at least 1 image")
+
+
+def _parted(graph: Graph, named: Mapping[str, Any]) -> tuple[str, Any, dict[str, FloatArray]]:
+    """The name of the image, the images, and the other inputs as arrays."""
+    image = image_input(graph.inputs)
+    return image, named[image], {name: np.asarray(each, np.float32) for name, each in named.items() if name != image}
 
 
 def _check_count(others: Mapping[str, FloatArray], count: int, least: str = "") -> None:
@@ -62,7 +99,8 @@ def _check_count(others: Mapping[str, FloatArray], count: int, least: str = "") 
             )
 
 
-def _by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
+def by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
+    """Inputs by the names that the network has for them; a DataError where they are others."""
     names = ", ".join(graph.inputs)
     if not isinstance(inputs, Mapping):
         if len(graph.inputs) > 1:

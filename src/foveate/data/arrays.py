@@ -1,0 +1,40 @@
+"""Arrays that numpy.save wrote, as inputs beside image files."""
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
+from numpy.typing import NDArray
+
+from foveate.errors import FileError
+
+ARRAY_SUFFIX = ".npy"
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether the name of `path` is that of an array rather than of an image."""
+    return path.suffix.lower() == ARRAY_SUFFIX
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """The array in a .npy file; one with Python objects is refused, as reading it could run code.
+
+    Raises:
+        FileError: there is no such file, it cannot be read, or it is not one array that numpy.save wrote.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
+                # Mapped first, so that a header cannot claim more than the file holds.
+                return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+            file.seek(0)
+            np.load(file, allow_pickle=False).close()
+    except FileNotFoundError:
+        raise FileError(f'there is no file "{path}"; an array written by numpy.save was expected') from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise FileError(f"{path} is not an array written by numpy.save: {error}") from None
+    raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")

@@ -1,0 +1,85 @@
+"""`foveate predict` on several files, of which some cannot be read, and on arrays."""
+
+import json
+
+import numpy as np
+import pytest
+
+import foveate as fv
+
+
+@pytest.fixture
+def tones(tmp_path):
+    """A model over sounds, saved, and a sound as an array."""
+    graph = fv.Sequential(fv.Conv1d(2, 3), fv.GlobalAvgPool1d(), fv.Linear(2)).build((1, 30))
+    plain = fv.Preprocessing((1, 30), (0.0,), (1.0,))
+    path = tmp_path / "tones.safetensors"
+    fv.Model(graph, classes=("low", "high"), preprocessing=plain, engine="reference").save(path)
+    np.save(tmp_path / "tone.npy", np.sin(np.arange(30.0))[None])
+    return path, tmp_path / "tone.npy"
+
+
+def test_the_good_files_are_answered_and_each_bad_one_has_a_line(foveate, images, trained, tmp_path):
+    (tmp_path / "notes.png").write_text("no image")
+    good = [images / "dark" / "0.png", images / "light" / "0.png"]
+    files = [good[0], tmp_path / "notes.png", tmp_path / "none.jpg", tmp_path, good[1]]
+    model = trained[0] / "model.safetensors"
+    result = foveate("predict", model, *files, "--engine", "reference")
+    assert result.exit_code == 1
+    alone = foveate("predict", model, *good, "--engine", "reference")
+    assert (result.stdout, alone.exit_code) == (alone.stdout, 0)
+    assert result.stderr.splitlines() == [
+        f'foveate: "{tmp_path / "notes.png"}" is not an image that can be read; '
+        "a PNG, JPEG, GIF, BMP, TIFF, WebP or PPM image was expected",
+        f'foveate: there is no file "{tmp_path / "none.jpg"}"; '
+        "a PNG, JPEG, GIF, BMP, TIFF, WebP or PPM image was expected",
+        f'foveate: "{tmp_path}" is a folder; a PNG, JPEG, GIF, BMP, TIFF, WebP or PPM image was expected: '
+        "name the files in it",
+    ]
+
+
+def test_as_json_a_bad_file_has_its_error(foveate, images, trained, tmp_path):
+    files = [tmp_path / "none.png", images / "dark" / "0.png"]
+    result = foveate("predict", trained[0] / "model.safetensors", *files, "--engine", "reference", "--json")
+    assert result.exit_code == 1
+    bad, good = json.loads(result.stdout)["images"]
+    assert bad == {"image": str(files[0]), "error": result.stderr.removeprefix("foveate: ").rstrip()}
+    assert (good["image"], len(good["classes"])) == (str(files[1]), 3)
+
+
+def test_an_array_is_predicted_as_it_is_explained(foveate, tones):
+    model, tone = tones
+    result = foveate("predict", model, tone, "--engine", "reference")
+    assert result.exit_code == 0, result.output
+    loaded = fv.load(model, engine="reference")
+    name, probability = loaded.classify(np.load(tone)[None])[0]
+    assert result.stdout.startswith(f"{tone}: {name} {100 * probability:.1f} %")
+
+
+def test_an_array_of_an_image_for_a_network_of_images(foveate, images, trained, tmp_path):
+    from PIL import Image
+
+    image = images / "dark" / "0.png"
+    np.save(tmp_path / "image.npy", np.asarray(Image.open(image)))
+    model = trained[0] / "model.safetensors"
+    said = foveate("predict", model, image, tmp_path / "image.npy", "--engine", "reference").stdout.splitlines()
+    assert said[0].split(": ")[1] == said[1].split(": ")[1]
+
+
+def test_a_photograph_for_a_network_over_sounds(foveate, images, tones):
+    result = foveate("predict", tones[0], images / "dark" / "0.png", tones[1], "--engine", "reference")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{tones[1]}: ")
+    assert result.stderr == (
+        "foveate: the network takes 1x30, which is neither a grey nor an RGB image, so "
+        f'"{images / "dark" / "0.png"}" cannot be read for it; give an array of that shape, or a .npy file with one\n'
+    )
+
+
+def test_an_array_of_another_shape_is_named(foveate, tones, tmp_path):
+    np.save(tmp_path / "long.npy", np.zeros((1, 31)))
+    result = foveate("predict", tones[0], tmp_path / "long.npy", "--engine", "reference")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f'foveate: the network takes 1x30 (a batch N x 1x30), but "{tmp_path / "long.npy"}" is 1x31\n'
+    )

@@ -1,0 +1,60 @@
+"""Files of numpy.save as inputs, and what is said of files that are none."""
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+from foveate import FileError
+from foveate.data.arrays import read_array
+
+
+@pytest.mark.parametrize("array", [np.arange(6, dtype=np.uint8).reshape(1, 2, 3), np.ones((2, 3), np.float64).T])
+def test_what_was_saved_is_read(array, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    found = read_array(tmp_path / "a.npy")
+    assert (found.dtype, found.flags.writeable) == (array.dtype, True)
+    np.testing.assert_array_equal(found, array)
+
+
+def _claims_a_terabyte():
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**38,)})
+    return header.getvalue() + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"no array", "is not an array written by numpy.save: "),
+        (b"", "is not an array written by numpy.save: "),
+        (b"PK\x03\x04 and no more", "is not an array written by numpy.save: "),
+        (pickle.dumps([1]), "is not an array written by numpy.save: "),
+        (_claims_a_terabyte(), "is not an array written by numpy.save: "),
+    ],
+)
+def test_another_file_is_refused(content, sentence, tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with pytest.raises(FileError) as raised:
+        read_array(path)
+    assert str(raised.value).startswith(f"{path} {sentence}")
+
+
+def test_objects_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(FileError, match=r"a\.npy is not an array written by numpy\.save: "):
+        read_array(tmp_path / "a.npy")
+
+
+def test_an_archive_a_folder_and_nothing(tmp_path):
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.savez(file, np.zeros(3))
+    with pytest.raises(FileError, match=r"a\.npy is an archive that numpy\.savez wrote; write one array"):
+        read_array(tmp_path / "a.npy")
+    (tmp_path / "b.npy").mkdir()
+    with pytest.raises(FileError, match=r"b\.npy cannot be read: Is a directory$"):
+        read_array(tmp_path / "b.npy")
+    with pytest.raises(FileError, match=r'^there is no file ".*c\.npy"; an array written by numpy\.save was expected$'):
+        read_array(tmp_path / "c.npy")
