@@ -146,6 +146,7 @@ dnnl::algorithm elementwise_algorithm(const std::string& kind, bool from_output)
   if (kind == "sigmoid") return from_output ? algorithm::eltwise_logistic_use_dst_for_bwd : algorithm::eltwise_logistic;
   if (kind == "relu6") return from_output ? algorithm::eltwise_clip_v2_use_dst_for_bwd : algorithm::eltwise_clip_v2;
   if (kind == "silu") return algorithm::eltwise_swish;
+  if (kind == "mish") return algorithm::eltwise_mish;
   if (kind == "hardswish") return algorithm::eltwise_hardswish;
   if (kind == "hardsigmoid") return algorithm::eltwise_hardsigmoid;
   if (kind == "gelu") return algorithm::eltwise_gelu_erf;

@@ -1,4 +1,4 @@
-"""Activations beyond the lecture's, each beside PyTorch's.
+"""Activations, each beside PyTorch's.
 
 The hard sigmoid stands beside its definition, because PyTorch's own multiplies its gradient by a sixth in float32.
 """
@@ -25,6 +25,20 @@ def maxout(pieces: int, shape: Shape, batch: int = 2) -> Case:
         batch,
     )
 
+
+ACTIVATIONS = {
+    "ReLU": elementwise(fv.ReLU(), F.relu),
+    "ReLU of features": elementwise(fv.ReLU(), F.relu, (11,)),
+    "ReLU of 32 channels": elementwise(fv.ReLU(), F.relu, (32, 4, 4)),
+    "LeakyReLU": elementwise(fv.LeakyReLU(), lambda x: F.leaky_relu(x, 0.1)),
+    "LeakyReLU 0.01": elementwise(fv.LeakyReLU(0.01), lambda x: F.leaky_relu(x, 0.01)),
+    "LeakyReLU 0": elementwise(fv.LeakyReLU(0.0), F.relu),
+    "ELU": elementwise(fv.ELU(), F.elu),
+    "ELU 1.7": elementwise(fv.ELU(1.7), lambda x: F.elu(x, 1.7)),
+    "Sigmoid": elementwise(fv.Sigmoid(), torch.sigmoid),
+    "Tanh": elementwise(fv.Tanh(), torch.tanh),
+    "Tanh of a volume": elementwise(fv.Tanh(), torch.tanh, (2, 3, 4, 5)),
+}
 
 SMOOTH_ACTIVATIONS = {
     f"{name} of {format_shape}": elementwise(layer, function, shape)

@@ -13,14 +13,10 @@ from foveate.engines import get_engine, register
 from foveate.engines.operations import OPERATIONS
 from foveate.geometry import Window, output_size
 from foveate.layers import Layer
-from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
 from foveate.layers.base import SPATIAL_LETTERS
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
-from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 from foveate.layers.registry import _TYPES, built_in_layers
-from foveate.layers.sample_normalization import InstanceNormalization
-from foveate.layers.transposed import TransposedConvolution
 
 # Final layers
 
@@ -110,17 +106,11 @@ def test_a_layer_of_ones_own_over_the_wrong_axes_is_told_where_it_belongs():
 # Families
 
 FAMILIES = {
-    Convolution: (fv.Conv1d, fv.Conv2d, fv.Conv3d),
-    TransposedConvolution: (fv.ConvTranspose1d, fv.ConvTranspose2d, fv.ConvTranspose3d),
-    MaxPooling: (fv.MaxPool1d, fv.MaxPool2d, fv.MaxPool3d),
-    AveragePooling: (fv.AvgPool1d, fv.AvgPool2d, fv.AvgPool3d),
-    GlobalAveragePooling: (fv.GlobalAvgPool1d, fv.GlobalAvgPool2d, fv.GlobalAvgPool3d),
-    GlobalMaximumPooling: (fv.GlobalMaxPool1d, fv.GlobalMaxPool2d, fv.GlobalMaxPool3d),
-    AdaptiveAveragePooling: (fv.AdaptiveAvgPool1d, fv.AdaptiveAvgPool2d, fv.AdaptiveAvgPool3d),
-    AdaptiveMaximumPooling: (fv.AdaptiveMaxPool1d, fv.AdaptiveMaxPool2d, fv.AdaptiveMaxPool3d),
-    BatchNormalization: (fv.BatchNorm1d, fv.BatchNorm2d, fv.BatchNorm3d),
-    InstanceNormalization: (fv.InstanceNorm1d, fv.InstanceNorm2d, fv.InstanceNorm3d),
+    kind.__mro__[1]: tuple(getattr(fv, f"{kind.__name__[:-2]}{axes}d") for axes in SPATIAL_LETTERS)
+    for kind in built_in_layers()
+    if kind.spatial_ranks
 }
+"""The bases whose members differ by their number of axes alone, by the spelling of the names."""
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
