@@ -175,11 +175,17 @@ def _compare(
         "environment": environment.describe(count),
         "settings": {"modes": [mode.name for mode in settings.modes], "rounds": rounds, "seconds": seconds},
     }
+    report["results"] = results = list[dict[str, Any]]()
     progress = Console(stderr=True)
     with progress.status("starting the workers") as status:
-        report["results"] = compare.compare(settings, cases, status.update)
-    _write(json_file, report)
+        for result in compare.compare(settings, cases, status.update):
+            results.append(result)
+            _write(json_file, report)
+            progress.print(tables.row_sentence(result), soft_wrap=True, highlight=False)
     tables.print_comparison(Console(), report)
+    failed = sum("error" in result for result in results)
+    if failed:
+        raise BenchmarkError(f"{failed} of {len(results)} comparisons failed; the sentences above say why")
 
 
 def _networks(nets: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
@@ -59,28 +59,33 @@ class Case:
         return f"{self.net}, batch {self.batch_size}"
 
 
-def compare(settings: Settings, cases: Sequence[Case], tell: Tell) -> list[dict[str, Any]]:
-    """The results of every case; `tell` hears what happens meanwhile.
+def compare(settings: Settings, cases: Sequence[Case], tell: Tell) -> Iterator[dict[str, Any]]:
+    """The result of each case as soon as it is there; `tell` hears what happens meanwhile.
+
+    A case that fails has an "error" for its numbers, a sentence: a mode's answer is not foveate's, or a worker failed.
 
     Raises:
-        BenchmarkError: a mode's answer is not foveate's, or a worker fails.
+        BenchmarkError: there is no PyTorch.
     """
-    with TemporaryDirectory(prefix="foveate-benchmark-") as name, _crew(settings, Path(name)) as crew:
-        return [_compare_one(settings, crew, case, Path(name) / f"{n}.npz", tell) for n, case in enumerate(cases)]
+    with TemporaryDirectory(prefix="foveate-benchmark-") as name, ExitStack() as stack:
+        crew: dict[str, Worker] = {}
+        for number, case in enumerate(cases):
+            _complete(crew, settings, Path(name), stack)
+            try:
+                yield _compare_one(settings, crew, case, Path(name) / f"{number}.npz", tell)
+            except BenchmarkError as error:
+                yield {"net": case.net, "batch_size": case.batch_size, "error": str(error)}
 
 
-@contextmanager
-def _crew(settings: Settings, folder: Path) -> Iterator[dict[str, Worker]]:
-    """A process for foveate, which comes first, and one for each mode of PyTorch; they end with the context."""
+def _complete(crew: dict[str, Worker], settings: Settings, folder: Path, stack: ExitStack) -> None:
+    """A process for foveate, which comes first, and one for each mode of PyTorch; one that has ended is replaced."""
     if find_spec("torch") is None:
         raise BenchmarkError("there is no PyTorch to compare with; install it: pip install torch==2.13.0")
     modules = {FOVEATE: "foveate_worker", **{mode.name: "pytorch_worker" for mode in settings.modes}}
-    with ExitStack() as stack:
-        crew = {}
-        for name, module in modules.items():
+    for name, module in modules.items():
+        if name not in crew or crew[name].ended:
             crew[name] = Worker(name, f"benchmarks.{module}", settings.threads, folder)
             stack.callback(crew[name].close)
-        yield crew
 
 
 def _compare_one(

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.exchange import Array, Exchange, random_batch
+from benchmarks.networks import network
 from benchmarks.workers import CHECKED_STEPS, CHECKING_RATE, MOMENTUM, TIMING_RATE, WEIGHT_DECAY, Job, Prepared, serve
-from foveate import SGD, CrossEntropy, set_threads, zoo
+from foveate import SGD, CrossEntropy, set_threads
 from foveate.engines import Engine, State, get_engine
 from foveate.graph import Graph
 
@@ -15,7 +16,7 @@ def prepare(job: Job) -> Prepared:
     """Compile the program of the job, write what the others need, and run the steps that are checked."""
     set_threads(job.threads)
     engine = get_engine("native")
-    graph = zoo.make(job.net)
+    graph = network(job.net, job.kind)
     inputs, targets = random_batch(graph.input_shape, graph.output_shape[0], job.batch_size)
     optimizer = SGD(momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY) if job.kind == "train" else None
     state = engine.new_state(graph, optimizer, seed=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,9 +10,9 @@ from torch.nn import functional
 
 from benchmarks.exchange import Exchange
 from benchmarks.modes import AS_WRITTEN, MODES, Mode
-from benchmarks.pytorch_twin import decay_groups, load_arrays, twin
+from benchmarks.networks import network
 from benchmarks.workers import CHECKED_STEPS, CHECKING_RATE, MOMENTUM, TIMING_RATE, WEIGHT_DECAY, Job, Prepared, serve
-from foveate import zoo
+from foveate.engines.torch import load_arrays, torch_names, torch_network
 from foveate.graph import Graph
 
 WARM_UP = 3
@@ -23,12 +24,12 @@ Model = Callable[[torch.Tensor], torch.Tensor]
 
 
 def prepare(job: Job) -> Prepared:
-    """Build the twin, bring it into the mode's layout, compile it, and run the steps that are checked."""
+    """Write the network in PyTorch, bring it into the mode's layout, compile it, and run the steps that are checked."""
     torch.set_num_threads(job.threads)
     torch.compiler.reset()
-    mode, graph, exchange = MODES[job.mode], zoo.make(job.net), Exchange.read(Path(job.arrays))
-    module = twin(graph)
-    load_arrays(module, exchange.state)
+    mode, graph, exchange = MODES[job.mode], network(job.net, job.kind), Exchange.read(Path(job.arrays))
+    module = torch_network(graph)
+    load_arrays(module, graph, exchange.state)
     inputs = torch.from_numpy(exchange.inputs)
     if mode.channels_last and inputs.dim() in _CHANNELS_LAST:
         layout = _CHANNELS_LAST[inputs.dim()]
@@ -57,6 +58,14 @@ def _training(graph: Graph, module: nn.Module, mode: Mode, inputs: torch.Tensor,
     for _ in range(WARM_UP):
         step()
     return Prepared(step, {"losses": losses})
+
+
+def decay_groups(module: nn.Module, graph: Graph, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for PyTorch's optimisers: like foveate, biases and normalisation are spared the decay."""
+    named, names = dict(module.named_parameters(remove_duplicate=False)), torch_names(graph)
+    decayed = [named[names[name]] for name, parameter in graph.parameters.items() if parameter.decay]
+    spared = [named[names[name]] for name, parameter in graph.parameters.items() if not parameter.decay]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
 
 
 def _inference(module: nn.Module, mode: Mode, inputs: torch.Tensor) -> Prepared:

@@ -17,7 +17,10 @@ NOISY = 0.5
 
 def print_comparison(console: Console, report: Mapping[str, Any]) -> None:
     """One row for each network and batch size, and beneath it what makes the numbers comparable."""
-    results, modes = report["results"], report["settings"]["modes"]
+    results = [result for result in report["results"] if "error" not in result]
+    modes = report["settings"]["modes"]
+    if not results:
+        return
     table = _table(report["title"])
     table.add_column("network", no_wrap=True)
     for heading in ("batch", "foveate", *(MODES[mode].heading for mode in modes)):
@@ -32,6 +35,14 @@ def print_comparison(console: Console, report: Mapping[str, Any]) -> None:
     _say(console, sentence(report["environment"]))
     for result in results:
         _warn_of_noise(console, result)
+
+
+def row_sentence(result: Mapping[str, Any]) -> str:
+    """What to say of a row as soon as it is there."""
+    if "error" in result:
+        return str(result["error"])
+    place = f"{result['net']}, batch {result['batch_size']}"
+    return f"{place}: foveate {_milliseconds(result['medians'][FOVEATE])} ms, {_ratio(result['ratio_to_best'])} to best"
 
 
 def print_startup(console: Console, report: Mapping[str, Any]) -> None:

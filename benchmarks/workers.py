@@ -99,6 +99,11 @@ class Worker:
             raise BenchmarkError(f"the {self.name} worker: {reply['error']}")
         return reply
 
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """End the process: politely, or when it does not listen, firmly."""
         assert self._process.stdin is not None

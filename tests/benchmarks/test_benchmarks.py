@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,42 +12,15 @@ from benchmarks.compare import Case, check, summarize
 from benchmarks.errors import BenchmarkError
 from benchmarks.exchange import Exchange
 from benchmarks.modes import find_modes
-from benchmarks.pytorch_twin import decay_groups, load_arrays, twin
+from benchmarks.networks import network
+from benchmarks.pytorch_worker import decay_groups
 from benchmarks.startup import commands
 from benchmarks.startup import run as run_command
 from benchmarks.workers import Job, Worker
-from foveate import (
-    ELU,
-    Add,
-    AvgPool2d,
-    BatchNorm2d,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    GraphBuilder,
-    LeakyReLU,
-    Linear,
-    MaxPool2d,
-    Pad,
-    ReLU,
-    Residual,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    zoo,
-)
-from foveate.layers.base import ElementwiseLayer
-from tests.support import beyond, random_arrays, random_inputs, random_seed, run, state_with
+from foveate import Dropout, zoo
+from foveate.engines.torch import torch_network
 
 QUICK = ("--rounds", "1", "--seconds", "0.01", "--threads", "1")
-
-
-class Unheard(ElementwiseLayer):
-    """A layer that PyTorch does not have."""
-
-    label = "unheard"
 
 
 @pytest.fixture
@@ -64,105 +36,12 @@ def benchmarks(monkeypatch, capsys):
     return invoke
 
 
-def every_layer():
-    """A graph with one of everything that has a twin, padded evenly and unevenly."""
-    return Sequential(
-        Conv2d(4, 3, padding=1, groups=2), LeakyReLU(),
-        Conv2d(6, 2, padding="same", stride=2, bias=False), BatchNorm2d(), ELU(),
-        Concat(
-            Sequential(AvgPool2d(3, stride=1, padding=1, count_include_pad=False), Conv2d(2, 1, dilation=1), Sigmoid()),
-            MaxPool2d(2, stride=1, padding="same"),
-            AvgPool2d(2, stride=1, padding="same"),
-            Sequential(Pad(((1, 0), (1, 1), (1, 1))), Conv2d(2, 3), Tanh()),
-        ),
-        Residual(Conv2d(8, 1), shortcut=Sequential(MaxPool2d(1, stride=1), Pad(((-8, 0), (0, 0), (0, 0))))),
-        Dropout(0.0), MaxPool2d(3, stride=2, padding=1, ceil_mode=True), GlobalAvgPool2d(), Linear(5),
-    ).build((2, 9, 9), quiet=True)  # fmt: skip
-
-
-def shared_layer():
-    """One layer used twice, its outputs added."""
-    builder = GraphBuilder()
-    image = builder.input((2, 5, 5))
-    first = builder.add(Conv2d(2, 3, padding=1), image, parameters="shared")
-    second = builder.add(Conv2d(2, 3, padding=1), first, parameters="shared")
-    return builder.build(builder.add(Add(), image, first, second))
-
-
-SMALL = {name: zoo.NETWORKS[name] for name in ("lenet5", "vgg6", "resnet20")}
-GRAPHS = {"every layer": every_layer, "shared": shared_layer, **SMALL}
-
-
-@pytest.mark.parametrize("mode", ["training", "inference"])
-@pytest.mark.parametrize("name", GRAPHS)
-def test_the_twin_computes_what_the_reference_engine_does(name, mode, truth):
-    graph = GRAPHS[name]()
-    arrays, inputs, seed = random_arrays(graph), random_inputs(graph, 3), random_seed(graph, 3)
-    expected = run(truth, graph, arrays, inputs, seed, mode=mode)
-
-    module = twin(graph).double().train(mode == "training")
-    load_arrays(module, arrays)
-    x = torch.tensor(inputs["input"], requires_grad=True)
-    output = module(x)
-    named = {"input": x, **dict(module.named_parameters())}
-    gradients = torch.autograd.grad(output, list(named.values()), torch.tensor(seed))
-
-    assert not beyond(1e-10, {"output": output.detach()}, {"output": expected.output})
-    assert not beyond(1e-8, dict(zip(named, gradients, strict=True)), expected.gradients)
-
-
-def test_the_twin_measures_the_same_statistics(truth):
-    graph = zoo.make("vgg6")
-    arrays, inputs = random_arrays(graph), random_inputs(graph, 3)
-    state = state_with(truth, graph, arrays)
-    truth.compile(graph, batch_size=3, mode="training").forward(state, inputs)
-
-    module = twin(graph).double().train()
-    load_arrays(module, arrays)
-    module(torch.tensor(inputs["input"]))
-    measured = {name: module.state_dict()[name] for name in graph.statistics}
-    assert not beyond(1e-10, measured, {name: state.read(name) for name in graph.statistics})
-
-
-def test_a_chain_is_written_as_a_sequential():
-    assert isinstance(twin(zoo.make("vgg6")), torch.nn.Sequential)
-    assert not isinstance(twin(zoo.make("resnet20")), torch.nn.Sequential)
-
-
 def test_only_weights_decay():
     graph = zoo.make("resnet20")
-    decayed, spared = decay_groups(twin(graph), graph, 0.1)
+    decayed, spared = decay_groups(torch_network(graph), graph, 0.1)
     assert {parameter.dim() for parameter in decayed["params"]} == {2, 4}
     assert {parameter.dim() for parameter in spared["params"]} == {1}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        (BatchNorm2d(frozen=True), r"bn1 \(BatchNorm2d, frozen\) is frozen"),
-        (MaxPool2d(2, stride=2, padding="same", ceil_mode=True), "pool1 .* has no twin"),
-        (AvgPool2d(2, stride=1, padding="same", count_include_pad=False), "pool1 .* has no twin"),
-        (Unheard(), r"unheard1 \(Unheard\) has no PyTorch twin"),
-    ],
-)
-def test_what_has_no_twin_is_refused(layer, message):
-    with pytest.raises(BenchmarkError, match=message):
-        twin(Sequential(layer).build((2, 5, 5), quiet=True))
-
-
-def test_several_outputs_are_refused():
-    builder = GraphBuilder(name="forked")
-    image = builder.input((2,))
-    graph = builder.build(builder.add(ReLU(), image), builder.add(Tanh(), image))
-    with pytest.raises(BenchmarkError, match="forked has several inputs or outputs"):
-        twin(graph)
-
-
-def test_arrays_of_another_network_are_refused():
-    module = twin(Sequential(Flatten(), Linear(2)).build((3,)))
-    with pytest.raises(BenchmarkError, match=r"name arrays differently: linear1\.bias, other$"):
-        load_arrays(module, {"linear1.weight": np.zeros((2, 3)), "other": np.zeros(1)})
 
 
 def test_train_reports_every_round_and_ratio(benchmarks, tmp_path):
@@ -205,8 +84,53 @@ def test_other_parameters_are_found_out(benchmarks, monkeypatch, tmp_path):
     assert status == 1
     assert "lenet5, batch 8: as_written begins with the loss" in error
     assert "do not compute the same" in error
+    assert "1 of 1 comparisons failed" in error
     assert not output
-    assert not file.exists()
+    (result,) = json.loads(file.read_text())["results"]
+    assert list(result) == ["net", "batch_size", "error"]
+
+
+def test_a_network_that_fails_costs_its_own_row_only(benchmarks, monkeypatch, tmp_path):
+    """And the rows before it are in the file already."""
+    prepare, file, seen = Worker.prepare, tmp_path / "forward.json", []
+
+    def failing(worker: Worker, job: Job):
+        if job.batch_size == 2 and worker.name != "foveate":
+            seen.append(len(json.loads(file.read_text())["results"]))
+            worker._process.kill()
+            worker._process.wait()
+        return prepare(worker, job)
+
+    monkeypatch.setattr(Worker, "prepare", failing)
+    options = ("--nets", "lenet5", "--batch-sizes", "1,2,3", "--modes", "as-written", "--json", file)
+    status, output, error = benchmarks("forward", *options, *QUICK)
+    assert status == 1
+    assert seen == [1]
+    assert "1 of 3 comparisons failed; the sentences above say why" in error
+    first, second, third = json.loads(file.read_text())["results"]
+    assert second["error"].startswith("the as_written worker ended unasked")
+    assert first["ratio_to_best"] > 0
+    assert third["ratio_to_best"] > 0
+    assert output.count("lenet5") == 2
+
+
+def test_dropout_is_left_out_of_training_alone():
+    kinds = [
+        any(isinstance(node.layer, Dropout) for node in network("alexnet", kind).nodes) for kind in ("train", "forward")
+    ]
+    assert kinds == [False, True]
+    assert network("alexnet", "train").parameters == zoo.make("alexnet").parameters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["train", "forward"])
+def test_every_network_of_the_zoo_is_compared(benchmarks, kind, tmp_path):
+    file = tmp_path / "all.json"
+    sizes = ("--batch-size", 2) if kind == "train" else ("--batch-sizes", 1)
+    options = ("--nets", ",".join(zoo.NETWORKS), *sizes, "--modes", "as-written", "--json", file)
+    status, _, error = benchmarks(kind, *options, *QUICK)
+    assert status == 0, error
+    assert [result["net"] for result in json.loads(file.read_text())["results"]] == list(zoo.NETWORKS)
 
 
 def test_forward_reports_every_batch_size(benchmarks, tmp_path):

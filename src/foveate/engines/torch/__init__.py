@@ -1,0 +1,6 @@
+"""Graphs as PyTorch modules; importing this imports PyTorch, so everything else imports it where it is asked for."""
+
+from foveate.engines.torch.modules import Parts, parts, register
+from foveate.engines.torch.network import load_arrays, torch_names, torch_network
+
+__all__ = ["Parts", "load_arrays", "parts", "register", "torch_names", "torch_network"]

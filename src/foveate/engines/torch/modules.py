@@ -1,0 +1,370 @@
+"""The table from layer to torch.nn: for each layer in its place the modules that compute it, under readable names.
+
+What torch.nn does not have is in `own`. Whoever writes a graph in PyTorch asks here: the way out of foveate, the
+benchmarks' twins.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import reduce, singledispatch
+from math import inf, prod
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from foveate.engines.torch.own import (
+    CountedAverage,
+    FeatureShuffle,
+    FrozenBatchNorm1d,
+    FrozenBatchNorm2d,
+    FrozenBatchNorm3d,
+    Maxout,
+    Padding,
+    Pairs,
+    Subsampling,
+)
+from foveate.errors import EngineError
+from foveate.geometry import Window
+from foveate.graph import Node
+from foveate.layers import (
+    ELU,
+    GELU,
+    ChannelShuffle,
+    Dropout,
+    Flatten,
+    GroupNorm,
+    Hardsigmoid,
+    Hardswish,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    LocalResponseNorm,
+    LogSoftmax,
+    Pad,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Shape,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    SpatialDropout,
+    Tanh,
+    Upsample,
+)
+from foveate.layers import Maxout as MaxoutLayer
+from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
+from foveate.layers.convolution import Convolution
+from foveate.layers.normalization import BatchNormalization
+from foveate.layers.pooling import (
+    AveragePooling,
+    GlobalAveragePooling,
+    GlobalMaximumPooling,
+    MaxPooling,
+    Pooling,
+)
+from foveate.layers.registry import register_layer_type
+from foveate.layers.sample_normalization import InstanceNormalization
+from foveate.layers.transposed import TransposedConvolution
+
+Parts: TypeAlias = list[tuple[str, nn.Module]]
+"""What one layer becomes: modules one after the other, each with what its name has after the layer's.
+
+The one without a suffix holds the layer's parameters, by the names that they have in foveate.
+"""
+
+_Made: TypeAlias = Callable[..., nn.Module]
+
+_CONVOLUTIONS: dict[int, _Made] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, _Made] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_MAX_POOLS: dict[int, _Made] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_AVERAGE_POOLS: dict[int, _Made] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_ADAPTIVE_AVERAGES: dict[int, _Made] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
+_ADAPTIVE_MAXIMA: dict[int, _Made] = {1: nn.AdaptiveMaxPool1d, 2: nn.AdaptiveMaxPool2d, 3: nn.AdaptiveMaxPool3d}
+_BATCH_NORMS: tuple[_Made, ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_FROZEN_NORMS: tuple[_Made, ...] = (FrozenBatchNorm1d, FrozenBatchNorm1d, FrozenBatchNorm2d, FrozenBatchNorm3d)
+_INSTANCE_NORMS: dict[int, _Made] = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+_CHANNEL_DROPOUTS: tuple[_Made, ...] = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_CONSTANT_PADS: dict[int, _Made] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}
+_BORDERS: dict[str, dict[int, _Made]] = {
+    "zeros": {1: nn.ZeroPad1d, 2: nn.ZeroPad2d, 3: nn.ZeroPad3d},
+    "reflect": {1: nn.ReflectionPad1d, 2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d},
+    "replicate": {1: nn.ReplicationPad1d, 2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d},
+    "circular": {1: nn.CircularPad1d, 2: nn.CircularPad2d, 3: nn.CircularPad3d},
+}
+_INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+@singledispatch
+def parts(layer: Layer, node: Node) -> Parts:
+    """The modules of `layer`, which takes one input, at its place `node`; their parameters are PyTorch's own.
+
+    Raises:
+        EngineError: PyTorch has no such layer.
+    """
+    name = type(layer).__name__
+    raise EngineError(
+        f"{node} has no counterpart in PyTorch; foveate.engines.torch.register({name}, make) says what computes it "
+        "there"
+    )
+
+
+def register(layer_type: type[Layer], make: Callable[[Any, Sequence[Shape]], nn.Module]) -> None:
+    """Say what computes a layer of one's own in PyTorch.
+
+    Args:
+        layer_type: the layer, which takes one input.
+        make: (layer, input shapes) -> module, whose parameters have the names that the layer gives them.
+
+    Raises:
+        LayerError: foveate has a layer of that name already.
+    """
+    register_layer_type(layer_type)
+    parts.register(layer_type, lambda layer, node: [("", make(layer, node.input_shapes))])
+
+
+@parts.register
+def _(layer: Convolution, node: Node) -> Parts:
+    pairs = [window.padding for window in layer.windows(node.input_shapes)]
+    axes, even = layer.spatial_axes, _symmetric(pairs)
+    convolution = _CONVOLUTIONS[axes](
+        node.input_shapes[0][0],
+        layer.out_channels,
+        layer.kernel_size,
+        stride=layer.stride,
+        padding=tuple(begin for begin, _ in pairs) if even else 0,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=layer.bias,
+        padding_mode=layer.padding_mode if even else "zeros",
+    )
+    if even:
+        return [("", convolution)]
+    return [("_padding", _BORDERS[layer.padding_mode][axes](_amounts(pairs))), ("", convolution)]
+
+
+@parts.register
+def _(layer: TransposedConvolution, node: Node) -> Parts:
+    pairs = [window.padding for window in layer.transposed_windows]
+    axes, even = layer.spatial_axes, _symmetric(pairs)
+    convolution = _TRANSPOSED[axes](
+        node.input_shapes[0][0],
+        layer.out_channels,
+        layer.kernel_size,
+        stride=layer.stride,
+        padding=tuple(begin for begin, _ in pairs) if even else 0,
+        output_padding=layer.output_padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=layer.bias,
+    )
+    if even:
+        return [("", convolution)]
+    return [("", convolution), ("_crop", _BORDERS["zeros"][axes](_amounts([(-begin, -end) for begin, end in pairs])))]
+
+
+@parts.register
+def _(layer: MaxPooling, node: Node) -> Parts:
+    windows, make = layer.windows(node.input_shapes), _MAX_POOLS[layer.spatial_axes]
+    padding = _padding_as_pytorch_takes_it(layer, windows)
+    if padding is None:
+        border = _CONSTANT_PADS[layer.spatial_axes](_amounts(_to_whole_windows(node, windows)), -inf)
+        return [("_padding", border), ("", make(layer.kernel_size, layer.stride, 0, layer.dilation))]
+    if set(layer.kernel_size) == {1} and not layer.ceil_mode:
+        return [("", Subsampling(layer.stride))]
+    return [("", make(layer.kernel_size, layer.stride, padding, layer.dilation, ceil_mode=layer.ceil_mode))]
+
+
+@parts.register
+def _(layer: AveragePooling, node: Node) -> Parts:
+    windows, make = layer.windows(node.input_shapes), _AVERAGE_POOLS[layer.spatial_axes]
+    padding = _padding_as_pytorch_takes_it(layer, windows)
+    if padding is not None:
+        return [("", make(layer.kernel_size, layer.stride, padding, layer.ceil_mode, layer.count_include_pad))]
+    pairs, pool = _to_whole_windows(node, windows), make(layer.kernel_size, layer.stride)
+    if layer.count_include_pad and not layer.ceil_mode:
+        return [("_padding", _BORDERS["zeros"][layer.spatial_axes](_amounts(pairs))), ("", pool)]
+    return [("", CountedAverage(pairs, pool, prod(layer.kernel_size), _counts(layer, node, windows)))]
+
+
+@parts.register
+def _(layer: GlobalAveragePooling, node: Node) -> Parts:
+    return [("", _ADAPTIVE_AVERAGES[layer.spatial_axes](1)), ("_flatten", nn.Flatten())]
+
+
+@parts.register
+def _(layer: GlobalMaximumPooling, node: Node) -> Parts:
+    return [("", _ADAPTIVE_MAXIMA[layer.spatial_axes](1)), ("_flatten", nn.Flatten())]
+
+
+@parts.register
+def _(layer: AdaptiveAveragePooling, node: Node) -> Parts:
+    return [("", _ADAPTIVE_AVERAGES[layer.spatial_axes](layer.output_size))]
+
+
+@parts.register
+def _(layer: AdaptiveMaximumPooling, node: Node) -> Parts:
+    return [("", _ADAPTIVE_MAXIMA[layer.spatial_axes](layer.output_size))]
+
+
+@parts.register
+def _(layer: BatchNormalization, node: Node) -> Parts:
+    channels, *spatial = node.input_shapes[0]
+    make = (_FROZEN_NORMS if layer.frozen else _BATCH_NORMS)[len(spatial)]
+    return [("", make(channels, eps=layer.eps, momentum=layer.momentum, affine=layer.affine))]
+
+
+@parts.register
+def _(layer: LayerNorm, node: Node) -> Parts:
+    shape = layer.affine_shape(node.input_shapes[0])
+    return [("", nn.LayerNorm(shape, eps=layer.eps, elementwise_affine=layer.affine))]
+
+
+@parts.register
+def _(layer: InstanceNormalization, node: Node) -> Parts:
+    channels = node.input_shapes[0][0]
+    return [("", _INSTANCE_NORMS[layer.spatial_axes](channels, eps=layer.eps, affine=layer.affine))]
+
+
+@parts.register
+def _(layer: GroupNorm, node: Node) -> Parts:
+    return [("", nn.GroupNorm(layer.groups, node.input_shapes[0][0], eps=layer.eps, affine=layer.affine))]
+
+
+@parts.register
+def _(layer: LocalResponseNorm, node: Node) -> Parts:
+    return [("", nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k))]
+
+
+@parts.register
+def _(layer: Linear, node: Node) -> Parts:
+    return [("", nn.Linear(node.input_shapes[0][0], layer.out_features, bias=layer.bias))]
+
+
+@parts.register
+def _(layer: Flatten, node: Node) -> Parts:
+    return [("", nn.Flatten())]
+
+
+@parts.register
+def _(layer: Pad, node: Node) -> Parts:
+    channels, *spatial = layer.padding
+    if channels == (0, 0) and spatial and any(map(any, spatial)):
+        return [("", _BORDERS["zeros"][len(spatial)](_amounts(spatial)))]
+    return [("", Padding(layer.padding))]
+
+
+@parts.register
+def _(layer: Upsample, node: Node) -> Parts:
+    axes = len(node.input_shapes[0]) - 1
+    options: dict[str, Any] = {"mode": "nearest"}
+    if layer.mode == "linear":
+        options = {"mode": _INTERPOLATIONS[axes], "align_corners": False}
+    return [("", nn.Upsample(layer.size, layer.scale, **options))]  # type: ignore[arg-type]  # any sequence is as good
+
+
+@parts.register
+def _(layer: ChannelShuffle, node: Node) -> Parts:
+    make = nn.ChannelShuffle if len(node.input_shapes[0]) > 1 else FeatureShuffle
+    return [("", make(layer.groups))]
+
+
+@parts.register
+def _(layer: Dropout, node: Node) -> Parts:
+    return [("", nn.Dropout(layer.rate))]
+
+
+@parts.register
+def _(layer: SpatialDropout, node: Node) -> Parts:
+    return [("", _CHANNEL_DROPOUTS[len(node.input_shapes[0]) - 1](layer.rate))]
+
+
+@parts.register
+def _(layer: LeakyReLU, node: Node) -> Parts:
+    return [("", nn.LeakyReLU(layer.slope))]
+
+
+@parts.register
+def _(layer: ELU, node: Node) -> Parts:
+    return [("", nn.ELU(layer.alpha))]
+
+
+@parts.register
+def _(layer: GELU, node: Node) -> Parts:
+    return [("", nn.GELU(layer.approximate))]
+
+
+@parts.register
+def _(layer: Softplus, node: Node) -> Parts:
+    return [("", nn.Softplus(layer.beta))]
+
+
+@parts.register
+def _(layer: PReLU, node: Node) -> Parts:
+    return [("", nn.PReLU(node.input_shapes[0][0] if layer.per_channel else 1))]
+
+
+@parts.register
+def _(layer: Softmax, node: Node) -> Parts:
+    return [("", nn.Softmax(1))]
+
+
+@parts.register
+def _(layer: LogSoftmax, node: Node) -> Parts:
+    return [("", nn.LogSoftmax(1))]
+
+
+@parts.register
+def _(layer: MaxoutLayer, node: Node) -> Parts:
+    return [("", Maxout(layer.pieces))]
+
+
+def _plain(layer_type: type[Layer], module: type[nn.Module]) -> None:
+    parts.register(layer_type, lambda layer, node: [("", module())])
+
+
+for _layer_type, _module in (
+    (ReLU, nn.ReLU), (ReLU6, nn.ReLU6), (Sigmoid, nn.Sigmoid), (Tanh, nn.Tanh), (SiLU, nn.SiLU),
+    (Hardswish, nn.Hardswish), (Hardsigmoid, nn.Hardsigmoid),
+):  # fmt: skip
+    _plain(_layer_type, _module)
+
+
+def _amounts(pairs: Pairs) -> tuple[int, ...]:
+    """Padding in PyTorch's order: the last axis first."""
+    return tuple(amount for pair in reversed(pairs) for amount in pair)
+
+
+def _symmetric(pairs: Pairs) -> bool:
+    return all(begin == end for begin, end in pairs)
+
+
+def _padding_as_pytorch_takes_it(layer: Pooling, windows: Sequence[Window]) -> tuple[int, ...] | None:
+    """Padding in the form that PyTorch's pooling has, one for both sides and at most half a window, or None."""
+    pairs = [window.padding for window in windows]
+    halves = [size // 2 for size in layer.kernel_size]
+    if not _symmetric(pairs) or any(begin > half for (begin, _), half in zip(pairs, halves, strict=True)):
+        return None
+    return tuple(begin for begin, _ in pairs)
+
+
+def _to_whole_windows(node: Node, windows: Sequence[Window]) -> list[tuple[int, int]]:
+    """Padding after which the windows tile the input without a rest; a negative end is what no window sees."""
+    sizes, outputs = node.input_shapes[0][1:], node.output_shape[1:]
+    lengths = [(count - 1) * w.stride + w.effective_size for count, w in zip(outputs, windows, strict=True)]
+    return [
+        (w.padding[0], length - size - w.padding[0]) for length, size, w in zip(lengths, sizes, windows, strict=True)
+    ]
+
+
+def _counts(layer: AveragePooling, node: Node, windows: Sequence[Window]) -> torch.Tensor:
+    """Over how many positions each output's average goes; what ceil_mode adds past the padding never counts."""
+    by_axis = []
+    for size, outputs, window in zip(node.input_shapes[0][1:], node.output_shape[1:], windows, strict=True):
+        begin, end = window.padding if layer.count_include_pad else (0, 0)
+        starts = [number * window.stride - window.padding[0] for number in range(outputs)]
+        counts = [min(start + window.kernel_size, size + end) - max(start, -begin) for start in starts]
+        by_axis.append(torch.tensor(counts, dtype=torch.get_default_dtype()))
+    return reduce(lambda table, axis: table[..., None] * axis, by_axis)

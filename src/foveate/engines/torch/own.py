@@ -1,0 +1,119 @@
+"""Modules that torch.nn does not have: what foveate's layers need beyond it."""
+
+from collections.abc import Sequence
+from typing import Any, Self, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Pairs: TypeAlias = Sequence[tuple[int, int]]
+"""(begin, end) of each of the last axes."""
+
+
+class Padding(nn.Module):
+    """Zeros around any axes; a negative number crops. `pairs` are (begin, end) of the last axes."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        super().__init__()
+        self.amounts = [amount for pair in reversed(pairs) for amount in pair]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The padded tensor."""
+        return functional.pad(x, self.amounts)
+
+    def extra_repr(self) -> str:
+        """The amounts in PyTorch's order, the last axis first."""
+        return str(self.amounts)
+
+
+class Subsampling(nn.Module):
+    """Every n-th position of each spatial axis, as a view."""
+
+    def __init__(self, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The view of `x`."""
+        return x[(slice(None), slice(None), *(slice(None, None, stride) for stride in self.strides))]
+
+    def extra_repr(self) -> str:
+        """The steps."""
+        return str(self.strides)
+
+
+class CountedAverage(nn.Module):
+    """Averages over windows that overhang in ways for which PyTorch's pooling has no words.
+
+    `pairs` pad the input to whole windows, tiled by `pool`; `counts` says for each output over how many positions its
+    average goes.
+    """
+
+    counts: torch.Tensor
+
+    def __init__(self, pairs: Pairs, pool: nn.Module, taps: int, counts: torch.Tensor) -> None:
+        super().__init__()
+        self.padding, self.pool, self.taps = Padding(pairs), pool, taps
+        self.register_buffer("counts", counts, persistent=False)  # follows from the layer, so no file needs it
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Averages over whole windows, each scaled to its own count."""
+        averages: torch.Tensor = self.pool(self.padding(x))
+        return averages * self.taps / self.counts
+
+
+class Maxout(nn.Module):
+    """The maximum over groups of `pieces` neighbouring channels."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, channels / pieces, ...); the first of equal maxima gets the gradient."""
+        return torch.unflatten(x, 1, (-1, self.pieces)).max(2).values
+
+    def extra_repr(self) -> str:
+        """The number of pieces."""
+        return str(self.pieces)
+
+
+class FeatureShuffle(nn.Module):
+    """nn.ChannelShuffle for features without spatial axes, which that refuses."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The groups interleaved."""
+        return torch.unflatten(x, 1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        """The number of groups."""
+        return str(self.groups)
+
+
+class _Frozen(nn.modules.batchnorm._BatchNorm):
+    """Uses the running statistics in training too, and leaves them alone."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.training = False
+
+    def train(self, mode: bool = True) -> Self:
+        """Nothing changes: it stays as in inference."""
+        return super().train(False)
+
+
+class FrozenBatchNorm1d(_Frozen, nn.BatchNorm1d):
+    """nn.BatchNorm1d that stays as in inference."""
+
+
+class FrozenBatchNorm2d(_Frozen, nn.BatchNorm2d):
+    """nn.BatchNorm2d that stays as in inference."""
+
+
+class FrozenBatchNorm3d(_Frozen, nn.BatchNorm3d):
+    """nn.BatchNorm3d that stays as in inference."""
