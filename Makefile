@@ -1,6 +1,7 @@
 # Sets up a virtual environment by itself, so that each target works from a clean clone.
 #   make demo       train on Fashion-MNIST and say how well
 #   make test       everything that is quick: style, types, imports, tests
+#   make test-isa   the engines' tests with fewer instructions than the processor has
 #   make test-slow  big networks, long sweeps, whole examples
 #   make format     put the code into its usual form
 #   make docs       the documentation as a site, in build/docs
@@ -13,7 +14,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/* native/*) $(shell find src -name '*.py' -o -name '*.pyi')
 OUT ?= runs/fashion-mnist
 
-.PHONY: demo test test-slow format docs clean
+ISAS := AVX2 SSE41
+ISA_TESTS := tests/engines/native $(addprefix tests/engines/test_,layers.py networks.py fusion.py training_steps.py)
+
+.PHONY: demo test test-isa test-slow format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/foveate data fetch fashion-mnist
@@ -24,6 +28,13 @@ test: $(VENV)/.tested-with
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -m "not slow"
+
+# `make test` has run them with all instructions that this processor has.
+test-isa: $(VENV)/.tested-with
+	set -e; for isa in $(ISAS); do \
+	  echo "FOVEATE_MAX_ISA=$$isa"; \
+	  FOVEATE_MAX_ISA=$$isa $(BIN)/python -m pytest -q -m "not slow" $(ISA_TESTS); \
+	done
 
 test-slow: $(VENV)/.tested-with
 	$(BIN)/foveate data fetch fashion-mnist

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "bindings.h"
+#include "instruction_set.h"
 
 namespace nb = nanobind;
 
@@ -172,6 +173,7 @@ dnnl::primitive_attr attributes(const std::vector<PostOperation>& post_operation
 void init_primitive(nb::module_& module) {
   // Programs hold their primitives; oneDNN's own store of a thousand only grows with every size that was ever compiled.
   if (std::getenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == nullptr) dnnl::set_primitive_cache_capacity(remembered_primitives);
+  instruction_set();  // oneDNN reads its limit now, when first asked
   nb::class_<Operation>(module, "Operation", "What a step of a program runs.")
       .def_prop_ro("name", &Operation::name)
       .def_prop_ro("implementation", &Operation::implementation);

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string_view>
 
 #include "bindings.h"
+#include "instruction_set.h"
 #include "memory.h"
 #include "operation.h"
 #include "winograd.h"
@@ -19,14 +21,15 @@ using winograd::Shape;
 
 bool available() {
 #if defined(FOVEATE_WINOGRAD) && defined(__x86_64__)
-  return __builtin_cpu_supports(FOVEATE_WINOGRAD);
+  static const bool avx512 = std::string_view(FOVEATE_WINOGRAD) == "avx512f";
+  return instruction_set() >= (avx512 ? InstructionSet::avx512 : InstructionSet::avx2);
 #else
   return false;
 #endif
 }
 
 void check(const Shape& shape) {
-  if (!available()) throw std::runtime_error("this processor lacks the instruction set that the Winograd kernels were built for");
+  if (!available()) throw std::runtime_error("the Winograd kernels need more instructions than may be used here");
   if (shape.channels % 16 || shape.filters % 16) throw std::invalid_argument("channels must come in blocks of 16");
   if (shape.tile != 2 && shape.tile != 4) throw std::invalid_argument("a tile has 2 or 4 outputs along an axis");
 }
@@ -164,7 +167,7 @@ void init_winograd(nb::module_& module) {
       .def_prop_ro("scratch_numbers", [](const Shape&) { return std::int64_t{0}; })
 #endif
       .def_prop_ro("weight_numbers", &sum_numbers);
-  module.def("winograd_available", &available, "Whether this processor can run the Winograd kernels.");
+  module.def("winograd_available", &available, "Whether the Winograd kernels run here, within the limit of instructions.");
   module.def("winograd_weight_layout", &blocked_weights, nb::arg("dims"), nb::arg("flipped"));
   module.def(
       "winograd_transform",

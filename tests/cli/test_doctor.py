@@ -109,8 +109,14 @@ def test_where_data_sets_are_kept():
 
 def test_winograd_kernels_that_do_not_run():
     shown = doctor.render(replace(FINDINGS, native=replace(NATIVE, winograd=False, instruction_set=None)), 80)
-    assert "Winograd         does not run: this processor lacks the instructions" in shown
+    assert "Winograd         does not run: it needs more instructions than are used here" in shown
     assert "instruction set  unknown" in shown
+
+
+def test_a_limit_of_the_instructions_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FOVEATE_MAX_ISA", "AVX2")
+    shown = " ".join(doctor.render(FINDINGS, 80).split())
+    assert "instruction set AVX2, the largest that is used here; FOVEATE_MAX_ISA is AVX2" in shown
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

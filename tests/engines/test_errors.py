@@ -241,6 +241,29 @@ def test_a_batch_size_is_a_positive_int(engine: Engine, batch_size: Any):
         engine.compile(GRAPH, batch_size=batch_size, mode="training")
 
 
+@pytest.mark.parametrize("batch_size", [2**31, 2**32, 2**64])
+@pytest.mark.parametrize("layer", [fv.Linear(2), fv.Conv2d(2, 1)], ids=lambda layer: type(layer).__name__)
+def test_no_array_holds_more_numbers_than_can_be_counted(engine: Engine, layer: Any, batch_size: int):
+    graph = fv.Sequential(layer).build((1, 2, 2)) if isinstance(layer, fv.Conv2d) else fv.Sequential(layer).build((8,))
+    name, numbers = ("input", "8") if isinstance(layer, fv.Linear) else (graph.only_output, "2x2x2")
+    sentence = (
+        f"{name} would hold {batch_size:,} x {numbers} = {batch_size * 8:,} numbers, but an array holds at most "
+        "2,147,483,647: use at most 268,435,455 samples at a time"
+    )
+    with pytest.raises(fv.EngineError, match=says(sentence)):
+        engine.compile(graph, batch_size=batch_size, mode="inference")
+
+
+def test_no_sample_holds_more_numbers_than_can_be_counted(engine: Engine):
+    graph = fv.Sequential(fv.ReLU()).build((2, 2**30))
+    sentence = (
+        "input would hold 1 x 2x1073741824 = 2,147,483,648 numbers, but an array holds at most 2,147,483,647: give the "
+        "network smaller inputs"
+    )
+    with pytest.raises(fv.EngineError, match=says(sentence)):
+        engine.compile(graph, batch_size=1, mode="inference")
+
+
 @pytest.mark.parametrize("mode", ["train", "eval", None])
 def test_a_mode_is_one_of_two_words(engine: Engine, mode: Any):
     with pytest.raises(fv.EngineError, match=says(f'mode is "{mode}"; it must be "inference" or "training"')):

@@ -1,6 +1,8 @@
 """What is read of the machine: its processor, caches, and the CPUs' time that control groups leave."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,28 @@ def test_caches_without_that_of_instructions(tmp_path: Path):
 )
 def test_the_time_that_control_groups_leave(tmp_path: Path, files: dict[str, str], quota: float | None):
     assert machine.cpu_quota(write(tmp_path, **files)) == quota
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads"), [("max", 8), ("50000", 1), ("150000", 1), ("300000", 3), ("1600000", 8)], ids=str
+)
+def test_no_more_threads_than_the_quota_lets_run(tmp_path: Path, limit: str, threads: int):
+    root = write(tmp_path, proc__self__cgroup="0::/\n", sys__fs__cgroup__cpu_dot_max=f"{limit} 100000\n")
+    assert machine.threads_within_quota(8, root) == threads
+
+
+QUOTA = """
+from foveate.engines import machine
+machine.cpu_quota = lambda root=None: 1.5
+from foveate.engines.native import _native
+print(_native.threads())
+"""
+
+
+@pytest.mark.parametrize(("asked", "threads"), [(None, "1"), ("3", "3")], ids=["of itself", "as it is told"])
+def test_the_native_engine_begins_with_as_many_threads(asked: str | None, threads: str):
+    settings = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
+    settings |= {} if asked is None else {"OMP_NUM_THREADS": asked}
+    command = [sys.executable, "-c", QUOTA]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    assert done.stdout.strip() == threads

@@ -182,11 +182,15 @@ def _data() -> Data:
 def _native_rows(native: Native) -> list[tuple[str, str]]:
     asked = os.environ.get("OMP_NUM_THREADS")
     threads = f"{native.threads}" + (f"; OMP_NUM_THREADS is {asked}" if asked else "")
-    lacking = "does not run: this processor lacks the instructions that its kernels were built for"
+    lacking = "does not run: it needs more instructions than are used here"
+    limits = [
+        f"{name} is {os.environ[name]}" for name in ("FOVEATE_MAX_ISA", "ONEDNN_MAX_CPU_ISA") if name in os.environ
+    ]
+    limit = "".join(f"; {each}" for each in limits)
     winograd = "runs 3x3 convolutions where it is faster" if native.winograd else lacking
     return [
         ("threads", threads),
-        ("instruction set", f"{native.instruction_set or 'unknown'}, the largest that oneDNN uses here"),
+        ("instruction set", f"{native.instruction_set or 'unknown'}, the largest that is used here{limit}"),
         ("Winograd", winograd),
     ]
 

@@ -2,11 +2,40 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from foveate.errors import EngineError
 
 ROOT = Path("/")
 """Where the system shows its facts: `proc` and `sys` are looked for below it."""
+
+
+LIMITS = {"SSE41": "SSE41", "AVX2": "AVX2", "AVX512": "AVX512_CORE"}
+"""What FOVEATE_MAX_ISA may say, and what oneDNN calls it."""
+
+_ONEDNN_LIMITS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE")
+"""oneDNN's own names from the smallest set on; those that are left out are larger."""
+
+
+def limit_of_instructions(environment: Mapping[str, str]) -> str | None:
+    """The largest set of instructions that kernels may use, as oneDNN calls it; None where nothing limits it.
+
+    FOVEATE_MAX_ISA limits oneDNN's kernels and our own; so does ONEDNN_MAX_CPU_ISA, and of both the smaller one holds.
+
+    Raises:
+        EngineError: FOVEATE_MAX_ISA is something else.
+    """
+    given = environment.get("FOVEATE_MAX_ISA", "").upper().replace(".", "")
+    if not given:
+        return None
+    if given not in LIMITS:
+        raise EngineError(
+            f"FOVEATE_MAX_ISA is {environment['FOVEATE_MAX_ISA']!r}; it must be {', '.join(LIMITS)}, or not be set"
+        )
+    own, theirs = LIMITS[given], environment.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    order = _ONEDNN_LIMITS.index
+    return theirs if theirs in _ONEDNN_LIMITS and order(theirs) < order(own) else own
 
 
 def cpu_name(root: Path = ROOT) -> str:
@@ -51,6 +80,12 @@ def cpu_quota(root: Path = ROOT) -> float | None:
     """
     quotas = (quota for folder in _groups(root) for quota in _quotas(folder))
     return min(quotas, default=None)
+
+
+def threads_within_quota(threads: int, root: Path = ROOT) -> int:
+    """As many of `threads` as the quota lets run all the time; more would be stopped again and again."""
+    quota = cpu_quota(root)
+    return threads if quota is None else max(1, min(threads, int(quota)))
 
 
 def _groups(root: Path) -> Iterator[Path]:

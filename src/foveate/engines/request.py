@@ -7,10 +7,14 @@ from typing import NotRequired, Self, TypeAlias, TypedDict, Unpack
 
 from foveate.engines.base import Mode
 from foveate.errors import EngineError
+from foveate.geometry import format_sizes
 from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest
 
 Losses: TypeAlias = Loss | Mapping[str, Loss | tuple[Loss, float]]
 """One loss for the only output, or one for each output by its name, with a weight or without."""
+
+LARGEST_ARRAY = 2**31 - 1
+"""Numbers: oneDNN counts many of them in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Request:
         if request.optimizer is not None and not request.differentiable:
             # Who only trains has no use for the gradients of constants; who measures gradients may ask for them.
             request = replace(request, frozen=request.frozen | _constants(graph))
-        _check_sizes(request)
+        _check_sizes(graph, request)
         for name in request.keep:
             if name not in graph.inputs:
                 graph.node(name)
@@ -118,9 +122,18 @@ def single_value_normalization(graph: Graph, batch_size: int, frozen: frozenset[
     return None
 
 
-def _check_sizes(request: Request) -> None:
+def _check_sizes(graph: Graph, request: Request) -> None:
     if not isinstance(request.batch_size, int) or request.batch_size < 1:
         raise EngineError(f"batch_size is {request.batch_size}; it must be an int of at least 1")
+    name, shape = max(graph.shapes.items(), key=lambda item: prod(item[1]))
+    numbers = request.batch_size * prod(shape)
+    if numbers > LARGEST_ARRAY:
+        fitting = LARGEST_ARRAY // prod(shape)
+        way = f"use at most {fitting:,} samples at a time" if fitting else "give the network smaller inputs"
+        raise EngineError(
+            f"{name} would hold {request.batch_size:,} x {format_sizes(shape)} = {numbers:,} numbers, but an array "
+            f"holds at most {LARGEST_ARRAY:,}: {way}"
+        )
     if request.mode not in ("inference", "training"):
         raise EngineError(f'mode is "{request.mode}"; it must be "inference" or "training"')
 

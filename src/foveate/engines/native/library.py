@@ -33,7 +33,7 @@ def instruction_set() -> str | None:
 
 
 def runs_winograd() -> bool:
-    """Whether this processor can run the kernels of Winograd's algorithm."""
+    """Whether the kernels of Winograd's algorithm run: here, and within the limit of FOVEATE_MAX_ISA."""
     return _native.winograd_available()
 
 

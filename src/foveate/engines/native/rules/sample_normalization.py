@@ -15,6 +15,9 @@ from foveate.layers.sample_normalization import InstanceNormalization, SampleNor
 
 CHANNEL_BLOCK = 16
 
+FEWEST_POSITIONS = 16
+"""For which oneDNN's local response normalisation is used: a vector of the widest kind."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -98,9 +101,9 @@ class LocalResponseRule(Rule[Responses]):
     """oneDNN's local response normalisation across channels."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """oneDNN centres an even window elsewhere than PyTorch."""
+        """oneDNN centres an even window elsewhere than PyTorch, and may crash where there is next to nothing to do."""
         assert isinstance(node.layer, LocalResponseNorm)
-        return node.layer.size % 2 == 1
+        return node.layer.size % 2 == 1 and node.layer.size > 1 and prod(node.input_shapes[0][1:]) >= FEWEST_POSITIONS
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Responses]:
         """Divide by the neighbouring channels' strength."""
