@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
-from foveate.engines.operations import OPERATIONS, Operation
+from foveate.engines.definitions import DEFINITIONS, Definition
 from foveate.layers import Parameter
 from foveate.testing import check_gradients
 
@@ -40,13 +40,13 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Teach the engines Scale for one test."""
 
     def teach(forward: Any = forward, backward: Any = backward) -> None:
-        operation = Operation(
+        definition = Definition(
             lambda layer, inputs, parameters, _: forward(layer, inputs, parameters),
             lambda layer, inputs, parameters, output, gradient, _: backward(
                 layer, inputs, parameters, output, gradient
             ),
         )
-        monkeypatch.setitem(OPERATIONS, Scale, operation)
+        monkeypatch.setitem(DEFINITIONS, Scale, definition)
 
     return teach
 

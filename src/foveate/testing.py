@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import foveate.engines.reference  # noqa: F401 (fills the tables of operations and losses)
+import foveate.engines.reference  # noqa: F401 (fills the tables of layers and losses)
+from foveate.engines.definitions import Context, definition_of
 from foveate.engines.losses import measure_of
-from foveate.engines.operations import Context, operation_of
 from foveate.engines.random import raw
 from foveate.engines.targets import check_targets
 from foveate.errors import GradientError
@@ -116,7 +116,7 @@ class _Check:
     def __init__(self, layer: Layer, shapes: list[Shape], batch_size: int, seed: int, tolerance: float) -> None:
         self.layer, self.shapes, self.seed, self.tolerance = layer, shapes, seed, tolerance
         self.name = type(layer).__name__
-        self.operation = operation_of(layer)
+        self.definition = definition_of(layer)
         random = np.random.default_rng(seed)
         self.output_shape = (batch_size, *layer.output_shape(shapes))
         self.inputs: list[_Array] = [random.standard_normal((batch_size, *shape)) for shape in shapes]
@@ -128,9 +128,9 @@ class _Check:
     def run(self) -> None:
         """Raise a GradientError at the first thing that is wrong."""
         context = self._context()
-        output = self.operation.forward(self.layer, self.inputs, self.parameters, context)
+        output = self.definition.forward(self.layer, self.inputs, self.parameters, context)
         self._check_shape("forward returns an output", output, self.output_shape)
-        given = self.operation.backward(self.layer, self.inputs, self.parameters, output, self.weights.copy(), context)
+        given = self.definition.backward(self.layer, self.inputs, self.parameters, output, self.weights.copy(), context)
         of_inputs, of_parameters = given
         if len(of_inputs) != len(self.inputs):
             raise self._wrong(
@@ -153,7 +153,7 @@ class _Check:
 
     def _value(self) -> float:
         """The weighted sum of the output."""
-        output = self.operation.forward(self.layer, self.inputs, self.parameters, self._context())
+        output = self.definition.forward(self.layer, self.inputs, self.parameters, self._context())
         return float((self.weights * output).sum())
 
     def _compare(self, what: str, array: _Array, gradient: NDArray[np.floating]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
-from foveate.cli.windows import report_lines
+from foveate.cli.conv_pool import report_lines
 from foveate.engines import Engine
 from foveate.geometry import Window, output_size
 from foveate.graph.analysis.explanation import explain_arithmetic

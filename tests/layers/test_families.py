@@ -10,7 +10,7 @@ import pytest
 
 import foveate as fv
 from foveate.engines import get_engine, register
-from foveate.engines.operations import OPERATIONS
+from foveate.engines.definitions import DEFINITIONS
 from foveate.geometry import Window, output_size
 from foveate.layers import Layer
 from foveate.layers.base import SPATIAL_LETTERS
@@ -85,7 +85,7 @@ def registered() -> Iterator[None]:
         lambda layer, inputs, parameters, output, gradient: ([np.zeros_like(inputs[0])], {}),
     )
     yield
-    del OPERATIONS[MinPool2d]
+    del DEFINITIONS[MinPool2d]
     del _TYPES["MinPool2d"]
 
 

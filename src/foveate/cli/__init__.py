@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli import arithmetic, data, doctor, experiment, explain, networks, training, using, windows, zoo
+from foveate.cli import arithmetic, conv_pool, data, doctor, experiment, explain, networks, training, using, zoo
 from foveate.cli.output import Commands, warn_in_sentences
 
 __all__ = ["app", "main"]
@@ -19,8 +19,8 @@ app = typer.Typer(
 app.command()(training.train)
 app.command()(using.evaluate)
 app.command()(using.predict)
-app.command()(windows.conv)
-app.command()(windows.pool)
+app.command()(conv_pool.conv)
+app.command()(conv_pool.pool)
 app.command()(networks.summary)
 app.command()(networks.steps)
 app.command()(zoo.zoo)

@@ -3,9 +3,9 @@
 from functools import cache
 
 from foveate.engines.base import State
+from foveate.engines.definitions import register
 from foveate.engines.engine import Engine
 from foveate.engines.losses import register_loss
-from foveate.engines.operations import register
 from foveate.engines.program import Program, Session, StepInfo, StepResult
 from foveate.engines.request import Request
 from foveate.errors import EngineError

@@ -9,10 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from foveate.explain.draw.animation import (
+        convolution_animation,
+        save_convolution_animation,
+        save_lecture_animations,
+    )
     from foveate.explain.draw.matrix import plot_convolution_matrix
     from foveate.explain.draw.normalization import plot_normalization_cubes
     from foveate.explain.draw.style import save, theme
-    from foveate.explain.draw.windows import convolution_animation, save_convolution_animation, save_lecture_animations
     from foveate.explain.measure.activation_functions import ActivationCurve, SignalSurvival
     from foveate.explain.measure.activation_maps import strongest_channels
     from foveate.explain.measure.attribution import IntegratedGradients
@@ -82,7 +86,7 @@ _LAZY = {
     "ActivationCurve": "measure.activation_functions",
     "Baselines": "probe.baselines",
     "compare_invariance": "probe.baselines",
-    "convolution_animation": "draw.windows",
+    "convolution_animation": "draw.animation",
     "convolution_matrix": "measure.matrix",
     "ConvolutionMatrix": "measure.matrix",
     "cut_patches": "probe.patches",
@@ -152,8 +156,8 @@ _LAZY = {
     "sanity_check": "probe.sanity",
     "SanityCheck": "measure.sanity",
     "save": "draw.style",
-    "save_convolution_animation": "draw.windows",
-    "save_lecture_animations": "draw.windows",
+    "save_convolution_animation": "draw.animation",
+    "save_lecture_animations": "draw.animation",
     "scale": "measure.transforms",
     "signal_survival": "probe.activation_functions",
     "SignalSurvival": "measure.activation_functions",

@@ -9,7 +9,7 @@ from foveate.errors import ShapeError
 from foveate.geometry import AxisReach
 from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, positionwise
 from foveate.layers.options import one_of, positive_int
-from foveate.layers.windows import divisors
+from foveate.layers.sliding import divisors
 
 
 @final

@@ -19,7 +19,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import derive_sizes, describe_windows, divisors, resolve_windows, window_sizes
+from foveate.layers.sliding import derive_sizes, describe_windows, divisors, resolve_windows, window_sizes
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 

@@ -9,7 +9,7 @@ from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Window, format_sizes, sees_only_padding
 from foveate.layers.base import Cost, Shape, SpatialLayer, everything
 from foveate.layers.options import Ints, Padding, PaddingOption, no_surplus, padding_pairs, per_axis
-from foveate.layers.windows import derive_sizes, describe_windows, resolve_windows, window_sizes
+from foveate.layers.sliding import derive_sizes, describe_windows, resolve_windows, window_sizes
 
 
 @dataclass(frozen=True, init=False)

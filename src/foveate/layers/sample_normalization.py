@@ -11,7 +11,7 @@ from foveate.geometry import format_sizes
 from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Parameter, Shape, SpatialLayer, axis_letters
 from foveate.layers.normalization import Normalization
 from foveate.layers.options import no_surplus, positive_int
-from foveate.layers.windows import divisors
+from foveate.layers.sliding import divisors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Extent, format_sizes, linear_reach, nearest_reach, shift_reach
 from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape, everything, positionwise
 from foveate.layers.options import Ints, one_of, per_axis, positive_int
-from foveate.layers.windows import divisors
+from foveate.layers.sliding import divisors
 
 
 @final

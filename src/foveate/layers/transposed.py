@@ -17,7 +17,7 @@ from foveate.layers.options import (
     per_axis,
     positive_int,
 )
-from foveate.layers.windows import by_axis, describe_windows, divisors
+from foveate.layers.sliding import by_axis, describe_windows, divisors
 
 
 @dataclass(frozen=True, init=False)

@@ -1,4 +1,4 @@
-"""The reference engine. Importing it fills the table of operations."""
+"""The reference engine. Importing it fills the table of definitions."""
 
 from foveate.engines.reference import (
     activations,

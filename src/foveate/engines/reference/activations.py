@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.layers import (
     ELU,
     GELU,
@@ -31,7 +31,7 @@ from foveate.layers import (
 def _elementwise(
     function: Callable[[Any, FloatArray], FloatArray],
     derivative: Callable[[Any, FloatArray, FloatArray], NDArray[Any]],
-) -> Operation:
+) -> Definition:
     """An operation from function(layer, x) and derivative(layer, x, y)."""
 
     def forward(layer: Any, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
@@ -42,7 +42,7 @@ def _elementwise(
     ) -> Gradients:
         return [(gradient * derivative(layer, inputs[0], output)).astype(gradient.dtype, copy=False)], {}
 
-    return Operation(forward, backward)
+    return Definition(forward, backward)
 
 
 _error_function = np.vectorize(erf, otypes=[float])
@@ -163,7 +163,7 @@ define(
         lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
     ),
 )
-define(PReLU, Operation(_prelu_forward, _prelu_backward))
-define(Softmax, Operation(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward))
-define(LogSoftmax, Operation(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward))
-define(Maxout, Operation(_maxout_forward, _maxout_backward))
+define(PReLU, Definition(_prelu_forward, _prelu_backward))
+define(Softmax, Definition(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward))
+define(LogSoftmax, Definition(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward))
+define(Maxout, Definition(_maxout_forward, _maxout_backward))

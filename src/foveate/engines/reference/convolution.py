@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.geometry import Window
 from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
@@ -162,6 +162,6 @@ def _linear_backward(
     return [gradient @ parameters["weight"]], gradients
 
 
-define(Convolution, Operation(_convolution_forward, _convolution_backward))
-define(TransposedConvolution, Operation(_transposed_forward, _transposed_backward))
-define(Linear, Operation(_linear_forward, _linear_backward))
+define(Convolution, Definition(_convolution_forward, _convolution_backward))
+define(TransposedConvolution, Definition(_transposed_forward, _transposed_backward))
+define(Linear, Definition(_linear_forward, _linear_backward))

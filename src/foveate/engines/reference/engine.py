@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from foveate.engines.base import FloatArray, State
+from foveate.engines.definitions import Context, definition_of
 from foveate.engines.engine import Engine
 from foveate.engines.initializers import initial_arrays
 from foveate.engines.losses import count_correct, measure_loss, measure_of
-from foveate.engines.operations import Context, operation_of
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
 from foveate.engines.reference.optimizers import Learning, update
@@ -51,7 +51,7 @@ class ReferenceProgram(Program):
         super().__init__(graph, request)
         self._type = dtype
         for node in graph.nodes:
-            operation_of(node.layer)
+            definition_of(node.layer)
         for each in request.losses:
             measure_of(each.loss)
 
@@ -114,7 +114,7 @@ class ReferenceSession(Session):
             context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
             parameters = state.of(node, node.layer.parameters(node.input_shapes))
             values = [self._values[name] for name in node.inputs]
-            self._values[node.name] = operation_of(node.layer).forward(node.layer, values, parameters, context)
+            self._values[node.name] = definition_of(node.layer).forward(node.layer, values, parameters, context)
             self._contexts[node.name] = context
             self._parameters[node.name] = parameters
             for name, statistic in context.statistics.items():
@@ -132,7 +132,7 @@ class ReferenceSession(Session):
             output = self._values[node.name]
             gradient = gradients.setdefault(node.name, np.zeros_like(output))
             inputs = [self._values[name] for name in node.inputs]
-            to_inputs, to_parameters = operation_of(node.layer).backward(
+            to_inputs, to_parameters = definition_of(node.layer).backward(
                 node.layer, inputs, self._parameters[node.name], output, gradient, self._contexts[node.name]
             )
             for name, array in zip(node.inputs, to_inputs, strict=True):

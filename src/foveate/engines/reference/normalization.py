@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.layers.normalization import BatchNormalization
 
 
@@ -57,4 +57,4 @@ def _batch_norm_backward(
     return [gradient * _per_channel(scale, x)], gradients
 
 
-define(BatchNormalization, Operation(_batch_norm_forward, _batch_norm_backward))
+define(BatchNormalization, Definition(_batch_norm_forward, _batch_norm_backward))

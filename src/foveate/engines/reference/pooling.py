@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.engines.reference.convolution import pad, taps, unpad
 from foveate.geometry import Window
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling, Pooling
@@ -124,7 +124,7 @@ def _global_max_backward(
     return [to_first.reshape(x.shape)], {}
 
 
-define(MaxPooling, Operation(_max_forward, _max_backward))
-define(AveragePooling, Operation(_average_forward, _average_backward))
-define(GlobalAveragePooling, Operation(_global_forward, _global_backward))
-define(GlobalMaximumPooling, Operation(_global_max_forward, _global_max_backward))
+define(MaxPooling, Definition(_max_forward, _max_backward))
+define(AveragePooling, Definition(_average_forward, _average_backward))
+define(GlobalAveragePooling, Definition(_global_forward, _global_backward))
+define(GlobalMaximumPooling, Definition(_global_max_forward, _global_max_backward))

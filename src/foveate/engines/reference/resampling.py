@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.geometry import adaptive_bins
 from foveate.layers import Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
@@ -99,6 +99,6 @@ def _max_backward(
     return [x_gradient], {}
 
 
-define(AdaptiveAveragePooling, Operation(_linear_forward, _linear_backward))
-define(Upsample, Operation(_linear_forward, _linear_backward))
-define(AdaptiveMaximumPooling, Operation(_max_forward, _max_backward))
+define(AdaptiveAveragePooling, Definition(_linear_forward, _linear_backward))
+define(Upsample, Definition(_linear_forward, _linear_backward))
+define(AdaptiveMaximumPooling, Definition(_max_forward, _max_backward))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.layers import GroupNorm, LocalResponseNorm
 from foveate.layers.sample_normalization import InstanceNormalization, LayerNorm, SampleNormalization
 
@@ -80,7 +80,7 @@ def _response_backward(
     return [gradient * base**-layer.beta - factor * x * from_neighbours], {}
 
 
-define(LayerNorm, Operation(_forward, _backward))
-define(InstanceNormalization, Operation(_forward, _backward))
-define(GroupNorm, Operation(_forward, _backward))
-define(LocalResponseNorm, Operation(_response_forward, _response_backward))
+define(LayerNorm, Definition(_forward, _backward))
+define(InstanceNormalization, Definition(_forward, _backward))
+define(GroupNorm, Definition(_forward, _backward))
+define(LocalResponseNorm, Definition(_response_forward, _response_backward))

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import Arrays, ByName, Context, Gradients, Operation, define
+from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.layers import Add, ChannelShuffle, Concatenate, Dropout, Flatten, Multiply, Pad, SpatialDropout
 
 RANDOM_BITS = 24
@@ -131,11 +131,11 @@ def _dropout_backward(
     return [gradient * context.saved["factor"] if context.training else gradient], {}
 
 
-define(Flatten, Operation(_flatten_forward, _flatten_backward))
-define(Add, Operation(_add_forward, _add_backward))
-define(Concatenate, Operation(_concatenate_forward, _concatenate_backward))
-define(Pad, Operation(_pad_forward, _pad_backward))
-define(Multiply, Operation(_multiply_forward, _multiply_backward))
-define(ChannelShuffle, Operation(_shuffle_forward, _shuffle_backward))
-define(SpatialDropout, Operation(_dropout_forward, _dropout_backward))
-define(Dropout, Operation(_dropout_forward, _dropout_backward))
+define(Flatten, Definition(_flatten_forward, _flatten_backward))
+define(Add, Definition(_add_forward, _add_backward))
+define(Concatenate, Definition(_concatenate_forward, _concatenate_backward))
+define(Pad, Definition(_pad_forward, _pad_backward))
+define(Multiply, Definition(_multiply_forward, _multiply_backward))
+define(ChannelShuffle, Definition(_shuffle_forward, _shuffle_backward))
+define(SpatialDropout, Definition(_dropout_forward, _dropout_backward))
+define(Dropout, Definition(_dropout_forward, _dropout_backward))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from foveate.explain.page.chapters.activation_functions import activation_functions
 from foveate.explain.page.chapters.activation_maps import maps
+from foveate.explain.page.chapters.animations import windows
 from foveate.explain.page.chapters.comparison import comparison
 from foveate.explain.page.chapters.decision import decision
 from foveate.explain.page.chapters.excitement import excitement
@@ -14,7 +15,6 @@ from foveate.explain.page.chapters.matrix import matrix
 from foveate.explain.page.chapters.normalization import normalization
 from foveate.explain.page.chapters.overview import overview
 from foveate.explain.page.chapters.receptive_fields import receptive_fields
-from foveate.explain.page.chapters.windows import windows
 from foveate.explain.page.html import Section
 from foveate.explain.page.subject import Subject
 

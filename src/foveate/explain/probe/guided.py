@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.engines.operations import OPERATIONS, Arrays, ByName, Context, Gradients, Operation
+from foveate.engines.definitions import DEFINITIONS, Arrays, ByName, Context, Definition, Gradients
 from foveate.errors import GraphError
 from foveate.graph import Graph, rewrite
 from foveate.layers import ReLU
@@ -53,4 +53,4 @@ def _backward(
     return [np.maximum(gradient, 0) * (inputs[0] > 0)], {}
 
 
-OPERATIONS[GuidedReLU] = Operation(_forward, _backward)
+DEFINITIONS[GuidedReLU] = Definition(_forward, _backward)

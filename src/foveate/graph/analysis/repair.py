@@ -161,10 +161,10 @@ def _seeing_more(place: Place) -> Iterator[tuple[str, str, Any]]:
     """Options with which the windows drop or skip less."""
     try:
         seen = place.layer.unseen(place.input_shapes)
-        changes = explain_window(place.layer, place.input_shapes[0]).changes if seen else ()
+        adjustments = explain_window(place.layer, place.input_shapes[0]).adjustments if seen else ()
     except FoveateError:
         return
-    yield from ((change.text, change.option, change.value) for change in changes if change.option != "input")
+    yield from ((each.text, each.option, each.value) for each in adjustments if each.option != "input")
     if any(axis.skipped for axis in seen):
         axis = next(number for number, each in enumerate(seen) if each.skipped)
         for option, value in seeing_options(place.layer, place.input_shapes, axis):

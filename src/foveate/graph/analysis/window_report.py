@@ -28,8 +28,8 @@ BYTES = 4
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of one option with which a layer fits; `value` is what the option takes, one for each axis."""
+class Adjustment:
+    """Another value of one option, with which a layer fits; `value` is what the option takes, one for each axis."""
 
     option: str
     value: tuple[Any, ...]
@@ -107,12 +107,12 @@ class WindowReport:
         return self.layer.cost([self.input_shape])
 
     @cached_property
-    def changes(self) -> tuple[Change, ...]:
-        """Every small change that makes the division exact on all axes, nearest first; none where it is."""
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """Every small adjustment that makes the division exact on all axes, nearest first; none where it is."""
         if all(placed.fits for placed in self.fits):
             return ()
-        found = [*self._option_changes("stride"), *self._option_changes("padding"), *self._input_changes()]
-        return tuple(sorted(found, key=lambda change: change.distance))
+        found = [*self._option_adjustments("stride"), *self._option_adjustments("padding"), *self._input_adjustments()]
+        return tuple(sorted(found, key=lambda adjustment: adjustment.distance))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -134,14 +134,14 @@ class WindowReport:
             "input_bytes": BYTES * prod(self.input_shape),
             "output_bytes": BYTES * prod(self.output_shape),
             "parameter_bytes": BYTES * (self.weights + self.biases),
-            "suggestions": [{"option": c.option, "value": _plain(c.value), "text": c.text} for c in self.changes],
+            "suggestions": [{"option": c.option, "value": _plain(c.value), "text": c.text} for c in self.adjustments],
         }
 
     def _count(self, name: str) -> int:
         parameter = self.layer.parameters([self.input_shape]).get(name)
         return 0 if parameter is None else prod(parameter.shape)
 
-    def _option_changes(self, option: str) -> list[Change]:
+    def _option_adjustments(self, option: str) -> list[Adjustment]:
         """Values of `option` with which every axis fits; axes that fit already keep theirs."""
         lists: list[list[tuple[Any, int]]] = []
         for size, window in zip(self.sizes, self.windows, strict=True):
@@ -150,7 +150,7 @@ class WindowReport:
             else:
                 lists.append(self._values(option, size, window))
         return [
-            Change(option, tuple(v for v, _ in picked), sum(d for _, d in picked))
+            Adjustment(option, tuple(v for v, _ in picked), sum(d for _, d in picked))
             for picked in _side_by_side(lists)
             if self._works(option, tuple(v for v, _ in picked))
         ]
@@ -164,7 +164,7 @@ class WindowReport:
         begin, end = window.padding
         return sorted(((pair, abs(pair[0] - begin) + abs(pair[1] - end)) for pair in pairs), key=lambda way: way[1])
 
-    def _input_changes(self) -> list[Change]:
+    def _input_adjustments(self) -> list[Adjustment]:
         lists = []
         for size, window in zip(self.sizes, self.windows, strict=True):
             others = suggest(size, window).sizes
@@ -172,7 +172,7 @@ class WindowReport:
             lists.append([(size, 0)] if fit(size, window).fits else near)
         channels = self.input_shape[0]
         return [
-            Change("input", (channels, *(v for v, _ in picked)), sum(d for _, d in picked))
+            Adjustment("input", (channels, *(v for v, _ in picked)), sum(d for _, d in picked))
             for picked in _side_by_side(lists)
         ]
 
@@ -191,7 +191,7 @@ def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
         ShapeError: the layer cannot be put on such an input.
 
     >>> from foveate.layers import Conv2d
-    >>> explain_window(Conv2d(8, 3, stride=3), (1, 7, 7)).changes[0].text
+    >>> explain_window(Conv2d(8, 3, stride=3), (1, 7, 7)).adjustments[0].text
     'stride 2'
     """
     joining = Joining(Nodes, "window")

@@ -7,20 +7,20 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-import foveate.engines.reference  # noqa: F401 (fills the table of operations)
+import foveate.engines.reference  # noqa: F401 (fills the table of definitions)
+from foveate.engines.definitions import Context, definition_of
 from foveate.engines.native.callbacks import RunningState, view
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule
-from foveate.engines.operations import Context, operation_of
 from foveate.engines.random import raw
 from foveate.graph import Node
 
 
 @dataclass(frozen=True, eq=False)
 class Called:
-    """What the operation read and wrote."""
+    """What the definition read and wrote."""
 
     inputs: list[Array]
     parameters: dict[str, Array]
@@ -28,11 +28,11 @@ class Called:
 
 
 class CallbackRule(Rule[Called]):
-    """Hands plain arrays to the layer's NumPy operation, in the middle of a run."""
+    """Hands plain arrays to the layer's NumPy definition, in the middle of a run."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Called]:
-        """Call the operation's forward function."""
-        node, plan, operation = group.head, ledger.plan, operation_of(group.head.layer)
+        """Call the definition's forward function."""
+        node, plan, definition = group.head, ledger.plan, definition_of(group.head.layer)
         inputs = [plan.plain(ledger.values[name]) for name in node.inputs]
         parameters = _parameters(ledger, node)
         statistics = {name: ledger.statistic(node, name) for name in node.layer.statistics(node.input_shapes)}
@@ -43,7 +43,7 @@ class CallbackRule(Rule[Called]):
         def call(run: RunningState, addresses: Sequence[int]) -> None:
             given, named, measured, (target,) = views.at(addresses)
             context = Context(training, dict(measured), lambda count: raw(run.seed, node.name, run.step, count))
-            target[...] = operation.forward(node.layer, given, named, context)
+            target[...] = definition.forward(node.layer, given, named, context)
             for name, array in measured.items():
                 array[...] = context.statistics[name]
             run.saved[node.name] = context
@@ -52,8 +52,8 @@ class CallbackRule(Rule[Called]):
         return Result(output, Called(inputs, parameters, output))
 
     def backward(self, ledger: Ledger, group: Group, saved: Called, gradient: Array) -> None:
-        """Call the operation's backward function."""
-        node, plan, operation = group.head, ledger.plan, operation_of(group.head.layer)
+        """Call the definition's backward function."""
+        node, plan, definition = group.head, ledger.plan, definition_of(group.head.layer)
         to_inputs = [plan.new(array.layout) for array in saved.inputs]
         to_parameters = {
             name: ledger.parameter_gradient(node, name, array.layout) for name, array in saved.parameters.items()
@@ -63,7 +63,7 @@ class CallbackRule(Rule[Called]):
 
         def call(run: RunningState, addresses: Sequence[int]) -> None:
             given, named, gradients, (output, arriving, *targets) = views.at(addresses)
-            of_inputs, of_parameters = operation.backward(
+            of_inputs, of_parameters = definition.backward(
                 node.layer, given, named, output, arriving, run.saved[node.name]
             )
             for target, values in zip(targets, of_inputs, strict=False):
@@ -101,7 +101,7 @@ class _Views:
     ) -> None:
         self.arrays = [*inputs, *parameters.values(), *named.values(), *others]
         self._inputs, self._parameters, self._named = len(inputs), list(parameters), list(named)
-        # A grouped weight has one axis more where it is packed than the operation knows.
+        # A grouped weight has one axis more where it is packed than the definition knows.
         shapes = {name: parameter.shape for name, parameter in node.layer.parameters(node.input_shapes).items()}
         known = [None] * len(inputs) + [shapes.get(name) for name in (*parameters, *named)] + [None] * len(others)
         self._shapes = [shape or array.layout.dims for shape, array in zip(known, self.arrays, strict=True)]

@@ -162,8 +162,8 @@ def report_lines(report: WindowReport) -> list[str]:
         f"memory      input {data['input_bytes']:,} + output {data['output_bytes']:,} + parameters "
         f"{data['parameter_bytes']:,} bytes, one sample in float32"
     )
-    if report.changes:
-        lines.append("fits with   " + ", ".join(change.text for change in report.changes))
+    if report.adjustments:
+        lines.append("fits with   " + ", ".join(each.text for each in report.adjustments))
     return [*lines, "", *_drawing(report)]
 
 

@@ -133,14 +133,14 @@ def test_every_suggestion_makes_it_fit_and_they_are_sorted_by_distance(height: i
         found = explain_window(layer, (1, height, width))
     except fv.ShapeError:
         return
-    assert bool(found.changes) == (not found.to_json()["fits"])
-    for change in found.changes:
+    assert bool(found.adjustments) == (not found.to_json()["fits"])
+    for change in found.adjustments:
         if change.option == "input":
             changed = explain_window(layer, change.value)
         else:
             changed = explain_window(layer.with_options(**{change.option: change.value}), (1, height, width))
         assert changed.to_json()["fits"]
-    assert [c.distance for c in found.changes] == sorted(c.distance for c in found.changes)
+    assert [c.distance for c in found.adjustments] == sorted(c.distance for c in found.adjustments)
 
 
 def test_for_32_wide_no_symmetric_padding_fits_f_5_s_2_and_1_2_is_offered(foveate, report):
@@ -273,7 +273,7 @@ def test_a_pool_needs_a_kernel_and_less_padding_than_that(foveate):
 
 def test_huge_windows_take_no_time():
     layer = fv.Conv2d(4, 2**31 - 1, stride=2**31 - 1, padding=2**31 - 2)
-    assert explain_window(layer, (3, 9, 9)).changes
+    assert explain_window(layer, (3, 9, 9)).adjustments
 
 
 @pytest.mark.parametrize("command", ["conv --filters 8", "pool"])

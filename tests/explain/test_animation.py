@@ -14,8 +14,7 @@ from torch.nn import functional
 import foveate as fv
 from foveate.engines import get_engine
 from foveate.errors import DataError, FileError, LayerError, ShapeError
-from foveate.explain.draw.style import theme
-from foveate.explain.draw.windows import (
+from foveate.explain.draw.animation import (
     MINUS,
     convolution_animation,
     is_exact,
@@ -23,7 +22,8 @@ from foveate.explain.draw.windows import (
     save_lecture_animations,
     short,
 )
-from foveate.explain.measure.windows import EXAMPLE_INPUT, EXAMPLE_KERNEL, make_scene
+from foveate.explain.draw.style import theme
+from foveate.explain.measure.animation import EXAMPLE_INPUT, EXAMPLE_KERNEL, make_scene
 from tests.support import normal, relative_error
 
 TIMES = "\N{MULTIPLICATION SIGN}"

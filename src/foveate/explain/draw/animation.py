@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.style import OKABE_ITO, colour
-from foveate.explain.measure.windows import EXAMPLE_INPUT, EXAMPLE_KERNEL, LECTURE, Scene, make_scene
+from foveate.explain.measure.animation import EXAMPLE_INPUT, EXAMPLE_KERNEL, LECTURE, Scene, make_scene
 from foveate.files import write_atomically
 from foveate.geometry import format_sizes
 from foveate.layers.options import Ints, PaddingOption

@@ -1,4 +1,4 @@
-"""The table of NumPy operations: for each layer type how it computes, forward and backward.
+"""The table of definitions: how each layer type computes in NumPy, forward and backward.
 
 Built-in layers enter it from `engines.reference`; one's own by `register`.
 """
@@ -18,9 +18,9 @@ from foveate.layers.registry import built_in_layers, register_layer_type
 
 @dataclass
 class Context:
-    """What an operation may need besides its arrays.
+    """What a definition may need besides its arrays.
 
-    `statistics` are the layer's measured arrays, replaced by a forward pass in training; `saved` is the operation's
+    `statistics` are the layer's measured arrays, replaced by a forward pass in training; `saved` is the definition's
     own store from forward to backward; `random(count)` gives raw 64-bit numbers of this node and step.
     """
 
@@ -42,33 +42,33 @@ Backward: TypeAlias = Callable[[Any, Arrays, ByName, FloatArray, FloatArray, Con
 
 
 @dataclass(frozen=True)
-class Operation:
+class Definition:
     """How a layer computes in NumPy."""
 
     forward: Forward
     backward: Backward
 
 
-OPERATIONS: dict[type[Layer], Operation] = {}
+DEFINITIONS: dict[type[Layer], Definition] = {}
 """By exact type: a layer never computes as another, whatever it is derived from."""
 
 
-def define(base: type[Layer], operation: Operation) -> None:
-    """Enter `operation` for every built-in layer of the family `base`, or for `base` itself where it is one."""
+def define(base: type[Layer], definition: Definition) -> None:
+    """Enter `definition` for every built-in layer of the family `base`, or for `base` itself where it is one."""
     for kind in built_in_layers():
         if issubclass(kind, base):
-            OPERATIONS[kind] = operation
+            DEFINITIONS[kind] = definition
 
 
-def operation_of(layer: Layer) -> Operation:
-    """The operation of a layer's type, or an EngineError that says how to give it one."""
-    operation = OPERATIONS.get(type(layer))
-    if operation is None:
+def definition_of(layer: Layer) -> Definition:
+    """The definition of a layer's type, or an EngineError that says how to give it one."""
+    definition = DEFINITIONS.get(type(layer))
+    if definition is None:
         name = type(layer).__name__
         raise EngineError(
             f"no engine knows how {name} computes; foveate.engines.register({name}, forward, backward) says so"
         )
-    return operation
+    return definition
 
 
 def register(
@@ -87,7 +87,7 @@ def register(
         LayerError: foveate has a layer of that name already.
     """
     register_layer_type(layer_type)
-    OPERATIONS[layer_type] = Operation(
+    DEFINITIONS[layer_type] = Definition(
         lambda layer, inputs, parameters, _: forward(layer, inputs, parameters),
         lambda layer, inputs, parameters, output, gradient, _: backward(layer, inputs, parameters, output, gradient),
     )

@@ -1,7 +1,7 @@
 """The chapter on padding and stride: the lecture's four animations."""
 
-from foveate.explain.draw.windows import gif, lecture_animation
-from foveate.explain.measure.windows import LECTURE
+from foveate.explain.draw.animation import gif, lecture_animation
+from foveate.explain.measure.animation import LECTURE
 from foveate.explain.page.drawing import write_picture
 from foveate.explain.page.html import Section
 from foveate.explain.page.subject import Subject
