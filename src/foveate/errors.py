@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from foveate.text import printable
+
+LONGEST_SENTENCE = 10_000
+"""Characters in a line of a message; numbers and names from a file may have millions."""
+
 
 class FoveateError(Exception):
     """Base of all errors that foveate raises on purpose; its message is meant for a person.
@@ -11,6 +16,10 @@ class FoveateError(Exception):
     stopped it, and `changes` are changes with which the network builds, each tried on all of it; `change.build()` gives
     its graph.
     """
+
+    def __init__(self, message: object = "") -> None:
+        """`message` may quote files of strangers: endless lines are cut, and none can forge what is on a screen."""
+        super().__init__("\n".join(printable(line, LONGEST_SENTENCE) for line in str(message).split("\n")))
 
     partial: Any = None
     place: Any = None

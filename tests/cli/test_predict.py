@@ -1,6 +1,7 @@
 """`foveate predict` on several files, of which some cannot be read, and on arrays."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -83,3 +84,35 @@ def test_an_array_of_another_shape_is_named(foveate, tones, tmp_path):
     assert result.stderr == (
         f'foveate: the network takes 1x30 (a batch N x 1x30), but "{tmp_path / "long.npy"}" is 1x31\n'
     )
+
+
+def test_a_files_name_cannot_forge_a_line(foveate, images, trained, tmp_path):
+    """What a stranger called a file is told, and neither moves the cursor nor ends the line."""
+    path = tmp_path / "a\x1b[2J\nb.png: light 100.0 %\u202e.png"
+    path.write_bytes((images / "dark" / "0.png").read_bytes())
+    bad = tmp_path / "c\r\x1b]0;x\a\n.png"
+    bad.write_text("no image")
+    result = foveate("predict", trained[0] / "model.safetensors", path, bad, "--engine", "reference")
+    answer, error = result.stdout.rstrip("\n"), result.stderr.rstrip("\n")
+    assert answer.isprintable()
+    assert r"a\x1b[2J\nb.png: light 100.0 %\u202e.png: " in answer
+    assert error.isprintable()
+    assert r"c\r\x1b]0;x\x07\n.png" in error
+
+
+def test_a_files_name_that_is_no_text_is_told(process, images, trained, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    path.write_bytes((images / "dark" / "0.png").read_bytes())
+    done = process("predict", trained[0] / "model.safetensors", path, "--engine", "reference")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\udcff.png: " in done.stdout
+
+
+def test_a_terminal_without_a_letter_gets_its_number(process, tmp_path):
+    """Once a UnicodeEncodeError: what is printed need not exist in the terminal's encoding."""
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(2)).build((1, 4, 4), name="大")
+    fv.Model(graph, engine="reference").save(tmp_path / "model.safetensors")
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = process("summary", tmp_path / "model.safetensors", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(r"\u5927: input 1x4x4")

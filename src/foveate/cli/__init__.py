@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli import arithmetic, conv_pool, data, doctor, experiment, explain, networks, training, using, zoo
-from foveate.cli.output import Commands, warn_in_sentences
+from foveate.cli.output import Commands, escape_what_cannot_be_encoded, warn_in_sentences
 
 __all__ = ["app", "main"]
 
@@ -52,5 +52,6 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    escape_what_cannot_be_encoded()
     warn_in_sentences()
     app(prog_name="foveate")

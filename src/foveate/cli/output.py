@@ -1,14 +1,17 @@
 """What the commands share: JSON on standard output, errors and warnings as one sentence on standard error."""
 
 import json
+import sys
 import warnings
 from enum import StrEnum
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from foveate.errors import FoveateError
+from foveate.text import printable
 
 
 class Commands(TyperGroup):
@@ -21,7 +24,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise
         except (FoveateError, OSError) as error:
-            typer.echo(f"foveate: {error}", err=True)
+            typer.echo(f"foveate: {error if isinstance(error, FoveateError) else printable(error)}", err=True)
             _offer_changes(error)
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
@@ -65,6 +68,13 @@ def warn_in_sentences() -> None:
     """Show each warning as a sentence on standard error, without the line of code it came from."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        typer.echo(f"foveate: {message}", err=True)
+        typer.echo(f"foveate: {FoveateError(message)}", err=True)  # printable in every line
 
     warnings.showwarning = show
+
+
+def escape_what_cannot_be_encoded() -> None:
+    """Write a file's name that is no text, or a letter that a terminal does not have, as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # there may be none, or one of a test's own
+            stream.reconfigure(errors="backslashreplace")

@@ -10,6 +10,7 @@ import typer
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError
 from foveate.progress import PATIENCE_SECONDS, Bar
+from foveate.text import named
 
 if TYPE_CHECKING:
     from foveate.data import Dataset
@@ -74,12 +75,13 @@ def predict(
         for path, decoded in zip(map(str, images), answered, strict=True):
             failed = isinstance(decoded, FoveateError)
             line, entry = (str(decoded), {"error": str(decoded)}) if failed else _answer(loaded, decoded, top)
+            shown = named(path)[1:-1]
             listed.append({"image": path, **entry})
             if failed:
-                told = f"foveate: {line}" if path in line else f"foveate: {path}: {line}"
+                told = f"foveate: {line}" if shown in line else f"foveate: {shown}: {line}"
                 typer.echo(told, err=True) if screen is None else bar.print(told)
             elif not as_json:
-                typer.echo(f"{path}: {line}")
+                typer.echo(f"{shown}: {line}")
             bar.move(1)
     if as_json:
         print_json({"format": 1, "images": listed})

@@ -16,6 +16,7 @@ from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
 from foveate.log import logger
+from foveate.text import named, printable
 
 LONGEST_SIDE = 128
 """Images whose shape nobody gave are scaled down to it, so photographs do not fill the memory."""
@@ -88,7 +89,7 @@ def _list_images(root: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
     for label, name in enumerate(classes):
         files = [path for path in folders[name].iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
         if not files:
-            raise DataError(f'the class folder "{folders[name]}" has no images; {_way_out(folders[name])}')
+            raise DataError(f"the class folder {named(folders[name])} has no images; {_way_out(folders[name])}")
         paths += sorted(files, key=lambda path: natural_key(path.name))
         labels += [label] * len(files)
     return classes, paths, labels
@@ -136,7 +137,7 @@ def _read_all(paths: list[Path], shape: Shape, skipped: dict[Path, str]) -> tupl
 
 
 def _skipped_sentence(root: Path, skipped: dict[Path, str], count: int) -> str:
-    names = ", ".join(str(path.relative_to(root)) for path in list(skipped)[:_NAMED])
+    names = ", ".join(printable(path.relative_to(root)) for path in list(skipped)[:_NAMED])
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
     reason = next(iter(skipped.values()))
     return f"{len(skipped)} of {count} images in {root} cannot be read and are left out: {names}{more}. First: {reason}"
@@ -146,7 +147,9 @@ def _check_counts(root: Path, classes: tuple[str, ...], labels: NDArray[np.int64
     counts = Counter(labels.tolist())
     for label, name in enumerate(classes):
         if not counts[label]:
-            raise DataError(f'no image of the class "{name}" in "{root}" can be read; replace them or remove the class')
+            raise DataError(
+                f'no image of the class "{printable(name)}" in "{root}" can be read; replace them or remove the class'
+            )
     if len(labels) < 3:
         raise DataError(
             f'"{root}" has {len(labels)} images that can be read; at least 3 are needed, one each for training, '

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError, FileError, FoveateError
+from foveate.text import named
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,7 +83,7 @@ def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uin
     try:
         return image_pixels(image, channels, resizing)
     except (DataError, ValueError) as error:
-        raise FileError(f'"{path}" cannot be used: {error}') from None
+        raise FileError(f"{named(path)} cannot be used: {error}") from None
 
 
 def read_image(path: Path) -> "Image.Image":
@@ -175,7 +176,7 @@ def _sentences(path: Path) -> Iterator[None]:
 
     try:
         if path.stat().st_size == 0 and path.is_file():
-            raise FileError(f'"{path}" is empty (0 bytes); {_EXPECTED} was expected')
+            raise FileError(f"{named(path)} is empty (0 bytes); {_EXPECTED} was expected")
         # PIL warns of many a slip in files that it reads well; only a picture too large to be honest matters here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -184,16 +185,16 @@ def _sentences(path: Path) -> Iterator[None]:
     except FoveateError:
         raise
     except FileNotFoundError:
-        raise FileError(f'there is no file "{path}"; {_EXPECTED} was expected') from None
+        raise FileError(f"there is no file {named(path)}; {_EXPECTED} was expected") from None
     except IsADirectoryError:
-        raise FileError(f'"{path}" is a folder; {_EXPECTED} was expected: name the files in it') from None
+        raise FileError(f"{named(path)} is a folder; {_EXPECTED} was expected: name the files in it") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         _refuse_bomb(path)
     except UnidentifiedImageError:
-        raise FileError(f'"{path}" is not an image that can be read; {_EXPECTED} was expected') from None
+        raise FileError(f"{named(path)} is not an image that can be read; {_EXPECTED} was expected") from None
     except Exception as error:  # PIL's decoders raise a dozen types on damaged files, SyntaxError among them
         words = str(error).rstrip(".") or type(error).__name__
-        raise FileError(f'"{path}" is a damaged image ({words}); {_EXPECTED} was expected') from None
+        raise FileError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected") from None
 
 
 def _refuse_bomb(path: Path) -> NoReturn:
@@ -201,6 +202,6 @@ def _refuse_bomb(path: Path) -> NoReturn:
 
     most = Image.MAX_IMAGE_PIXELS or 0
     raise FileError(
-        f'"{path}" claims more than {most:,} pixels, which would fill the memory if it were true; '
+        f"{named(path)} claims more than {most:,} pixels, which would fill the memory if it were true; "
         "scale it down, or if you trust it open it with PIL and give the image"
     ) from None

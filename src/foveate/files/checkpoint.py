@@ -12,6 +12,7 @@ from foveate.errors import FileError
 from foveate.files.container import FloatArray, check_shapes, read_container, write_container
 from foveate.files.description import CHECKPOINT, FEATURES, ModelDescription, description_from
 from foveate.files.model_file import shapes_of
+from foveate.text import printable
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             configuration=dict(document["configuration"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
+        raise FileError(f"{path} is damaged: its training state cannot be read ({printable(error)})") from None
     check_shapes(path, header.shapes, shapes_of(description, checkpoint.slots))
     return checkpoint
 

@@ -22,6 +22,7 @@ from foveate.errors import FileError
 from foveate.files.atomic import write_atomically
 from foveate.layers import Shape
 from foveate.log import logger
+from foveate.text import printable
 
 FORMAT_VERSION = 2
 """Raised when a change would make older readers misread a file in a way that `features` cannot tell them."""
@@ -114,7 +115,7 @@ def read_container(path: Path, features: Sequence[str]) -> tuple[Header, dict[st
     try:
         arrays = load(content)
     except SafetensorError as error:
-        raise FileError(f"{path} is damaged: {error}. Copy or write it again") from None
+        raise FileError(f"{path} is damaged: {printable(error)}. Copy or write it again") from None
     broken = _first_not_finite(arrays)
     if broken is not None:
         raise FileError(f"{path} is damaged: {broken} holds NaN or infinity where numbers are expected")
@@ -133,7 +134,7 @@ def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, 
             )
     surplus = sorted(set(found) - set(expected))
     if surplus:
-        raise FileError(f"{path} is damaged: it has an array {surplus[0]} that its network does not know")
+        raise FileError(f"{path} is damaged: it has an array {printable(surplus[0])} that its network does not know")
 
 
 def _open(path: Path) -> BinaryIO:
@@ -177,20 +178,20 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
         raise FileError(f"{path} is a safetensors file, but not one of foveate's: it has no description of a network")
     document = _parse(path, metadata[KEY], "its description")
-    written_by = f"install the foveate that wrote it ({document.get('foveate_version')}), or a newer one"
+    written_by = f"install the foveate that wrote it ({printable(document.get('foveate_version'))}), or a newer one"
     number = document.get("format_version")
     if type(number) is not int or number not in READABLE:
         raise FileError(
-            f"{path} has format version {number!r}, but this foveate reads the versions up to {FORMAT_VERSION}; "
-            f"{written_by}"
+            f"{path} has format version {printable(repr(number))}, but this foveate reads the versions up to "
+            f"{FORMAT_VERSION}; {written_by}"
         )
     unknown = _features(path, document.get("features", [])) - set(features)
     if unknown:
         raise FileError(
-            f"{path} has the feature {min(unknown)!r}, which this foveate ({_foveate_version()}) does not know; "
-            f"{written_by}"
+            f"{path} has the feature '{printable(min(unknown))}', which this foveate ({_foveate_version()}) does not "
+            f"know; {written_by}"
         )
-    return Header(str(document.get("kind")), number, document, shapes)
+    return Header(printable(document.get("kind")), number, document, shapes)
 
 
 def _features(path: Path, given: object) -> set[str]:
@@ -223,7 +224,8 @@ def _arrays(path: Path, entries: Mapping[str, Any]) -> tuple[dict[str, Shape], i
         except (TypeError, KeyError, IndexError, ValueError, OverflowError):
             raise _wrongly(path, name) from None
         if kind not in _ITEM_BYTES:
-            raise FileError(f"{path} is damaged: {name} holds {kind}, but foveate writes F32 and F64 only")
+            told = f"{printable(name)} holds {printable(kind)}"
+            raise FileError(f"{path} is damaged: {told}, but foveate writes F32 and F64 only")
         # Shapes are bounded by the file's length, so no number in a header can ask for memory.
         if min(shape, default=0) < 0 or stop - start != prod(shape) * _ITEM_BYTES[kind]:
             raise _wrongly(path, name)
@@ -232,7 +234,7 @@ def _arrays(path: Path, entries: Mapping[str, Any]) -> tuple[dict[str, Shape], i
 
 
 def _wrongly(path: Path, name: str) -> FileError:
-    return FileError(f"{path} is damaged: its header describes {name} wrongly. Copy or write it again")
+    return FileError(f"{path} is damaged: its header describes {printable(name)} wrongly. Copy or write it again")
 
 
 def _cut_short(path: Path, size: int, rest: str) -> FileError:

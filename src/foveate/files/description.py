@@ -15,12 +15,16 @@ from foveate.errors import DataError, FileError, FoveateError
 from foveate.files.container import Header
 from foveate.graph import Graph
 from foveate.tasks import AnyTask, Classification, from_json, heads
+from foveate.text import printable
 
 MODEL = "model"
 CHECKPOINT = "checkpoint"
 
 FEATURES = ("task", "preprocessing", "frozen", "splits", "names")
 """Entries that change what a file means. A file lists those that it has; a reader refuses one that it does not know."""
+
+LONGEST_NAME = 1_000
+"""Characters of what an array was called elsewhere."""
 
 MOST_NODES = 100_000
 """Layers of a network in a file."""
@@ -152,7 +156,7 @@ def _names(path: Path, document: Mapping[str, Any], graph: Graph) -> dict[str, s
     given, known = _object(path, document, "names"), {*graph.parameters, *graph.statistics}
     if not all(name in known and isinstance(other, str) for name, other in given.items()):
         raise FileError(f"{path} is damaged: its map of names is not one from its arrays to words")
-    return given
+    return {name: printable(other, LONGEST_NAME) for name, other in given.items()}
 
 
 def _object(path: Path, document: Mapping[str, Any], entry: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from foveate.errors import FileError, FoveateError
 from foveate.graph.joining import Joining
 from foveate.graph.nodes import Nodes
 from foveate.layers.registry import make_layer
+from foveate.text import printable
 
 Made = TypeVar("Made", bound=Nodes)
 
@@ -53,7 +54,7 @@ def graph_from_json(data: Mapping[str, Any], made: type[Made]) -> Made:
     except FoveateError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileError(f"its network description is damaged: {type(error).__name__} {error}") from None
+        raise FileError(f"its network description is damaged: {type(error).__name__} {printable(error)}") from None
 
 
 def _upgrade(data: Mapping[str, Any]) -> Mapping[str, Any]:

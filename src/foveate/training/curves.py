@@ -62,7 +62,7 @@ def _label(axes: Any, quantity: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch", fontsize=12)
-    axes.set_ylabel(quantity, fontsize=12)
+    axes.set_ylabel(quantity, fontsize=12, parse_math=False)
     axes.tick_params(labelsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, color="0.88")

@@ -30,7 +30,8 @@ def draw_activation_functions(functions: Sequence[tuple[Layer, ActivationCurve, 
         panels[-1].plot([], [], color=OKABE_ITO[1], linestyle="--", label="derivative $f'(x)$")[0],
         panels[-1].plot([], [], "o", color=colour("ink"), fillstyle="none", label="kink: the derivative jumps")[0],
     ]
-    panels[len(functions)].legend(handles=samples, loc="center")
+    for text in panels[len(functions)].legend(handles=samples, loc="center").get_texts():
+        text.set_parse_math(True)
     figure.supxlabel("x (no unit)", fontsize=10)
     return figure
 
@@ -79,5 +80,5 @@ def _draw_curve(axes: "Axes", layer: Layer, curve: ActivationCurve, at: NDArray[
     axes.plot(curve.x, slopes, color=OKABE_ITO[1], linestyle="--")
     heights = np.interp(at, curve.x, curve.value)
     axes.plot(at, heights, "o", color=colour("ink"), fillstyle="none", markersize=7)
-    axes.set_title(f"{layer.describe()}\n{formula(layer)}", fontsize=9.5)
+    axes.set_title(f"{layer.describe()}\n{formula(layer)}", fontsize=9.5, parse_math=True)
     axes.set_xlim(curve.x[0], curve.x[-1])

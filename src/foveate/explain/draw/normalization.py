@@ -47,7 +47,8 @@ def plot_normalization_cubes(layers: Sequence[Layer] = COMPARED, shape: Sequence
     for axes, layer, cells in zip(panels, layers, blocks, strict=True):
         _draw_block(axes, cells, ", ".join(letters_of(sizes)[2:]))
         axes.set_title(layer.describe())
-        axes.text(0.5, -0.02, _statistics_text(layer, sizes), transform=axes.transAxes, ha="center", va="top")
+        words = _statistics_text(layer, sizes)
+        axes.text(0.5, -0.02, words, transform=axes.transAxes, ha="center", va="top", parse_math=True)
     figure.supxlabel(
         "N: samples of the batch, C: channels, the others: positions. Batch normalisation: in training",
         fontsize=9,
@@ -148,7 +149,7 @@ def _draw_channels(axes: "Axes", effect: NormalizationEffect) -> None:
         axes.scatter(
             part.mean, part.std, s=12, c=tint, marker=marker, alpha=0.7, linewidths=0, label=f"{name} the layer"
         )
-    alone = r"normalised, before $\gamma$ and $\beta$: mean 0, deviation 1"
+    alone = "normalised, before \N{GREEK SMALL LETTER GAMMA} and \N{GREEK SMALL LETTER BETA}: mean 0, deviation 1"
     axes.plot(0, 1, "+", color=colour("ink"), markersize=11, label=alone)
     axes.locator_params(nbins=5)
     axes.set_ylim(bottom=0)

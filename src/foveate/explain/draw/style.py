@@ -1,5 +1,6 @@
 """How every picture looks: two themes, palettes for every kind of colour vision, figures without pyplot."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,7 +73,9 @@ def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figur
 
         settings: Any = {key: value for key, value in rcParamsDefault.items() if not key.startswith("backend")}
         with rc_context(settings | _settings()):
-            return plot(*args, **kwargs)
+            figure = plot(*args, **kwargs)
+            _let_powers_be_formulas(figure)
+            return figure
 
     return styled
 
@@ -90,7 +93,10 @@ def new_figure(width: float, height: float, title: str = "") -> "Figure":
 def png(figure: "Figure") -> bytes:
     """The figure as a PNG."""
     content = BytesIO()
-    figure.savefig(content, format="png", facecolor=figure.get_facecolor())
+    with warnings.catch_warnings():
+        # What a name may cause: letters that the font lacks become boxes, and an endless one leaves no room.
+        warnings.filterwarnings("ignore", "Glyph .* missing|constrained_layout not applied")
+        figure.savefig(content, format="png", facecolor=figure.get_facecolor())
     return content.getvalue()
 
 
@@ -162,6 +168,14 @@ def grid_shape(count: int, *, columns: int = 8) -> tuple[int, int]:
     return -(-count // across), across
 
 
+def _let_powers_be_formulas(figure: "Figure") -> None:
+    """The numbers of logarithmic axes are formulas of matplotlib's own; no name stands there."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if axis.get_scale() == "log"):
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            tick.label1.set_parse_math(True)
+            tick.label2.set_parse_math(True)
+
+
 def _settings() -> dict[str, Any]:
     ink, paper, faint = colour("ink"), colour("paper"), colour("faint")
     return {
@@ -172,6 +186,7 @@ def _settings() -> dict[str, Any]:
         "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
         "legend.fontsize": 9, "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5,
         "axes.prop_cycle": _cycle(),
+        "text.parse_math": False,  # a name may hold dollar signs; where a formula is meant, its text says so
     }  # fmt: skip
 
 

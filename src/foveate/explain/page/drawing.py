@@ -1,9 +1,11 @@
 """A figure of a page: drawn on light and on dark paper, written as PNG files, and handed on as a picture."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from foveate.explain.draw.style import Theme, png, theme
 from foveate.explain.page.html import Picture
@@ -11,6 +13,9 @@ from foveate.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_OTHER = re.compile(r"[^\w.-]", re.ASCII)
+_LONGEST_NAME = 100
 
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
@@ -42,5 +47,11 @@ def write_picture(
     for paper in THEMES:
         with theme(paper):
             files[paper] = content()
-        write_atomically(folder / f"{name}-{paper}.{ending}", files[paper])
+        write_atomically(folder / f"{_as_file(name)}-{paper}.{ending}", files[paper])
     return Picture(alt, files["light"], files["dark"], caption)
+
+
+def _as_file(name: str) -> str:
+    """A file's name on any system; where it had to be changed, a checksum keeps it apart from others."""
+    plain = _OTHER.sub("_", name)[:_LONGEST_NAME]
+    return plain if plain == name else f"{plain}-{crc32(name.encode()):08x}"

@@ -13,10 +13,14 @@ from foveate.geometry import format_sizes
 from foveate.graph.analysis.receptive_field import ReceptiveField
 from foveate.graph.node import Node
 from foveate.graph.nodes import Nodes
+from foveate.text import for_csv, for_markdown
 
 CONVENTION = (
     "One sample. MACs: multiply-accumulates with weights. FLOPs: every floating-point operation, a MAC counted as two."
 )
+
+DEEPEST = 16
+"""Blocks within blocks that get a line of their own."""
 
 BYTES = 4
 """Of a number: float32."""
@@ -121,7 +125,8 @@ class Summary:
     def to_markdown(self, batch_size: int = 1) -> str:
         """A Markdown table."""
         marks = ["---:" if title in NUMBERS else "---" for title in TITLES]
-        rows = [list(TITLES), marks, *(_cells(row) for row in self.rows), self._totals()]
+        body = [[for_markdown(cell) for cell in _cells(row)] for row in self.rows]
+        rows = [list(TITLES), marks, *body, self._totals()]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
         return f"{table}\n\n{CONVENTION}\n\n{self.memory_sentence(batch_size)}\n"
 
@@ -134,7 +139,7 @@ class Summary:
         for row in self.rows:
             numbers = (row.parameters, row.macs, row.flops, row.activation_bytes)
             shown = _cells(row)
-            writer.writerow([row.name, row.layer, shown[2], *numbers, *shown[-3:]])
+            writer.writerow([*map(for_csv, shown[:3]), *numbers, *map(for_csv, shown[-3:])])
         return text.getvalue()
 
     def to_html(self, batch_size: int = 1) -> str:
@@ -190,11 +195,13 @@ class Summary:
     def _table(self, width: int, batch_size: int = 1) -> Any:
         from rich.box import SIMPLE
         from rich.table import Table
+        from rich.text import Text  # a bare string would be read as rich's markup
 
         totals = f"{self.total_parameters:,} parameters, {self.total_macs:,} MACs, {self.total_flops:,} FLOPs."
         table = Table(
-            title=self._title(), title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True,
-            caption=f"{totals} {CONVENTION} {self.memory_sentence(batch_size)}", caption_justify="left",
+            title=Text(self._title(), "table.title"), title_justify="left", box=SIMPLE, pad_edge=False,
+            collapse_padding=True, caption_justify="left",
+            caption=f"{totals} {CONVENTION} {self.memory_sentence(batch_size)}",
         )  # fmt: skip
         lines = [["  " * depth + cells[0], *cells[1:]] for depth, cells in self._nested()]
         columns = _columns_that_fit([list(TITLES), *lines, self._totals()], width)
@@ -204,7 +211,7 @@ class Summary:
             table.columns[-1].justify = "right" if title in NUMBERS else "left"
         table.show_footer = True
         for line in lines:
-            table.add_row(*(line[column] for column in columns))
+            table.add_row(*(Text(line[column]) for column in columns))
         return table
 
     def _title(self) -> str:
@@ -215,7 +222,7 @@ class Summary:
         lines: list[tuple[int, list[str]]] = []
         open_blocks: list[str] = []
         for row in self.rows:
-            *blocks, leaf = row.name.split(".")
+            *blocks, leaf = row.name.split(".", DEEPEST)
             shared = 0
             while shared < min(len(blocks), len(open_blocks)) and blocks[shared] == open_blocks[shared]:
                 shared += 1

@@ -1,0 +1,50 @@
+"""Words of others, brought into a form that the medium takes as words: a sentence, Markdown, a spreadsheet."""
+
+import re
+
+LONGEST_WORD = 200
+"""Characters of something quoted in a sentence."""
+
+LONGEST_PATH = 4_096
+"""Characters of the name of a file with its folders."""
+
+_MARKDOWN = re.compile(r"[\\`*\[\]<>&|~:@$]|(?<!\w)_|_(?!\w)")
+_FORMULA = tuple("=+-@\t\r")
+
+
+def printable(words: object, most: int = LONGEST_WORD) -> str:
+    r"""On one line, of at most `most` characters; what would move a cursor or turn the writing round is escaped.
+
+    >>> print(printable("a\x1b[2J\nb"), printable("abcdefgh", 5))
+    a\x1b[2J\nb ab...
+    """
+    text = str(words)
+    shown = text if len(text) <= most else text[: most - 3] + "..."
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+
+
+def named(path: object) -> str:
+    r"""The name of a file with its folders, whatever a stranger called it.
+
+    >>> print(named("photos/a\nb.png"))
+    "photos/a\nb.png"
+    """
+    return f'"{printable(path, LONGEST_PATH)}"'
+
+
+def for_markdown(words: str) -> str:
+    r"""Text in a cell of a Markdown table that is shown as it is: no link, no HTML, no further cell.
+
+    >>> print(for_markdown("conv_1 <b> a|b"))
+    conv_1 \<b\> a\|b
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", words)
+
+
+def for_csv(words: str) -> str:
+    """Text that a spreadsheet does not take for a formula.
+
+    >>> for_csv("=1+1"), for_csv("conv1")
+    ("'=1+1", 'conv1')
+    """
+    return f"'{words}" if words.startswith(_FORMULA) else words
