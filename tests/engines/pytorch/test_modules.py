@@ -8,7 +8,7 @@ import foveate as fv
 from foveate.engines import Engine
 from foveate.engines.torch import load_arrays, parts, register, torch_network
 from foveate.errors import EngineError
-from foveate.layers import built_in_layers
+from foveate.layers.registry import built_in_layers
 from tests.engines.cases import ALL_CASES, Case
 from tests.engines.pytorch.support import made, run_module
 from tests.support import beyond, random_arrays, random_inputs, random_seed, relative_error, run, single_layer
