@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 import foveate as fv
 from foveate.data import Dataset, Preprocessing
 from foveate.explain.draw.features import spread_out
+from foveate.explain.draw.style import class_tints, tint
 from foveate.explain.measure.features import project
 from foveate.explain.plots.features import plot_feature_space
 from foveate.explain.probe import features as module
@@ -182,17 +184,53 @@ def test_what_cannot_be_asked_is_a_sentence() -> None:
         features(weightless, normal((3, 1, 4, 4)))
 
 
-def test_places_are_spread_and_boxes_do_not_overlap() -> None:
-    places = np.random.default_rng(2).random((500, 2))
-    size = np.array([0.1, 0.15])
-    assert len(spread_out(places, size, 20)) == 20
-    chosen = places[spread_out(places, size, 500)]  # as many as find room
-    assert 20 < len(chosen) <= 66
-    apart = np.abs(chosen[:, None] - chosen[None]) > size
-    assert (apart.any(axis=2) | np.eye(len(chosen), dtype=bool)).all()
-    assert (chosen >= size / 2).all()
-    assert (chosen <= 1 - size / 2).all()
-    assert len(spread_out(np.array([[0.5, 0.5], [0.52, 0.5], [0.01, 0.5]]), size, 5)) == 1
+SIZE = np.array([0.1, 0.15])
+
+
+def crowd() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A dense heap of five classes, and one scattered class."""
+    random = np.random.default_rng(2)
+    heap, scattered = random.normal(0.3, 0.03, (400, 2)), random.random((100, 2))
+    return np.concatenate([heap, scattered]), np.append(np.arange(400) % 5, np.full(100, 5))
+
+
+def test_pictures_hide_neither_each_other_nor_the_densest_cluster() -> None:
+    places, labels = crowd()
+    assert len(spread_out(places, labels, SIZE, 8)) == 8
+    found = spread_out(places, labels, SIZE, 500)  # as many as find room
+    assert 10 < len(found) <= 66
+    centres = np.array([centre for _, centre in found])
+    apart = np.abs(centres[:, None] - centres[None]) > SIZE
+    assert (apart.any(axis=2) | np.eye(len(centres), dtype=bool)).all()
+    assert (centres >= SIZE / 2 - 1e-12).all()
+    assert (centres <= 1 - SIZE / 2 + 1e-12).all()
+    hidden = (np.abs(places[:, None] - centres[None]) < SIZE / 2).all(axis=2).sum(axis=0)
+    assert hidden.max() <= 2
+    assert (np.abs(places[:, None] - places[None]) < SIZE / 2).all(axis=2).sum(axis=0).max() > 200  # on its own place
+
+
+def test_each_class_has_a_picture_near_its_middle_before_any_has_two() -> None:
+    places, labels = crowd()
+    first = [index for index, _ in spread_out(places, labels, SIZE, 6)]
+    assert sorted(labels[first]) == list(range(6))
+    for index in first:
+        own = places[labels == labels[index]]
+        middle = np.hypot(*(own - np.median(own, axis=0)).T)
+        assert np.hypot(*(places[index] - np.median(own, axis=0))) == middle.min()
+
+
+def test_a_line_in_the_colour_of_the_frame_leads_from_each_picture_to_its_point() -> None:
+    model, data = small(), dataset(60)
+    axes = plot_feature_space(model, data, thumbnails=6).axes[0]
+    points = project(features(model, data)).coordinates
+    assert len(axes.lines) == len(axes.child_axes) == 6
+    for line, inset in zip(axes.lines, axes.child_axes, strict=True):
+        (x, _), (y, _) = line.get_data()
+        nearest = int(np.hypot(*(points - [x, y]).T).argmin())
+        assert np.allclose(points[nearest], [x, y])
+        assert (
+            line.get_color() == tint(int(data.labels[nearest])) == to_hex(inset.spines["top"].get_edgecolor()).upper()
+        )
 
 
 def test_the_plot_draws_every_sample_and_names_its_axes() -> None:
@@ -207,6 +245,9 @@ def test_the_plot_draws_every_sample_and_names_its_axes() -> None:
     assert axes.get_xlabel() == f"principal component 1 ({100 * projection.explained[0]:.0f} % of the variance)"
     looks = {(tuple(each.get_facecolor()[0]), each.get_paths()[0].vertices.tobytes()) for each in axes.collections}
     assert len(looks) == len(np.unique(data.labels))
+    tones = [to_hex(each.get_facecolor()[0]).upper() for each in axes.collections]
+    assert tones == [tint(number) for number in class_tints(np.unique(data.labels).tolist()).values()]
+    assert len(set(tones)) == 10
     names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert names == [data.classes[index] for index in np.unique(data.labels)]
 

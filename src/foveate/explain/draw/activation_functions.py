@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, grid_shape, new_figure
+from foveate.explain.draw.style import MARKERS, colour, drawn, grid_shape, new_figure, tint
 from foveate.explain.measure.activation_functions import ActivationCurve, SignalSurvival, formula
 from foveate.layers import Layer
 
@@ -26,8 +26,8 @@ def draw_activation_functions(functions: Sequence[tuple[Layer, ActivationCurve, 
     for axes in panels[len(functions) :]:
         axes.axis("off")
     samples = [
-        panels[-1].plot([], [], color=OKABE_ITO[0], label="function $f(x)$")[0],
-        panels[-1].plot([], [], color=OKABE_ITO[1], linestyle="--", label="derivative $f'(x)$")[0],
+        panels[-1].plot([], [], color=tint(0), label="function $f(x)$")[0],
+        panels[-1].plot([], [], color=tint(1), linestyle="--", label="derivative $f'(x)$")[0],
         panels[-1].plot([], [], "o", color=colour("ink"), fillstyle="none", label="kink: the derivative jumps")[0],
     ]
     for text in panels[len(functions)].legend(handles=samples, loc="center").get_texts():
@@ -48,7 +48,7 @@ def draw_signal_survival(results: Sequence[Sequence[SignalSurvival]]) -> "Figure
         column[0].set_title(f"weights: {networks[0].initializer}", fontsize=10)
         for number, network in enumerate(networks):
             look: dict[str, Any] = {
-                "color": OKABE_ITO[number % len(OKABE_ITO)],
+                "color": tint(number),
                 "marker": MARKERS[number % len(MARKERS)],
                 "markevery": (number % spacing, spacing),
                 "linewidth": 1.5,
@@ -74,10 +74,10 @@ def draw_signal_survival(results: Sequence[Sequence[SignalSurvival]]) -> "Figure
 def _draw_curve(axes: "Axes", layer: Layer, curve: ActivationCurve, at: NDArray[np.float64]) -> None:
     axes.axhline(0, color=colour("faint"), linewidth=1)
     axes.axvline(0, color=colour("faint"), linewidth=1)
-    axes.plot(curve.x, curve.value, color=OKABE_ITO[0])
+    axes.plot(curve.x, curve.value, color=tint(0))
     slopes = curve.derivative.astype(np.float64)
     slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so a jump is no steep line
-    axes.plot(curve.x, slopes, color=OKABE_ITO[1], linestyle="--")
+    axes.plot(curve.x, slopes, color=tint(1), linestyle="--")
     heights = np.interp(at, curve.x, curve.value)
     axes.plot(at, heights, "o", color=colour("ink"), fillstyle="none", markersize=7)
     axes.set_title(f"{layer.describe()}\n{formula(layer)}", fontsize=9.5, parse_math=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import DIVERGING, OKABE_ITO, SEQUENTIAL, colour, colour_bar, drawn, show_image
+from foveate.explain.draw.style import DIVERGING, SEQUENTIAL, colour, colour_bar, drawn, show_image, tint
 from foveate.explain.draw.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
 from foveate.explain.measure.activation_maps import Focus, strongest_channels
 from foveate.geometry import format_sizes
@@ -21,7 +21,8 @@ _LABEL = 0.28
 """Room above each map in a row of `plot_layers`, in parts of its side."""
 
 
-_MARK = OKABE_ITO[1]
+_MARK = 1
+"""The colour of marks, by its number."""
 
 
 @drawn
@@ -91,7 +92,7 @@ def draw_curves(maps: FloatArray, focus: Focus, shown: Sequence[int], title: str
     for row, (index, limit) in enumerate(zip(shown, largest, strict=True)):
         bottom.axhline(row, color=colour("faint"), linewidth=0.8)
         drawn_as = row - 0.9 * maps[index] / (apart if shared else limit)
-        bottom.plot(drawn_as, color=OKABE_ITO[0], linewidth=1)
+        bottom.plot(drawn_as, color=tint(0), linewidth=1)
         if index == channel:
             _mark(bottom, position, drawn_as[position])
     bottom.set_yticks(range(len(shown)), [str(index) for index in shown], fontsize=8)
@@ -113,7 +114,7 @@ def draw_bars(
     figure = titled(11, 4.2 if beside else 5.5, title)
     left, bars = figure.subplots(1, 2, width_ratios=[1, 2.1]) if beside else figure.subplots(2, 1)
     _draw_input(left, focus)
-    colours = [_MARK if index == focus.element[0] else OKABE_ITO[0] for index in shown]
+    colours = [tint(_MARK) if index == focus.element[0] else tint(0) for index in shown]
     bars.bar(range(len(shown)), maps[list(shown)], width=0.8 if len(shown) < 100 else 1.0, color=colours)
     bars.axhline(0, color=colour("soft"), linewidth=0.8)
     bars.set_ylabel("activation")
@@ -157,7 +158,9 @@ def _draw_box(axes: "Axes", region: Region, sizes: tuple[int, ...]) -> None:
             continue
         corner = (columns.start - 0.5, rows.start - 0.5)
         axes.add_patch(
-            Rectangle(corner, len(columns), len(rows), fill=False, edgecolor=_MARK, linestyle=style, linewidth=width)
+            Rectangle(
+                corner, len(columns), len(rows), fill=False, edgecolor=tint(_MARK), linestyle=style, linewidth=width
+            )
         )
     # Room for padding, but not so much that a field far larger than the image makes the image small.
     (top, bottom), (left, right) = (
@@ -171,9 +174,9 @@ def _draw_box(axes: "Axes", region: Region, sizes: tuple[int, ...]) -> None:
 def _draw_wave(axes: "Axes", waves: FloatArray, region: Region) -> None:
     """An input over one axis as curves, with the span that the element sees."""
     for channel, wave in enumerate(waves[:4]):
-        axes.plot(wave, linewidth=0.8, color=colour("ink") if len(waves) == 1 else OKABE_ITO[2 + channel])
+        axes.plot(wave, linewidth=0.8, color=colour("ink") if len(waves) == 1 else tint(2 + channel))
     if region.clipped and region.clipped[0]:
-        axes.axvspan(region.clipped[0].start - 0.5, region.clipped[0].stop - 0.5, color=_MARK, alpha=0.3)
+        axes.axvspan(region.clipped[0].start - 0.5, region.clipped[0].stop - 0.5, color=tint(_MARK), alpha=0.3)
     more = f", the first 4 of {len(waves)} channels" if len(waves) > 4 else ""
     axes.set_xlim(0, max(1, waves.shape[1] - 1))
     axes.set_title(f"input {format_sizes(waves.shape)}{more}", fontsize=9)
@@ -182,7 +185,7 @@ def _draw_wave(axes: "Axes", waves: FloatArray, region: Region) -> None:
 
 def _mark(axes: "Axes", x: float, y: float) -> None:
     """A ring around an element that shows on any colour."""
-    for size, edge in ((3.6, "white"), (1.6, _MARK)):
+    for size, edge in ((3.6, "white"), (1.6, tint(_MARK))):
         axes.plot(x, y, "o", markersize=8, fillstyle="none", markeredgecolor=edge, markeredgewidth=size)
 
 
@@ -202,7 +205,7 @@ def _draw_cell(axes: "Axes", values: FloatArray, row: int, column: int, limit: f
     if values.ndim == 1:
         tile = _cell((1, len(values)), row, column)
         x = tile.left + (np.arange(len(values)) + 0.5) / len(values)
-        axes.plot(x, tile.top + 0.5 - 0.5 * values / limit, color=OKABE_ITO[0], linewidth=0.8)
+        axes.plot(x, tile.top + 0.5 - 0.5 * values / limit, color=tint(0), linewidth=0.8)
         return tile
     picture = middle_slice(values)
     tile = _cell((picture.shape[0], picture.shape[1]), row, column)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import OKABE_ITO, colour
+from foveate.explain.draw.style import colour, tint
 from foveate.explain.measure.animation import EXAMPLE_INPUT, EXAMPLE_KERNEL, LECTURE, Scene, make_scene
 from foveate.files import write_atomically
 from foveate.geometry import format_sizes
@@ -29,7 +29,8 @@ MINUS = "\N{MINUS SIGN}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-_WINDOW, _OUTPUT = OKABE_ITO[1], OKABE_ITO[0]
+_WINDOW, _OUTPUT = 1, 0
+"""Colours by their numbers."""
 
 
 _MARGIN, _GAP = 24, 56
@@ -195,7 +196,13 @@ def _draw_image(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number
         row, column = divmod(cell, scene.padded.shape[1])
         box = _box(layout.image, layout.cell, row, column)
         real = bool(scene.real[row, column])
-        ground = _blend(_WINDOW, 0.25) if cell in weights else colour("paper") if real else _blend(colour("faint"), 0.6)
+        ground = (
+            _blend(tint(_WINDOW), 0.25)
+            if cell in weights
+            else colour("paper")
+            if real
+            else _blend(colour("faint"), 0.6)
+        )
         draw.rectangle(box, ground, colour("soft") if real else colour("faint"))
         if scene.unseen[row, column]:
             _hatch(draw, box)
@@ -205,7 +212,7 @@ def _draw_image(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number
     seen = scene.met[number]
     first = _box(layout.image, layout.cell, *divmod(int(seen.min()), scene.padded.shape[1]))
     last = _box(layout.image, layout.cell, *divmod(int(seen.max()), scene.padded.shape[1]))
-    draw.rectangle((first[0] - 1, first[1] - 1, last[2] + 1, last[3] + 1), None, _WINDOW, 4)
+    draw.rectangle((first[0] - 1, first[1] - 1, last[2] + 1, last[3] + 1), None, tint(_WINDOW), 4)
 
 
 def _draw_kernel(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> None:
@@ -213,7 +220,7 @@ def _draw_kernel(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> No
     size = _type_size(scene.kernel, layout.cell)
     for (row, column), value in np.ndenumerate(scene.kernel):
         box = _box(layout.kernel, layout.cell, row, column)
-        draw.rectangle(box, _blend(_WINDOW, 0.25), _WINDOW)
+        draw.rectangle(box, _blend(tint(_WINDOW), 0.25), tint(_WINDOW))
         _number(draw, box, float(value), _strong(), size)
 
 
@@ -222,11 +229,11 @@ def _draw_output(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, numbe
     size = _type_size(scene.outputs, layout.cell)
     for done, value in enumerate(scene.outputs.ravel().tolist()):
         box = _box(layout.output, layout.cell, *divmod(done, scene.outputs.shape[1]))
-        draw.rectangle(box, _blend(_OUTPUT, 0.25) if done <= number else colour("paper"), colour("soft"))
+        draw.rectangle(box, _blend(tint(_OUTPUT), 0.25) if done <= number else colour("paper"), colour("soft"))
         if done <= number:
             _number(draw, box, value, colour("ink"), size)
     now = _box(layout.output, layout.cell, *divmod(number, scene.outputs.shape[1]))
-    draw.rectangle(now, None, _OUTPUT, 4)
+    draw.rectangle(now, None, tint(_OUTPUT), 4)
 
 
 def _draw_sum(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
@@ -240,7 +247,7 @@ def _draw_sum(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: 
         y += 26
     result = float(scene.outputs.ravel()[number])
     exact = all(is_exact(value) for value in (result, *(v for pair in scene.products(number) for v in pair)))
-    draw.text((x, y), f"{'=' if exact else '≈'} {short(result)}", _blend(_OUTPUT, 0.6, colour("ink")), _font(19))
+    draw.text((x, y), f"{'=' if exact else '≈'} {short(result)}", _blend(tint(_OUTPUT), 0.6, colour("ink")), _font(19))
 
 
 def _lines(scene: Scene, number: int) -> list[list[tuple[str, str]]]:
@@ -333,7 +340,7 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
 
 def _strong() -> str:
     """The window's colour, mixed with ink so that small text can be read on both papers."""
-    return _blend(_WINDOW, 0.75, colour("ink"))
+    return _blend(tint(_WINDOW), 0.75, colour("ink"))
 
 
 def _blend(shade: str, share: float, ground: str | None = None) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import middle, pixels, show_titled_input, slices
 from foveate.explain.draw.style import (
-    OKABE_ITO,
     SEQUENTIAL,
     bare,
     colour,
@@ -18,6 +17,7 @@ from foveate.explain.draw.style import (
     new_figure,
     show_image,
     show_map,
+    tint,
 )
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation, magnitude, with_channels
@@ -147,8 +147,8 @@ def _curves(shown: FloatArray, maps: dict[str, FloatArray], title: str) -> "Figu
 
 
 def _input_curve(axes: "Axes", shown: FloatArray) -> None:
-    for channel, colour_of in zip(shown, (colour("ink"), *OKABE_ITO * len(shown)), strict=False):
-        axes.plot(channel, color=colour_of, linewidth=0.7)
+    for number, channel in enumerate(shown):
+        axes.plot(channel, color=tint(number - 1) if number else colour("ink"), linewidth=0.7)
     axes.set_title("the input" + (f", {len(shown)} channels" if len(shown) > 1 else ""), fontsize=9, loc="left")
     axes.set_xlim(0, shown.shape[1] - 1)
 
@@ -156,8 +156,8 @@ def _input_curve(axes: "Axes", shown: FloatArray) -> None:
 def _attribution_curve(axes: "Axes", values: FloatArray, label: str) -> None:
     """What is above zero in one colour, what is below in another, by the zero line."""
     places = np.arange(len(values))
-    axes.fill_between(places, np.maximum(values, 0), color=OKABE_ITO[0], linewidth=0.4)
-    axes.fill_between(places, np.minimum(values, 0), color=OKABE_ITO[1], linewidth=0.4)
+    axes.fill_between(places, np.maximum(values, 0), color=tint(0), linewidth=0.4)
+    axes.fill_between(places, np.minimum(values, 0), color=tint(1), linewidth=0.4)
     axes.axhline(0, color=colour("soft"), linewidth=0.6)
     axes.set_title(label, fontsize=9, loc="left")
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from foveate.data import Dataset
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import show_input
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import MARKERS, class_tints, colour, drawn, new_figure, tint
 from foveate.explain.measure.features import Projection
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 LARGEST_LEGEND = 20
 """Classes with a colour and marker of their own; further ones are drawn alike."""
+
+THUMBNAIL = np.array([0.075, 0.09])
+"""The size of a sample's picture, in parts of the axes."""
+
+_STEPS = 96
+"""Places to try for a picture along each axis."""
+
+_LONGEST_LINES = (0.45, 0.15)
+"""From a picture to its point, for one sample of each class and for further ones; without room nearer none is shown."""
 
 
 @drawn
@@ -32,8 +41,7 @@ def draw_feature_space(
         axis.set_label_text(label)
     axes.margins(0.06)
     if thumbnails > 0:
-        framed = [tints[label] for label in dataset.labels]
-        _draw_thumbnails(axes, looks, projection.coordinates, framed, thumbnails)
+        _draw_thumbnails(axes, looks, projection.coordinates, dataset, tints, thumbnails)
     figure.suptitle(title, fontsize=12)
     return figure
 
@@ -50,11 +58,13 @@ def _draw_classes(axes: "Axes", points: NDArray[np.float64], dataset: Dataset) -
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
     common = sorted(np.argsort(-counts, kind="stable")[:LARGEST_LEGEND])
     tints = [colour("soft")] * len(counts)
-    for number, index in enumerate(common):
-        tints[index] = OKABE_ITO[number % len(OKABE_ITO)]
+    numbers = class_tints(common)
+    for index, number in numbers.items():
+        tints[index] = tint(number)
     shown = [index for index in common if counts[index]]
     for index in shown:
-        marker = MARKERS[common.index(index) % len(MARKERS)]
+        before = [each for each in common if each < index and numbers[each] == numbers[index]]
+        marker = MARKERS[(numbers[index] + len(before)) % len(MARKERS)]
         label = dataset.classes[index]
         x, y = points[dataset.labels == index].T
         axes.scatter(x, y, s=16, c=tints[index], marker=marker, linewidths=0, label=label)
@@ -67,33 +77,70 @@ def _draw_classes(axes: "Axes", points: NDArray[np.float64], dataset: Dataset) -
 
 
 def _draw_thumbnails(
-    axes: "Axes", looks: Callable[[int], FloatArray], points: NDArray[np.float64], tints: Sequence[str], most: int
+    axes: "Axes",
+    looks: Callable[[int], FloatArray],
+    points: NDArray[np.float64],
+    dataset: Dataset,
+    tints: Sequence[str],
+    most: int,
 ) -> None:
-    """Samples centred on their points, in frames of the colours `tints`, one for each sample."""
+    """Samples beside their points, each in a frame and at the end of a line of its class's colour."""
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
     axes.set(xlim=limits[0], ylim=limits[1])
-    places = (points - limits[:, 0]) / (limits[:, 1] - limits[:, 0])
-    size = np.array([0.075, 0.09])
-    for index in spread_out(places, size, most):
-        inset = axes.inset_axes((*(places[index] - size / 2), *size), zorder=5)
+    span = limits[:, 1] - limits[:, 0]
+    places = (points - limits[:, 0]) / span
+    for index, centre in spread_out(places, dataset.labels, THUMBNAIL, most):
+        tone = tints[dataset.labels[index]]
+        inset = axes.inset_axes((*(centre - THUMBNAIL / 2), *THUMBNAIL), zorder=5)
         show_input(inset, looks(index))
         inset.set_aspect("auto")
-        inset.patch.set_alpha(0.85)
         for spine in inset.spines.values():
-            spine.set(visible=True, color=tints[index], linewidth=1.5)
+            spine.set(visible=True, color=tone, linewidth=1.5)
+        axes.plot(*zip(points[index], limits[:, 0] + centre * span, strict=True), color=tone, linewidth=1.2, zorder=4)
 
 
-def spread_out(places: NDArray[np.float64], size: NDArray[np.float64], most: int) -> list[int]:
-    """Indices of at most `most` places in the unit square on which boxes of `size` overlap neither each other nor its
-    border: always the place farthest from those chosen."""
-    free = ((places >= size / 2) & (places <= 1 - size / 2)).all(axis=1)
-    distance = -np.abs(places - 0.5).max(axis=1)  # begin in the middle
-    chosen: list[int] = []
-    while free.any() and len(chosen) < most:
-        index = int(np.where(free, distance, -np.inf).argmax())
-        apart = np.abs(places - places[index])
-        free &= (apart > 1.1 * size).any(axis=1)
-        reach = np.hypot(*apart.T)
-        distance = reach if not chosen else np.minimum(distance, reach)
-        chosen.append(index)
+def spread_out(
+    places: NDArray[np.float64], labels: NDArray[np.int64], size: NDArray[np.float64], most: int
+) -> list[tuple[int, NDArray[np.float64]]]:
+    """At most `most` samples to show, and for each the centre of its box of `size` in the unit square.
+
+    First comes one of each class, the sample nearest to the middle of its class; then always the one farthest from
+    those chosen. A box lies as near to its place as it can without another box under it and nearly no places.
+    """
+    # No box may hide more than one place in two hundred.
+    centres = _centres(places, size, len(places) // 200)
+    found: list[tuple[int, NDArray[np.float64]]] = []
+    waiting = _typical(places, labels)
+    apart = np.full(len(places), np.inf)
+    while len(centres) and len(found) < most and apart.max() > 0:
+        longest = _LONGEST_LINES[not waiting]
+        index = waiting.pop(0) if waiting else int(apart.argmax())
+        centre = centres[np.hypot(*(centres - places[index]).T).argmin()]
+        apart = np.minimum(apart, np.hypot(*(places - places[index]).T))
+        apart[index] = 0
+        if np.hypot(*(centre - places[index])) > longest:
+            continue
+        centres = centres[(np.abs(centres - centre) > 1.1 * size).any(axis=1)]
+        found.append((index, centre))
+    return found
+
+
+def _typical(places: NDArray[np.float64], labels: NDArray[np.int64]) -> list[int]:
+    """Of each class the sample nearest to its median, the most frequent class first."""
+    counts = np.bincount(labels)
+    chosen = []
+    for label in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]:
+        own = np.flatnonzero(labels == label)
+        chosen.append(int(own[np.hypot(*(places[own] - np.median(places[own], axis=0)).T).argmin()]))
     return chosen
+
+
+def _centres(places: NDArray[np.float64], size: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Where the centre of a box of `size` may lie: inside the unit square, with at most `most` places under the box."""
+    axes = [np.linspace(extent / 2, 1 - extent / 2, _STEPS) for extent in size]
+    inside = [
+        np.abs(axis[:, None] - place) <= extent / 2 for axis, place, extent in zip(axes, places.T, size, strict=True)
+    ]
+    covered = inside[0].astype(np.int64) @ inside[1].T.astype(np.int64)
+    columns, rows = np.nonzero(covered <= most)
+    return np.stack([axes[0][columns], axes[1][rows]], axis=1)

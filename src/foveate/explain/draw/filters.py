@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import DIVERGING, OKABE_ITO, colour, colour_bar, drawn
+from foveate.explain.draw.style import DIVERGING, colour, colour_bar, drawn, tint
 from foveate.explain.draw.tiles import GAP, Grid, frame, grid_of, note, place, show_tile, show_tiles, titled
 from foveate.explain.measure.filters import Filters, Order, frequency_response
 from foveate.graph import Node
@@ -143,7 +143,7 @@ def draw_curves(node: Node, found: Filters, order: Order, most: int, rate: float
         left, right = grid[row, 2 * side], grid[row, 2 * side + 1]
         _draw_kernel(left, taps, kernel, float(np.abs(kernels).max()) or 1.0)
         left.set_ylabel(str(found.indices[number]), rotation=0, ha="right", va="center")
-        right.plot(frequencies * (rate or 1), together[number], color=OKABE_ITO[1])
+        right.plot(frequencies * (rate or 1), together[number], color=tint(1))
         right.set_ylim(0, float(together.max()) * 1.05 or 1.0)
         right.set_xlim(0, (rate or 1) / 2)
         right.grid(visible=True)
@@ -166,7 +166,7 @@ def _draw_kernel(axes: "Axes", taps: NDArray[np.int64], kernel: FloatArray, limi
         return
     axes.axhline(0, color=colour("faint"), linewidth=1)
     for channel, weights in enumerate(kernel):
-        axes.plot(taps, weights, marker="o", markersize=3, linewidth=1.5, color=OKABE_ITO[(0, 2, 3, 5)[channel]])
+        axes.plot(taps, weights, marker="o", markersize=3, linewidth=1.5, color=tint((0, 2, 3, 5)[channel]))
     axes.set_ylim(-1.1 * limit, 1.1 * limit)
 
 

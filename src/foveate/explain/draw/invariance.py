@@ -1,6 +1,7 @@
 """Pictures of invariance: curves over shifts, turns and sizes, and an error for each layer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import show_input
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import MARKERS, colour, drawn, new_figure, tint
 from foveate.explain.measure.invariance import EquivarianceError, ResponseCurve, ResponseCurves, SurvivingShare
 from foveate.explain.measure.words import element_noun
 
@@ -23,11 +24,18 @@ _THUMBNAILS = 5
 _MOST_TICKS = 24
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line (V,) of a panel: its name, and the number of its colour and marker."""
+
+    name: str
+    chances: FloatArray
+    number: int
+
+
 @drawn
-def draw_response_curves(
-    one: ResponseCurves, lines: Sequence[Sequence[tuple[str, FloatArray]]], title: str, legend: str
-) -> "Figure":
-    """A panel for each of the curves of `one` with its images below, and in it for each name a line (V,) of `lines`."""
+def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], title: str, legend: str) -> "Figure":
+    """A panel for each of the curves of `one` with its images below, and in it its `lines`."""
     figure = new_figure(10.5, 4.4, title)
     grid = figure.add_gridspec(2, len(one.curves), height_ratios=[4, 1])
     panels: list[Axes] = []
@@ -55,7 +63,7 @@ def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
             _line(panel, share.shifts, 100 * values.mean(axis=1), number, name)
             if not several:
                 low, high = 100 * values.min(axis=1), 100 * values.max(axis=1)
-                panel.fill_between(share.shifts, low, high, color=OKABE_ITO[0], alpha=0.2, linewidth=0)
+                panel.fill_between(share.shifts, low, high, color=tint(0), alpha=0.2, linewidth=0)
     unit = element_noun(len(one.directions) // 2) + "s"
     _percent_axis(left, f"shift ({unit})", "predictions that stay the same (%)")
     _percent_axis(right, f"shift ({unit})", "accuracy (%)")
@@ -88,11 +96,9 @@ def draw_equivariance_errors(errors: Mapping[str, EquivarianceError]) -> "Figure
     return figure
 
 
-def _curve_panel(
-    panel: "Axes", curve: ResponseCurve, lines: Sequence[tuple[str, FloatArray]], *, unchanged: float
-) -> None:
-    for number, (label, chances) in enumerate(lines):
-        _line(panel, curve.values, 100 * chances, number, label, marker=len(curve.values) <= 40)
+def _curve_panel(panel: "Axes", curve: ResponseCurve, lines: Sequence[Line], *, unchanged: float) -> None:
+    for line in lines:
+        _line(panel, curve.values, 100 * line.chances, line.number, line.name, marker=len(curve.values) <= 40)
     _percent_axis(panel, curve.label, "")
     if (curve.values == curve.values.round()).all():
         panel.locator_params(axis="x", integer=True)
@@ -101,7 +107,7 @@ def _curve_panel(
 
 def _line(panel: "Axes", x: NDArray[Any], y: FloatArray, number: int, label: str, *, marker: bool = True) -> None:
     style = {"marker": MARKERS[number % len(MARKERS)], "markersize": 4.5} if marker else {}
-    panel.plot(x, y, color=OKABE_ITO[number % len(OKABE_ITO)], label=label or None, **style)  # type: ignore[arg-type]
+    panel.plot(x, y, color=tint(number), label=label or None, **style)  # type: ignore[arg-type]
 
 
 def _percent_axis(panel: "Axes", x_label: str, y_label: str) -> None:
@@ -137,7 +143,7 @@ def _error_panel(panel: "Axes", error: EquivarianceError, name: str) -> None:
     places = np.arange(len(error.layers))
     for number, (label, (values, where)) in enumerate(rows.items()):
         mean = np.array([_mean(row[mask]) for row, mask in zip(values, where, strict=True)])
-        style = {"color": OKABE_ITO[number], "marker": MARKERS[number], "linestyle": "none"}
+        style = {"color": tint(number), "marker": MARKERS[number], "linestyle": "none"}
         # Smaller and smaller, so none hides another.
         panel.plot(places, mean, label=label, markersize=10 - 2 * number, **style)  # type: ignore[arg-type]
     panel.set_ylim(min(-0.03, *panel.get_ylim()), max(0.5, *panel.get_ylim()))

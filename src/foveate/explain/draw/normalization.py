@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.explain.draw.style import OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import colour, drawn, new_figure, tint
 from foveate.explain.measure.normalization import (
     COMPARED,
     NormalizationEffect,
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BEFORE, _AFTER = OKABE_ITO[1], OKABE_ITO[0]
+_BEFORE, _AFTER = 1, 0
+"""Colours by their numbers."""
 
 _MOST_STAIRS = 120
 """Bins of a histogram in a picture."""
@@ -101,7 +102,7 @@ def _draw_block(axes: "Axes", cells: NDArray[np.bool_], positions: str) -> None:
         indices = np.argwhere(np.ones_like(faces[side]))
         polygons = [[_project(*(index + step)) for step in np.array(corners[side])] for index in indices]
         shared = [bool(faces[side][tuple(index)]) for index in indices]
-        fills = [(OKABE_ITO[0], opacity) if blue else (colour("faint"), opacity * 0.6) for blue in shared]
+        fills = [(tint(0), opacity) if blue else (colour("faint"), opacity * 0.6) for blue in shared]
         axes.add_collection(PolyCollection(polygons, facecolors=fills, edgecolors=colour("soft"), linewidths=0.6))
     x, y = _project(samples / 2, 0, depth)
     axes.text(x - 0.35, y - 0.35, "N", ha="right", va="top")
@@ -122,12 +123,12 @@ def _draw_histograms(axes: "Axes", effect: NormalizationEffect, words: str) -> N
     described = []
     low, high = _middle(effect)
     merged = max(1, round((high - low) / (effect.edges[1] - effect.edges[0]) / _MOST_STAIRS))
-    for name, part, tint in (("before", effect.before, _BEFORE), ("after", effect.after, _AFTER)):
+    for name, part, number in (("before", effect.before, _BEFORE), ("after", effect.after, _AFTER)):
         counts = np.add.reduceat(part.counts, np.arange(0, len(part.counts), merged))
         edges = np.append(effect.edges[:-1:merged], effect.edges[-1])
         heights = counts / counts.max()
-        axes.stairs(heights, edges, fill=True, color=tint, alpha=0.3)
-        axes.stairs(heights, edges, color=tint, linewidth=1.5, linestyle="--" if name == "before" else "-")
+        axes.stairs(heights, edges, fill=True, color=tint(number), alpha=0.3)
+        axes.stairs(heights, edges, color=tint(number), linewidth=1.5, linestyle="--" if name == "before" else "-")
         described.append("{:.2g} ± {:.2g}".format(*part.overall).replace("-", "\N{MINUS SIGN}"))
     axes.set_title(f"{effect.layer} ({words}): {described[0]} becomes {described[1]}", fontsize=9)
     axes.set_xlim(low, high)
@@ -145,13 +146,13 @@ def _middle(effect: NormalizationEffect) -> tuple[float, float]:
 
 
 def _draw_channels(axes: "Axes", effect: NormalizationEffect) -> None:
-    for name, part, tint, marker in (("before", effect.before, _BEFORE, "s"), ("after", effect.after, _AFTER, "o")):
+    for name, part, number, marker in (("before", effect.before, _BEFORE, "s"), ("after", effect.after, _AFTER, "o")):
         axes.scatter(
-            part.mean, part.std, s=12, c=tint, marker=marker, alpha=0.7, linewidths=0, label=f"{name} the layer"
+            part.mean, part.std, s=12, c=tint(number), marker=marker, alpha=0.7, linewidths=0, label=f"{name} the layer"
         )
     alone = "normalised, before \N{GREEK SMALL LETTER GAMMA} and \N{GREEK SMALL LETTER BETA}: mean 0, deviation 1"
     axes.plot(0, 1, "+", color=colour("ink"), markersize=11, label=alone)
     axes.locator_params(nbins=5)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("its standard\ndeviation", fontsize=9)
-    axes.set_title(f"its {len(effect.before.mean)} channels", fontsize=9)
+    axes.set_ylabel("standard deviation\nof a channel", fontsize=9)
+    axes.set_title(f"the {len(effect.before.mean)} channels of {effect.layer}", fontsize=9)

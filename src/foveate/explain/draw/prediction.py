@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import middle, show_input
-from foveate.explain.draw.style import OKABE_ITO, drawn, new_figure
+from foveate.explain.draw.style import drawn, new_figure, tint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ def draw_prediction(shown: FloatArray, names: Sequence[str], shares: FloatArray)
     cut = middle(shown.shape[1:])[1] if shown.ndim == 4 else ""
     left.set_title(f"what the network gets{', ' if cut else ''}{cut}", fontsize=10)
     words = [f"{share:.1f} %" if share >= 0.05 else "below 0.1 %" for share in shares]
-    right.bar_label(right.barh(range(len(names)), shares, color=OKABE_ITO[0]), words, padding=3, fontsize=9)
+    right.bar_label(right.barh(range(len(names)), shares, color=tint(0)), words, padding=3, fontsize=9)
     right.set_yticks(range(len(names)), names)
     right.invert_yaxis()
     right.set_xlim(0, 118)

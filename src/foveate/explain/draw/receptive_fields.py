@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import OKABE_ITO, colour, colour_bar, drawn, new_figure, show_image, show_map
+from foveate.explain.draw.style import colour, colour_bar, drawn, new_figure, show_image, show_map, tint
 from foveate.explain.measure.receptive_fields import PART, EffectiveField, Position, TheoreticalField
 from foveate.geometry import format_sizes
 
@@ -80,7 +80,7 @@ def _look(index: int) -> dict[str, Any]:
     from matplotlib.patheffects import Normal, Stroke
 
     halo = [Stroke(linewidth=4, foreground=colour("paper"), alpha=0.7), Normal()]
-    look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "linestyle": _LINES[index % len(_LINES)]}
+    look = {"color": tint(index), "linestyle": _LINES[index % len(_LINES)]}
     return {**look, "linewidth": 2, "path_effects": halo, "clip_on": False}
 
 
@@ -108,9 +108,9 @@ def _plot_boxes(
     show_image(left, _visible(picture), f"Theoretical boxes{_cut_off(fields)}")
     for index, field in enumerate(fields):
         _rectangle(left, field.region.clipped, _label(field), **_look(index))
-    left.plot(at[1], at[0], "+", color=OKABE_ITO[1], markersize=9, label="the position")
+    left.plot(at[1], at[0], "+", color=tint(1), markersize=9, label="the position")
     image = show_map(right, seen.energy / seen.energy.max(), _effective_title(seen))
-    _rectangle(right, seen.field.region.clipped, color=OKABE_ITO[1], linewidth=2, clip_on=False)
+    _rectangle(right, seen.field.region.clipped, color=tint(1), linewidth=2, clip_on=False)
     colour_bar(figure, image, right, "mean squared gradient, largest = 1")
     _legend(figure, left)
     return figure
@@ -122,17 +122,17 @@ def _plot_spans(
     figure = new_figure(10, 5.2 + 0.3 * len(fields))
     curve, bars, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 0.3 + 0.3 * len(fields), 1.6))
     for index, channel in enumerate(picture):
-        curve.plot(channel, linewidth=0.8, color=OKABE_ITO[index % len(OKABE_ITO)])
+        curve.plot(channel, linewidth=0.8, color=tint(index))
     curve.set_ylabel("signal")
     for index, field in enumerate(fields):
         (span,) = field.region.clipped
-        bars.barh(index, len(span), left=span.start - 0.5, height=0.6, color=OKABE_ITO[index % len(OKABE_ITO)])
+        bars.barh(index, len(span), left=span.start - 0.5, height=0.6, color=tint(index))
     bars.set_yticks(range(len(fields)), [_label(field) for field in fields])
     bars.invert_yaxis()
     bars.set_title(f"Theoretical spans{_cut_off(fields)}", fontsize=9)
-    below.plot(seen.energy / seen.energy.max(), color=OKABE_ITO[0], linewidth=1)
+    below.plot(seen.energy / seen.energy.max(), color=tint(0), linewidth=1)
     (span,) = seen.field.region.clipped
-    below.axvspan(span.start - 0.5, span.stop - 0.5, color=OKABE_ITO[1], alpha=0.15)
+    below.axvspan(span.start - 0.5, span.stop - 0.5, color=tint(1), alpha=0.15)
     below.set_title(f"{_effective_title(seen)}, shaded", fontsize=9)
     below.set_ylabel("mean squared gradient,\nlargest = 1")
     below.set_xlabel("sample")
@@ -163,9 +163,7 @@ def _plot_slices(
         for index, field in enumerate(fields):
             _rectangle(above, [field.region.clipped[each] for each in rest], _label(field), **_look(index))
         image = show_map(below, energy.take(at[axis], axis=axis), limit=1.0)
-        _rectangle(
-            below, [seen.field.region.clipped[each] for each in rest], color=OKABE_ITO[1], linewidth=2, clip_on=False
-        )
+        _rectangle(below, [seen.field.region.clipped[each] for each in rest], color=tint(1), linewidth=2, clip_on=False)
         for axes in (above, below):
             axes.set_ylabel(_AXIS_NAMES[3][rest[0]])
             axes.set_xlabel(_AXIS_NAMES[3][rest[1]])

@@ -7,7 +7,7 @@ import numpy as np
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.attribution import limit_of
 from foveate.explain.draw.inputs import middle, show_titled_input
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, bare, colour, drawn, new_figure, show_map
+from foveate.explain.draw.style import MARKERS, bare, colour, drawn, new_figure, show_map, tint
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import magnitude, with_channels
 from foveate.explain.measure.sanity import SIMILAR, SanityCheck
@@ -44,7 +44,7 @@ def _show_stage(axes: "Axes", check: SanityCheck, stage: int, shown: FloatArray)
     size = magnitude(with_channels(check.maps[stage, 0], shown))
     words = f"random to\n{_broken(check.stages[stage - 1])}" if stage else "the network\nas it is"
     if size.ndim == 1:
-        axes.plot(upsample(size[None], shown.shape[1:])[0], color=OKABE_ITO[0], linewidth=0.6)
+        axes.plot(upsample(size[None], shown.shape[1:])[0], color=tint(0), linewidth=0.6)
         bare(axes, words)
         return
     show_map(axes, size[middle(size.shape)[0]], words, limit=limit_of(size))
@@ -65,8 +65,8 @@ def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
     lines = {"magnitudes": check.magnitudes[:, 0]}
     if check.maps.min() < 0:
         lines["signed values"] = check.signed[:, 0]
-    for (label, values), marker, ink in zip(lines.items(), MARKERS, OKABE_ITO, strict=False):
-        axes.plot(places, [1.0, *values], marker=marker, color=ink, label=label)
+    for number, (label, values) in enumerate(lines.items()):
+        axes.plot(places, [1.0, *values], marker=MARKERS[number], color=tint(number), label=label)
     axes.axhline(0, color=colour("soft"), linewidth=0.8)
     for height, label in ((SIMILAR, "beyond: hardly changed"), (-SIMILAR, "")):
         axes.axhline(height, color=colour("soft"), linewidth=0.8, linestyle="--", label=label)

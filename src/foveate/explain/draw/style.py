@@ -22,8 +22,19 @@ if TYPE_CHECKING:
 
 Theme: TypeAlias = Literal["light", "dark"]
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B09C00", "#999999")
-"""Colours of Okabe and Ito, yellow darkened for white paper; told apart by every kind of colour vision."""
+_PALETTES = {
+    "light": (
+        "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#825102", "#8A00FF", "#1C5352", "#690001", "#B4318D", "#4E0081"
+    ),
+    "dark": (
+        "#10A4FF", "#FE5107", "#389D65", "#F361C4", "#FFBA00", "#BBBEFF", "#45E6B9", "#91553B", "#BE008E", "#782AFF"
+    ),
+}  # fmt: skip
+"""Ten colours for each paper, of which the first on light paper are Okabe's and Ito's: told apart by every kind of
+colour vision, and none fainter than 3:1 on its paper."""
+
+COLOURS = 10
+"""So many differ."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 """A second difference beside the colour, so no picture depends on colour alone."""
@@ -62,6 +73,27 @@ def theme(name: Theme) -> Iterator[None]:
 def colour(role: Literal["paper", "ink", "faint", "soft"]) -> str:
     """The theme's colour for the background, for text, for grids and borders, or for what stands back."""
     return _COLOURS[_theme.get()][role]
+
+
+def tint(number: int) -> str:
+    """The colour of the theme for line, bar or class `number`; after ten they begin again."""
+    return _PALETTES[_theme.get()][number % COLOURS]
+
+
+def class_tints(classes: Sequence[int]) -> dict[int, int]:
+    """The number of each class's colour, so a class looks the same in all pictures of a page.
+
+    Of up to ten classes each has its own; further ones take what is free in the picture.
+
+    >>> class_tints([3, 5, 13])
+    {3: 3, 5: 5, 13: 4}
+    """
+    chosen: dict[int, int] = {}
+    for index in sorted(classes):
+        order = [(index + step) % COLOURS for step in range(COLOURS)]
+        taken = list(chosen.values())
+        chosen[index] = min(order, key=taken.count)
+    return chosen
 
 
 def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figure]":
@@ -193,4 +225,4 @@ def _settings() -> dict[str, Any]:
 def _cycle() -> Any:
     from cycler import cycler
 
-    return cycler(color=OKABE_ITO)
+    return cycler(color=_PALETTES[_theme.get()])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, SEQUENTIAL, colour, drawn, new_figure
+from foveate.explain.draw.style import MARKERS, SEQUENTIAL, colour, drawn, new_figure, tint
 from foveate.explain.experiments.batch_normalization import Result, Settings
 from foveate.explain.experiments.report import Finding, Report, listed, percent
 from foveate.explain.experiments.running import settings_table
@@ -176,7 +176,7 @@ def plot_accuracies(result: Result) -> "Figure":
                 axes.text(column, row, words, ha="center", va="center", color=ink, fontsize=9)
         axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
         axes.set_yticks(range(len(names)), [_initialization_words(name) for name in names])
-        axes.set(xlabel="learning rate", title=_STYLES[normalized]["label"])
+        axes.set(xlabel="learning rate", title=_style(normalized=normalized)["label"])
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     panels[0].set_ylabel("initialisation")
@@ -216,11 +216,11 @@ def plot_gradient_flow(result: Result) -> "Figure":
             norms = result.flow(normalized, name).norms
             axes.plot(
                 range(1, len(norms) + 1), [norm if norm > 0 else None for norm in norms],
-                marker=MARKERS[number % len(MARKERS)], color=OKABE_ITO[number % len(OKABE_ITO)],
+                marker=MARKERS[number % len(MARKERS)], color=tint(number),
                 label=_initialization_words(name), markersize=10 - 2 * (number % 4), linewidth=3.6 - 0.8 * (number % 4),
             )  # fmt: skip
         axes.set(yscale="log", xlabel="convolution, counted from the input")
-        axes.set_title(_STYLES[normalized]["label"])
+        axes.set_title(_style(normalized=normalized)["label"])
         axes.set_xticks(range(1, len(norms) + 1))
         axes.grid(visible=True)
     panels[0].set_ylabel("norm of the loss's gradient at its output")
@@ -242,10 +242,11 @@ def _initialization_words(name: str) -> str:
     return {"he": "He", "xavier": "Xavier"}.get(name, name)
 
 
-_STYLES: dict[bool, dict[str, Any]] = {
-    False: {"color": OKABE_ITO[1], "linestyle": "--", "label": "without batch normalisation"},
-    True: {"color": OKABE_ITO[0], "linestyle": "-", "label": "with batch normalisation"},
-}
+def _style(*, normalized: bool) -> dict[str, Any]:
+    """How a line looks, with or without batch normalisation."""
+    if normalized:
+        return {"color": tint(0), "linestyle": "-", "label": "with batch normalisation"}
+    return {"color": tint(1), "linestyle": "--", "label": "without batch normalisation"}
 
 
 def _draw_losses(axes: "Axes", result: Result, initialization: str, rate: float) -> None:
@@ -254,10 +255,10 @@ def _draw_losses(axes: "Axes", result: Result, initialization: str, rate: float)
         for number, run in enumerate(result.cell(normalized, initialization, rate)):
             smooth = np.minimum(running_mean(run.losses), top)
             steps = np.arange(1, len(smooth) + 1)
-            axes.plot(steps, smooth, **{**_STYLES[normalized], "linewidth": 1.4, "label": None})
+            axes.plot(steps, smooth, **{**_style(normalized=normalized), "linewidth": 1.4, "label": None})
             if run.accuracy is None:
                 at = (len(smooth) or 1, top * (0.95 - 0.09 * number))
-                axes.plot(*at, marker="X", markersize=7, color=_STYLES[normalized]["color"])
+                axes.plot(*at, marker="X", markersize=7, color=_style(normalized=normalized)["color"])
     axes.set_ylim(0, top)
     axes.grid(visible=True)
     axes.axhline(float(np.log(result.classes)), color=colour("soft"), linewidth=0.9, linestyle=":")
@@ -266,7 +267,7 @@ def _draw_losses(axes: "Axes", result: Result, initialization: str, rate: float)
 def _legend(*, diverged: bool) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], **_STYLES[normalized]) for normalized in (False, True)]
+    lines = [Line2D([], [], **_style(normalized=normalized)) for normalized in (False, True)]
     lines.append(Line2D([], [], color=colour("soft"), marker="X", linestyle="none", label="diverged"))
     return lines, [str(line.get_label()) for line in lines]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import MARKERS, colour, drawn, new_figure, tint
 from foveate.explain.experiments.batch_statistics import ORDERS, Company, Result, Settings, Test
 from foveate.explain.experiments.report import Finding, Report, percent
 from foveate.explain.experiments.running import settings_table
@@ -145,7 +145,7 @@ def _draw_images(axes: "Axes", images: Sequence[FloatArray], places: int) -> Non
         axes.imshow(
             shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=(1.1 * place, 1.1 * place + 1, 0, 1)
         )
-    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=OKABE_ITO[1], linewidth=3))
+    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=tint(1), linewidth=3))
     axes.set(xlim=(-0.05, 1.1 * places), ylim=(-0.05, 1.05))
     axes.axis("off")
 
@@ -156,7 +156,7 @@ def _draw_company(axes: "Axes", result: Result, company: Company, *, rightly: bo
     order = order if result.label in order else [*order[:2], result.label]
     values = [100 * company.probabilities[index] for index in order]
     names = [result.classes[index] + (" (true)" if index == result.label else "") for index in order]
-    bars = axes.barh(range(len(order)), values, color=OKABE_ITO[2] if rightly else OKABE_ITO[0])
+    bars = axes.barh(range(len(order)), values, color=tint(2) if rightly else tint(0))
     axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
     axes.set_yticks(range(len(order)), names)
     axes.invert_yaxis()
@@ -169,7 +169,7 @@ def _draw_orders(axes: "Axes", result: Result, value: "Callable[[Test], float]")
         tests = result.of(order)
         sizes = [test.batch_size for test in tests]
         axes.plot(
-            sizes, [value(test) for test in tests], marker=MARKERS[number], color=OKABE_ITO[number],
+            sizes, [value(test) for test in tests], marker=MARKERS[number], color=tint(number),
             label=f"wrong test, images {order}",
         )  # fmt: skip
     axes.set_xscale("log", base=2)

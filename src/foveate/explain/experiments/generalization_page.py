@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveate.explain.draw.style import MARKERS, OKABE_ITO, colour, drawn, new_figure
+from foveate.explain.draw.style import MARKERS, colour, drawn, new_figure, tint
 from foveate.explain.experiments.generalization import KINDS, Result, Settings
 from foveate.explain.experiments.report import Finding, Report, listed, percent
 from foveate.explain.experiments.running import settings_table
@@ -88,7 +88,7 @@ def plot_accuracies(result: Result) -> "Figure":
     figure = new_figure(10.5, 4.4, "Dense against convolutional, with as many parameters")
     accuracy, gap = figure.subplots(1, 2, width_ratios=(3, 2))
     for number, (kind, count) in enumerate(zip(KINDS, result.parameters, strict=True)):
-        style: dict[str, Any] = {"color": OKABE_ITO[1 - number], "marker": MARKERS[number]}
+        style: dict[str, Any] = {"color": tint(1 - number), "marker": MARKERS[number]}
         for values, line, name in ((result.test, "-", "test"), (result.training, "--", "training")):
             means = [100 * float(np.mean(values(kind, size))) for size in sizes]
             accuracy.plot(sizes, means, line, label=f"{kind}, {count:,} parameters: {name} images", **style)

@@ -56,7 +56,7 @@ def plot_feature_space(
     title = f"Feature space: the {found.shape[1]:,} numbers that {name} gives for each of {len(chosen):,} samples"
     if thumbnails > 0:
         words = shown.get(len(chosen.shape), "each picture is a sample")
-        title += f"\nlaid out in two dimensions; {words}, centred on its point"
+        title += f"\nlaid out in two dimensions; {words}, its point at the end of the line"
 
     def looks(index: int) -> FloatArray:
         sample: FloatArray = displayed(model, prepare(model, chosen.inputs[index : index + 1]))[0]

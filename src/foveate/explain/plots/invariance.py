@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from foveate.data import Dataset
-from foveate.engines.base import FloatArray
 from foveate.errors import DataError
-from foveate.explain.draw.invariance import draw_equivariance_errors, draw_response_curves, draw_shares
+from foveate.explain.draw.invariance import Line, draw_equivariance_errors, draw_response_curves, draw_shares
+from foveate.explain.draw.style import class_tints
 from foveate.explain.measure.invariance import ResponseCurves
 from foveate.explain.probe.invariance import equivariance_error, response_curves, surviving_share
 from foveate.explain.probe.probe import Images, Target, class_name
@@ -75,12 +75,16 @@ def _named(models: Models) -> dict[str, Model]:
     return named
 
 
-def _lines(model: Model, found: Mapping[str, ResponseCurves], column: int, wanted: int) -> list[tuple[str, FloatArray]]:
-    """What each line of a panel is called, and its probabilities (V,)."""
+def _lines(model: Model, found: Mapping[str, ResponseCurves], column: int, wanted: int) -> list[Line]:
+    """The lines of a panel: models, or classes in the colours that they have in every picture."""
     if len(found) > 1:
-        return [(name, each.curves[column].probabilities[:, wanted]) for name, each in found.items()]
+        return [
+            Line(name, each.curves[column].probabilities[:, wanted], number)
+            for number, (name, each) in enumerate(found.items())
+        ]
     (one,) = found.values()
     highest = np.max([curve.probabilities.max(axis=0) for curve in one.curves], axis=0)
     others = [int(each) for each in np.argsort(-highest, kind="stable") if each != wanted][:3]
     chances = one.curves[column].probabilities
-    return [(class_name(model, each), chances[:, each]) for each in (wanted, *others)]
+    numbers = class_tints([wanted, *others])
+    return [Line(class_name(model, each), chances[:, each], numbers[each]) for each in (wanted, *others)]
