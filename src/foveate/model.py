@@ -13,7 +13,7 @@ from foveate.engines import Engine, Program, State, StepInfo, default_engine, ge
 from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
 from foveate.errors import DataError, FileError, TrainingError
-from foveate.files import ModelDescription, read_model, write_model
+from foveate.files import ModelDescription, Portable, read_model, write_model
 from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary, matching_arrays
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
@@ -48,7 +48,7 @@ from foveate.training import (
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
-class Model:
+class Model(Portable):
     """A graph with its parameters, what it is for, and what is done to inputs before it sees them.
 
     Args:
@@ -362,6 +362,10 @@ class Model:
         """
         arrays = {name: self.state.read(name) for name in self.state.names()}
         write_model(Path(path), arrays, self._description(self.task, self.preprocessing))
+
+    def described(self) -> dict[str, Any]:
+        """All but the arrays, as its file has it: plain data."""
+        return self._description(self.task, self.preprocessing).to_json()
 
     def _take(self, job: Job, history: History) -> None:
         """Make what was trained this model's own."""

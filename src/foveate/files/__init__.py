@@ -4,10 +4,12 @@ from foveate.files.atomic import write_atomically
 from foveate.files.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from foveate.files.description import ModelDescription
 from foveate.files.model_file import read_description, read_model, write_model
+from foveate.files.portable import Portable
 
 __all__ = [
     "Checkpoint",
     "ModelDescription",
+    "Portable",
     "read_checkpoint",
     "read_description",
     "read_model",

@@ -1,0 +1,73 @@
+"""What a model takes from PyTorch and gives to it; `Model` inherits it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from foveate.engines import Engine, State
+from foveate.engines.pytorch import as_torch
+from foveate.files.weights import fit_weights, named_arrays, read_weights
+from foveate.graph import Graph
+from foveate.log import logger
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Portable(ABC):
+    """A graph with a state that PyTorch can have, and can give."""
+
+    graph: Graph
+    state: State
+    engine: Engine
+    frozen: frozenset[str]
+    names: dict[str, str]
+    remarks: dict[str, Any]
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """All but the arrays, as plain data."""
+
+    def to_torch(self) -> "nn.Module":
+        """The model in PyTorch: modules of torch.nn under the same names, in inference mode.
+
+        Its state_dict has foveate's names and layouts; what is frozen has requires_grad=False, and a frozen
+        normalisation stays as in inference. `about.task`, `about.preprocessing` and `about.inputs` tell as plain data
+        what the outputs mean, what is done to raw inputs, and the shape of each input. It can be pickled, exported and
+        compiled.
+
+        Raises:
+            EngineError: PyTorch is not installed, or has no counterpart of a layer.
+        """
+        told = self.described()
+        about = {name: told.get(name) for name in ("task", "preprocessing")}
+        inputs = {name: list(shape) for name, shape in self.graph.inputs.items()}
+        return as_torch(self.graph, self.state, self.frozen, {**about, "inputs": inputs})
+
+    def load_torch(self, weights: str | Path | Mapping[str, Any]) -> Self:
+        """Take the weights of the same network from PyTorch; the model itself is given back.
+
+        Arrays are taken by their names where these agree, by order and shape where only one order is possible.
+        Dictionaries around the weights and words before all names ("module.") are found; `remarks["weights"]` says what
+        was, and `names` what each array was called.
+
+        Args:
+            weights: a file of safetensors or of torch.save, or a state_dict. No code in a file runs, and PyTorch need
+                not be installed.
+
+        Raises:
+            FileError: the file is missing or damaged, or its arrays do not fit; the message is a table of those that do
+                not, with both shapes.
+        """
+        source = isinstance(weights, str | Path)
+        found = read_weights(Path(weights)) if source else named_arrays("the dictionary", weights)  # type: ignore[arg-type]
+        fitted = fit_weights(self.graph, found)
+        for sentence in fitted.said:
+            logger.info("%s: %s", found.source, sentence)
+        state = self.engine.new_state(self.graph, seed=self.state.seed)
+        for name, array in fitted.arrays.items():
+            state.load(name, array)
+        self.state = state  # whole, or not at all
+        self.names, self.remarks = dict(fitted.names), {**self.remarks, "weights": list(fitted.said)}
+        return self

@@ -1,0 +1,185 @@
+"""Which of a file's arrays is which of a network's: by names where they agree, else by order and shape where these do.
+
+Modules, not arrays, are fitted: a weight and its bias stay together.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from foveate.errors import FileError
+from foveate.files.container import FloatArray
+from foveate.files.weights.reading import PREFIXES, Array, Weights
+from foveate.geometry import format_sizes
+from foveate.graph import Graph
+from foveate.layers import Shape
+from foveate.text import printable
+
+SPELLINGS = (
+    ("downsample", "shortcut"),
+    ("norm.1", "norm1"),
+    ("norm.2", "norm2"),
+    ("conv.1", "conv1"),
+    ("conv.2", "conv2"),
+)
+"""How published weights spell parts of names, and how the zoo does."""
+
+KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
+"""Other words for the arrays of a module."""
+
+MOST_ROWS = 12
+"""Names in each part of the table of what does not fit."""
+
+Shapes: TypeAlias = Mapping[str, Shape]
+Signature: TypeAlias = frozenset[tuple[str, Shape]]
+"""The arrays of one module with their shapes: what it is known by where its name is not."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Every array of the network, what each was called in the file, and what was found on the way, in sentences."""
+
+    arrays: Mapping[str, FloatArray]
+    names: Mapping[str, str]
+    said: tuple[str, ...]
+
+
+def fit_weights(graph: Graph, weights: Weights) -> Fitted:
+    """The arrays of `graph` among `weights`.
+
+    Raises:
+        FileError: some are missing, left over or of another shape (the message is a table of them), or hold no numbers.
+    """
+    wanted = {name: parameter.shape for name, parameter in graph.parameters.items()}
+    wanted |= {name: statistic.shape for name, statistic in graph.statistics.items()}
+    said = list(weights.said)
+    found = {name: tuple(array.shape) for name, array in weights.arrays.items()}
+    called = _without_prefix(wanted, found, said)
+    pairs = {name: called[name] for name in wanted if name in called and wanted[name] == found[called[name]]}
+    rest = {name: shape for name, shape in wanted.items() if name not in pairs}
+    left = {name: found[name] for name in found if name not in set(pairs.values())}
+    if rest or left:
+        by_order = _by_order(graph, rest, left)
+        if by_order is None:
+            raise FileError(_table(weights.source, wanted, called, found))
+        said.append(f"{len(by_order)} arrays were found by their order and shape, because their names differ")
+        pairs |= by_order
+    return Fitted({name: _numbers(weights, other) for name, other in pairs.items()}, pairs, tuple(said))
+
+
+def _without_prefix(wanted: Shapes, found: Shapes, said: list[str]) -> dict[str, str]:
+    """The file's names by what they are here: without what stands before all, and in the zoo's spelling."""
+    called = {_spelt(name, wanted): name for name in found}
+    while not called.keys() & wanted.keys():
+        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in called)), None)
+        if prefix is None:
+            break
+        said.append(f'"{prefix}" stands before every name')
+        called = {_spelt(name.removeprefix(prefix), wanted): other for name, other in called.items()}
+    return called
+
+
+def _spelt(name: str, wanted: Shapes) -> str:
+    """The name as the network has it, if it does in one of the spellings."""
+    if name in wanted:
+        return name
+    module, _, kind = name.rpartition(".")
+    spelt = f"{module}.{KINDS.get(kind, kind)}" if module else name
+    for theirs, ours in SPELLINGS:
+        if f".{theirs}." in f".{spelt}":
+            other = f".{spelt}".replace(f".{theirs}.", f".{ours}.")[1:]
+            spelt = other if other in wanted else spelt
+    return spelt if spelt in wanted else name
+
+
+def _by_order(graph: Graph, rest: Shapes, left: Shapes) -> dict[str, str] | None:
+    """The pairs that order and shape prove, or None.
+
+    Modules of the same arrays are taken in order, which says nothing where those of the network stand side by side.
+    """
+    ours, theirs = _by_signature(rest), _by_signature({_own_kind(name): shape for name, shape in left.items()})
+    original = {_own_kind(name): name for name in left}
+    if {s: len(m) for s, m in ours.items()} != {s: len(m) for s, m in theirs.items()}:
+        return None
+    if not all(_one_after_the_other(graph, modules) for modules in ours.values()):
+        return None
+    return {
+        f"{module}.{kind}": original[f"{other}.{kind}"]
+        for signature, modules in ours.items()
+        for module, other in zip(modules, theirs[signature], strict=True)
+        for kind, _ in signature
+    }
+
+
+def _own_kind(name: str) -> str:
+    module, _, kind = name.rpartition(".")
+    return f"{module}.{KINDS.get(kind, kind)}"
+
+
+def _by_signature(shapes: Shapes) -> dict[Signature, list[str]]:
+    """The modules of each signature in order."""
+    modules: dict[str, set[tuple[str, Shape]]] = defaultdict(set)
+    for name, shape in shapes.items():
+        module, _, kind = name.rpartition(".")
+        modules[module].add((kind, shape))
+    found: dict[Signature, list[str]] = defaultdict(list)
+    for module, arrays in modules.items():
+        found[frozenset(arrays)].append(module)
+    return found
+
+
+def _one_after_the_other(graph: Graph, modules: Sequence[str]) -> bool:
+    """Whether each module's layer needs the one before, so there is one order only."""
+    owners = {node.parameters: node for node in graph.owners}
+    return all(owners[first].name in _needed(graph, owners[second].name) for first, second in pairwise(modules))
+
+
+def _needed(graph: Graph, name: str) -> set[str]:
+    """The nodes and inputs that a node needs, near or far."""
+    needed = {name}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return needed
+
+
+def _numbers(weights: Weights, name: str) -> FloatArray:
+    array: Array = weights.arrays[name]
+    if array.dtype.kind not in "fiub":
+        raise FileError(f"{weights.source} cannot be used: {printable(name)} holds {array.dtype}, no real numbers")
+    numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise FileError(f"{weights.source} cannot be used: {printable(name)} holds NaN or infinity")
+    return numbers
+
+
+def _table(source: str, wanted: Shapes, called: Mapping[str, str], found: Shapes) -> str:
+    """What does not fit, in three parts."""
+    missing = [f"{name} {_sizes(shape)}" for name, shape in wanted.items() if name not in called]
+    unexpected = [f"{printable(other)} {_sizes(found[other])}" for name, other in called.items() if name not in wanted]
+    other_shape = [
+        f"{name} {_sizes(shape)} here, {_sizes(found[called[name]])} there"
+        for name, shape in wanted.items()
+        if name in called and found[called[name]] != shape
+    ]
+    lines = [f"{source} does not fit the network, neither by names nor by order and shape:"]
+    for title, rows in (("missing", missing), ("unexpected", unexpected), ("of another shape", other_shape)):
+        lines += _part(title, rows)
+    if other_shape and not missing and not unexpected:
+        lines.append("Make the network with as many classes and channels as the weights were trained for")
+    return "\n".join(lines)
+
+
+def _part(title: str, rows: Sequence[str]) -> Iterable[str]:
+    if not rows:
+        return []
+    more = [f"    and {len(rows) - MOST_ROWS:,} more"] if len(rows) > MOST_ROWS else []
+    return [f"  {title} ({len(rows):,}):", *(f"    {row}" for row in rows[:MOST_ROWS]), *more]
+
+
+def _sizes(shape: Shape) -> str:
+    return format_sizes(shape) if shape else "one number"

@@ -1,0 +1,179 @@
+"""What a pickle says, read as data: nothing in it is imported, called or built.
+
+A pickle is a program for a machine with a stack. This machine makes dictionaries, lists, tuples, numbers and words; for
+whatever else the program wants to look up or call, it keeps a note of what that was.
+"""
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from foveate.errors import FileError
+from foveate.text import printable
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something that the pickle would import, by its module and name: "torch._utils _rebuild_tensor_v2"."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Something that lies outside the pickle, and how the pickle refers to it."""
+
+    reference: Any
+
+
+@dataclass(eq=False)
+class Called:
+    """Something that the pickle would call or build: what, with which arguments, and the state it would give it."""
+
+    what: Any
+    arguments: Any
+    state: Any = None
+    entries: dict[Any, Any] = field(default_factory=dict)
+
+
+def read_pickle(path: object, file: BinaryIO) -> Any:
+    """The first object that `file` describes; the file then stands after it.
+
+    Raises:
+        FileError: it is not a pickle, or does what no program that writes tensors does.
+    """
+    machine = _Machine()
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name == "STOP":
+                return machine.stack.pop()
+            machine.run(opcode.name, argument)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError) as error:
+        raise FileError(f"{path} is damaged: what it says of its tensors cannot be read ({printable(error)})") from None
+    raise FileError(f"{path} is damaged: what it says of its tensors has no end")
+
+
+class _Machine:
+    """The stack, the marks in it, and the memo of what was made before."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, name: str, argument: Any) -> None:
+        """One step of the program."""
+        if name in _PUSH:
+            self.stack.append(argument)
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name]())
+        elif name in _STEPS:
+            _STEPS[name](self, argument)
+        elif name not in _NOTHING:
+            raise ValueError(f"it has the step {name}")
+
+    def since_mark(self) -> list[Any]:
+        """What was pushed after the last mark, which goes."""
+        items = self.stack
+        self.stack = self.marks.pop()
+        return items
+
+    def mark(self, _: Any) -> None:
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def last(self, count: int) -> tuple[Any, ...]:
+        """The last values, taken from the stack."""
+        if len(self.stack) < count:
+            raise ValueError("its stack is empty")
+        taken = tuple(self.stack[len(self.stack) - count :])
+        del self.stack[len(self.stack) - count :]
+        return taken
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def put(self, key: Any) -> None:
+        self.memo[len(self.memo) if key is None else key] = self.stack[-1]
+
+    def append(self, values: list[Any]) -> None:
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        target = self.stack[-1].entries if isinstance(self.stack[-1], Called) else self.stack[-1]
+        target.update(zip(values[::2], values[1::2], strict=True))
+
+    def call(self, what: Any, arguments: Any) -> None:
+        made = what == Named("collections OrderedDict") and not arguments
+        self.push({} if made else Called(what, arguments))
+
+    def build(self, state: Any) -> None:
+        if isinstance(self.stack[-1], Called):
+            self.stack[-1].state = state
+
+
+_PUSH = frozenset(
+    {
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    }
+)
+_NOTHING = frozenset({"PROTO", "FRAME"})
+
+_CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_SET": list,
+}
+
+_STEPS: dict[str, Callable[[_Machine, Any], Any]] = {
+    "MARK": _Machine.mark,
+    "POP": lambda machine, _: machine.last(1),
+    "POP_MARK": lambda machine, _: machine.since_mark(),
+    "DUP": lambda machine, _: machine.push(machine.stack[-1]),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
+    "TUPLE1": lambda machine, _: machine.push(machine.last(1)),
+    "TUPLE2": lambda machine, _: machine.push(machine.last(2)),
+    "TUPLE3": lambda machine, _: machine.push(machine.last(3)),
+    "LIST": lambda machine, _: machine.push(machine.since_mark()),
+    "FROZENSET": lambda machine, _: machine.push(machine.since_mark()),
+    "DICT": lambda machine, _: _dictionary(machine, machine.since_mark()),
+    "APPEND": lambda machine, _: machine.append(list(machine.last(1))),
+    "APPENDS": lambda machine, _: machine.append(machine.since_mark()),
+    "ADDITEMS": lambda machine, _: machine.append(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.set_items(list(machine.last(2))),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    "PUT": _Machine.put,
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "MEMOIZE": _Machine.put,
+    "GET": lambda machine, key: machine.push(machine.memo[key]),
+    "BINGET": lambda machine, key: machine.push(machine.memo[key]),
+    "LONG_BINGET": lambda machine, key: machine.push(machine.memo[key]),
+    "GLOBAL": lambda machine, name: machine.push(Named(name)),
+    "STACK_GLOBAL": lambda machine, _: machine.push(Named(" ".join(machine.last(2)))),
+    "PERSID": lambda machine, reference: machine.push(Stored(reference)),
+    "BINPERSID": lambda machine, _: machine.push(Stored(*machine.last(1))),
+    "REDUCE": lambda machine, _: machine.call(*machine.last(2)),
+    "NEWOBJ": lambda machine, _: machine.call(*machine.last(2)),
+    "NEWOBJ_EX": lambda machine, _: machine.call(*machine.last(3)[:2]),
+    "INST": lambda machine, name: machine.push(Called(Named(name), machine.since_mark())),
+    "OBJ": lambda machine, _: _object(machine, machine.since_mark()),
+    "BUILD": lambda machine, _: machine.build(*machine.last(1)),
+}  # fmt: skip
+
+
+def _dictionary(machine: _Machine, values: list[Any]) -> None:
+    machine.push({})
+    machine.set_items(values)
+
+
+def _object(machine: _Machine, values: list[Any]) -> None:
+    machine.push(Called(values[0], values[1:]))

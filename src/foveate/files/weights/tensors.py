@@ -1,0 +1,220 @@
+"""The tensors in a file that torch.save wrote, as NumPy arrays; no code in it runs, and PyTorch is not needed."""
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.errors import FileError
+from foveate.files.weights.pickled import Called, Named, Stored, read_pickle
+from foveate.text import printable
+
+MAGIC = 0x1950A86A20F9469CFC6C
+"""The first object in a file as PyTorch wrote them before version 1.6."""
+
+_TYPES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "DoubleStorage": np.dtype("<f8"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": np.dtype("<u2"),  # the upper half of a float32; see `_widened`
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
+}
+_REBUILT = ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor")
+_WRAPPED = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor as the pickle describes it: a view of a storage."""
+
+    kind: str
+    key: str
+    offset: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_torch_file(path: Path, file: BinaryIO) -> Any:
+    """What a file of torch.save holds: dictionaries and lists as they are, tensors as arrays, the rest as notes.
+
+    Raises:
+        FileError: it is damaged.
+    """
+    return _Zipped(path, file).content() if zipfile.is_zipfile(file) else _legacy(path, file)
+
+
+class _Zipped:
+    """A file as PyTorch writes them since version 1.6: a pickle, and each storage as a file of its own, in a zip."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path = path
+        try:
+            self.archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise FileError(f"{path} is damaged: its archive cannot be opened ({error})") from None
+        self.names = {name.partition("/")[2]: name for name in self.archive.namelist()}
+
+    def content(self) -> Any:
+        """The pickled object with its tensors."""
+        if "data.pkl" not in self.names:
+            raise FileError(f"{self.path} is a zip archive, but not one of torch.save's: it has no data.pkl")
+        if "byteorder" in self.names and self._bytes("byteorder").strip() != b"little":
+            raise FileError(f"{self.path} was written on a big-endian machine; save it again on another")
+        return _with_arrays(self.path, self._pickle(), self._storage)
+
+    def _pickle(self) -> Any:
+        self._check(self.names["data.pkl"])
+        with self.archive.open(self.names["data.pkl"]) as pickle:
+            return read_pickle(self.path, pickle)  # type: ignore[arg-type]  # as good as a BinaryIO
+
+    def _storage(self, key: str) -> bytes:
+        return self._bytes(f"data/{key}")
+
+    def _bytes(self, name: str) -> bytes:
+        if name not in self.names:
+            raise FileError(f"{self.path} is damaged: it names a storage {printable(name)}, but does not have it")
+        self._check(self.names[name])
+        try:
+            return self.archive.read(self.names[name])
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+            raise FileError(f"{self.path} is damaged: {printable(name)} cannot be read ({printable(error)})") from None
+
+    def _check(self, name: str) -> None:
+        """PyTorch compresses nothing, so nothing can be longer than the file."""
+        if self.archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+            raise FileError(f"{self.path} is damaged: {printable(name)} is compressed, which torch.save never does")
+
+
+def _legacy(path: Path, file: BinaryIO) -> Any:
+    """A file as PyTorch wrote them before: five pickles, and behind them the storages, each after its length."""
+    file.seek(0)
+    if read_pickle(path, file) != MAGIC:
+        raise FileError(f"{path} is a pickle, but not one of torch.save's; save the model's state_dict with torch.save")
+    read_pickle(path, file)  # the protocol
+    read_pickle(path, file)  # sizes of C's types
+    described, keys = read_pickle(path, file), read_pickle(path, file)
+    if not isinstance(keys, list):
+        raise FileError(f"{path} is damaged: it has no list of its storages")
+    item_sizes = {tensor.key: _TYPES[tensor.kind].itemsize for tensor in _tensors(path, described)}
+    storages = {}
+    for key in keys:
+        count = int.from_bytes(file.read(8), "little")
+        size = count * item_sizes.get(str(key), 4)
+        left = path.stat().st_size - file.tell()
+        if size > left:
+            raise FileError(f"{path} is cut short: a storage of {size:,} bytes has only {left:,}")
+        storages[str(key)] = file.read(size)
+    return _with_arrays(path, described, lambda key: storages.get(key, b""))
+
+
+def _tensors(path: Path, described: Any) -> list[_Tensor]:
+    found: list[_Tensor] = []
+    _mapped(described, lambda called: found.append(tensor) if (tensor := _tensor(path, called)) else None)
+    return found
+
+
+def _with_arrays(path: Path, described: Any, storage: Callable[[str], bytes]) -> Any:
+    read: dict[str, bytes] = {}
+
+    def array(called: Called) -> Any:
+        tensor = _tensor(path, called)
+        if tensor is None:
+            return None
+        if tensor.key not in read:
+            read[tensor.key] = storage(tensor.key)
+        return _viewed(path, tensor, read[tensor.key])
+
+    return _mapped(described, array)
+
+
+def _mapped(described: Any, replace: Callable[[Called], Any]) -> Any:
+    """The same with each note replaced where `replace` gives something; what contains itself is left out there."""
+    known: dict[int, Any] = {}
+
+    def walk(value: Any) -> Any:
+        if not isinstance(value, dict | list | tuple | Called):
+            return value
+        if id(value) in known:
+            return known[id(value)]
+        known[id(value)] = None
+        known[id(value)] = result = inside(value)
+        return result
+
+    def inside(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(item) for key, item in value.items()}
+        if isinstance(value, Called):
+            replaced = replace(value)
+            if replaced is None:
+                value.state, value.entries = walk(value.state), walk(value.entries)
+            return value if replaced is None else replaced
+        return type(value)(map(walk, value))
+
+    return walk(described)
+
+
+def _tensor(path: Path, called: Called) -> _Tensor | None:
+    """The tensor that a note stands for, or None where it stands for something else."""
+    if not isinstance(called.what, Named):
+        return None
+    if called.what.name in _WRAPPED and isinstance(called.arguments[0], Called):
+        return _tensor(path, called.arguments[0])
+    if called.what.name not in _REBUILT:
+        return None
+    try:
+        storage, offset, sizes, strides = called.arguments[:4]
+        _, kind, key, *_ = storage.reference
+        kind = kind.name.rpartition(" ")[2]
+        numbers = (offset, *sizes, *strides)
+    except (TypeError, ValueError, AttributeError):
+        raise FileError(f"{path} is damaged: it describes a tensor wrongly") from None
+    if kind not in _TYPES:
+        raise FileError(
+            f"{path} has a tensor of {printable(kind)}, which is not read; convert it to float32 and save it again"
+        )
+    if not isinstance(storage, Stored) or any(not isinstance(n, int) or n < 0 for n in numbers):
+        raise FileError(f"{path} is damaged: it describes a tensor wrongly")
+    if len(sizes) != len(strides):
+        raise FileError(f"{path} is damaged: it describes a tensor wrongly")
+    return _Tensor(kind, str(key), offset, tuple(sizes), tuple(strides))
+
+
+def _viewed(path: Path, tensor: _Tensor, content: bytes) -> Array:
+    """The tensor's numbers, in an array of its own."""
+    kind = _TYPES[tensor.kind]
+    numbers = np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)
+    count = prod(tensor.sizes)
+    last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.sizes, tensor.strides, strict=True))
+    if count and (last >= len(numbers) or count > len(numbers)):
+        raise FileError(f"{path} is damaged: a tensor of {count:,} numbers has a storage of {len(numbers):,}")
+    if not count:
+        return np.zeros(tensor.sizes, np.float32)
+    steps = tuple(step * kind.itemsize for step in tensor.strides)
+    view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.sizes, steps, writeable=False)
+    return _widened(view) if tensor.kind == "BFloat16Storage" else view.copy()
+
+
+def _widened(halves: Array) -> Array:
+    """bfloat16 as float32, whose upper half it is."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def module_arrays(value: Any) -> Mapping[str, Any] | None:
+    """The parameters, buffers and modules of a module that was saved whole, or None where `value` is no module."""
+    state = value.state if isinstance(value, Called) else None
+    if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
+        return None
+    groups = [state.get(name) for name in ("_parameters", "_buffers", "_modules")]
+    return {str(name): item for group in groups if isinstance(group, dict) for name, item in group.items()}

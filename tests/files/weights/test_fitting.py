@@ -1,0 +1,159 @@
+"""Which array is which: by names, by order and shape where only one order is possible, else a table."""
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate.errors import FileError
+from foveate.files.weights import fit_weights, named_arrays
+from foveate.graph import Graph
+from tests.support import Arrays, random_arrays
+
+
+def chain() -> Graph:
+    """Two convolutions of one shape, one after the other, and a head."""
+    return fv.Sequential(
+        fv.Conv2d(3, 3, padding=1), fv.BatchNorm2d(), fv.Conv2d(3, 3, padding=1), fv.GlobalAvgPool2d(), fv.Linear(2)
+    ).build((3, 5, 5))
+
+
+def side_by_side() -> Graph:
+    """Two convolutions of one shape, neither before the other."""
+    return fv.Sequential(
+        fv.Concat(fv.Conv2d(3, 1), fv.Conv2d(3, 1)), fv.GlobalAvgPool2d(), fv.Linear(2)
+    ).build((3, 5, 5))  # fmt: skip
+
+
+def renamed(arrays: Arrays, names: dict[str, str]) -> Arrays:
+    """With other names for modules, in the same order."""
+    return {f"{names.get((p := name.rpartition('.'))[0], p[0])}.{p[2]}": array for name, array in arrays.items()}
+
+
+def fitted(graph: Graph, arrays: dict) -> tuple[Arrays, tuple[str, ...]]:
+    found = fit_weights(graph, named_arrays("the dictionary", arrays))
+    assert all(array.dtype == np.float32 for array in found.arrays.values())
+    return dict(found.arrays), found.said
+
+
+def same(found: Arrays, arrays: Arrays) -> bool:
+    return found.keys() == arrays.keys() and all(np.array_equal(found[name], arrays[name]) for name in arrays)
+
+
+def test_names_that_agree_are_taken_in_any_order():
+    graph = chain()
+    arrays = random_arrays(graph)
+    found, said = fitted(graph, dict(reversed(arrays.items())))
+    assert same(found, arrays)
+    assert said == ()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
+def test_what_stands_before_every_name_is_found_and_told(prefix: str):
+    graph = chain()
+    arrays = random_arrays(graph)
+    found, said = fitted(graph, {prefix + name: array for name, array in arrays.items()})
+    assert same(found, arrays)
+    assert said == tuple(f'"{each}." stands before every name' for each in prefix.split(".")[:-1])
+
+
+def test_the_words_of_other_libraries_are_known():
+    graph = chain()
+    arrays = random_arrays(graph)
+    words = {"bn1.weight": "bn1.gamma", "bn1.bias": "bn1.beta", "bn1.running_var": "bn1.moving_var"}
+    assert same(fitted(graph, {words.get(name, name): array for name, array in arrays.items()})[0], arrays)
+
+
+def test_other_names_are_found_by_their_order_and_shape():
+    graph = chain()
+    arrays = random_arrays(graph)
+    others = {"conv1": "features.0", "bn1": "features.1", "conv2": "features.2", "linear1": "classifier"}
+    found, said = fitted(graph, renamed(arrays, others))
+    assert same(found, arrays)
+    assert said == ("10 arrays were found by their order and shape, because their names differ",)
+
+
+def test_a_few_other_names_are_found_beside_those_that_agree():
+    graph = chain()
+    arrays = random_arrays(graph)
+    found, said = fitted(graph, renamed(arrays, {"linear1": "fc"}))
+    assert same(found, arrays)
+    assert said == ("2 arrays were found by their order and shape, because their names differ",)
+
+
+def test_order_proves_nothing_for_layers_side_by_side():
+    graph = side_by_side()
+    arrays = random_arrays(graph)
+    names = [name.rpartition(".")[0] for name in arrays]
+    assert same(fitted(graph, renamed(arrays, {names[-1]: "fc"}))[0], arrays)
+    with pytest.raises(FileError, match="does not fit the network, neither by names nor by order and shape"):
+        fitted(graph, renamed(arrays, {name: f"m{n}" for n, name in enumerate(dict.fromkeys(names))}))
+
+
+def test_zoo_networks_take_torchvisions_names():
+    graph = fv.zoo.resnet18(input_shape=(3, 32, 32), classes=3)
+    arrays = random_arrays(graph)
+    found, said = fitted(graph, {name.replace("shortcut", "downsample"): array for name, array in arrays.items()})
+    assert same(found, arrays)
+    assert said == ()
+    dense = fv.zoo.densenet121(input_shape=(3, 32, 32), classes=3)
+    arrays = random_arrays(dense)
+    old = {name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): array for name, array in arrays.items()}
+    assert same(fitted(dense, old)[0], arrays)
+
+
+def test_what_does_not_fit_is_a_table_with_both_shapes():
+    graph = chain()
+    arrays = random_arrays(graph)
+    arrays["linear1.weight"] = np.ones((5, 3))
+    arrays["extra.weight"] = arrays.pop("conv2.bias")
+    with pytest.raises(FileError) as caught:
+        fitted(graph, arrays)
+    assert str(caught.value).splitlines() == [
+        "the dictionary does not fit the network, neither by names nor by order and shape:",
+        "  missing (1):",
+        "    conv2.bias 3",
+        "  unexpected (1):",
+        "    extra.weight 3",
+        "  of another shape (1):",
+        "    linear1.weight 2x3 here, 5x3 there",
+    ]
+
+
+def test_other_classes_are_told_with_the_way_out():
+    graph = chain()
+    arrays = random_arrays(graph) | {"linear1.weight": np.ones((5, 3)), "linear1.bias": np.ones(5)}
+    with pytest.raises(
+        FileError, match=r"Make the network with as many classes and channels as the weights were trained for$"
+    ):
+        fitted(graph, arrays)
+
+
+def test_names_of_strangers_move_no_cursor():
+    with pytest.raises(FileError, match=r"unexpected \(1\):\n    a\\x1b\[2J 1$"):
+        fitted(fv.zoo.lenet5(), {"a\x1b[2J": np.ones(1)})
+
+
+def test_a_long_table_is_cut():
+    with pytest.raises(FileError, match=r"missing \(102\):\n(    .*\n){12}    and 90 more\n"):
+        fitted(fv.zoo.resnet18(), {"a": np.ones(1)})
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (np.full((2, 3), np.nan), r"the dictionary cannot be used: linear1\.weight holds NaN or infinity"),
+        (np.ones((2, 3), complex), r"the dictionary cannot be used: linear1\.weight holds complex128, no real numbers"),
+    ],
+)
+def test_arrays_that_hold_no_numbers_are_refused(broken: np.ndarray, message: str):
+    graph = chain()
+    with pytest.raises(FileError, match=f"^{message}$"):
+        fitted(graph, random_arrays(graph) | {"linear1.weight": broken})
+
+
+def test_modules_of_one_shape_come_in_the_files_order():
+    graph = chain()
+    arrays = random_arrays(graph)
+    others = {"conv1": "b", "conv2": "a"}
+    found, _ = fitted(graph, renamed(arrays, others))
+    assert same(found, arrays)

@@ -1,0 +1,239 @@
+"""Files of torch.save and safetensors are read as data: every type and form, nothing run, damage in sentences."""
+
+import io
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from torch import nn
+
+from foveate.errors import FileError
+from foveate.files.weights import named_arrays, read_weights
+
+TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    """Every type, views that share a storage, an empty one, a number, a transposed one."""
+    whole = torch.arange(24.0).reshape(2, 3, 4)
+    return {
+        **{f"of.{name}": (torch.arange(6) % 3).reshape(2, 3).to(getattr(torch, name)) for name in TYPES},
+        "views.part": whole[:, 1:, ::2],
+        "views.turned": whole.permute(2, 0, 1),
+        "views.parameter": nn.Parameter(whole[1]),
+        "empty": torch.zeros(0, 3),
+        "number": torch.tensor(2.5),
+    }
+
+
+def agrees(found: dict[str, np.ndarray], expected: dict[str, torch.Tensor]) -> None:
+    assert list(found) == list(expected)
+    for name, tensor in expected.items():
+        plain = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
+        assert found[name].shape == tuple(tensor.shape)
+        assert np.array_equal(found[name], plain.numpy()), name
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_every_tensor_is_read_as_pytorch_reads_it(zipped: bool, protocol: int, tmp_path: Path):
+    path = tmp_path / "weights.pt"
+    torch.save(tensors(), path, _use_new_zipfile_serialization=zipped, pickle_protocol=protocol)
+    agrees(dict(read_weights(path).arrays), tensors())
+
+
+def test_safetensors_are_read(tmp_path: Path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"a.weight": np.ones((2, 3), np.float32)}, path)
+    assert read_weights(path).arrays["a.weight"].tolist() == [[1] * 3] * 2
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_module_saved_whole_is_read_without_its_class(zipped: bool, tmp_path: Path):
+    module = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Sequential(nn.BatchNorm2d(3)))
+    path = tmp_path / "module.pt"
+    torch.save(module, path, _use_new_zipfile_serialization=zipped)
+    weights = read_weights(path)
+    state = {name: value for name, value in module.state_dict().items() if "batches" not in name}
+    agrees(dict(weights.arrays), state)
+    assert weights.said == ("1 counters of batches (num_batches_tracked) are not needed",)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "said"),
+    [
+        (lambda d: {"state_dict": d, "epoch": 3}, ('the weights are in the entry "state_dict"',)),
+        (lambda d: {"epoch": 3, "model": d, "optimizer": {"state": {0: {"m": torch.ones(2)}}}},
+         ('the weights are in the entry "model"',)),
+        (lambda d: {"checkpoint": d, "name": "net"}, ('the weights are in the entry "checkpoint"',)),
+        (lambda d: {"model": {"state_dict": d}},
+         ('the weights are in the entry "model"', 'the weights are in the entry "state_dict"')),
+        (lambda d: d, ()),
+    ],
+)  # fmt: skip
+def test_wrapping_dictionaries_are_found_and_told(wrapped, said, tmp_path: Path):
+    path = tmp_path / "weights.pt"
+    torch.save(wrapped({"a.weight": torch.ones(2)}), path)
+    weights = read_weights(path)
+    assert (list(weights.arrays), weights.said) == (["a.weight"], said)
+
+
+class Bomb:
+    """Whoever unpickles it runs its code."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_no_code_in_a_file_runs(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, zipped in (("new.pt", True), ("old.pt", False)):
+        torch.save({"a": torch.ones(2), "b": Bomb(), "c": [Bomb()]}, name, _use_new_zipfile_serialization=zipped)
+        assert list(read_weights(Path(name)).arrays) == ["a"]
+    assert not Path("exploded").exists()
+
+
+def test_what_contains_itself_ends(tmp_path: Path):
+    inside: dict = {"a": torch.ones(1)}
+    inside["again"] = inside
+    torch.save(inside, tmp_path / "weights.pt")
+    assert list(read_weights(tmp_path / "weights.pt").arrays) == ["a"]
+
+
+def test_tensors_of_a_dictionary_need_no_file():
+    weights = named_arrays("the dictionary", {"a": torch.ones(2, dtype=torch.bfloat16), "b": np.zeros(3)})
+    assert {name: array.dtype.name for name, array in weights.arrays.items()} == {"a": "float32", "b": "float64"}
+
+
+def zipped(tmp_path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    path = tmp_path / "weights.pt"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(f"archive/{name}", content)
+    return path
+
+
+def tensor_pickle(
+    *, kind: str = "FloatStorage", sizes: object = (2,), strides: object = (1,), offset: object = 0
+) -> bytes:
+    """A pickle of one tensor, described in any way."""
+    file = io.BytesIO()
+
+    class Writer(pickle.Pickler):
+        def persistent_id(self, value):
+            return ("storage", getattr(torch, kind), "0", "cpu", 2) if value == "here" else None
+
+    class Tensor:
+        def __reduce__(self):
+            return torch._utils._rebuild_tensor_v2, ("here", offset, sizes, strides, False, {})
+
+    Writer(file, 2).dump({"a": Tensor()})
+    return file.getvalue()
+
+
+def written(content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / "weights.pt").write_bytes(content)
+
+
+def archived(data: bytes = b"", compression: int = zipfile.ZIP_STORED, **storages: bytes) -> Callable[[Path], object]:
+    entries = {"data.pkl": data, **{name.replace("_", "/"): content for name, content in storages.items()}}
+    return lambda folder: zipped(folder, entries, compression)
+
+
+WRONG, UNREAD = "is damaged: it describes a tensor wrongly", "is damaged: what it says of its tensors"
+DAMAGED: list[tuple[str, Callable[[Path], object]]] = [
+    ("is neither a safetensors file nor one that torch.save wrote", written(b"hello, world")),
+    (
+        "is a zip archive, but not one of torch.save's: it has no data.pkl",
+        lambda folder: zipped(folder, {"other": b""}),
+    ),
+    (
+        "is damaged: its archive cannot be opened (Truncated central directory)",
+        written(b"PK\x03\x04" + bytes(60) + b"PK\x05\x06" + bytes(8) + b"\x09" + bytes(3) + b"\x01" + bytes(5)),
+    ),
+    ("was written on a big-endian machine; save it again on another", archived(byteorder=b"big")),
+    ("is damaged: it names a storage data/0, but does not have it", archived(tensor_pickle())),
+    (
+        "is damaged: archive/data.pkl is compressed, which torch.save never does",
+        archived(tensor_pickle(), zipfile.ZIP_DEFLATED),
+    ),
+    ("is damaged: a tensor of 2 numbers has a storage of 1", archived(tensor_pickle(), data_0=bytes(4))),
+    (
+        "is damaged: a tensor of 100 numbers has a storage of 2",
+        archived(tensor_pickle(sizes=(100,), strides=(0,)), data_0=bytes(8)),
+    ),
+    (WRONG, archived(tensor_pickle(strides=(-1,)), data_0=bytes(8))),
+    (WRONG, archived(tensor_pickle(strides=(1, 1)), data_0=bytes(8))),
+    (WRONG, archived(tensor_pickle(sizes=3), data_0=bytes(8))),
+    (
+        "has a tensor of ComplexFloatStorage, which is not read; convert it to float32 and save it again",
+        archived(tensor_pickle(kind="ComplexFloatStorage"), data_0=bytes(16)),
+    ),
+    (f"{UNREAD} cannot be read (pop from empty list)", archived(b"\x80\x02}q\x00e.")),
+    (f"{UNREAD} cannot be read (pickle exhausted before seeing STOP)", archived(b"\x80\x02}q\x00")),
+    (f"{UNREAD} cannot be read (it has the step EXT1)", archived(b"\x80\x02\x82\x01.")),
+    (
+        "is a pickle, but not one of torch.save's; save the model's state_dict with torch.save",
+        written(pickle.dumps({"a": 1}, 2)),
+    ),
+    (
+        "has no arrays by name; give a state_dict, or a file that holds one",
+        lambda folder: torch.save({"a": 1}, folder / "weights.pt"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "write"), DAMAGED, ids=[message for message, _ in DAMAGED])
+def test_a_file_that_cannot_be_used_ends_in_a_sentence(message: str, write: Callable[[Path], object], tmp_path: Path):
+    write(tmp_path)
+    with pytest.raises(FileError, match=rf"weights\.pt {re.escape(message)}$"):
+        read_weights(tmp_path / "weights.pt")
+
+
+def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path):
+    with pytest.raises(FileError, match=r"does not exist; expected a safetensors file, or one of torch\.save's$"):
+        read_weights(tmp_path / "nowhere.pt")
+    with pytest.raises(FileError, match=r"cannot be read: Is a directory$"):
+        read_weights(tmp_path)
+
+
+def test_a_damaged_safetensors_file(tmp_path: Path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"a": np.ones(4, np.float32)}, path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(FileError, match=r"weights.safetensors is damaged: "):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("use_zip", [True, False])
+def test_a_file_cut_anywhere_ends_in_a_sentence(use_zip: bool, tmp_path: Path):
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.ones(20), "b": {"c": torch.ones(3)}}, path, _use_new_zipfile_serialization=use_zip)
+    content = path.read_bytes()
+    for length in range(0, len(content) - 1, 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(FileError, match=r"weights\.pt (is|has) "):
+            read_weights(path)
+
+
+def test_any_byte_may_be_another(tmp_path: Path):
+    """Either it is read all the same, or refused in a sentence."""
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.ones(3), "b": {"c": torch.ones(2, 2)}}, path, _use_new_zipfile_serialization=False)
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for place in random.integers(0, len(content), 300):
+        changed = bytearray(content)
+        changed[place] = random.integers(256)
+        path.write_bytes(changed)
+        try:
+            read_weights(path)
+        except FileError:
+            refused += 1
+    assert refused > 50
