@@ -5,6 +5,7 @@ benchmarks' twins.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import reduce, singledispatch
 from math import inf, prod
 from typing import Any, TypeAlias
@@ -33,8 +34,6 @@ from foveate.layers import (
     Dropout,
     Flatten,
     GroupNorm,
-    Hardsigmoid,
-    Hardswish,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -43,15 +42,10 @@ from foveate.layers import (
     LogSoftmax,
     Pad,
     PReLU,
-    ReLU,
-    ReLU6,
     Shape,
-    Sigmoid,
-    SiLU,
     Softmax,
     Softplus,
     SpatialDropout,
-    Tanh,
     Upsample,
 )
 from foveate.layers import Maxout as MaxoutLayer
@@ -65,7 +59,7 @@ from foveate.layers.pooling import (
     MaxPooling,
     Pooling,
 )
-from foveate.layers.registry import register_layer_type
+from foveate.layers.registry import built_in_layers, register_layer_type
 from foveate.layers.sample_normalization import InstanceNormalization
 from foveate.layers.transposed import TransposedConvolution
 
@@ -321,15 +315,16 @@ def _(layer: MaxoutLayer, node: Node) -> Parts:
     return [("", Maxout(layer.pieces))]
 
 
-def _plain(layer_type: type[Layer], module: type[nn.Module]) -> None:
-    parts.register(layer_type, lambda layer, node: [("", module())])
+def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
+    """What torch.nn calls like an activation function without options: it is the same."""
+    plain = layer_type.notation and not fields(layer_type)  # type: ignore[arg-type]
+    return getattr(nn, layer_type.__name__, None) if plain else None
 
 
-for _layer_type, _module in (
-    (ReLU, nn.ReLU), (ReLU6, nn.ReLU6), (Sigmoid, nn.Sigmoid), (Tanh, nn.Tanh), (SiLU, nn.SiLU),
-    (Hardswish, nn.Hardswish), (Hardsigmoid, nn.Hardsigmoid),
-):  # fmt: skip
-    _plain(_layer_type, _module)
+for _type in built_in_layers():
+    _module = _same_name(_type)
+    if _module is not None:
+        parts.register(_type, lambda layer, node, make=_module: [("", make())])
 
 
 def _amounts(pairs: Pairs) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ from foveate.layers import (
 from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
-from foveate.layers.pooling import GlobalAveragePooling, GlobalMaximumPooling, Pooling
+from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 from foveate.layers.registry import built_in_layers
 from foveate.layers.sample_normalization import SampleNormalization
 from foveate.layers.structure import Dropping
@@ -52,7 +52,10 @@ _CALLBACK = CallbackRule()
 _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Convolution, TransposedConvolution, Linear), (ProductRule(), _CALLBACK)),
     (ACTIVATIONS, (ActivationRule(),)),
-    ((Pooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling), (PoolingRule(), _CALLBACK)),
+    (
+        (MaxPooling, AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling),
+        (PoolingRule(), _CALLBACK),
+    ),
     ((Softmax, LogSoftmax), (SoftmaxRule(),)),
     ((BatchNormalization,), (BatchNormalizationRule(),)),
     ((SampleNormalization,), (SampleNormalizationRule(),)),
