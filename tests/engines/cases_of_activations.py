@@ -49,6 +49,7 @@ SMOOTH_ACTIVATIONS = {
         ("Hardsigmoid", fv.Hardsigmoid(), lambda x: F.relu6(x + 3) / 6),
         ("GELU", fv.GELU(), F.gelu),
         ("GELU by tanh", fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
+        ("Mish", fv.Mish(), F.mish),
         ("Softplus", fv.Softplus(), F.softplus),
         ("Softplus 2.5", fv.Softplus(2.5), lambda x: F.softplus(x, 2.5)),
     )

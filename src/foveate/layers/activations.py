@@ -176,6 +176,19 @@ class GELU(ElementwiseLayer):
 
 @final
 @dataclass(frozen=True)
+class Mish(ElementwiseLayer):
+    """Smooth rectifier that dips below zero: y = x tanh(log(1 + exp(x))). Any shape.
+
+    Misra: Mish, a self regularized non-monotonic activation function, 2019.
+    """
+
+    label: ClassVar[str] = "mish"
+    notation: ClassVar[str] = r"$x\,\tanh(\log(1 + e^x))$"
+    rectifies: ClassVar[bool] = True
+
+
+@final
+@dataclass(frozen=True)
 class Softplus(ElementwiseLayer):
     """Smooth rectifier: y = log(1 + exp(beta x)) / beta. Any shape.
 

@@ -11,6 +11,7 @@ from foveate.layers import (
     Hardswish,
     Layer,
     LeakyReLU,
+    Mish,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -41,6 +42,7 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     Hardswish: lambda _: Elementwise("hardswish", 1 / 6, 0.5, from_output=False),
     Hardsigmoid: lambda _: Elementwise("hardsigmoid", 1 / 6, 0.5, from_output=False),
     GELU: lambda layer: Elementwise("gelu_tanh" if layer.approximate == "tanh" else "gelu", from_output=False),
+    Mish: lambda _: Elementwise("mish", from_output=False),
     Softplus: lambda layer: Elementwise("softplus", layer.beta, from_output=False),
 }
 

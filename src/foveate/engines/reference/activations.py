@@ -17,6 +17,7 @@ from foveate.layers import (
     LeakyReLU,
     LogSoftmax,
     Maxout,
+    Mish,
     PReLU,
     ReLU,
     ReLU6,
@@ -69,6 +70,11 @@ def _gelu_slope(layer: GELU, x: FloatArray, y: FloatArray) -> FloatArray:
 
 def _hard_sigmoid(x: FloatArray) -> FloatArray:
     return np.clip(x + 3, 0, 6) / 6
+
+
+def _mish_slope(_: Mish, x: FloatArray, y: FloatArray) -> FloatArray:
+    bend = np.tanh(np.logaddexp(0, x))
+    return np.asarray(bend + x * (1 - bend**2) * sigmoid(x))
 
 
 def sigmoid(x: FloatArray) -> FloatArray:
@@ -156,6 +162,7 @@ define(
     Hardswish,
     _elementwise(lambda _, x: x * _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)),
 )
+define(Mish, _elementwise(lambda _, x: x * np.tanh(np.logaddexp(0, x)), _mish_slope))
 define(GELU, _elementwise(_gelu, _gelu_slope))
 define(
     Softplus,
