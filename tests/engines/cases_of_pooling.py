@@ -49,6 +49,19 @@ def avg_pool(shape: Shape, kernel_size: Any, *, batch: int = 2, **options: Any) 
     return Case(layer, (shape,), forward, batch)
 
 
+def lp_pool(shape: Shape, norm_type: float, kernel_size: Any, **options: Any) -> Case:
+    """Pooling by a norm; PyTorch's own of magnitudes, padded with zeros by hand."""
+    axes = len(shape) - 1
+    layer = (fv.LPPool1d, fv.LPPool2d, fv.LPPool3d)[axes - 1](norm_type, kernel_size, **options)
+    function: Callable[..., torch.Tensor] = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[axes - 1]
+    kernel, stride = each(kernel_size, axes), each(options.get("stride", kernel_size), axes)
+    pairs = explicit_pairs(options.get("padding", 0), shape[1:], kernel, stride, (1,) * axes)
+    if options.get("ceil_mode"):
+        pairs = tuple((begin, end + step - 1) for (begin, end), step in zip(pairs, stride, strict=True))
+    windows = (kernel_size, stride[0]) if axes == 1 else (kernel, stride)
+    return Case(layer, (shape,), lambda x, _: function(padded(x[0].abs(), pairs), norm_type, *windows))
+
+
 AVERAGE_POOLING_2D = {
     f"kernel {kernel}, stride {stride}, padding {padding}, ceil {ceil}, counts padding {counts}": avg_pool(
         (3, 9, 8), kernel, stride=stride, padding=padding, ceil_mode=ceil, count_include_pad=counts
@@ -104,6 +117,13 @@ POOLING = {
     "average 3-D, ceil, real positions only": avg_pool(
         (3, 6, 7, 5), (3, 2, 3), stride=2, padding=1, ceil_mode=True, count_include_pad=False
     ),
+    "norm 2": lp_pool((6, 8, 8), 2, 2),
+    "norm 1, prime channels": lp_pool((17, 7, 9), 1, 3, stride=2, padding=1),
+    "norm 3, asymmetric": lp_pool((3, 8, 8), 3, 3, stride=2, padding=((0, 1), (1, 0))),
+    "norm 1.5, same with stride": lp_pool((3, 7, 8), 1.5, 3, stride=2, padding="same"),
+    "norm 2, ceil": lp_pool((2, 4, 6), 2, 3, stride=2, ceil_mode=True),
+    "norm 4 of a sequence": lp_pool((4, 17), 4, 3, stride=2),
+    "norm 2 of a volume": lp_pool((2, 4, 4, 5), 2, 2),
     "global maximum 1-D": Case(fv.GlobalMaxPool1d(), ((5, 9),), lambda x, _: x[0].amax(2)),
     "global maximum 2-D": Case(fv.GlobalMaxPool2d(), ((16, 7, 5),), lambda x, _: x[0].amax((2, 3))),
     "global maximum, prime channels, batch 1": Case(

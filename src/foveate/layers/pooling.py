@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
@@ -210,6 +210,78 @@ class AvgPool2d(AveragePooling):
 @final
 class AvgPool3d(AveragePooling):
     """Mean over windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for AvgPool2d."""
+
+    spatial_axes: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, init=False)
+class LPPooling(Pooling):
+    """The norm of each window; use LPPool1d, LPPool2d or LPPool3d."""
+
+    norm_type: float
+
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: Ints,
+        *surplus: Never,
+        stride: Ints | None = None,
+        padding: PaddingOption = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
+        object.__setattr__(self, "norm_type", norm_type)
+        if not 1 <= norm_type < inf:
+            raise self.refuse(f"norm_type is {norm_type}; it must be at least 1 and finite (2 is usual)")
+        if any(gap != 1 for gap in self.dilation):
+            raise self.refuse(f"dilation is {max(self.dilation)}; norms are taken of whole windows: use dilation 1")
+
+    def describe(self) -> str:
+        """For example 'LPPool2d 3x3, stride 3, norm 2'."""
+        return f"{super().describe()}, norm {self.norm_type:g}"
+
+
+@final
+class LPPool1d(LPPooling):
+    """Norm of windows of one axis. Input (C, L), output (C, L'). Arguments as for LPPool2d."""
+
+    spatial_axes: ClassVar[int] = 1
+
+
+@final
+class LPPool2d(LPPooling):
+    """Norm of windows of two axes.
+
+        y[c, h, w] = (sum over i, j of |x[c, h*S + i - P, w*S + j - P]|^p)^(1/p)
+
+    Input (C, H, W), output (C, H', W'). 1 is the sum of magnitudes, and the larger the norm, the closer to the largest.
+    Where a window is all zeros its gradient is 0 (PyTorch's is NaN). PyTorch leaves out the magnitude, and so differs
+    where x is negative and p is odd; it also counts the cells that ceil_mode adds as if they were average ones.
+
+    Args:
+        norm_type: p, at least 1.
+        kernel_size: F, an int or (height, width).
+        stride: S (default: the kernel size).
+        padding: at most F - 1 on each side.
+        dilation: 1; there for symmetry with MaxPool2d.
+        ceil_mode: whether a last, incomplete window counts.
+
+    Raises:
+        LayerError: a hyper-parameter is out of range, or a window would see only padding.
+
+    Gulcehre, Cho, Pascanu, Bengio: Learned-norm pooling for deep feedforward and recurrent neural networks, 2014.
+
+    >>> LPPool2d(2, 2).output_shape([(6, 28, 28)])
+    (6, 14, 14)
+    """
+
+    spatial_axes: ClassVar[int] = 2
+
+
+@final
+class LPPool3d(LPPooling):
+    """Norm of windows of three axes. Input (C, D, H, W), output (C, D', H', W'). Arguments as for LPPool2d."""
 
     spatial_axes: ClassVar[int] = 3
 

@@ -6,7 +6,14 @@ from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.engines.reference.convolution import pad, taps, unpad
 from foveate.geometry import Window
-from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling, Pooling
+from foveate.layers.pooling import (
+    AveragePooling,
+    GlobalAveragePooling,
+    GlobalMaximumPooling,
+    LPPooling,
+    MaxPooling,
+    Pooling,
+)
 
 
 def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tuple[int, ...]]:
@@ -83,6 +90,32 @@ def _average_backward(
     return [unpad(padded, windows)], {}
 
 
+def _norm_forward(layer: LPPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    (x,) = inputs
+    windows, outputs = _overhanging(layer, x)
+    powers = pad(np.abs(x) ** layer.norm_type, windows)
+    total: FloatArray = sum((powers[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
+    return np.asarray(total ** (1 / layer.norm_type), x.dtype)
+
+
+def _norm_backward(
+    layer: LPPooling,
+    inputs: Arrays,
+    parameters: ByName,
+    output: FloatArray,
+    gradient: FloatArray,
+    context: Context,
+) -> Gradients:
+    (x,) = inputs
+    windows, outputs = _overhanging(layer, x)
+    padded = np.zeros_like(pad(x, windows))
+    shares = np.where(output == 0, 0, gradient) * np.where(output == 0, 1, output) ** (1 - layer.norm_type)
+    for _, seen in taps(windows, outputs):
+        padded[seen] += shares
+    slopes = np.sign(x) * np.abs(x) ** (layer.norm_type - 1)
+    return [np.asarray(unpad(padded, windows) * slopes, x.dtype)], {}
+
+
 def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     return np.asarray(x.mean(axis=tuple(range(2, x.ndim))))
@@ -126,5 +159,6 @@ def _global_max_backward(
 
 define(MaxPooling, Definition(_max_forward, _max_backward))
 define(AveragePooling, Definition(_average_forward, _average_backward))
+define(LPPooling, Definition(_norm_forward, _norm_backward))
 define(GlobalAveragePooling, Definition(_global_forward, _global_backward))
 define(GlobalMaximumPooling, Definition(_global_max_forward, _global_max_backward))

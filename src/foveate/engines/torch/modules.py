@@ -56,6 +56,7 @@ from foveate.layers.pooling import (
     AveragePooling,
     GlobalAveragePooling,
     GlobalMaximumPooling,
+    LPPooling,
     MaxPooling,
     Pooling,
 )
@@ -75,6 +76,7 @@ _CONVOLUTIONS: dict[int, _Made] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED: dict[int, _Made] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _MAX_POOLS: dict[int, _Made] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _AVERAGE_POOLS: dict[int, _Made] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_NORM_POOLS: dict[int, _Made] = {1: nn.LPPool1d, 2: nn.LPPool2d, 3: nn.LPPool3d}
 _ADAPTIVE_AVERAGES: dict[int, _Made] = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 _ADAPTIVE_MAXIMA: dict[int, _Made] = {1: nn.AdaptiveMaxPool1d, 2: nn.AdaptiveMaxPool2d, 3: nn.AdaptiveMaxPool3d}
 _BATCH_NORMS: tuple[_Made, ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -181,6 +183,16 @@ def _(layer: AveragePooling, node: Node) -> Parts:
     if layer.count_include_pad and not layer.ceil_mode:
         return [("_padding", _BORDERS["zeros"][layer.spatial_axes](_amounts(pairs))), ("", pool)]
     return [("", CountedAverage(pairs, pool, prod(layer.kernel_size), _counts(layer, node, windows)))]
+
+
+@parts.register
+def _(layer: LPPooling, node: Node) -> Parts:
+    pairs = _to_whole_windows(node, layer.windows(node.input_shapes))
+    border = _BORDERS["zeros"][layer.spatial_axes](_amounts(pairs))
+    windows = (layer.kernel_size[0], layer.stride[0]) if layer.spatial_axes == 1 else (layer.kernel_size, layer.stride)
+    pool = _NORM_POOLS[layer.spatial_axes](layer.norm_type, *windows)
+    # A slope of -1 below zero makes magnitudes, of which PyTorch takes the powers as they are.
+    return [("_padding", border), ("_magnitude", nn.LeakyReLU(-1.0)), ("", pool)]
 
 
 @parts.register
