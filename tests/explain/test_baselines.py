@@ -160,12 +160,12 @@ def test_baselines_are_trained_alike_and_the_model_is_left_alone() -> None:
 
 def test_the_comparison_holds_the_share_of_each_and_is_drawn() -> None:
     model = fv.Model(small())
-    found = compare_invariance(model, splits(), samples=48, epochs=1, shifts=(0, 1), test_samples=20, progress=False)
+    found = compare_invariance(model, splits(), samples=48, epochs=4, shifts=(0, 1), test_samples=60, progress=False)
     for name, trained in found.baselines.models.items():
-        alone = surviving_share(trained, splits().test, shifts=(0, 1), samples=20)
+        alone = surviving_share(trained, splits().test, shifts=(0, 1), samples=60)
         np.testing.assert_array_equal(found.shares[name].share, alone.share)
     figure = plot_comparison(found)
-    assert figure.get_suptitle() == "The same task, each trained anew on 48 samples for 1 epoch"
+    assert figure.get_suptitle() == "The same task, each trained anew on 48 samples for 4 epochs"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == f"as it is ({parameter_count(model.graph)} parameters)"
     assert len(labels) == 3

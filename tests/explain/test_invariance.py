@@ -224,10 +224,44 @@ def test_norms_are_over_all_images_though_they_come_in_batches() -> None:
     assert equivariance_error(model, x, shifts=[2]).whole[0, 0] == pytest.approx(expected, rel=1e-4)
 
 
+def deciding(shape: tuple[int, ...]) -> tuple[fv.Model, fv.Dataset]:
+    """A model, and samples whose classes are its own answers, all about as frequent."""
+    model = takes_datasets(classifier(shape))
+    inputs = np.random.default_rng(0).random((60, *shape)).astype(np.float32)
+    logits = model.logits(inputs)
+    model.state.load("linear1.bias", model.read("linear1.bias") - np.median(logits, axis=0))
+    return model, fv.Dataset(inputs, model.logits(inputs).argmax(axis=1), ("ant", "bee", "cat"))
+
+
+def constant(shape: tuple[int, ...]) -> fv.Model:
+    """A model that always answers "ant"."""
+    model = classifier(shape)
+    model.state.load("linear1.weight", np.zeros_like(model.read("linear1.weight")))
+    model.state.load("linear1.bias", np.array([1, 0, 0], np.float32))
+    return takes_datasets(model)
+
+
+def test_a_network_at_chance_level_has_a_sentence_in_place_of_curves() -> None:
+    shape = (1, 9, 9)
+    model, dataset = deciding(shape)
+    found, idle = surviving_share(model, dataset), surviving_share(constant(shape), dataset)
+    assert (found.learnt, found.best) == (True, 1.0)
+    assert (idle.learnt, idle.share.min(), idle.samples) == (False, 1.0, len(dataset))
+    assert idle.chance == np.bincount(dataset.labels).max() / len(dataset)
+    figure = plot_surviving_share({"good": model, "idle": constant(shape)}, dataset)
+    assert [line.get_label() for line in figure.axes[0].lines] == ["good"]
+    said = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "idle is at chance level: " in said
+    assert f"where always answering the commonest class gives {100 * idle.chance:.0f} %; whether its answers" in said
+    alone = plot_surviving_share(constant(shape), dataset)
+    assert not alone.axes
+    assert any("The network is at chance level" in text.get_text() for text in alone.texts)
+
+
 @pytest.mark.parametrize(("shape", "name"), [*((shape, "light") for shape in SHAPES), (SHAPES[1], "dark")])
 def test_figures_for_one_model_and_for_several(shape: tuple[int, ...], name: Any) -> None:
-    models = {"one": classifier(shape), "two": classifier(shape)}
-    dataset = fv.Dataset(np.abs(images(6, shape)) / 5, np.arange(6) % 3, ("ant", "bee", "cat"))
+    one, dataset = deciding(shape)
+    models = {"one": one, "two": deciding(shape)[0]}
     takers = {name: takes_datasets(model) for name, model in models.items()}
     with theme(name):
         for model, taker in ((models["one"], takers["one"]), (models, takers)):

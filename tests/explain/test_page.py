@@ -203,6 +203,22 @@ def test_the_comparison_says_which_networks_there_are(
     assert all(words in paragraph for words in said), paragraph
 
 
+def test_networks_that_learnt_nothing_are_not_compared_but_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comparison, "FEWEST_SAMPLES", 1)
+    graph = fv.Sequential(fv.Conv2d(12, 3), fv.ReLU(), fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 8, 8), quiet=True)
+    data = splits((1, 8, 8), 3)  # noise
+    model = fv.Model(graph, preprocessing=data.preprocessing)
+    section = comparison.comparison(Subject(model, data.test.inputs[0], 0, data, tmp_path))
+    assert not section.figures
+    assert len(section.paragraphs) == 3
+    for name, sentence in zip(("as it is", "fully connected"), section.paragraphs[1:], strict=True):
+        assert re.fullmatch(
+            rf"The network {name} is at chance level: \d+ % right, where always answering the commonest class gives "
+            r"35 %; whether its answers survive a shift says nothing\.",
+            sentence,
+        )
+
+
 def test_a_network_that_is_no_classifier_is_refused(tmp_path: Path):
     graph = fv.Sequential(fv.Conv2d(4, 3)).build((1, 8, 8))
     with pytest.raises(fv.ShapeError, match=r"^the network's output is 4x6x6, but a class can be asked for only where"):

@@ -64,6 +64,35 @@ def test_curves_show_every_figure():
     assert (loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()) == ("epoch", "loss", "accuracy (%)")
 
 
+def epochs(*validation: float | None) -> History:
+    return History(
+        [Epoch(number, 1 / number, 0.5, loss, 0.4, 0.1, 1.0, 100.0) for number, loss in enumerate(validation, start=1)]
+    )
+
+
+def test_a_loss_that_exploded_leaves_the_others_legible():
+    for losses, scale in (((0.9, 4e6, 0.5, 0.4), "log"), ((2.3, 1.2, 0.5, 0.4), "linear"), ((0.9, 0.0, 4e6), "linear")):
+        loss, accuracy = draw_curves(epochs(*losses)).axes
+        assert (loss.get_yscale(), accuracy.get_yscale()) == (scale, "linear")
+        assert loss.get_ylabel() == ("loss (logarithmic axis)" if scale == "log" else "loss")
+    loss, _ = draw_curves(epochs(0.9, 4e6, 0.5, 0.4)).axes
+    heights = loss.transData.transform([[1, value] for value in (0.4, 0.9)])[:, 1]
+    assert heights[1] - heights[0] > 0.02 * loss.bbox.height  # on a linear axis 1e-7
+
+
+def test_the_best_epoch_is_marked_in_both_panels():
+    for panel, value in zip(draw_curves(epochs(0.9, 0.4, None, 0.5)).axes, (0.4, 40.0), strict=True):
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == [
+            "training",
+            "validation",
+            "best loss: epoch 2",
+        ]
+        assert panel.lines[-1].get_xydata().tolist() == [[2, value]]
+    for without in (epochs(None, None), epochs(0.5), epochs(None, 0.5), epochs(0.5, float("nan"))):
+        labels = [line.get_label() for line in draw_curves(without).axes[0].lines]
+        assert not any(label.startswith("best loss") for label in labels)
+
+
 def test_curves_without_validation():
     loss, _ = draw_curves(History(ROWS[1:])).axes
     assert [line.get_label() for line in loss.lines] == ["training"]

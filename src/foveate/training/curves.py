@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import TrainingError
 from foveate.files import write_atomically
-from foveate.training.history import ACCURACY, History
+from foveate.training.history import ACCURACY, Epoch, History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,9 +17,17 @@ TRAIN = {"color": "#0072B2", "marker": "o", "linestyle": "-", "label": "training
 VALIDATION = {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "validation"}
 """Blue and vermilion of Okabe and Ito, told apart by every kind of colour vision; marks and lines differ as well."""
 
+_DRAWN = (TRAIN["label"], VALIDATION["label"])
+
+
+MOST_RISE = 10
+"""Losses so many times above their median would press all others flat: their axis becomes logarithmic."""
+
 
 def draw_curves(history: History) -> "Figure":
     """Loss and metric over the epochs, side by side, training and validation.
+
+    The epoch with the lowest validation loss is marked in both. A loss that exploded makes its axis logarithmic.
 
     Raises:
         TrainingError: the history has no epoch yet.
@@ -36,7 +45,8 @@ def draw_curves(history: History) -> "Figure":
     _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION)
     _draw(metric, numbers, scale([row.train_accuracy for row in history.epochs]), TRAIN)
     _draw(metric, numbers, scale([row.validation_metric for row in history.epochs]), VALIDATION)
-    _label(loss, "loss")
+    _mark_best(history, (loss, metric))
+    _label(loss, "loss" + _scaled(loss))
     _label(metric, "accuracy (%)" if name == ACCURACY else name.replace("_", " "))
     return figure
 
@@ -46,6 +56,35 @@ def save_curves(history: History, path: str | Path) -> None:
     content = BytesIO()
     draw_curves(history).savefig(content, format="png")
     write_atomically(Path(path), content.getvalue())
+
+
+def best_epoch(history: History) -> Epoch | None:
+    """The epoch with the lowest validation loss, where several can be compared."""
+    rows = [row for row in history.epochs if row.validation_loss is not None and isfinite(row.validation_loss)]
+    return min(rows, key=lambda row: row.validation_loss or 0.0) if len(rows) > 1 else None
+
+
+def _mark_best(history: History, panels: Sequence[Any]) -> None:
+    """A line at the best epoch, and a ring around what the validation measured there."""
+    best = best_epoch(history)
+    if best is None:
+        return
+    for panel in panels:
+        panel.axvline(best.epoch, color="0.45", linewidth=1.2, linestyle=":", label=f"best loss: epoch {best.epoch}")
+        for line in panel.lines:
+            if line.get_label() == VALIDATION["label"]:
+                height = dict(zip(*line.get_data(), strict=True))[best.epoch]
+                panel.plot(best.epoch, height, "o", markersize=11, markerfacecolor="none", markeredgecolor="0.2")
+
+
+def _scaled(panel: Any) -> str:
+    """Make the axis logarithmic where some of its values would press the others flat, and say so."""
+    values = [float(value) for line in panel.lines for value in line.get_ydata() if line.get_label() in _DRAWN]
+    values = sorted(value for value in values if isfinite(value))
+    if not values or values[0] <= 0 or values[-1] <= MOST_RISE * values[len(values) // 2]:
+        return ""
+    panel.set_yscale("log")
+    return " (logarithmic axis)"
 
 
 def _percent(shares: Sequence[float | None]) -> list[float | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +55,22 @@ def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], t
 
 @drawn
 def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
-    """Surviving shares, by the names of their models, and accuracies in two panels."""
+    """Surviving shares, by the names of their models, and accuracies in two panels.
+
+    A network at chance level is left out with a sentence: that its answers stay the same would mean nothing.
+    """
+    said = [at_chance(name, share) for name, share in shares.items() if not share.learnt]
     figure = new_figure(10, 4.6, title)
+    if len(said) == len(shares):
+        figure.text(
+            0.5, 0.5, "\n\n".join(fill(sentence, 90) for sentence in said), ha="center", va="center", fontsize=11
+        )
+        return figure
     left, right = figure.subplots(1, 2, sharey=True)
     one, several = next(iter(shares.values())), len(shares) > 1
     for number, (name, share) in enumerate(shares.items()):
+        if not share.learnt:
+            continue
         for panel, values in ((left, share.share), (right, share.accuracy)):
             _line(panel, share.shifts, 100 * values.mean(axis=1), number, name)
             if not several:
@@ -73,12 +85,21 @@ def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
     left.set_title("the same answer as without a shift")
     right.set_title("the right answer")
     note = f"Mean over {', '.join(one.directions)} on {one.samples:,} inputs"
+    note = "\n".join([note, *(fill(sentence, 120) for sentence in said)])
     if several:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, title=note, loc="outside lower center", ncols=min(3, len(labels)))
     else:
         figure.supxlabel(f"{note}; the band is from the worst direction to the best", fontsize=9)
     return figure
+
+
+def at_chance(name: str, share: SurvivingShare) -> str:
+    """A sentence in place of the curves of a network that has learnt nothing."""
+    return (
+        f"{name or 'The network'} is at chance level: {100 * share.best:.0f} % right, where always answering the "
+        f"commonest class gives {100 * share.chance:.0f} %; whether its answers survive a shift says nothing."
+    )
 
 
 @drawn

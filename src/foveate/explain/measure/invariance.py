@@ -45,7 +45,8 @@ class SurvivingShare(Result):
     """Predictions on `samples` images that are shifted by each of S `shifts` pixels in each of D directions.
 
     `share` (S, D) counts the predictions that stay what they are without a shift, `accuracy` (S, D) those that are
-    right, both from 0 to 1; `directions` names the columns.
+    right, both from 0 to 1; `directions` names the columns. Always answering the commonest class would be right for the
+    share `chance`.
     """
 
     shifts: NDArray[np.int64]
@@ -53,6 +54,21 @@ class SurvivingShare(Result):
     share: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     samples: int
+    chance: float
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the network is right more often than chance explains, by three standard errors.
+
+        One that always gives the same answer keeps all its predictions, which says nothing about shifts.
+        """
+        error = float(np.sqrt(self.chance * (1 - self.chance) / self.samples))
+        return self.best > self.chance + 3 * error
+
+    @property
+    def best(self) -> float:
+        """The largest accuracy, that of the smallest shift as a rule."""
+        return float(self.accuracy.max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,7 +137,9 @@ def surviving_share(
                 after = _decisions(outputs, moved) if distance else before
                 same[row, column] += np.count_nonzero(after == before)
                 right[row, column] += np.count_nonzero(after == labels)
-    return SurvivingShare(distances, tuple(directions), same / len(chosen), right / len(chosen), len(chosen))
+    count = len(chosen)
+    chance = int(np.bincount(chosen.labels).max()) / count
+    return SurvivingShare(distances, tuple(directions), same / count, right / count, count, chance)
 
 
 def equivariance_error(

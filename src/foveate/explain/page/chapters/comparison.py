@@ -1,10 +1,11 @@
 """The chapter on what convolution and pooling are good for: the network against others of equal size."""
 
 from foveate.errors import DataError
-from foveate.explain.page.html import Section
+from foveate.explain.draw.invariance import at_chance
+from foveate.explain.page.html import Picture, Section
 from foveate.explain.page.subject import Subject
 from foveate.explain.plots.baselines import plot_comparison
-from foveate.explain.probe.baselines import WITHOUT_POOLING, compare_invariance
+from foveate.explain.probe.baselines import WITHOUT_POOLING, InvarianceComparison, compare_invariance
 
 FEWEST_SAMPLES = 1_000
 """With fewer, a comparison of trained networks would say nothing."""
@@ -29,19 +30,22 @@ def comparison(subject: Subject) -> Section:
             "the same without its pooling (each window hands on its middle value, so all sizes stay), and a fully "
             "connected network of equal size"
         )
-    return Section(
-        "What convolution and pooling are good for",
-        [
-            f"{len(parameters)} networks were trained anew for this page, all on the same "
-            f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this "
-            f"architecture, {others}. So short a training makes none of them good: look at how the curves fall, not at "
-            f"how high they begin. Parameters: {counts}.",
-        ],
-        [
-            subject.draw(
-                "comparison", lambda: plot_comparison(compared),
-                f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for "
-                "each network.",
-            )
-        ],
+    what = (
+        f"{len(parameters)} networks were trained anew for this page, all on the same "
+        f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this architecture, "
+        f"{others}. Parameters: {counts}."
+    )
+    return Section("What convolution and pooling are good for", *_told(subject, compared, what))
+
+
+def _told(subject: Subject, compared: InvarianceComparison, what: str) -> tuple[list[str], list[Picture]]:
+    """Paragraphs and a picture, or sentences in its place where no network has learnt anything."""
+    if not any(share.learnt for share in compared.shares.values()):
+        return [what, *(at_chance(f"The network {name}", share) for name, share in compared.shares.items())], []
+    how = "So short a training makes none of them good: look at how the curves fall, not at how high they begin."
+    picture = subject.draw(
+        "comparison", lambda: plot_comparison(compared),
+        f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for each "
+        "network.",
     )  # fmt: skip
+    return [f"{what} {how}"], [picture]
