@@ -131,7 +131,7 @@ def test_7x7_with_3x3_at_stride_3_does_not_fit():
 
 def test_at_stride_3_the_last_row_and_column_would_be_lost():
     assert unseen(7, Window(3, stride=3), 2).dropped == 1
-    with pytest.warns(fv.DroppedBorderWarning, match="never sees the last 1 row or column"):
+    with pytest.warns(fv.DroppedBorderWarning, match="never sees the last 1 row and column"):
         fv.Sequential(fv.Conv2d(1, 3, stride=3)).build((1, 7, 7))
 
 

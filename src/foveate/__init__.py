@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import (
+    CallError,
     DataError,
     EngineError,
     FileError,
@@ -87,6 +88,7 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "Constant",
     "Cosine",
     "CrossEntropy",
+    "CallError",
     "DataError",
     "Dataset",
     "datasets",

@@ -54,5 +54,9 @@ class TrainingError(FoveateError):
     """Training cannot start, or cannot go on."""
 
 
+class CallError(FoveateError, TypeError):
+    """A function or class is called with arguments that it does not take."""
+
+
 class GradientError(FoveateError, AssertionError):
     """A layer's backward pass does not give the slope of its forward pass, or a loss's gradient that of its value."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from foveate.calls import Called, called, path_from
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
@@ -17,6 +18,7 @@ from foveate.files import ModelDescription, Portable, read_model, write_model
 from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary, matching_arrays
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
+    FIT_HINTS,
     Evaluation,
     GivenLoss,
     History,
@@ -29,12 +31,15 @@ from foveate.training import (
     as_given,
     check_arguments,
     check_dataset,
+    check_every,
+    check_made,
     check_preprocessing,
     check_training,
     decoded_batches,
     default_schedule,
     evaluate,
     fit,
+    given_task,
     make_progress,
     named_batches,
     prepared_inputs,
@@ -48,7 +53,7 @@ from foveate.training import (
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
-class Model(Portable):
+class Model(Portable, metaclass=Called):
     """A graph with its parameters, what it is for, and what is done to inputs before it sees them.
 
     Args:
@@ -74,8 +79,9 @@ class Model(Portable):
         seed: int = 0,
         engine: str | Engine | None = None,
     ) -> None:
+        check_made(graph, task, preprocessing, seed, engine)
         self.graph = graph
-        self.task = _task(task, classes)
+        self.task = given_task(task, classes)
         """What the outputs mean: how they are trained, decoded and measured."""
         self.preprocessing = preprocessing
         self.seed = seed
@@ -98,6 +104,7 @@ class Model(Portable):
         self.state: State = self.engine.new_state(graph, seed=seed)
         self._programs = Programs(self.engine, graph)
 
+    @called(**FIT_HINTS)
     def fit(
         self,
         dataset: Dataset,
@@ -144,8 +151,7 @@ class Model(Portable):
         """
         if resume and out is None:
             raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
-        if checkpoint_every is not None and checkpoint_every < 1:
-            raise TrainingError(f"checkpoint_every is {checkpoint_every}; it must be at least 1 step, or None")
+        check_every(checkpoint_every)
         parts = [dataset] if validation is None else [dataset, validation]
         check_arguments(self.graph, parts, self.frozen, optimizer, schedule)
         task = self.task or dataset.task
@@ -170,7 +176,7 @@ class Model(Portable):
             preprocessing=preprocessing,
             description=self._description(task, preprocessing),
             validation=validation,
-            folder=None if out is None else RunFolder(Path(out)),
+            folder=None if out is None else RunFolder(path_from(out, "out")),
             checkpoint_every=checkpoint_every,
             frozen=self.frozen,
             task=task,
@@ -222,6 +228,7 @@ class Model(Portable):
         given = (self.state, self._programs, dataset, self._prepared())
         return evaluate(*given, batch_size=batch_size, loss=measured, task=task, progress=progress)
 
+    @called()
     def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
         """What the task makes of the network's outputs for raw images, preprocessed as in training.
 
@@ -301,8 +308,7 @@ class Model(Portable):
         values = prepared_inputs(self.graph, inputs)
         state = self.state  # read once: `fit` in another thread may replace it between two batches
         parts = [
-            self._programs.outputs(state, batch)
-            for batch in named_batches(values, self._programs.batch_size if batch_size is None else batch_size)
+            self._programs.outputs(state, batch) for batch in named_batches(values, self._programs.size(batch_size))
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
@@ -354,6 +360,7 @@ class Model(Portable):
         """A copy of the parameter or statistic `name` ("conv1.weight"), in the layout (O, I/groups, *kernel)."""
         return self.state.read(name)
 
+    @called()
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file, atomically.
 
@@ -361,7 +368,7 @@ class Model(Portable):
             FileError: a parameter is NaN or infinite, or the file cannot be written; what was there is untouched.
         """
         arrays = {name: self.state.read(name) for name in self.state.names()}
-        write_model(Path(path), arrays, self._description(self.task, self.preprocessing))
+        write_model(path_from(path, "path"), arrays, self._description(self.task, self.preprocessing))
 
     def described(self) -> dict[str, Any]:
         """All but the arrays, as its file has it: plain data."""
@@ -411,6 +418,7 @@ class Model(Portable):
         return self.preprocessing
 
 
+@called()
 def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     """The model that `Model.save` or a training wrote; from a checkpoint, the model as it stood.
 
@@ -421,7 +429,7 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     Raises:
         FileError: the file is missing, cut short, damaged, of another kind or version, or has unknown features.
     """
-    arrays, description = read_model(Path(path))
+    arrays, description = read_model(path_from(path, "path"))
     measured = description.preprocessing
     try:
         model = Model(
@@ -439,11 +447,3 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     model.splits, model.names = dict(description.splits), dict(description.names)
     model.remarks = dict(description.remarks)
     return model
-
-
-def _task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask | None:
-    if classes is None:
-        return task
-    if task is not None:
-        raise DataError("both task and classes are given; classes=... is short for task=Classification(classes)")
-    return Classification(tuple(classes))

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import foveate.engines.reference  # noqa: F401 (fills the tables of layers and losses)
+from foveate.calls import called
 from foveate.engines.definitions import Context, definition_of
 from foveate.engines.losses import measure_of
 from foveate.engines.random import raw
 from foveate.engines.targets import check_targets
-from foveate.errors import GradientError
+from foveate.errors import CallError, GradientError
 from foveate.geometry import format_sizes
 from foveate.graph import Loss
 from foveate.layers import Layer, Shape
 
-__all__ = ["check_gradients", "check_loss_gradient"]
+__all__ = ["GradientError", "check_gradients", "check_loss_gradient"]
 
 STEP = 1e-5
 """How far an element is moved to either side: half the digits of float64."""
@@ -25,6 +26,7 @@ STEP = 1e-5
 _Array: TypeAlias = NDArray[np.float64]
 
 
+@called()
 def check_gradients(
     layer: Layer,
     input_shape: Shape | Sequence[Shape],
@@ -49,11 +51,16 @@ def check_gradients(
     Raises:
         GradientError: an output or gradient has a wrong shape, is missing, or is wrong; it is an AssertionError too.
     """
+    if not isinstance(layer, Layer):
+        raise CallError(f"check_gradients: layer is {layer!r}; give a layer such as ReLU()")
+    if not isinstance(input_shape, Sequence) or not input_shape:
+        raise CallError(f"check_gradients: input_shape is {input_shape!r}; give the sizes of one sample: (3, 8, 8)")
     if isinstance(input_shape[0], int):
         input_shape = (input_shape,)  # type: ignore[assignment]
     _Check(layer, [tuple(shape) for shape in input_shape], batch_size, seed, tolerance).run()  # type: ignore[arg-type]
 
 
+@called()
 def check_loss_gradient(
     loss: Loss,
     output_shape: Shape,
@@ -79,6 +86,8 @@ def check_loss_gradient(
         GradientError: the gradient has a wrong shape, or is wrong, or the value is not a finite number.
         DataError: the loss cannot take such targets.
     """
+    if not isinstance(loss, Loss):
+        raise CallError(f"check_loss_gradient: loss is {loss!r}; give a loss such as CrossEntropy()")
     name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)
     outputs: _Array = random.standard_normal((batch_size, *output_shape))
     given = _random_targets(loss, outputs.shape, random) if targets is None else targets

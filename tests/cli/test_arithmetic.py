@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import foveate as fv
 from foveate import zoo
 from foveate.graph.analysis.dense import compare_dense
 from foveate.graph.analysis.explanation import explain_arithmetic, sight_sentences
@@ -102,7 +103,36 @@ def test_every_way_has_the_same_output_in_1_2_and_3_dimensions(shape, kernel):
     assert found.ways[0].parameters > max(way.parameters for way in found.ways[1:])
 
 
+def test_a_convolution_with_more_parameters_than_dense_is_told_as_such(foveate):
+    said = " ".join(foveate("compare-dense", "--input", "3x2x2", "--filters", 10, "--kernel", 5).stdout.split())
+    assert "520 parameters with the biases" in said
+    assert "a filter joins an output to 75, no fewer than there are: it is as wide as the input or wider" in said
+    assert "serves all 4 positions, 4 times fewer. So the convolution has 760 parameters, 1.5 times more, and" in said
+    one = compare_dense((12, 1, 1), 5, 1).argument()
+    assert "all 1 position, no saving. So the convolution has 65 parameters, as many, and takes" in one
+    slightly = compare_dense((3, 2, 2), 10, (2, 3)).argument()
+    assert "190 parameters, 2.7 times fewer" in slightly
+
+
+def test_the_warning_counts_the_axis_that_loses_most_in_good_english():
+    for options, shape, lost in (
+        ({"stride": 3}, (1, 11, 10), "last 2 rows and the last 1 column"),
+        ({"stride": 3}, (1, 9, 10), "last 1 column"),
+        ({"stride": 4}, (1, 10, 10), "last 3 rows and columns"),
+        ({"stride": 2}, (1, 8, 8), "last 1 row and column"),
+    ):
+        with pytest.warns(fv.DroppedBorderWarning, match=rf"\) never sees the {lost} of its input; "):
+            fv.Sequential(fv.Conv2d(4, 3, **options)).build(shape)
+    with pytest.warns(fv.DroppedBorderWarning, match=r"never sees the last 1 position of its input; "):
+        fv.Sequential(fv.Conv1d(4, 3, stride=2)).build((1, 8))
+
+
 def test_wrong_comparisons_are_refused(foveate):
+    result = foveate("compare-dense", "--groups", -1)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "foveate: the grouped convolution: groups is -1; it must be at least 1\n",
+    )
     result = foveate("compare-dense", "--groups", 2)
     assert result.exit_code == 1
     assert "groups is 2, which does not divide both 3 channels and 10 filters" in result.stderr

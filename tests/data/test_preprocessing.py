@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from foveate import DataError, Dataset, FileError, Preprocessing, ShapeError
+from foveate.data.images import Resizing, read_pixels
 from tests.data.support import noise, small_dataset
 
 GREY = Preprocessing((1, 6, 5), (0.25,), (0.5,))
@@ -354,3 +355,23 @@ def test_no_global_of_pil_is_set(tmp_path):
     path.write_bytes(good_file(tmp_path, ".png"))
     GREY.from_images(path)
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
+
+
+def test_what_the_system_refuses_to_open_is_not_called_damage(tmp_path):
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    with pytest.raises(FileError, match=r'round\.png" cannot be read: Too many levels of symbolic links$'):
+        read_pixels(tmp_path / "round.png", 1, Resizing((4, 4)))
+    with pytest.raises(FileError, match=r'" cannot be read: File name too long$'):
+        read_pixels(tmp_path / f"{300 * 'a'}.png", 1, Resizing((4, 4)))
+
+
+def test_permission_denied_is_told_as_such(tmp_path, monkeypatch):
+    path = tmp_path / "closed.png"
+    Image.new("L", (4, 4)).save(path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(FileError, match=r'^".*closed\.png" cannot be read: Permission denied$'):
+        read_pixels(path, 1, Resizing((4, 4)))

@@ -153,7 +153,7 @@ def test_strict_is_off_in_a_builder_unless_asked_for():
 def test_a_dropped_border_is_one_warning_that_names_the_first_layer_and_counts_the_others():
     network = fv.Sequential(fv.Conv2d(4, 1, stride=3), fv.MaxPool2d(2), fv.Conv2d(4, 2, stride=2))
     sentence = (
-        "conv1 (Conv2d 1x1, stride 3) and 2 more never see the last 1 row or column of their input; "
+        "conv1 (Conv2d 1x1, stride 3) and 2 more never see the last 1 row and column of their input; "
         "build(strict=True) says what would fit, graph.summary() lists them all"
     )
     with pytest.warns(fv.DroppedBorderWarning, match=says(sentence)) as told:

@@ -31,12 +31,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "SGD weight decay": (
         lambda: fv.SGD(weight_decay=-1e-4),
         fv.TrainingError,
-        "SGD: weight_decay is -0.0001; it must be 0 or positive",
+        "SGD: weight_decay is -0.0001; it must be 0 or positive, and finite",
     ),
     "SGD weight decay not a number": (
         lambda: fv.SGD(weight_decay=float("nan")),
         fv.TrainingError,
-        "SGD: weight_decay is nan; it must be 0 or positive",
+        "SGD: weight_decay is nan; it must be 0 or positive, and finite",
     ),
     "AdamW momentum": (
         lambda: fv.AdamW(momentum=1.5),
@@ -51,12 +51,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "AdamW eps": (
         lambda: fv.AdamW(eps=0.0),
         fv.TrainingError,
-        "AdamW: eps is 0.0; it must be positive (1e-8 is usual)",
+        "AdamW: eps is 0.0; it must be positive and finite (1e-8 is usual)",
     ),
     "AdamW weight decay": (
         lambda: fv.AdamW(weight_decay=-1.0),
         fv.TrainingError,
-        "AdamW: weight_decay is -1.0; it must be 0 or positive",
+        "AdamW: weight_decay is -1.0; it must be 0 or positive, and finite",
     ),
     "label smoothing 1": (
         lambda: fv.CrossEntropy(label_smoothing=1.0),
@@ -71,17 +71,17 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "a constant rate of 0": (
         lambda: fv.Constant(0.0),
         fv.TrainingError,
-        "Constant: learning_rate is 0.0; it must be positive",
+        "Constant: learning_rate is 0.0; it must be a positive, finite number",
     ),
     "a negative cosine rate": (
         lambda: fv.Cosine(-0.1),
         fv.TrainingError,
-        "Cosine: learning_rate is -0.1; it must be positive",
+        "Cosine: learning_rate is -0.1; it must be a positive, finite number",
     ),
     "a one-cycle rate that is no number": (
         lambda: fv.OneCycle(float("nan")),
         fv.TrainingError,
-        "OneCycle: learning_rate is nan; it must be positive",
+        "OneCycle: learning_rate is nan; it must be a positive, finite number",
     ),
     "cosine warm-up": (
         lambda: fv.Cosine(0.1, warmup=1.0),

@@ -148,7 +148,7 @@ def test_a_damaged_description_is_refused_in_a_sentence(damage: Callable[[dict[s
     ("change", "error", "words"),
     [
         (lambda data: data["nodes"][0].update(type="Capsule"), fv.LayerError, "there is no layer type 'Capsule'"),
-        (lambda data: data["nodes"][0]["options"].update(colour=1), fv.LayerError, "'colour'"),
+        (lambda data: data["nodes"][0]["options"].update(colour=1), fv.LayerError, "no option colour"),
         (lambda data: data["nodes"][0]["options"].update(groups=0), fv.LayerError, "groups is 0"),
         (lambda data: data["inputs"].update(input=[1, 2, 2]), fv.ShapeError, "layer 1, conv1 .* does not fit its 2x2"),
         (lambda data: data["inputs"].update(input=[1, "5", 5]), fv.ShapeError, "must be ints of at least 1"),

@@ -221,7 +221,7 @@ def test_skipped_positions_give_no_warning():
 
 
 def test_the_warning_tells_of_both_ends():
-    with pytest.warns(fv.DroppedBorderWarning, match="never sees the first 2 and last 2 rows or columns of its input"):
+    with pytest.warns(fv.DroppedBorderWarning, match="never sees the first 2 and last 2 positions of its input"):
         fv.Sequential(fv.Conv1d(1, 1, stride=3, padding=((1, 0),))).build((1, 8))
 
 

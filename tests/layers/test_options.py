@@ -195,13 +195,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a second number for a pooling": (
         lambda: fv.MaxPool2d(2, 2),
-        "MaxPool2d: input channels are inferred, so only kernel_size can stand without a name. "
-        "Leave the first number out, and name what follows: MaxPool2d(..., stride=2)",
+        "MaxPool2d: only kernel_size can stand without a name: write MaxPool2d(2, stride=2)",
     ),
     "PyTorch's linear order": (
         lambda: fv.Linear(784, 10),
-        "Linear: input channels are inferred, so only out_features can stand without a name. "
-        "Leave the first number out, and name what follows: Linear(..., stride=2)",
+        "Linear: input features are inferred, so only out_features can stand without a name. Leave the first number "
+        "out: Linear(10)",
     ),
     "out_features 0": (
         lambda: fv.Linear(0),
@@ -248,11 +247,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "alpha 0": (
         lambda: fv.ELU(0.0),
-        "ELU: alpha is 0.0; it must be positive (1 is usual)",
+        "ELU: alpha is 0.0; it must be positive and finite (1 is usual)",
     ),
     "alpha not a number": (
         lambda: fv.ELU(float("nan")),
-        "ELU: alpha is nan; it must be positive (1 is usual)",
+        "ELU: alpha is nan; it must be positive and finite (1 is usual)",
     ),
     "rate 1": (
         lambda: fv.Dropout(1.0),
@@ -264,7 +263,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "eps 0": (
         lambda: fv.BatchNorm2d(eps=0.0),
-        "BatchNorm2d: eps is 0.0; it must be positive (1e-5 is usual)",
+        "BatchNorm2d: eps is 0.0; it must be positive and finite (1e-5 is usual)",
     ),
     "momentum above 1": (
         lambda: fv.BatchNorm1d(momentum=1.1),

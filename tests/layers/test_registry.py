@@ -45,16 +45,25 @@ def test_no_name_leads_to_code(name: str):
 @pytest.mark.parametrize(
     ("type_name", "options", "sentence"),
     [
-        ("Linear", {"out_features": 3, "colour": 1}, "Linear: got an unexpected keyword argument 'colour'"),
-        ("ReLU", {"colour": 1}, "ReLU: got an unexpected keyword argument 'colour'"),
+        (
+            "Linear",
+            {"out_features": 3, "colour": 1},
+            "Linear: there is no option colour; there are out_features, bias, initializer, frozen",
+        ),
+        ("ReLU", {"colour": 1}, "ReLU: there is no option colour; it has none"),
         (
             "Conv2d",
             {"out_channels": 3, "kernel_size": 3, "colour": 1},
-            "Conv2d: got an unexpected keyword argument 'colour'",
+            "Conv2d: there is no option colour; there are out_channels, kernel_size, stride, padding, dilation, "
+            "groups, bias, initializer, frozen, padding_mode",
         ),
-        ("MaxPool2d", {"kernel_size": 3, "colour": 1}, "MaxPool2d: got an unexpected keyword argument 'colour'"),
-        ("Linear", {}, "Linear: missing 1 required positional argument: 'out_features'"),
-        ("Conv1d", {"out_channels": 3}, "Conv1d: missing 1 required positional argument: 'kernel_size'"),
+        (
+            "MaxPool2d",
+            {"kernel_size": 3, "colour": 1},
+            "MaxPool2d: there is no option colour; there are kernel_size, stride, padding, dilation, ceil_mode",
+        ),
+        ("Linear", {}, "Linear: out_features is missing"),
+        ("Conv1d", {"out_channels": 3}, "Conv1d: kernel_size is missing"),
     ],
     ids=str,
 )

@@ -232,16 +232,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "adaptive, two numbers": (
         lambda: fv.AdaptiveAvgPool2d(2, 2),
-        "AdaptiveAvgPool2d: input channels are inferred, so only output_size can stand without a name. "
-        "Leave the first number out, and name what follows: AdaptiveAvgPool2d(..., stride=2)",
+        "AdaptiveAvgPool2d: only output_size can stand without a name; in a tuple it has one for each spatial axis",
     ),
     "gelu by another way": (
         lambda: fv.GELU("erf"),
         "GELU: approximate is 'erf'; it must be one of \"none\", \"tanh\"",
     ),
-    "softplus beta 0": (lambda: fv.Softplus(0), "Softplus: beta is 0; it must be positive (1 is usual)"),
+    "softplus beta 0": (lambda: fv.Softplus(0), "Softplus: beta is 0; it must be positive and finite (1 is usual)"),
     "maxout of no pieces": (lambda: fv.Maxout(0), "Maxout: pieces is 0; it must be at least 1"),
-    "eps 0": (lambda: fv.GroupNorm(2, eps=0), "GroupNorm: eps is 0; it must be positive (1e-5 is usual)"),
+    "eps 0": (lambda: fv.GroupNorm(2, eps=0), "GroupNorm: eps is 0; it must be positive and finite (1e-5 is usual)"),
     "groups 0": (lambda: fv.GroupNorm(0), "GroupNorm: groups is 0; it must be at least 1"),
     "group norm with channels": (
         lambda: fv.GroupNorm(8, 64),
@@ -266,7 +265,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "local response over zero": (
         lambda: fv.LocalResponseNorm(5, k=0),
-        "LocalResponseNorm: k is 0; it must be positive, or zeros would be divided by zero (1 is usual)",
+        "LocalResponseNorm: k is 0; it must be positive and finite, or zeros would be divided by zero (1 is usual)",
     ),
     "spatial dropout of everything": (
         lambda: fv.SpatialDropout(1.0),

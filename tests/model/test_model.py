@@ -158,7 +158,7 @@ def test_resume_without_a_folder(engine, graph, data):
 
 @pytest.mark.parametrize("every", [0, -3])
 def test_checkpoints_after_no_steps(engine, graph, data, every):
-    with pytest.raises(TrainingError, match=f"checkpoint_every is {every}; it must be at least 1 step, or None"):
+    with pytest.raises(TrainingError, match=f"^checkpoint_every is {every}; it must be an int of at least 1 step"):
         Model(graph, engine=engine).fit(data, checkpoint_every=every)
 
 

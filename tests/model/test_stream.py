@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said_when_its_batch_is_reached(trained, data, tmp_path
     broken[5, 0, 2, 2] = np.nan
     with pytest.raises(fv.DataError, match=r"^image 5 holds NaN or infinity"):
         list(trained.stream(broken, batch_size=4))
-    with pytest.raises(fv.DataError, match=r"^batch_size is 0; it must be at least 1 image"):
+    with pytest.raises(fv.DataError, match=r"^batch_size is 0; it must be an int of at least 1, or None$"):
         list(trained.stream(broken, batch_size=0))
     with pytest.raises(fv.DataError, match=r"^there are no images"):
         list(trained.stream(iter(())))

@@ -256,10 +256,10 @@ def test_what_only_a_classification_has(engine):
 
 def test_losses_that_do_not_fit_are_refused_before_training(engine):
     model = Model(network(fv.Linear(2)), task=SIDES, engine=engine)
-    with pytest.raises(TrainingError, match="MultiLabel is trained with BinaryCrossEntropy or Focal, but the loss is"):
+    with pytest.raises(TrainingError, match="MultiLabel, which is trained with BinaryCrossEntropy or Focal, but "):
         model.fit(by_sides(8), loss=CrossEntropy())
     images, lit = pictures(8)
-    with pytest.raises(TrainingError, match="is trained with CrossEntropy, but the loss is MeanSquared"):
+    with pytest.raises(TrainingError, match="is trained with CrossEntropy, but its loss is MeanSquared"):
         Model(network(fv.Linear(2)), engine=engine).fit(Dataset(images, lit[:, 0], ("a", "b")), loss=MeanSquaredError())
 
 

@@ -58,14 +58,20 @@ def test_losses_that_fit():
             TASK,
             MeanSquaredError(),
             OUTPUT,
-            "Classification is trained with CrossEntropy, but the loss is MeanSquaredError; leave it out for CrossE",
+            "the output fc is for Classification, which is trained with CrossEntropy, but its loss is "
+            "MeanSquaredError, which is for Regression; leave the loss out for CrossE",
         ),
-        (PAIR, BinaryCrossEntropy(), Output("fc", (2,)), "but the loss is BinaryCrossEntropy"),
+        (
+            PAIR,
+            BinaryCrossEntropy(),
+            Output("fc", (2,)),
+            "its loss is BinaryCrossEntropy, which is for MultiLabel; leave",
+        ),
         (
             PAIR,
             CrossEntropy(),
             SINGLE,
-            "with BinaryCrossEntropy or Focal, but the loss is CrossEntropy; leave it out",
+            "with BinaryCrossEntropy or Focal, but its loss is CrossEntropy, which is for Classification or Segm",
         ),
         (
             TASK,

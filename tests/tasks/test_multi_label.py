@@ -50,7 +50,7 @@ def test_outputs_that_do_not_fit(output, message):
 def test_losses():
     assert TASK.default_loss(OUTPUT) == BinaryCrossEntropy()
     TASK.check_loss(BinaryCrossEntropy(), OUTPUT)
-    with pytest.raises(TrainingError, match="MultiLabel is trained with BinaryCrossEntropy or Focal, but the loss is"):
+    with pytest.raises(TrainingError, match="MultiLabel, which is trained with BinaryCrossEntropy or Focal, but "):
         TASK.check_loss(CrossEntropy(), OUTPUT)
     with pytest.raises(TrainingError, match="has had its sigmoid already"):
         TASK.check_loss(BinaryCrossEntropy(), Output("fc", (2,), "sigmoid"))

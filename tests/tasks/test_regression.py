@@ -28,7 +28,8 @@ def test_outputs_that_do_not_fit(shape):
 def test_losses():
     assert TASK.default_loss(OUTPUT) == MeanSquaredError()
     with pytest.raises(
-        TrainingError, match="Regression is trained with MeanSquaredError or L1 or Huber, but the loss is CrossEntropy"
+        TrainingError,
+        match="Regression, which is trained with MeanSquaredError or L1 or Huber, but ",
     ):
         TASK.check_loss(CrossEntropy(), OUTPUT)
 

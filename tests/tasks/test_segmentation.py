@@ -68,7 +68,7 @@ def test_outputs_that_do_not_fit(task, output, message):
 def test_losses():
     assert TASK.default_loss(OUTPUT) == CrossEntropy()
     assert PAIR.default_loss(SINGLE) == BinaryCrossEntropy()
-    with pytest.raises(TrainingError, match="Segmentation is trained with CrossEntropy or Dice, but"):
+    with pytest.raises(TrainingError, match="Segmentation, which is trained with CrossEntropy or Dice, but"):
         TASK.check_loss(MeanSquaredError(), OUTPUT)
     ignoring = Segmentation(TASK.classes, 255)
     assert ignoring.default_loss(OUTPUT) == CrossEntropy(ignore_index=255)

@@ -119,7 +119,7 @@ def test_a_head_knows_its_loss():
     assert head.name == "kind"
     assert head.loss() == CrossEntropy()
     assert head.loss(CrossEntropy(0.1)) == CrossEntropy(0.1)
-    with pytest.raises(TrainingError, match="but the loss is MeanSquaredError"):
+    with pytest.raises(TrainingError, match="but its loss is MeanSquaredError"):
         head.loss(MeanSquaredError())
     with pytest.raises(TrainingError, match="has had its softmax already; train the network without that layer"):
         Head(KIND, Output("fc", (2,), "softmax")).loss()

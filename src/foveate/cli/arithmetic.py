@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli.networks import ClassesOption, InputOption, NetworkArgument, find_graph
-from foveate.cli.output import JsonOption, print_json
+from foveate.cli.output import LARGEST, JsonOption, print_json
 from foveate.cli.shapes import parse_numbers, parse_shape
 from foveate.errors import FileError
 from foveate.geometry import format_sizes
@@ -84,7 +84,7 @@ def explain_arithmetic(
     net_or_model: NetworkArgument,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Batch size for the memory estimate.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size for the memory estimate.")] = 1,
     out: Annotated[Path | None, typer.Option(help="File to write (default: print to the terminal).")] = None,
 ) -> None:
     """Derive a network as a lecturer would: each size, parameter count and receptive field.

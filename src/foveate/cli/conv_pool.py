@@ -84,18 +84,18 @@ def conv(
 
     Example: foveate conv --input 3x32x32 --filters 10 --kernel 5 --stride 1 --padding 2
     """
-    shape = parse_shape(input_shape or ("3x32x32" if common else None), "--input")
+    shape = parse_shape("3x32x32" if common and input_shape is None else input_shape, "--input")
     if common:
-        _show_common(shape, filters or 32, as_json)
+        _show_common(shape, 32 if filters is None else filters, as_json)
         return
     if filters is None or kernel is None:
         raise typer.BadParameter("conv needs --filters and --kernel (or --common, for a table of common settings)")
     layer = Convolution.over(len(shape) - 1)(
         filters,
         parse_numbers(kernel, "--kernel"),
-        stride=parse_numbers(stride or "1", "--stride"),
-        padding=parse_padding(padding or "0", len(shape) - 1),
-        dilation=parse_numbers(dilation or "1", "--dilation"),
+        stride=parse_numbers("1" if stride is None else stride, "--stride"),
+        padding=parse_padding("0" if padding is None else padding, len(shape) - 1),
+        dilation=parse_numbers("1" if dilation is None else dilation, "--dilation"),
         groups=groups,
         bias=bias,
     )
@@ -124,8 +124,8 @@ def pool(
     layer = family.over(len(shape) - 1)(
         parse_numbers(kernel, "--kernel"),
         stride=None if stride is None else parse_numbers(stride, "--stride"),
-        padding=parse_padding(padding or "0", len(shape) - 1),
-        dilation=parse_numbers(dilation or "1", "--dilation"),
+        padding=parse_padding("0" if padding is None else padding, len(shape) - 1),
+        dilation=parse_numbers("1" if dilation is None else dilation, "--dilation"),
         ceil_mode=ceil_mode,
     )
     _explain(layer, shape, solve, as_json)

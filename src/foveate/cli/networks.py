@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.shapes import parse_sizes
 from foveate.errors import FoveateError, GraphError
 from foveate.graph import Graph, Rebuilt, nearest, rewrite
 
@@ -24,7 +25,7 @@ NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a mo
 InputOption = Annotated[
     str | None, typer.Option("--input", help="Input shape for a named network, channels first: 3x32x32.")
 ]
-ClassesOption = Annotated[int | None, typer.Option(min=1, help="Number of classes for a named network.")]
+ClassesOption = Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Number of classes for a named network.")]
 
 
 def summary(
@@ -32,7 +33,7 @@ def summary(
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a layer drops rows or columns.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Batch size for the memory estimate.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size for the memory estimate.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print an HTML table.")] = False,
@@ -65,7 +66,7 @@ def summary(
 
 def steps(
     net_or_model: NetworkArgument,
-    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")] = 1,
     mode: Annotated[ModeName, typer.Option(help="Compile for inference or for training.")] = ModeName.INFERENCE,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
@@ -94,9 +95,9 @@ def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) 
     """The network of that name, or the one in that model file."""
     from foveate import zoo
 
-    if net_or_model in zoo.NETWORKS:
-        return zoo.make(net_or_model, input_shape=_sizes(input_shape), classes=classes)
     path = Path(net_or_model)
+    if not path.is_file() and zoo.known(net_or_model):
+        return zoo.make(net_or_model, input_shape=parse_sizes(input_shape, "--input"), classes=classes)
     if not path.exists() and path.suffix != ".safetensors":
         raise GraphError(f'there is no network and no file "{net_or_model}".{nearest(net_or_model, zoo.NETWORKS)}')
     if input_shape is not None or classes is not None:
@@ -104,15 +105,6 @@ def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) 
     from foveate.files import read_description
 
     return read_description(path).graph
-
-
-def _sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(size) for size in text.lower().split("x"))
-    except ValueError:
-        raise typer.BadParameter(f'--input is "{text}"; write sizes joined by x, channels first: 3x32x32') from None
 
 
 def _strictly(graph: Graph) -> Graph:

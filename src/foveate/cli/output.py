@@ -46,6 +46,9 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
+LARGEST = 2**31 - 1
+"""Of every count that is typed; no kernel counts further."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (default: fastest available).")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the native engine (default: all cores).")]

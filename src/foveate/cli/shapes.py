@@ -1,5 +1,6 @@
 """Sizes as they are typed: 3x32x32, 5x3, 1,2."""
 
+import re
 from typing import Any
 
 import typer
@@ -16,6 +17,11 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
             "3x32x32 or 1x16x64x64"
         )
     return sizes
+
+
+def parse_sizes(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Sizes of any number of axes; None where nothing is given."""
+    return None if text is None else _ints(text, option, "write sizes joined by x, channels first: 3x32x32")
 
 
 def parse_numbers(text: str, option: str) -> int | tuple[int, ...]:
@@ -39,7 +45,7 @@ def parse_padding(text: str, axes: int) -> Any:
 
 
 def _ints(text: str, option: str, hint: str, whole: str | None = None) -> tuple[int, ...]:
-    try:
-        return tuple(int(size) for size in text.lower().split("x"))
-    except ValueError:
-        raise typer.BadParameter(f'{option} is "{text if whole is None else whole}"; {hint}') from None
+    parts = text.strip().lower().split("x")
+    if not all(re.fullmatch(r"[-+]?[0-9]{1,20}", part.strip()) for part in parts):
+        raise typer.BadParameter(f'{option} is "{text if whole is None else whole}"; {hint}')
+    return tuple(map(int, parts))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ LEARNING_RATE = 0.15
 def train(
     dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
     net: Annotated[str, typer.Option(help="Name of a network; `foveate zoo` lists them.")] = "vgg6",
-    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the data.")] = EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = BATCH_SIZE,
+    epochs: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")] = EPOCHS,
+    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")] = BATCH_SIZE,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")] = LEARNING_RATE,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")] = 0,
     threads: ThreadsOption = None,
@@ -32,7 +32,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, help="Also save a checkpoint every so many steps.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Also save a checkpoint every so many steps.")
     ] = None,
     augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
     as_json: JsonOption = False,

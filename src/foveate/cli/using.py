@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError
 from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.text import named
@@ -24,7 +24,7 @@ def evaluate(
     model: ModelArgument,
     dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Batch size (default: chosen to use little memory).")
+        int | None, typer.Option(min=1, max=LARGEST, help="Batch size (default: chosen to use little memory).")
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -51,7 +51,7 @@ def evaluate(
 def predict(
     model: ModelArgument,
     images: Annotated[list[Path], typer.Argument(help="Images, or .npy arrays.", metavar="IMAGE...")],
-    top: Annotated[int, typer.Option(min=1, help="Number of classes to list, most likely first.")] = 3,
+    top: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of classes to list, most likely first.")] = 3,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,

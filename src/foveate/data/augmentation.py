@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from foveate.calls import Called
 from foveate.engines.random import raw
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
@@ -20,7 +21,7 @@ _FIELD_BITS = 21
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(metaclass=Called):
     """What is changed at random in a training input before it is normalised.
 
     Args:

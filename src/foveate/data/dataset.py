@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foveate.calls import Called
 from foveate.data.batches import permutation
 from foveate.data.preprocessing import InputArray, Preprocessing, first_not_finite, pixels
 from foveate.errors import DataError
@@ -22,7 +23,7 @@ ONLY_INPUT = "input"
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Dataset:
+class Dataset(metaclass=Called):
     """Inputs (N, C, *spatial), a target for each, and the task that says what targets mean.
 
     Where a network has several inputs, the first with spatial axes is the image, to which preprocessing and
@@ -181,7 +182,11 @@ def split(dataset: Dataset, count: int, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _check_inputs(values: ArrayLike) -> InputArray:
-    inputs = pixels(np.ascontiguousarray(values), "inputs")
+    try:
+        array = np.ascontiguousarray(values)
+    except ValueError:
+        raise DataError("inputs differ in shape from sample to sample; bring all to one shape") from None
+    inputs = pixels(array, "inputs")
     if inputs.ndim < 2:
         raise DataError(
             f"inputs have the shape {format_sizes(inputs.shape) or 'of one number'}; "
@@ -209,6 +214,8 @@ def _check_named(inputs: Mapping[str, ArrayLike]) -> dict[str, InputArray]:
         raise DataError("the mapping of inputs is empty; give an array for each input of the network, by its name")
     checked = {}
     for name, values in inputs.items():
+        if not isinstance(name, str):
+            raise DataError(f"an input is called {name!r}; give each the name that the network has for it, a string")
         try:
             checked[name] = _check_inputs(values)
         except DataError as error:

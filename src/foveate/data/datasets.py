@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from foveate.calls import path_from
 from foveate.data import fashion_mnist as _fashion_mnist
 from foveate.data.dataset import Splits
 from foveate.data.fashion_mnist import fashion_mnist
@@ -78,6 +79,9 @@ def load(name: str | Path, *, seed: int = 0) -> Splits:
         DataError: there is neither such a data set nor such a folder, or it cannot be loaded.
         FileError: one of its files is damaged.
     """
+    path_from(name, "name")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise DataError(f"seed is {seed!r}; it must be an int")
     if str(name) in DATASETS:
         return DATASETS[str(name)].load(seed=seed)
     if Path(name).is_dir():

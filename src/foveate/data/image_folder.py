@@ -3,12 +3,14 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.calls import path_from
 from foveate.data.dataset import Dataset, Splits, split
 from foveate.data.images import SUFFIXES, Resizing, read_pixels, read_size
 from foveate.data.preprocessing import Preprocessing
@@ -44,12 +46,12 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
         FileError: there is no such folder.
         DataError: it has no subfolders with images, or too few images that can be read.
     """
-    root = Path(folder)
+    root = path_from(folder, "folder")
     classes, paths, labels = _list_images(root)
     skipped: dict[Path, str] = {}
     if shape is None:
         shape = _common_shape(paths, skipped)
-    elif len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
+    elif not isinstance(shape, Sequence) or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise DataError(f"shape is {shape!r}; give (1, H, W) for grey images or (3, H, W) for RGB")
     inputs, kept = _read_all(paths, shape, skipped)
     if skipped:

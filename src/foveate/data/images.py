@@ -192,9 +192,17 @@ def _sentences(path: Path) -> Iterator[None]:
         _refuse_bomb(path)
     except UnidentifiedImageError:
         raise FileError(f"{named(path)} is not an image that can be read; {_EXPECTED} was expected") from None
+    except OSError as error:
+        if error.errno is None:  # PIL's own, about the content
+            raise _damaged(path, error) from None
+        raise FileError(f"{named(path)} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # PIL's decoders raise a dozen types on damaged files, SyntaxError among them
-        words = str(error).rstrip(".") or type(error).__name__
-        raise FileError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> FileError:
+    words = str(error).rstrip(".") or type(error).__name__
+    return FileError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected")
 
 
 def _refuse_bomb(path: Path) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.calls import Called
 from foveate.data.arrays import is_array_file, read_array
 from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
 from foveate.errors import DataError, FileError, ShapeError
@@ -55,7 +56,7 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(metaclass=Called):
     """From raw inputs to what the network takes: x -> (scale * x - mean) / std in each channel, x from 0 to 255.
 
     Floating-point inputs are on the scale 0 to 1, and are multiplied by 255 first.
@@ -106,6 +107,8 @@ class Preprocessing:
 
         Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
         """
+        if not hasattr(dataset, "by_input"):
+            raise DataError(f"a preprocessing is measured on a Dataset, but got a {type(dataset).__name__}")
         inputs = dataset.by_input[dataset.image_input]
         count, channels, *spatial = inputs.shape
         values_each = count * prod(spatial)

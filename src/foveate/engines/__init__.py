@@ -1,6 +1,7 @@
 """Engines run graphs on arrays: `reference` in NumPy defines each operation, `native` is the fast one."""
 
 from functools import cache
+from os import cpu_count
 
 from foveate.engines.base import State
 from foveate.engines.definitions import register
@@ -25,6 +26,10 @@ __all__ = [
     "register_loss",
     "set_threads",
 ]
+
+
+MOST_THREADS = 256
+"""More can be asked for only where there are more cores: the system may end a process that starts too many."""
 
 
 @cache
@@ -64,8 +69,11 @@ def default_engine() -> Engine:
 
 def set_threads(count: int) -> None:
     """Compile native programs for `count` threads from now on; the same count gives the same bits."""
-    if not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise EngineError(f"the number of threads is {count!r}; it must be an int of at least 1")
+    most = max(MOST_THREADS, cpu_count() or 1)
+    if count > most:
+        raise EngineError(f"the number of threads is {count}; it must be at most {most}, and one for each core is best")
     try:
         from foveate.engines.native._native import set_threads as set_native_threads
     except ImportError as error:

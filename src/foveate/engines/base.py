@@ -101,6 +101,8 @@ class State(ABC):
         return self.graph, self.optimizer, self.seed
 
     def _check_name(self, name: str) -> tuple[int, ...]:
+        if not isinstance(name, str):
+            raise EngineError(f"an array is told by its name, but got {name!r}; there are {', '.join(self.names())}")
         plain = name.rsplit("/", 1)[-1]
         if name not in self.names(slots=True):
             raise EngineError(f'there is no array "{name}".{nearest(name, self.names(slots=True))}')

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.calls import called
 from foveate.engines.base import FloatArray
 from foveate.errors import EngineError
 from foveate.layers import Layer
@@ -71,6 +72,7 @@ def definition_of(layer: Layer) -> Definition:
     return definition
 
 
+@called()
 def register(
     layer_type: type[Layer],
     forward: Callable[[Any, Arrays, ByName], FloatArray],

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.calls import called
 from foveate.engines.base import FloatArray
 from foveate.errors import EngineError, GradientError
 from foveate.geometry import format_sizes
@@ -71,6 +72,7 @@ def count_correct(loss: Loss, outputs: FloatArray, targets: NDArray[Any]) -> tup
     return 0, 0
 
 
+@called()
 def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> None:
     """Teach every engine a loss of one's own, in NumPy; the native engine calls it back.
 

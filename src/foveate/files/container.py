@@ -172,11 +172,14 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     file.seek(8)
     entries = _parse(path, file.read(length), "its header")
     metadata = entries.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
+        raise FileError(
+            f"{path} is a safetensors file, but not one of foveate's: it has no description of a network. Build the "
+            "network, read the arrays with safetensors.numpy.load_file, and give each to model.state.load(name, array)"
+        )
     shapes, end = _arrays(path, entries)
     if size < 8 + length + end:
         raise _cut_short(path, size, f"but should have {8 + length + end:,}")
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
-        raise FileError(f"{path} is a safetensors file, but not one of foveate's: it has no description of a network")
     document = _parse(path, metadata[KEY], "its description")
     written_by = f"install the foveate that wrote it ({printable(document.get('foveate_version'))}), or a newer one"
     number = document.get("format_version")

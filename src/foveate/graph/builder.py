@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from foveate.calls import Called, called
 from foveate.errors import GraphError, ShapeError
 from foveate.graph.analysis.borders import Strict, dropping_sentence, drops, skips
 from foveate.graph.graph import Graph
@@ -26,7 +27,7 @@ class Value:
     builder: "GraphBuilder" = field(repr=False, compare=False)
 
 
-class GraphBuilder:
+class GraphBuilder(metaclass=Called):
     """Builds any directed acyclic graph, layer by layer.
 
     >>> from foveate.layers import Add, Conv2d
@@ -59,12 +60,14 @@ class GraphBuilder:
         self._scope: tuple[str, ...] = ()
         self._counts: Counter[str] = Counter()
 
+    @called()
     def input(self, shape: Sequence[int] | int, name: str = "input") -> Value:
         """Declare an input of one sample's `shape`, channels first, without the batch axis."""
         return Value(name, self._joining.input(shape, name), self)
 
     def add(self, layer: Layer, *inputs: Value, name: str | None = None, parameters: str | None = None) -> Value:
         """Join `layer` to `inputs`; `parameters` names a key that other nodes use too, to share parameters."""
+        _check_layer(layer)
         path = self.path(name or self.numbered(layer.label))
         if path not in self.replacements:
             return self._join(path, layer, inputs, parameters)
@@ -121,7 +124,20 @@ class GraphBuilder:
         """The graph as far as it is built; its last node is its output."""
         return self._joining.partial()
 
-    def _own(self, values: Sequence[Value]) -> None:
+    def _own(self, values: Sequence[object]) -> None:
         for value in values:
+            if not isinstance(value, Value):
+                raise GraphError(
+                    f"{value!r:.60} is not a value of a network; pass what builder.input(...) or builder.add(...) "
+                    "returned"
+                )
             if value.builder is not self:
                 raise GraphError(f'"{value.name}" belongs to another builder; use values that this one returned')
+
+
+def _check_layer(layer: object) -> None:
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        raise GraphError(f"the layer to add is the class {layer.__name__}; write {layer.__name__}()")
+    if not isinstance(layer, Layer):
+        advice = "; a composite is added by its lower(builder, value)" if hasattr(layer, "lower") else ""
+        raise GraphError(f"what is to be added is {layer!r:.60}, which is not a layer{advice}")

@@ -1,9 +1,10 @@
 """Ways to put layers together: Sequential, Residual, Concat, Named. Each lowers to nodes of a Graph."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from foveate.calls import Called, called
 from foveate.errors import FoveateError, GraphError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph.analysis.borders import Strict
@@ -13,13 +14,14 @@ from foveate.graph.joining import Place
 from foveate.layers import Add, Concatenate, Layer, Shape
 
 
-class Composite(ABC):
+class Composite(metaclass=Called):
     """Blocks joined in some manner; can stand wherever a layer can."""
 
     @abstractmethod
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Add this composite's nodes to `builder` after `value`; return its output."""
 
+    @called(_="the sizes go into one tuple, build((3, 32, 32))")
     def build(
         self, input_shape: Sequence[int] | int, *, strict: Strict = False, quiet: bool = False, name: str = "network"
     ) -> Graph:
@@ -46,7 +48,7 @@ class Composite(ABC):
 
                 error.changes = Changes(self, value.shape, strict, error.place, error.partial)
             raise
-        return builder.build(output, quiet=quiet, stacklevel=3)
+        return builder.build(output, quiet=quiet, stacklevel=4)
 
     def build_with(
         self, layers: Mapping[str, tuple[Layer, ...]], input_shape: Sequence[int] | int, strict: Strict = False
@@ -90,7 +92,7 @@ class Named(Composite):
     """
 
     def __init__(self, name: str, block: Block) -> None:
-        if not name or name != name.strip() or "." in name:
+        if not isinstance(name, str) or not name or name != name.strip() or "." in name:
             raise GraphError(f'"{name}" cannot be a name: it must be a word without dots (dots join nested names)')
         self.name = name
         (self.block,) = check_blocks((block,), "Named")

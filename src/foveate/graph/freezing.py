@@ -25,6 +25,8 @@ def matching_arrays(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
     names = (*graph.parameters, *graph.statistics)
     found: set[str] = set()
     for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise GraphError(f'a parameter is told by its name or a pattern such as "conv1.*", but got {pattern!r}')
         matched = {name for name in names if name == pattern or name.startswith(f"{pattern}.")}
         matched = matched or {name for name in names if fnmatchcase(name, pattern)}
         if not matched:

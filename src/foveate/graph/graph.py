@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from foveate.calls import called
 from foveate.errors import GraphError
 from foveate.graph.analysis.receptive_field import ReceptiveField, Region, receptive_fields, region
 from foveate.graph.nodes import Nodes, nearest
@@ -26,6 +27,7 @@ class Graph(Nodes):
 
         return summarize(self, {name: self.receptive_fields(name) for name in self.inputs})
 
+    @called()
     def receptive_field(self, node: str, of: str | None = None) -> ReceptiveField:
         """What the outputs of `node` see of the input `of` (default: the only one): size, jump, first centre."""
         self.node(node)
@@ -40,6 +42,7 @@ class Graph(Nodes):
             self._fields[name] = receptive_fields(self, name)
         return self._fields[name]
 
+    @called()
     def region(self, node: str, position: Sequence[int], of: str | None = None) -> Region:
         """The box of the input that the output of `node` at `position`, one number per spatial axis, depends on."""
         return region(self, self.receptive_field(node, of), position)

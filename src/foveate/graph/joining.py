@@ -37,6 +37,8 @@ class Joining(Generic[Made]):
 
     def input(self, shape: Sequence[int] | int, name: str = "input") -> Shape:
         """Declare an input; its shape in canonical form."""
+        if not isinstance(shape, int | Sequence) or isinstance(shape, str):
+            raise ShapeError(f"input shape is {shape!r}; give the sizes of one sample as a tuple: (3, 32, 32)")
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         if not sizes or any(type(size) is bool or not isinstance(size, int) or size < 1 for size in sizes):
             raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")

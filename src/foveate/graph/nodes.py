@@ -104,5 +104,5 @@ def nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     """A sentence with the known names most like `name`, with a blank before it; empty when there are none."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(known), n=3, cutoff=0.4) or list(known)[:5]
+    close = get_close_matches(str(name), list(known), n=3, cutoff=0.4) or list(known)[:5]
     return f" Nearest: {', '.join(close)}" if close else ""

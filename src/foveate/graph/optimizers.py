@@ -1,13 +1,24 @@
 """Optimisers as descriptions; the engines know how to apply them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar, TypeAlias
 
+from foveate.calls import Called
 from foveate.errors import TrainingError
+
+CALL_HINTS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("", "lr", "learning_rate"), "the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))"
+    ),
+    "betas": "they are called momentum and second_momentum",
+    "params": "fit gives it the parameters",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD:
+class SGD(metaclass=Called):
     """Stochastic gradient descent with momentum.
 
         g = gradient + weight_decay w;   v = momentum v + g;   w = w - learning_rate (g + momentum v if nesterov else v)
@@ -19,6 +30,8 @@ class SGD:
 
     Sutskever et al.: On the importance of initialization and momentum in deep learning, 2013.
     """
+
+    call_hints: ClassVar[Mapping[str, str]] = CALL_HINTS
 
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
 
@@ -32,7 +45,7 @@ class SGD:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW:
+class AdamW(metaclass=Called):
     """Adam with decoupled weight decay.
 
         m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
@@ -47,6 +60,8 @@ class AdamW:
     Loshchilov, Hutter: Decoupled weight decay regularization, 2017.
     """
 
+    call_hints: ClassVar[Mapping[str, str]] = CALL_HINTS
+
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
     momentum: float = 0.9
@@ -57,8 +72,8 @@ class AdamW:
     def __post_init__(self) -> None:
         _check_share("AdamW", "momentum", self.momentum)
         _check_share("AdamW", "second_momentum", self.second_momentum)
-        if not self.eps > 0:
-            raise TrainingError(f"AdamW: eps is {self.eps}; it must be positive (1e-8 is usual)")
+        if not 0 < self.eps < inf:
+            raise TrainingError(f"AdamW: eps is {self.eps}; it must be positive and finite (1e-8 is usual)")
         _check_decay("AdamW", self.weight_decay)
 
 
@@ -72,5 +87,5 @@ def _check_share(owner: str, name: str, value: float) -> None:
 
 
 def _check_decay(owner: str, value: float) -> None:
-    if not value >= 0:
-        raise TrainingError(f"{owner}: weight_decay is {value}; it must be 0 or positive")
+    if not 0 <= value < inf:
+        raise TrainingError(f"{owner}: weight_decay is {value}; it must be 0 or positive, and finite")

@@ -1,14 +1,15 @@
 """Learning-rate schedules as descriptions: a rate, and perhaps a momentum, for each step."""
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 from typing import TypeAlias
 
+from foveate.calls import Called, is_number
 from foveate.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(metaclass=Called):
     """The same learning rate at every step."""
 
     learning_rate: float
@@ -22,7 +23,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(metaclass=Called):
     """From `learning_rate` to nearly zero along half a cosine, after a linear warm-up.
 
     Loshchilov, Hutter: SGDR, 2016.
@@ -47,7 +48,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(metaclass=Called):
     """Up to `learning_rate` and down to nearly zero, the momentum the other way round.
 
     Args:
@@ -65,7 +66,10 @@ class OneCycle:
     def __post_init__(self) -> None:
         _check_rate("OneCycle", self.learning_rate)
         if self.momentum is not None and not (
-            len(self.momentum) == 2 and 0 <= self.momentum[0] <= self.momentum[1] < 1
+            isinstance(self.momentum, tuple | list)
+            and len(self.momentum) == 2
+            and all(map(is_number, self.momentum))
+            and 0 <= self.momentum[0] <= self.momentum[1] < 1
         ):
             raise TrainingError(
                 f"OneCycle: momentum is {self.momentum}; give the lowest and the highest, from 0 to below 1, or None"
@@ -97,8 +101,8 @@ def _half_cosine(progress: float) -> float:
 
 
 def _check_rate(owner: str, value: float) -> None:
-    if not value > 0:
-        raise TrainingError(f"{owner}: learning_rate is {value}; it must be positive")
+    if not is_number(value) or not 0 < value < inf:
+        raise TrainingError(f"{owner}: learning_rate is {value!r}; it must be a positive, finite number")
 
 
 def _check_warmup(owner: str, value: float) -> None:

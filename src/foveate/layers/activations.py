@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import ClassVar, final
 
 from foveate.errors import ShapeError
@@ -69,8 +69,8 @@ class ELU(ElementwiseLayer):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise self.refuse(f"alpha is {self.alpha}; it must be positive (1 is usual)")
+        if not 0 < self.alpha < inf:
+            raise self.refuse(f"alpha is {self.alpha}; it must be positive and finite (1 is usual)")
 
     def describe(self) -> str:
         """For example 'ELU 1'."""
@@ -208,8 +208,8 @@ class Softplus(ElementwiseLayer):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise self.refuse(f"beta is {self.beta}; it must be positive (1 is usual)")
+        if not 0 < self.beta < inf:
+            raise self.refuse(f"beta is {self.beta}; it must be positive and finite (1 is usual)")
 
     def describe(self) -> str:
         """For example 'Softplus 1'."""

@@ -21,7 +21,11 @@ class AdaptivePooling(SpatialLayer):
 
     def __init__(self, output_size: Ints, *surplus: Never) -> None:
         owner = type(self).__name__
-        no_surplus(surplus, owner, "output_size")
+        no_surplus(
+            surplus,
+            owner,
+            "only output_size can stand without a name; in a tuple it has one for each spatial axis",
+        )
         object.__setattr__(self, "output_size", per_axis(output_size, self.spatial_axes, "output_size", owner))
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:

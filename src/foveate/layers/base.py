@@ -1,11 +1,12 @@
 """What every layer is: frozen hyper-parameters that say shape, parameters, cost and what is reached. No arrays here."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, fields
 from math import prod
 from typing import Any, ClassVar, Self, TypeAlias
 
+from foveate.calls import Called
 from foveate.errors import LayerError, ShapeError
 from foveate.geometry import AxisReach, Extent, Unseen, Window, format_sizes, shift_reach, unseen, window_reach
 
@@ -46,15 +47,38 @@ class Cost:
     flops: int = 0
 
 
+_INFERRED = "the input's size is inferred, leave it out"
+
+OTHER_NAMES: Mapping[str, str] = {
+    "": "the input's size is inferred, so the first value may be one too many",
+    **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "num_parameters"), _INFERRED),
+    **dict.fromkeys(("input_shape", "input_dim"), "it is what build(input_shape) takes"),
+    "activation": "an activation is a layer of its own, after this one",
+    "data_format": "channels come first",
+    "dim": "it is the channels",
+    "filters": "it is called out_channels",
+    "inplace": "leave it out, memory is planned for the whole network",
+    "kernel_initializer": "it is called initializer",
+    "name": "a name is given by Named(name, layer)",
+    "negative_slope": "it is called slope",
+    "num_groups": "it is called groups",
+    "p": "it is called rate",
+    "scale_factor": "it is called scale",
+    "units": "it is called out_features",
+}
+"""What other libraries call options, and what to write here."""
+
 _FAMILIES: dict[type["Layer"], dict[int, type["Layer"]]] = {}
 """The layers of each family by their number of spatial axes."""
 
 
-class Layer(ABC):
+class Layer(metaclass=Called):
     """Base of every layer: a frozen dataclass of hyper-parameters.
 
     Layers marked with `typing.final` have no subclasses: engines look them up by their exact type.
     """
+
+    call_hints: ClassVar[Mapping[str, str]] = OTHER_NAMES
 
     label: ClassVar[str]
     """How an unnamed layer of this type is called in a network: `label` and a number."""

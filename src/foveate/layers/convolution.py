@@ -9,6 +9,7 @@ from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Unseen, Window, unseen_through, window_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
+    FILTERS_FIRST,
     Ints,
     Padding,
     PaddingOption,
@@ -56,7 +57,7 @@ class Convolution(SpatialLayer):
         padding_mode: str = "zeros",
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
-        no_surplus(surplus, owner, "out_channels and kernel_size")
+        no_surplus(surplus, owner, FILTERS_FIRST)
         checked = {
             "out_channels": positive_int(out_channels, "out_channels", owner),
             "kernel_size": per_axis(kernel_size, axes, "kernel_size", owner),

@@ -47,7 +47,13 @@ class Linear(Layer):
         initializer: str = "auto",
         frozen: bool = False,
     ) -> None:
-        no_surplus(surplus, "Linear", "out_features")
+        sentence = (
+            "input features are inferred, so only out_features can stand without a name. Leave the first number out: "
+            f"Linear({surplus[0]!r})"
+            if surplus
+            else ""
+        )
+        no_surplus(surplus, "Linear", sentence)
         object.__setattr__(self, "out_features", positive_int(out_features, "out_features", "Linear"))
         object.__setattr__(self, "bias", bool(bias))
         object.__setattr__(self, "initializer", initializer_name(initializer, "Linear"))

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import ShapeError
@@ -45,12 +45,12 @@ class BatchNormalization(Normalization):
 
     def __new__(cls, *surplus: Never, **_: Any) -> Self:
         """Refuse the number of channels with which PyTorch's normalisations begin."""
-        no_surplus(surplus, cls.__name__, "")
+        no_surplus(surplus, cls.__name__)
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        if not self.eps > 0:
-            raise self.refuse(f"eps is {self.eps}; it must be positive (1e-5 is usual)")
+        if not 0 < self.eps < inf:
+            raise self.refuse(f"eps is {self.eps}; it must be positive and finite (1e-5 is usual)")
         if not 0 <= self.momentum <= 1:
             raise self.refuse(
                 f"momentum is {self.momentum}; it is the share of the new batch, from 0 to 1 (0.1 is usual)"

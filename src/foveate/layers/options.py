@@ -17,6 +17,14 @@ Padding: TypeAlias = Literal["same"] | tuple[tuple[int, int], ...]
 
 INITIALIZERS = ("auto", "he", "xavier", "zeros", "ones")
 
+INFERRED = "input channels are inferred: write {owner}(), and options by their names"
+"""What is said of PyTorch's order of arguments, which begins with the input channels."""
+
+FILTERS_FIRST = (
+    "input channels are inferred, so only out_channels and kernel_size can stand without a name. Leave the first "
+    "number out, and name what follows: {owner}(..., stride=2)"
+)
+
 _PADDING_FORMS = "give an int, or for each of the {axes} axes an int or a (begin, end) pair"
 
 
@@ -75,15 +83,10 @@ def one_of(value: str, choices: Sequence[str], name: str, owner: str) -> str:
     return value
 
 
-def no_surplus(surplus: Sequence[object], owner: str, positional: str) -> None:
-    """Refuse positional numbers past those in `positional`: PyTorch's order begins with the input channels."""
-    if surplus and positional:
-        raise LayerError(
-            f"{owner}: input channels are inferred, so only {positional} can stand without a name. "
-            f"Leave the first number out, and name what follows: {owner}(..., stride=2)"
-        )
+def no_surplus(surplus: Sequence[object], owner: str, sentence: str = INFERRED) -> None:
+    """Refuse more numbers without names than a layer takes; `sentence` says why, with the layer's name put in."""
     if surplus:
-        raise LayerError(f"{owner}: input channels are inferred: write {owner}(), and options by their names")
+        raise LayerError(f"{owner}: {sentence.format(owner=owner)}")
 
 
 def _int_from(value: object, least: int, name: str, owner: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from foveate.errors import LayerError
+from foveate.errors import CallError, LayerError
 from foveate.layers import (
     activations,
     adaptive,
@@ -73,4 +73,5 @@ def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:
     try:
         return _TYPES[type_name](**options)
     except TypeError as error:
-        raise LayerError(f"{type_name}: {str(error).split('__init__() ')[-1]}") from None
+        named = isinstance(error, CallError)
+        raise LayerError(str(error) if named else f"{type_name}: {error}") from None

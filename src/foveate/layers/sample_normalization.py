@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from math import prod
+from math import inf, prod
 from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import LayerError, ShapeError
@@ -24,8 +24,8 @@ class SampleNormalization(Normalization):
     affine: bool = True
 
     def __post_init__(self) -> None:
-        if not self.eps > 0:
-            raise self.refuse(f"eps is {self.eps}; it must be positive (1e-5 is usual)")
+        if not 0 < self.eps < inf:
+            raise self.refuse(f"eps is {self.eps}; it must be positive and finite (1e-5 is usual)")
 
     @abstractmethod
     def values_per_mean(self, shape: Shape) -> int:
@@ -137,7 +137,7 @@ class InstanceNormalization(SampleNormalization, SpatialLayer):
 
     def __new__(cls, *surplus: Never, **_: Any) -> Self:
         """Refuse the number of channels with which PyTorch's normalisations begin."""
-        no_surplus(surplus, cls.__name__, "")
+        no_surplus(surplus, cls.__name__)
         return super().__new__(cls)
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
@@ -288,8 +288,14 @@ class LocalResponseNorm(ElementwiseLayer, Normalization):
 
     def __post_init__(self) -> None:
         positive_int(self.size, "size", "LocalResponseNorm")
-        if not self.k > 0:
-            raise self.refuse(f"k is {self.k}; it must be positive, or zeros would be divided by zero (1 is usual)")
+        if not 0 < self.k < inf:
+            raise self.refuse(
+                f"k is {self.k}; it must be positive and finite, or zeros would be divided by zero (1 is usual)"
+            )
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if not -inf < value < inf:
+                raise self.refuse(f"{name} is {value}; it must be finite")
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """The input's shape."""

@@ -9,6 +9,7 @@ from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Window, format_sizes, transposed_output_size, transposed_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
+    FILTERS_FIRST,
     Ints,
     PaddingOption,
     initializer_name,
@@ -53,7 +54,7 @@ class TransposedConvolution(SpatialLayer):
         frozen: bool = False,
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
-        no_surplus(surplus, owner, "out_channels and kernel_size")
+        no_surplus(surplus, owner, FILTERS_FIRST)
         checked = {
             "out_channels": positive_int(out_channels, "out_channels", owner),
             "kernel_size": per_axis(kernel_size, axes, "kernel_size", owner),

@@ -1,13 +1,14 @@
 """What a task is: what a network is for, and so how its outputs are trained, decoded and measured."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Self, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
 
-from foveate.errors import DataError, TrainingError
+from foveate.calls import Called
+from foveate.errors import CallError, DataError, TrainingError
 from foveate.graph import Loss, built_in_losses
 from foveate.graph.losses import TargetKind
 from foveate.tasks.metrics.base import Metric
@@ -17,7 +18,19 @@ Answer: TypeAlias = list[tuple[str, float]]
 """What a person reads about one sample: names with a probability, a value or a share, the most telling first."""
 
 
-class Task(ABC):
+TASKS_OF: Mapping[str, str] = {
+    "BinaryCrossEntropy": "MultiLabel",
+    "CrossEntropy": "Classification or Segmentation",
+    "Dice": "Segmentation",
+    "Focal": "MultiLabel",
+    "Huber": "Regression",
+    "L1": "Regression",
+    "MeanSquaredError": "Regression",
+}
+"""For which tasks each loss is made."""
+
+
+class Task(metaclass=Called):
     """What an output of a network is for.
 
     A task of one's own is a frozen dataclass whose fields are plain data, derived from this and registered:
@@ -105,19 +118,24 @@ class Task(ABC):
         Raises:
             TrainingError: it is not a loss, belongs to another task, or applies what the last layer applied already.
         """
+        self.check_measured(loss, output)
+        if loss.applies is not None and output.activation != "none":
+            raise TrainingError(
+                f"{type(loss).__name__} applies the {loss.applies} itself, but the network's output {output.name} has "
+                f"had its {output.activation} already; train the network without that layer (predict applies it)"
+            )
+
+    def check_measured(self, loss: Loss, output: Output) -> None:
+        """Refuse a loss that compares something else than this task has; a TrainingError as from `check_loss`."""
         default = type(self.default_loss(output)).__name__
         if not isinstance(loss, Loss):
             raise TrainingError(f"the loss is {loss!r}; give one such as {default}(), or leave it out")
         name, fitting = type(loss).__name__, self.fitting_losses(output)
         if name not in fitting and not self._fits_own(loss, output):
+            of = f", which is for {TASKS_OF[name]}" if name in TASKS_OF else ""
             raise TrainingError(
-                f"{type(self).__name__} is trained with {' or '.join(fitting)}, but the loss is {name}; "
-                f"leave it out for {default}"
-            )
-        if loss.applies is not None and output.activation != "none":
-            raise TrainingError(
-                f"{name} applies the {loss.applies} itself, but the network's output {output.name} has had its "
-                f"{output.activation} already; train the network without that layer (predict applies it)"
+                f"the output {output.name} is for {type(self).__name__}, which is trained with "
+                f"{' or '.join(fitting)}, but its loss is {name}{of}; leave the loss out for {default}"
             )
 
     def _fits_own(self, loss: Loss, output: Output) -> bool:
@@ -142,8 +160,8 @@ class Task(ABC):
             )
         try:
             return cls(**{name: _tuples(value) for name, value in options.items()})
-        except TypeError as error:
-            raise DataError(f"the task {cls.kind}: {str(error).split('__init__() ')[-1]}") from None
+        except CallError as error:
+            raise DataError(str(error)) from None
 
 
 def _options(task: type[Task]) -> tuple[str, ...]:

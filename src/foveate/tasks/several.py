@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
 
+from foveate.calls import Called
 from foveate.errors import DataError
 from foveate.tasks.base import Task
 from foveate.tasks.classification import Classification
@@ -17,7 +18,7 @@ LARGEST_WEIGHT = 1e9
 
 
 @dataclass(frozen=True, init=False)
-class Several:
+class Several(metaclass=Called):
     """A task, and perhaps a weight, for each output of a network.
 
     The loss that is minimised is the sum of the outputs' losses times their weights. The first output is the main one:

@@ -1,5 +1,6 @@
 """Training: the loop over a network's state, what it measures, and what a person sees of it."""
 
+from foveate.training.arguments import FIT_HINTS, check_every, check_made, given_task
 from foveate.training.compatibility import (
     check_arguments,
     check_classes,
@@ -30,6 +31,7 @@ from foveate.training.recipe import Recipe, default_schedule
 from foveate.training.streaming import answers_one_by_one
 
 __all__ = [
+    "FIT_HINTS",
     "Epoch",
     "Evaluation",
     "GivenLoss",
@@ -44,6 +46,8 @@ __all__ = [
     "check_arguments",
     "check_classes",
     "check_dataset",
+    "check_every",
+    "check_made",
     "check_preprocessing",
     "check_training",
     "class_count",
@@ -52,6 +56,7 @@ __all__ = [
     "draw_curves",
     "evaluate",
     "fit",
+    "given_task",
     "in_batches",
     "logits_of",
     "make_progress",

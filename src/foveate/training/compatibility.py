@@ -8,6 +8,7 @@ from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Optimizer
 from foveate.tasks import AnyTask, Classification, Head, Several, heads
+from foveate.training.arguments import check_data
 from foveate.training.feed import targets_by_output
 
 
@@ -46,6 +47,7 @@ def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
     Raises:
         DataError: with what differs, and what would fit.
     """
+    check_data(dataset)
     if len(graph.inputs) == len(dataset.by_input) == 1:
         if dataset.shape != graph.input_shape:
             if len(dataset.shape) > 1 and dataset.shape == (*graph.input_shape[1:], graph.input_shape[0]):
@@ -98,10 +100,7 @@ def check_arguments(
         TrainingError: one of the others cannot be used.
     """
     for part in parts:
-        if not isinstance(part, Dataset):
-            raise DataError(
-                f"the data are a {type(part).__name__}, not a Dataset; make one with Dataset(inputs, targets, classes)"
-            )
+        check_data(part)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TrainingError(f"optimizer is {optimizer!r}; give an optimiser such as SGD() or AdamW(weight_decay=0.01)")
     if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "at")):

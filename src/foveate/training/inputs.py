@@ -42,7 +42,6 @@ def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int)
     Raises:
         FileError, DataError, ShapeError: as `Preprocessing.from_images`, when the batch is reached.
     """
-    _check_size(size)
     image, images, others = _parted(graph, by_name(graph, raw))
     begin = 0
     for part in preprocessing.batches(images, size):
@@ -59,9 +58,8 @@ def one_by_one(
     """Each raw image (1, ...) prepared, with its share of the other inputs, or why it cannot be used; then the next.
 
     Raises:
-        DataError: `size` is below 1, or there are not as many of another input as there are images.
+        DataError: there are not as many of another input as there are images.
     """
-    _check_size(size)
     image, images, others = _parted(graph, named)
     count = 0
     for place, each in enumerate(preprocessing.separate(images)):
@@ -78,11 +76,6 @@ def one_by_one(
     if not count:
         raise no_images()
     _check_count(others, count)
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise DataError(f"batch_size is {size}; it must be at least 1 image")
 
 
 def _parted(graph: Graph, named: Mapping[str, Any]) -> tuple[str, Any, dict[str, FloatArray]]:

@@ -129,7 +129,7 @@ def evaluate(
     losses, metrics = measuring_losses(outputs, loss), Metrics(outputs)
     totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
     feed = Feed(programs.graph, outputs, dataset, preprocessing)
-    batches = batch_indices(len(dataset), programs.batch_size if batch_size is None else batch_size)
+    batches = batch_indices(len(dataset), programs.size(batch_size))
     watched = Bar(sys.stderr if progress else None, len(dataset), "evaluating", patience=PATIENCE_SECONDS)
     with watched as bar, closing(prefetch(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):

@@ -30,9 +30,12 @@ def measuring_losses(heads: Sequence[Head], given: GivenLoss = None) -> dict[str
     """The loss of each output as `training_losses` has it, but that a network with a last softmax can be measured too.
 
     Raises:
-        TrainingError: a loss is for no output.
+        TrainingError: a loss is for no output, or compares something else than the output's task has.
     """
     named = _by_output(heads, given)
+    for head in heads:
+        if head.name in named:
+            head.task.check_measured(named[head.name], head.output)
     return {head.name: named.get(head.name) or head.task.default_loss(head.output) for head in heads}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from foveate.engines import Engine, Program, Request, State
 from foveate.engines.base import FloatArray
 from foveate.engines.request import Options
+from foveate.errors import DataError
 from foveate.graph import Graph
 
 LARGEST_BATCH = 256
@@ -58,6 +59,18 @@ class Programs:
             with program.borrowed() as session:
                 parts.append(session.forward(state, {name: array[begin:end] for name, array in inputs.items()}))
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
+
+    def size(self, given: int | None = None) -> int:
+        """How many samples to run at once: as many as given, or as take little memory.
+
+        Raises:
+            DataError: it is not a number of samples.
+        """
+        if given is None:
+            return self.batch_size
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise DataError(f"batch_size is {given!r}; it must be an int of at least 1, or None")
+        return given
 
     def release(self) -> None:
         """Let go of what runs on an earlier state left behind."""

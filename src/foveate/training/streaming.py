@@ -42,7 +42,7 @@ def answers_one_by_one(
     Raises:
         FileError, DataError, ShapeError: unless `return_errors`, when the batch is reached.
     """
-    size = programs.batch_size if batch_size is None else batch_size
+    size = programs.size(batch_size)
     if return_errors:
         rows = _rows_or_errors(state, programs, outputs, preprocessing, raw, size)
     else:

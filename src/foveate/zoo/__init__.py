@@ -6,6 +6,7 @@ shortcuts of residual networks ("shortcut" is torchvision's "downsample").
 
 from collections.abc import Sequence
 
+from foveate.calls import called
 from foveate.errors import GraphError
 from foveate.graph import Graph, nearest
 from foveate.zoo.alexnet import alexnet, zfnet
@@ -135,13 +136,34 @@ NETWORKS: dict[str, Network] = {network.name: network for network in _INDEX}
 """Every network by its name."""
 
 
+def known(name: str) -> bool:
+    """Whether there is a network that is called so, whatever the letters: "ResNet-18" is resnet18."""
+    return _letters(name) in map(_letters, NETWORKS)
+
+
+def find(name: str) -> str:
+    """The name in `NETWORKS` of what may be written in other letters: "ResNet-18" is resnet18.
+
+    Raises:
+        GraphError: there is no such network; the message lists the nearest names.
+    """
+    if not known(name):
+        raise GraphError(f'there is no network "{name}".{nearest(str(name).lower(), NETWORKS)}')
+    return next(each for each in NETWORKS if _letters(each) == _letters(name))
+
+
+@called(num_classes="it is called classes", pretrained="networks come without weights; Model.state.load takes arrays")
 def make(name: str, *, input_shape: Sequence[int] | None = None, classes: int | None = None) -> Graph:
     """The network called `name`, by default with its own input shape and number of classes.
 
     Raises:
         GraphError: there is no such network; the message lists the nearest names.
     """
-    if name not in NETWORKS:
-        raise GraphError(f'there is no network "{name}".{nearest(name, NETWORKS)}')
+    name = find(name)
     options = {"input_shape": input_shape, "classes": classes}
     return NETWORKS[name](**{key: value for key, value in options.items() if value is not None})
+
+
+def _letters(name: object) -> str:
+    """The letters and digits of a name, all of them small."""
+    return "".join(each for each in str(name).casefold() if each.isalnum())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from foveate.calls import path_from
 from foveate.errors import DataError
 from foveate.files import write_atomically
 
@@ -134,7 +135,9 @@ def png(figure: "Figure") -> bytes:
 
 def save(figure: "Figure", path: str | Path) -> None:
     """Write the figure as a PNG, atomically."""
-    write_atomically(Path(path), png(figure))
+    if not hasattr(figure, "savefig"):
+        raise DataError(f"the figure is a {type(figure).__name__}; give what a plot_ function returned")
+    write_atomically(path_from(path, "path"), png(figure))
 
 
 def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:

@@ -35,6 +35,7 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
         ShapeError: an array does not have the network's shape.
         DataError: an array holds NaN or infinity, or a file is given to a model without preprocessing.
     """
+    _check_model(model)
     if len(model.graph.inputs) != 1:
         raise GraphError(
             f"the network has {len(model.graph.inputs)} inputs ({', '.join(model.graph.inputs)}), but only networks "
@@ -140,6 +141,8 @@ def targets(model: Model, target: Target, outputs: FloatArray) -> NDArray[np.int
     if target is None:
         found: NDArray[np.int64] = outputs.argmax(axis=1)
         return found
+    if not isinstance(target, int | str | np.integer | Iterable):
+        raise DataError(f"the class is {target!r}; give its name, its index, or one for each image")
     wanted = [target] * count if isinstance(target, int | str | np.integer) else list(target)
     if len(wanted) != count:
         raise DataError(f"there are {count} images, but {len(wanted)} targets; give one for all, or one for each")
@@ -220,6 +223,7 @@ class Probe:
 
 def check_classifier(model: Model) -> None:
     """Refuse a network whose output is not one number for each class."""
+    _check_model(model)
     if len(model.graph.outputs) != 1:
         raise GraphError(
             f"the network has {len(model.graph.outputs)} outputs ({', '.join(model.graph.outputs)}), but a class can "
@@ -230,6 +234,11 @@ def check_classifier(model: Model) -> None:
             f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked for only "
             "where there is one number for each; end the network with a global pooling and Linear(classes)"
         )
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, Model):
+        raise DataError(f"what is to be looked into is a {type(model).__name__}; give a Model, such as fv.load(path)")
 
 
 def check_takes_dataset(model: Model, dataset: Dataset) -> None:

@@ -54,9 +54,14 @@ def dropping_sentence(nodes: Sequence[Node]) -> str:
     subject, verb, whose = f"{first}", "sees", "its"
     if len(nodes) > 1:
         subject, verb, whose = f"{first} and {len(nodes) - 1} more", "see", "their"
-    largest = max(first.unseen, key=lambda axis: axis.dropped)
+    axes = len(first.unseen)
+    if len(set(first.unseen)) == 1:
+        lost = _ends(first.unseen[0], _names(axes, 0, square=True))
+    else:
+        dropping = [(axis, each) for axis, each in enumerate(first.unseen) if each.dropped]
+        lost = " and the ".join(_ends(each, _names(axes, axis, square=False)) for axis, each in dropping)
     return (
-        f"{subject} never {verb} the {_ends(largest, 'row or column')} of {whose} input; "
+        f"{subject} never {verb} the {lost} of {whose} input; "
         "build(strict=True) says what would fit, graph.summary() lists them all"
     )
 

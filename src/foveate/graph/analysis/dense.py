@@ -11,6 +11,7 @@ from foveate.graph.joining import Joining
 from foveate.graph.nodes import Nodes
 from foveate.layers import Flatten, Layer, Linear, Shape
 from foveate.layers.convolution import Convolution
+from foveate.layers.options import positive_int
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,17 @@ class Comparison:
         inputs, outputs = prod(self.input_shape), prod(self.output_shape)
         local, positions = self.input_shape[0] * prod(self.kernel_size), prod(self.output_shape[1:])
         dense, conv = self.ways[0], self.ways[1]
+        joined = f"{local:,} of them, {_times_fewer(inputs, local)}"
+        if local >= inputs:
+            joined = f"{local:,}, no fewer than there are: it is as wide as the input or wider, and sees padding"
+        again = f"{positions:,} times fewer{' again' if local < inputs else ''}" if positions > 1 else "no saving"
         return (
             f"Fully connected, each of {outputs:,} outputs is joined to all {inputs:,} inputs: {dense.parameters:,} "
-            f"parameters with the biases. Low-level features are local: a filter joins an output to {local:,} of them, "
-            f"{inputs / local:,.1f} times fewer. Features are translation invariant: one filter serves all "
-            f"{positions:,} positions, {positions:,} times fewer again. So the convolution has {conv.parameters:,} "
-            f"parameters, {dense.parameters / conv.parameters:,.0f} times fewer, and takes {conv.macs:,} MACs "
-            f"instead of {dense.macs:,}."
+            f"parameters with the biases. Low-level features are local: a filter joins an output to {joined}. Features "
+            f"are translation invariant: one filter serves all {positions:,} position{'s' * (positions > 1)}, {again}. "
+            f"So the convolution has {conv.parameters:,} parameters, "
+            f"{_times_fewer(dense.parameters, conv.parameters)}, and takes {conv.macs:,} MACs instead of "
+            f"{dense.macs:,}."
         )
 
 
@@ -87,6 +92,8 @@ def compare_dense(
     conv = _convolution(axes, filters, kernel_size, {})
     kernel: Shape = conv.options()["kernel_size"]
     common = gcd(shape[0], filters)
+    if groups is not None:
+        positive_int(groups, "groups", "the grouped convolution")
     shared = groups or next((g for g in range(2, common + 1) if common % g == 0), 1)
     if groups is not None and common % groups:
         raise LayerError(f"groups is {groups}, which does not divide both {shape[0]} channels and {filters} filters")
@@ -104,6 +111,20 @@ def compare_dense(
         ways.append(("dilated, as wide", [_convolution(axes, filters, taps, {"dilation": dilation})]))
     ways.append(("1x1", [_convolution(axes, filters, 1, {})]))
     return Comparison(shape, output, kernel, shared, tuple(_way(name, layers, shape) for name, layers in ways))
+
+
+def _times_fewer(base: int, count: int) -> str:
+    """How many times fewer, or more, `count` is than `base`.
+
+    >>> _times_fewer(520, 760), _times_fewer(31_467_520, 760), _times_fewer(5, 5)
+    ('1.5 times more', '41,405 times fewer', 'as many')
+    """
+    if count == base:
+        return "as many"
+    ratio = max(base, count) / min(base, count)
+    # 1.04 times fewer would read "1.0 times fewer" otherwise.
+    digits = 0 if ratio >= 100 else 1 if ratio >= 1.05 else 2
+    return f"{ratio:,.{digits}f} times {'fewer' if count < base else 'more'}"
 
 
 def _convolution(axes: int, filters: int, kernel_size: int | Sequence[int], options: dict[str, Any]) -> Layer:

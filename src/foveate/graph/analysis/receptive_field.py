@@ -168,6 +168,8 @@ def region(graph: Nodes, field: ReceptiveField, position: Sequence[int]) -> Regi
         ShapeError: `position` has not one number for each spatial axis of the node, or lies outside.
     """
     spatial = field.output_sizes
+    if not isinstance(position, Sequence) or not all(isinstance(place, int) for place in position):
+        raise ShapeError(f"the position is {position!r}; give an int for each of the {len(spatial)} spatial axes")
     if len(position) != len(spatial) or any(not 0 <= p < size for p, size in zip(position, spatial, strict=True)):
         raise ShapeError(
             f"{field.node} has no position {tuple(position)}: its output has the spatial sizes {format_sizes(spatial)}"

@@ -5,6 +5,7 @@ from dataclasses import fields
 from math import inf
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from foveate.calls import Called
 from foveate.errors import EngineError, LayerError
 from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 
@@ -18,7 +19,7 @@ TargetKind: TypeAlias = Literal["classes", "distributions", "probabilities", "nu
 """
 
 
-class Loss:
+class Loss(metaclass=Called):
     """Base of every loss: a frozen dataclass of options, which says what it compares.
 
     Derive from it for a loss of one's own, and teach it to the engines by `foveate.engines.register_loss`.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from foveate.errors import FoveateError, LayerError
+from foveate.errors import CallError, FoveateError, LayerError
 from foveate.graph.losses import classes, numbers
 from foveate.graph.losses.base import Loss
 from foveate.layers.registry import check_free_name
@@ -62,7 +62,9 @@ def loss_from_json(data: Mapping[str, Any]) -> Loss:
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "type"}
     try:
         return _TYPES[name](**options)
-    except FoveateError:
+    except FoveateError as error:
+        if isinstance(error, CallError):
+            raise LayerError(str(error)) from None
         raise
     except (TypeError, ValueError) as error:
-        raise LayerError(f"{name}: {str(error).split('__init__() ')[-1]}") from None
+        raise LayerError(f"{name}: {error}") from None

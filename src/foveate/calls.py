@@ -1,0 +1,143 @@
+"""Calls whose arguments do not fit, told in a sentence: what is there twice, missing, unknown, or no number."""
+
+import inspect
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from numbers import Real
+from os import PathLike
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from foveate.errors import CallError
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+_IN_ORDER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Called(ABCMeta):
+    """Classes that are made with options: where these do not fit, a CallError says so.
+
+    `call_hints` of a class say what to write instead of options that other libraries have; "" is said where there are
+    too many values without names.
+    """
+
+    call_hints: Mapping[str, str] = {}
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        """An instance."""
+        try:
+            return super().__call__(*args, **options)
+        except TypeError as error:
+            if missing := sorted(cls.__abstractmethods__):
+                raise CallError(
+                    f"{cls.__name__} is a base to derive from; a class of one's own says {', '.join(missing)}"
+                ) from None
+            sentence = misfit(cls.__name__, inspect.signature(cls), args, options, cls.call_hints)
+            if sentence is None or isinstance(error, CallError):
+                raise
+        raise CallError(sentence)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of `__init__`, which `inspect` would not find behind `__call__`."""
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+def called(**hints: str) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
+    """A function or method whose wrong calls are told in a CallError; hints as for `Called`, `_` standing for ""."""
+    told = {"" if name == "_" else name: hint for name, hint in hints.items()}
+
+    def decorate(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+        signature = inspect.signature(function)
+        method = next(iter(signature.parameters), "") == "self"
+        if method:
+            signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+
+        @wraps(function)
+        def call(*args: Given.args, **options: Given.kwargs) -> Returned:
+            sentence = None
+            try:
+                return function(*args, **options)
+            except TypeError as error:
+                if not isinstance(error, CallError):
+                    sentence = misfit(function.__name__, signature, args[method:], options, told)
+                if sentence is None:
+                    raise
+            raise CallError(sentence)
+
+        return call
+
+    return decorate
+
+
+def misfit(
+    name: str,
+    signature: inspect.Signature,
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    hints: Mapping[str, str],
+) -> str | None:
+    """What is wrong with a call of `name`, or None where its arguments fit."""
+    parameters = signature.parameters
+    in_order = [each.name for each in parameters.values() if each.kind in _IN_ORDER]
+    named = [each.name for each in parameters.values() if each.kind not in _ANY_NUMBER]
+    for option in options:
+        if option not in named:
+            return f"{name}: there is no option {option}{_instead(option, named, hints)}"
+    twice = [option for option in in_order[: len(args)] if option in options]
+    if twice:
+        value = args[in_order.index(twice[0])]
+        return f"{name}: {twice[0]} is given twice, as {value!r} without a name and by its name{_hint('', hints)}"
+    if len(args) > len(in_order) and not any(each.kind is each.VAR_POSITIONAL for each in parameters.values()):
+        alone = f"only {' and '.join(in_order)} can" if in_order else "nothing can"
+        others = [option for option in named if option not in in_order]
+        rest = f"; by name it takes {', '.join(others)}" if others else ""
+        return f"{name}: {alone} stand without a name, but there is {args[len(in_order)]!r}{rest}{_hint('', hints)}"
+    given = {*in_order[: len(args)], *options}
+    missing = [
+        option for option in named if parameters[option].default is inspect.Parameter.empty and option not in given
+    ]
+    if missing:
+        return f"{name}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    return _no_number(name, parameters, {**dict(zip(in_order, args, strict=False)), **options})
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a number, of Python's or of NumPy's, and no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def path_from(value: object, name: str) -> Path:
+    """A path as it was given, or a CallError where it is something else."""
+    if not isinstance(value, str | PathLike):
+        raise CallError(f"{name} is {value!r}; give a path")
+    return Path(value)
+
+
+def _no_number(name: str, parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> str | None:
+    for option, value in given.items():
+        wanted = parameters[option].annotation if option in parameters else None
+        if (wanted is float and not is_number(value)) or (
+            wanted == float | None and value is not None and not is_number(value)
+        ):
+            return f"{name}: {option} is {value!r}; it must be a number"
+    return None
+
+
+def _instead(option: str, named: Sequence[str], hints: Mapping[str, str]) -> str:
+    if option in hints:
+        return _hint(option, hints)
+    from difflib import get_close_matches
+
+    near = get_close_matches(option, named, n=1)
+    known = f"; there are {', '.join(named)}" if named else "; it has none"
+    return f". Nearest: {near[0]}" if near else known
+
+
+def _hint(option: str, hints: Mapping[str, str]) -> str:
+    return f": {hints[option]}" if option in hints else ""

@@ -1,0 +1,82 @@
+"""What a model is made of and called with: anything of another kind is refused in a sentence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from foveate.data import Dataset, Preprocessing
+from foveate.engines import Engine
+from foveate.errors import DataError, EngineError, GraphError, TrainingError
+from foveate.graph import Graph
+from foveate.graph.compose import Composite
+from foveate.tasks import AnyTask, Classification, Several, Task
+
+FIT_HINTS: Mapping[str, str] = {
+    "_": "images and labels go into one Dataset, fit(Dataset(images, labels, classes))",
+    "lr": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
+    "learning_rate": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
+    "validation_data": "it is called validation, and is a Dataset",
+    "validation_split": "give validation= a Dataset",
+    "callbacks": "progress= takes an object that is told of every step and epoch",
+    "verbose": "it is called progress",
+}
+"""What is said of arguments that `fit` of other libraries has."""
+
+
+def check_made(graph: object, task: object, preprocessing: object, seed: object, engine: object) -> None:
+    """Refuse what a model cannot be made of.
+
+    Raises:
+        GraphError: the network is not a graph.
+        DataError: the task, the preprocessing or the seed is of another kind.
+        EngineError: the engine is neither a name nor an engine.
+    """
+    if not isinstance(graph, Graph):
+        raise GraphError(_no_graph(graph))
+    if task is not None and not isinstance(task, Task | Several):
+        given = f"the class {task.__name__}" if isinstance(task, type) else repr(task)
+        raise DataError(f'task is {given}; give one such as fv.tasks.Classification(("cat", "dog"))')
+    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+        raise DataError(
+            f"preprocessing is {preprocessing!r}; give one such as Preprocessing.measure(dataset), or leave it out"
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise DataError(f"seed is {seed!r}; it must be an int")
+    if engine is not None and not isinstance(engine, str | Engine):
+        raise EngineError(f'engine is {engine!r}; give "native", "reference" or an Engine, or leave it out')
+
+
+def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask | None:
+    """The task of a model for which `classes` may stand instead; a DataError where both are given."""
+    if classes is None:
+        return task
+    if task is not None:
+        raise DataError("both task and classes are given; classes=... is short for task=Classification(classes)")
+    return Classification(classes)  # type: ignore[arg-type]
+
+
+def check_data(dataset: object) -> None:
+    """Refuse what is not a data set; a DataError says how to make one."""
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"the data are a {type(dataset).__name__}, not a Dataset; make one with Dataset(inputs, targets, classes)"
+        )
+
+
+def check_every(steps: object) -> None:
+    """Refuse what is not a number of steps after which a checkpoint is written; None is for none."""
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise TrainingError(f"checkpoint_every is {steps!r}; it must be an int of at least 1 step, or None")
+
+
+def _no_graph(given: Any) -> str:
+    if isinstance(given, Composite):
+        return (
+            f"the network is a {type(given).__name__} whose shapes are not known yet; build it: "
+            "Model(network.build(input_shape))"
+        )
+    if isinstance(given, str):
+        return f'the network is the text "{given}"; make one of that name: Model(fv.zoo.make("{given}"))'
+    if isinstance(given, Callable):  # type: ignore[arg-type]
+        name = getattr(given, "__name__", "it")
+        return f"the network is not made yet; call it: Model({name}())"
+    return f"the network is a {type(given).__name__}, not a graph; build one: Model(Sequential(...).build(input_shape))"

@@ -1,0 +1,217 @@
+"""Wrong calls of public names end in sentences: what is twice, missing, unknown, or of another kind."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate import explain
+from foveate.calls import called
+
+GRAPH = fv.Sequential(fv.Conv2d(4, 3), fv.GlobalAvgPool2d(), fv.Linear(2)).build((1, 8, 8))
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 8, 8), dtype=np.uint8)
+DATA = fv.Dataset(IMAGES, np.arange(12) % 2, ("a", "b"))
+INF = float("inf")
+
+
+@pytest.fixture(scope="module")
+def model():
+    plain = fv.Preprocessing((1, 8, 8), (0.5,), (0.25,))
+    return fv.Model(GRAPH, classes=("a", "b"), preprocessing=plain, engine="reference")
+
+
+MADE = {
+    "twice": (
+        lambda: fv.Conv2d(3, 16, kernel_size=3),
+        "Conv2d: kernel_size is given twice, as 16 without a name and by its name: the input's size is inferred, so "
+        "the first value may be one too many",
+    ),
+    "another library's name": (
+        lambda: fv.Linear(in_features=128, out_features=10),
+        "Linear: there is no option in_features: the input's size is inferred, leave it out",
+    ),
+    "nearly a name": (lambda: fv.Conv2d(8, 3, strides=2), "Conv2d: there is no option strides. Nearest: stride"),
+    "no such name": (
+        lambda: fv.BatchNorm2d(unbiased=True),
+        "BatchNorm2d: there is no option unbiased; there are eps, momentum, affine, frozen",
+    ),
+    "no names at all": (lambda: fv.Tanh(beta=1), "Tanh: there is no option beta; it has none"),
+    "one missing": (lambda: fv.Conv2d(8), "Conv2d: kernel_size is missing"),
+    "two missing": (fv.Conv2d, "Conv2d: out_channels and kernel_size are missing"),
+    "nothing to give": (
+        lambda: fv.ReLU(True),
+        "ReLU: nothing can stand without a name, but there is True: the input's size is inferred, so the first value "
+        "may be one too many",
+    ),
+    "too many": (
+        lambda: fv.Model(GRAPH, ("a", "b")),
+        "Model: only graph can stand without a name, but there is ('a', 'b'); by name it takes task, classes, "
+        "preprocessing, seed, engine",
+    ),
+    "no number": (lambda: fv.LeakyReLU("steep"), "LeakyReLU: slope is 'steep'; it must be a number"),
+    "no number in a loss": (lambda: fv.Focal(alpha="x"), "Focal: alpha is 'x'; it must be a number"),
+    "a rate for an optimiser": (
+        lambda: fv.SGD(lr=0.1),
+        "SGD: there is no option lr: the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))",
+    ),
+    "a rate without a name": (
+        lambda: fv.AdamW(0.1),
+        "AdamW: nothing can stand without a name, but there is 0.1; by name it takes momentum, second_momentum, eps, "
+        "weight_decay: the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))",
+    ),
+    "a task": (fv.tasks.Classification, "Classification: classes is missing"),
+    "data": (lambda: fv.Dataset(IMAGES), "Dataset: targets and task are missing"),
+    "a base": (
+        fv.Layer,
+        "Layer is a base to derive from; a class of one's own says output_shape",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_cannot_be_made(name):
+    make, sentence = MADE[name]
+    with pytest.raises(fv.CallError) as raised:
+        make()
+    assert str(raised.value) == sentence
+    assert isinstance(raised.value, TypeError)
+
+
+KINDS = [
+    (lambda m: fv.Model(fv.Sequential(fv.ReLU())), fv.GraphError,
+     "the network is a Sequential whose shapes are not known yet; build it: Model(network.build(input_shape))"),
+    (lambda m: fv.Model("resnet18"), fv.GraphError,
+     'the network is the text "resnet18"; make one of that name: Model(fv.zoo.make("resnet18"))'),
+    (lambda m: fv.Model(fv.zoo.lenet5), fv.GraphError, "the network is not made yet; call it: Model(lenet5())"),
+    (lambda m: fv.Model([fv.Linear(2)]), fv.GraphError,
+     "the network is a list, not a graph; build one: Model(Sequential(...).build(input_shape))"),
+    (lambda m: fv.Model(GRAPH, classes=2), fv.DataError,
+     "classes are 2; give the name of each class, as a tuple of strings"),
+    (lambda m: fv.Model(GRAPH, classes="ab"), fv.DataError,
+     "classes are 'ab'; give the name of each class, as a tuple of strings"),
+    (lambda m: fv.Model(GRAPH, task="classification"), fv.DataError,
+     "task is 'classification'; give one such as fv.tasks.Classification((\"cat\", \"dog\"))"),
+    (lambda m: fv.Model(GRAPH, task=fv.tasks.Regression), fv.DataError,
+     'task is the class Regression; give one such as fv.tasks.Classification(("cat", "dog"))'),
+    (lambda m: fv.Model(GRAPH, preprocessing="imagenet"), fv.DataError,
+     "preprocessing is 'imagenet'; give one such as Preprocessing.measure(dataset), or leave it out"),
+    (lambda m: fv.Model(GRAPH, seed="a"), fv.DataError, "seed is 'a'; it must be an int"),
+    (lambda m: fv.Model(GRAPH, engine=3), fv.EngineError,
+     'engine is 3; give "native", "reference" or an Engine, or leave it out'),
+    (lambda m: m.fit(IMAGES, [0, 1]), fv.CallError,
+     "fit: only dataset can stand without a name, but there is [0, 1]; by name it takes validation, epochs, "
+     "batch_size, optimizer, schedule, loss, augmentation, out, progress, resume, checkpoint_every: images and labels "
+     "go into one Dataset, fit(Dataset(images, labels, classes))"),
+    (lambda m: m.fit(DATA, lr=0.1), fv.CallError,
+     "fit: there is no option lr: the learning rate belongs to the schedule, schedule=OneCycle(0.1)"),
+    (lambda m: m.fit(DATA, checkpoint_every=1.5), fv.TrainingError,
+     "checkpoint_every is 1.5; it must be an int of at least 1 step, or None"),
+    (lambda m: m.fit(DATA, out=3), fv.CallError, "out is 3; give a path"),
+    (lambda m: m.evaluate(IMAGES), fv.DataError,
+     "the data are a ndarray, not a Dataset; make one with Dataset(inputs, targets, classes)"),
+    (lambda m: m.evaluate(DATA, batch_size="a"), fv.DataError,
+     "batch_size is 'a'; it must be an int of at least 1, or None"),
+    (lambda m: m.evaluate(DATA, loss="mse"), fv.TrainingError,
+     "the loss is 'mse'; give one such as CrossEntropy(), or leave it out"),
+    (lambda m: m.evaluate(DATA, loss=fv.MeanSquaredError()), fv.TrainingError,
+     "the output linear1 is for Classification, which is trained with CrossEntropy, but its loss is MeanSquaredError, "
+     "which is for Regression; leave the loss out for CrossEntropy"),
+    (lambda m: m.logits(np.zeros((1, 1, 8, 8)), batch_size=0), fv.DataError,
+     "batch_size is 0; it must be an int of at least 1, or None"),
+    (lambda m: m.predict(IMAGES, batch_size=3), fv.CallError,
+     "predict: there is no option batch_size; there are images"),
+    (lambda m: m.freeze(3), fv.GraphError,
+     'a parameter is told by its name or a pattern such as "conv1.*", but got 3'),
+    (lambda m: m.read(3), fv.EngineError,
+     "an array is told by its name, but got 3; there are conv1.weight, conv1.bias, linear1.weight, linear1.bias"),
+    (lambda m: m.save(3), fv.CallError, "path is 3; give a path"),
+    (lambda m: fv.load(None), fv.CallError, "path is None; give a path"),
+    (lambda m: fv.load(), fv.CallError, "load: path is missing"),
+    (lambda m: fv.Sequential(fv.ReLU()).build(3, 32, 32), fv.CallError,
+     "build: only input_shape can stand without a name, but there is 32; by name it takes strict, quiet, name: the "
+     "sizes go into one tuple, build((3, 32, 32))"),
+    (lambda m: fv.Sequential(fv.ReLU()).build(None), fv.ShapeError,
+     "input shape is None; give the sizes of one sample as a tuple: (3, 32, 32)"),
+    (lambda m: fv.Named(3, fv.ReLU()), fv.GraphError,
+     '"3" cannot be a name: it must be a word without dots (dots join nested names)'),
+    (lambda m: fv.GraphBuilder().add(fv.ReLU), fv.GraphError, "the layer to add is the class ReLU; write ReLU()"),
+    (lambda m: fv.GraphBuilder().add("relu"), fv.GraphError,
+     "what is to be added is 'relu', which is not a layer"),
+    (lambda m: fv.GraphBuilder().add(fv.Named("a", fv.ReLU())), fv.GraphError,
+     "; a composite is added by its lower(builder, value)"),
+    (lambda m: fv.GraphBuilder().add(fv.ReLU(), "input"), fv.GraphError,
+     "'input' is not a value of a network; pass what builder.input(...) or builder.add(...) returned"),
+    (lambda m: GRAPH.receptive_field(3), fv.GraphError, 'there is no layer "3". Nearest: '),
+    (lambda m: GRAPH.region("conv1", 3), fv.ShapeError,
+     "the position is 3; give an int for each of the 2 spatial axes"),
+    (lambda m: fv.datasets.load(3), fv.CallError, "name is 3; give a path"),
+    (lambda m: fv.datasets.load("fashion-mnist", seed="a"), fv.DataError, "seed is 'a'; it must be an int"),
+    (lambda m: fv.datasets.image_folder(3), fv.CallError, "folder is 3; give a path"),
+    (lambda m: fv.Dataset([IMAGES[0], IMAGES[0, :, :3]], [0, 1], ("a", "b")), fv.DataError,
+     "inputs differ in shape from sample to sample; bring all to one shape"),
+    (lambda m: fv.Dataset({3: IMAGES}, [0] * 12, ("a", "b")), fv.DataError,
+     "an input is called 3; give each the name that the network has for it, a string"),
+    (lambda m: fv.Preprocessing.measure(IMAGES), fv.DataError,
+     "a preprocessing is measured on a Dataset, but got a ndarray"),
+    (lambda m: fv.OneCycle(0.1, momentum=0.9), fv.TrainingError,
+     "OneCycle: momentum is 0.9; give the lowest and the highest, from 0 to below 1, or None"),
+    (lambda m: fv.testing.check_gradients(fv.ReLU, (3, 4)), fv.CallError,
+     "check_gradients: layer is <class 'foveate.layers.activations.ReLU'>; give a layer such as ReLU()"),
+    (lambda m: fv.testing.check_gradients(fv.ReLU(), 3), fv.CallError,
+     "check_gradients: input_shape is 3; give the sizes of one sample: (3, 8, 8)"),
+    (lambda m: fv.testing.check_loss_gradient("mse", (3,)), fv.CallError,
+     "check_loss_gradient: loss is 'mse'; give a loss such as CrossEntropy()"),
+    (lambda m: explain.saliency(3, IMAGES[0]), fv.DataError,
+     "what is to be looked into is a int; give a Model, such as fv.load(path)"),
+    (lambda m: explain.saliency(m, IMAGES[0], target=1.5), fv.DataError,
+     "the class is 1.5; give its name, its index, or one for each image"),
+    (lambda m: explain.save(3, "x.png"), fv.DataError, "the figure is a int; give what a plot_ function returned"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(KINDS)))
+def test_arguments_of_another_kind(place, model):
+    call, error, sentence = KINDS[place]
+    with pytest.raises(error) as raised:
+        call(model)
+    assert sentence in str(raised.value)
+    assert sentence[0] in "; " or str(raised.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: fv.Constant(INF), "Constant: learning_rate is inf; it must be a positive, finite number"),
+        (lambda: fv.SGD(weight_decay=INF), "SGD: weight_decay is inf; it must be 0 or positive, and finite"),
+        (lambda: fv.AdamW(eps=INF), "AdamW: eps is inf; it must be positive and finite (1e-8 is usual)"),
+        (lambda: fv.ELU(INF), "ELU: alpha is inf; it must be positive and finite (1 is usual)"),
+        (lambda: fv.Softplus(INF), "Softplus: beta is inf; it must be positive and finite (1 is usual)"),
+        (lambda: fv.BatchNorm2d(eps=INF), "BatchNorm2d: eps is inf; it must be positive and finite (1e-5 is usual)"),
+        (lambda: fv.GroupNorm(2, eps=INF), "GroupNorm: eps is inf; it must be positive and finite (1e-5 is usual)"),
+        (lambda: fv.LocalResponseNorm(5, k=INF), "LocalResponseNorm: k is inf; it must be positive and finite, or "),
+        (lambda: fv.LocalResponseNorm(5, alpha=INF), "LocalResponseNorm: alpha is inf; it must be finite"),
+        (lambda: fv.LocalResponseNorm(5, beta=float("nan")), "LocalResponseNorm: beta is nan; it must be finite"),
+    ],
+)
+def test_numbers_that_are_not_finite(make, sentence):
+    with pytest.raises(fv.FoveateError) as raised:
+        make()
+    assert str(raised.value).startswith(sentence)
+
+
+def test_signatures_copies_and_errors_from_within_are_as_ever():
+    assert list(inspect.signature(fv.Conv2d).parameters)[:2] == ["out_channels", "kernel_size"]
+    assert next(iter(inspect.signature(fv.Model).parameters)) == "graph"
+    assert list(inspect.signature(fv.Model.fit).parameters)[:2] == ["self", "dataset"]
+    for made in (fv.Conv2d(8, 3), fv.BatchNorm2d(), fv.SGD(), fv.tasks.Regression(("a",))):
+        assert copy.deepcopy(made) == pickle.loads(pickle.dumps(made)) == made
+
+    @called()
+    def broken(size: int) -> int:
+        return size + "1"  # type: ignore[operator]
+
+    with pytest.raises(TypeError, match=r"^unsupported operand"):
+        broken(1)
