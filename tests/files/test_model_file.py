@@ -124,7 +124,7 @@ def test_safetensors_of_somebody_else(path, arrays):
     foreign = {"weight": np.ones(3, np.float16), "num_batches_tracked": np.ones((), np.int64)}
     for given in (arrays, foreign):  # PyTorch's have counters and halves, which are no damage
         path.write_bytes(save(given))
-        refused(path, r"not one of foveate's: .* give each to model\.state\.load\(name, array\)")
+        refused(path, r"not one of foveate's: .* let it take the weights: Model\(graph\)\.load_torch\(path\)$")
 
 
 def test_a_description_that_is_no_object(path, arrays):

@@ -175,7 +175,7 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
         raise FileError(
             f"{path} is a safetensors file, but not one of foveate's: it has no description of a network. Build the "
-            "network, read the arrays with safetensors.numpy.load_file, and give each to model.state.load(name, array)"
+            "network and let it take the weights: Model(graph).load_torch(path)"
         )
     shapes, end = _arrays(path, entries)
     if size < 8 + length + end:
