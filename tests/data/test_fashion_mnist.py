@@ -71,6 +71,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of 60 and 20 images in the place of the real one."""
     monkeypatch.setattr(module, "_COUNTS", {"train": 60, "t10k": 20})
     monkeypatch.setattr(module, "_VALIDATION", 10)
+    monkeypatch.setattr(module, "_SHA256", CHECKSUMS)
 
 
 @pytest.fixture
@@ -136,8 +137,37 @@ def test_files_of_another_length_or_shape_are_a_sentence(tmp_path, monkeypatch: 
     ):
         module.fashion_mnist(folder=tmp_path)
     monkeypatch.setattr(module, "_COUNTS", {"train": 60, "t10k": 20})
+    monkeypatch.setattr(module, "_SHA256", CHECKSUMS)
     (tmp_path / f"{NAMES[1]}.gz").write_bytes(idx_bytes(noise(59)))
     with pytest.raises(FileError, match=r'train-labels.*gz" holds 59 elements, but Fashion-MNIST has 60 there; get'):
+        module.fashion_mnist(folder=tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_found_on_this_computer_is_checked_as_a_download_is(nowhere: Path, zipped: bool):
+    """Another data set in the same format, or one wrong pixel."""
+    write_small(nowhere, zipped=zipped)
+    changed = SMALL[NAMES[2]].copy()
+    changed[3, 5, 7] ^= 1
+    content = idx_bytes(changed)
+    path = nowhere / (f"{NAMES[2]}.gz" if zipped else NAMES[2])
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(FileError) as caught:
+        module.fashion_mnist()
+    assert str(caught.value) == (
+        f'"{path}" has the SHA-256 {sha256(content).hexdigest()}, but Fashion-MNIST\'s is {CHECKSUMS[NAMES[2]]}: it is '
+        "damaged, or another data set; get the file again"
+    )
+
+
+def test_a_file_that_unpacks_to_gigabytes_is_a_sentence(tmp_path: Path):
+    write_small(tmp_path)
+    with gzip.open(tmp_path / f"{NAMES[0]}.gz", "wb", compresslevel=1) as file:
+        file.write(b"\0\0\x08\3\x7f\xff\xff\xff\0\0\0\x1c\0\0\0\x1c")
+        for _ in range(70):
+            file.write(bytes(1 << 20))
+    with pytest.raises(FileError, match="holds more than 67,108,864 bytes once it is unzipped; no more are"):
         module.fashion_mnist(folder=tmp_path)
 
 

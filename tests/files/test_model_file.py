@@ -8,7 +8,7 @@ from safetensors.numpy import save
 
 from foveate.errors import FileError
 from foveate.files import read_description, read_model, write_model
-from foveate.files.container import KEY, write_container
+from foveate.files.container import KEY, LARGEST_HEADER, write_container
 from foveate.tasks import Classification, Several
 from tests.files.support import document_of, rewritten
 
@@ -210,7 +210,7 @@ def test_more_layers_than_any_network_has(path):
 def test_an_array_that_would_be_larger_than_the_file(path):
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"shape":[2]', b'"shape":[9]', 1))
-    refused(path, "its header describes .* wrongly")
+    refused(path, "is damaged: its content does not match its checksum")
 
 
 @pytest.mark.parametrize(
@@ -280,4 +280,12 @@ def test_nan_parameters_are_not_written_over_good_ones(path, arrays, description
     arrays["linear1.bias"][1] = np.nan
     with pytest.raises(FileError, match=r"is not written: linear1.bias holds NaN or infinity\. What was there"):
         write_model(path, arrays, description)
+    assert path.read_bytes() == before
+
+
+def test_more_than_would_be_read_again_is_not_written(path, arrays, description):
+    before = path.read_bytes()
+    noted = replace(description, remarks={"note": "x" * LARGEST_HEADER})
+    with pytest.raises(FileError, match=r"is not written: all but its arrays takes 32,00\d,\d+ bytes, and at most 32"):
+        write_model(path, arrays, noted)
     assert path.read_bytes() == before

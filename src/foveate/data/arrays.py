@@ -9,8 +9,12 @@ from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from foveate.errors import FileError
+from foveate.opening import open_regular
 
 ARRAY_SUFFIX = ".npy"
+
+LARGEST_ARRAY = 1 << 30
+"""Bytes of one sample in a file."""
 
 
 def is_array_file(path: Path) -> bool:
@@ -25,7 +29,7 @@ def read_array(path: Path) -> NDArray[Any]:
         FileError: there is no such file, it cannot be read, or it is not one array that numpy.save wrote.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, LARGEST_ARRAY) as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 # Mapped first, so that a header cannot claim more than the file holds.
                 return np.array(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.dataset import Dataset, Splits, split
-from foveate.data.idx import opened, read_idx, read_up_to
+from foveate.data.idx import opened, parsed, read_content, read_up_to
 from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
@@ -130,11 +130,18 @@ def _read_shape(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.u
     path = _file(folder, name)
     if path is None:
         raise FileError(f'"{folder / name}.gz" has just gone; Fashion-MNIST needs it: put it back')
-    array = read_idx(path)
+    content = read_content(path, _LARGEST_FILE)
+    array = parsed(content, path)
     if array.shape != shape:
         raise FileError(
             f'"{path}" holds {format_sizes(array.shape)} elements, but Fashion-MNIST has {format_sizes(shape)} there; '
             "get the file again"
+        )
+    found = sha256(content).hexdigest()
+    if found != _SHA256[name]:
+        raise FileError(
+            f'"{path}" has the SHA-256 {found}, but Fashion-MNIST\'s is {_SHA256[name]}: it is damaged, or another '
+            "data set; get the file again"
         )
     return array
 

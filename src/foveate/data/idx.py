@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from foveate.errors import FileError
 from foveate.geometry import format_sizes
+from foveate.opening import open_regular
 
 _UNSIGNED_BYTES = 0x08
 _ELEMENT_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -20,22 +22,37 @@ _MOST_AXES = 8
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
+LARGEST_CONTENT = 256 << 20
+"""Bytes that are unzipped of a file."""
 
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
+
+def read_idx(path: str | Path, *, most: int = LARGEST_CONTENT) -> NDArray[np.uint8]:
     """The array of unsigned bytes in an IDX file, gzipped or plain.
+
+    Args:
+        path: the file.
+        most: bytes that its content may have, unzipped.
 
     Raises:
         FileError: the file is missing, damaged, truncated, too long, or holds something else.
     """
-    with opened(Path(path)) as file:
-        return _parse(file, Path(path))
+    return parsed(read_content(Path(path), most), Path(path))
+
+
+def read_content(path: Path, most: int = LARGEST_CONTENT) -> bytearray:
+    """All bytes of a file, unzipped where it is gzipped; a FileError where there are more than `most`."""
+    with opened(path) as file:
+        content = read_up_to(file, most + 1)
+    if len(content) > most:
+        raise FileError(f'"{path}" holds more than {most:,} bytes once it is unzipped; no more are read: get it again')
+    return content
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's content, unzipped where it is gzipped; whatever fails on the way becomes a FileError."""
     try:
-        with path.open("rb") as plain:
+        with open_regular(path) as plain:
             zipped = plain.read(2) == _GZIP_MAGIC
             plain.seek(0)
             if not zipped:
@@ -62,7 +79,9 @@ def read_up_to(file: BinaryIO, limit: int) -> bytearray:
     return content
 
 
-def _parse(file: BinaryIO, path: Path) -> NDArray[np.uint8]:
+def parsed(content: bytearray, path: Path) -> NDArray[np.uint8]:
+    """The array that the content of the IDX file `path` describes; errors as for `read_idx`."""
+    file = BytesIO(content)
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _ELEMENT_TYPES or not 1 <= head[3] <= _MOST_AXES:
         found = head.hex(" ") or "nothing"

@@ -4,13 +4,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.data.guarded import GuardedFile
 from foveate.errors import DataError, FileError, FoveateError
+from foveate.opening import open_regular
 from foveate.text import named
 
 if TYPE_CHECKING:
@@ -92,12 +95,11 @@ def read_image(path: Path) -> "Image.Image":
     Raises:
         FileError: there is no such file, or it is not an image that can be read to its end.
     """
-    with _sentences(path):
-        from PIL import Image, ImageOps
+    with _opened(path) as image:
+        from PIL import ImageOps
 
-        with Image.open(path, formats=FORMATS) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+        image.load()
+        return ImageOps.exif_transpose(image)
 
 
 def read_size(path: Path) -> tuple[int, int, int]:
@@ -106,14 +108,11 @@ def read_size(path: Path) -> tuple[int, int, int]:
     Raises:
         FileError: there is no such file, or its header is not an image's.
     """
-    with _sentences(path):
-        from PIL import Image
-
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
-                width, height = height, width
-            return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
+    with _opened(path) as image:
+        width, height = image.size
+        if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
+            width, height = height, width
+        return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
 
 
 def image_pixels(image: "Image.Image", channels: int, resizing: Resizing) -> NDArray[np.uint8]:
@@ -167,6 +166,18 @@ def float_pixels(array: NDArray[np.float32], channels: int, resizing: Resizing) 
     planes = [np.ascontiguousarray(array[:, :, channel]) for channel in range(array.shape[2])]
     planes = [np.asarray(resizing(Image.fromarray(plane))) for plane in planes]
     return np.stack(planes * (channels // len(planes)))
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[Image.Image]":
+    """The image in `path`, not decoded yet."""
+    with _sentences(path), open_regular(path) as file:
+        from PIL import Image
+
+        guarded = GuardedFile(file, path)
+        with Image.open(guarded, formats=FORMATS) as image:  # type: ignore[arg-type]
+            guarded.pixels = prod(image.size)
+            yield image
 
 
 @contextmanager

@@ -4,15 +4,26 @@ Randomness is counter-based, so the seed, the epoch and the position in it are a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from foveate.errors import FileError
-from foveate.files.container import FloatArray, check_shapes, read_container, write_container
+from foveate.files.container import (
+    FloatArray,
+    Header,
+    check_shapes,
+    damage_first,
+    read_container,
+    read_header,
+    write_container,
+)
 from foveate.files.description import CHECKPOINT, FEATURES, ModelDescription, description_from
 from foveate.files.model_file import shapes_of
 from foveate.text import printable
+
+_LARGEST_COUNT = 2**53
+"""Of steps, epochs and batches: what JSON can count."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +71,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         FileError: the file is missing, cut short, damaged, no checkpoint or of another version.
     """
-    header, arrays = read_container(path, FEATURES)
-    if header.kind != CHECKPOINT:
-        raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which a training can go on")
-    description = description_from(path, header)
+    with damage_first(path):
+        header = read_header(path, FEATURES)
+        if header.kind != CHECKPOINT:
+            raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which a training can go on")
+        checkpoint = _described(path, header)
+        # Before they are read: a file must not be larger than its network.
+        check_shapes(path, header.shapes, shapes_of(checkpoint.description, checkpoint.slots))
+        return replace(checkpoint, arrays=read_container(path, FEATURES)[1])
+
+
+def _described(path: Path, header: Header) -> Checkpoint:
+    """The checkpoint without its arrays."""
     document = header.document
+    description = description_from(path, header)
     try:
-        checkpoint = Checkpoint(
+        return Checkpoint(
             description=description,
-            arrays=arrays,
+            arrays={},
             slots=tuple(str(slot) for slot in document["slots"]),
             step_count=_count(document["step_count"]),
             epoch=_count(document["epoch"]),
@@ -77,13 +97,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             history=[dict(row) for row in document["history"]],
             configuration=dict(document["configuration"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileError(f"{path} is damaged: its training state cannot be read ({printable(error)})") from None
-    check_shapes(path, header.shapes, shapes_of(description, checkpoint.slots))
-    return checkpoint
 
 
 def _count(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or not 0 <= value <= _LARGEST_COUNT:
         raise ValueError(f"{value!r} where a count is expected")
     return value

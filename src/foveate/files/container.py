@@ -5,7 +5,9 @@ arrays' types, its checksum and last its values, so a damaged one ends as a sent
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +24,7 @@ from foveate.errors import FileError
 from foveate.files.atomic import write_atomically
 from foveate.layers import Shape
 from foveate.log import logger
+from foveate.opening import open_regular
 from foveate.text import printable
 
 FORMAT_VERSION = 2
@@ -33,13 +36,22 @@ READABLE = (1, 2)
 KEY = "foveate"
 """The only entry of the safetensors metadata: one entry keeps equal models equal byte for byte."""
 
-LARGEST_HEADER = 100_000_000
-"""The bound that safetensors itself sets."""
+LARGEST_HEADER = 32_000_000
+"""Bytes before the arrays; while JSON is read it takes up to thirty times as much."""
 
 FloatArray: TypeAlias = NDArray[np.floating]
 
 _UNSIGNED = "0" * 64
 """What stands in a file for its checksum while that is computed."""
+
+_TOLD = re.compile(rb'sha256\\": \\"(.{64})\\"', re.DOTALL)
+"""The checksum among a file's first bytes: JSON within JSON."""
+
+_SIGNS = (b'sha256\\": \\"', b'format_version\\": 2')
+"""A file with one of them has a checksum; a single changed bit leaves the other."""
+
+_BEGIN = 4096
+_LARGEST_CHECKED = 2 << 30
 
 _ITEM_BYTES = {"F32": 4, "F64": 8}
 
@@ -76,6 +88,12 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
         raise FileError(
             f"{path} is not written: its description is not valid JSON ({error}). What was there before is untouched"
         ) from None
+    header = int.from_bytes(bytes(parts[0][:8]), "little")
+    if header > LARGEST_HEADER:
+        raise FileError(
+            f"{path} is not written: all but its arrays takes {header:,} bytes, and at most {LARGEST_HEADER:,} would "
+            "be read again; keep fewer remarks. What was there before is untouched"
+        )
     write_atomically(path, *parts)
 
 
@@ -123,6 +141,17 @@ def read_container(path: Path, features: Sequence[str]) -> tuple[Header, dict[st
     return header, arrays
 
 
+@contextmanager
+def damage_first(path: Path) -> Iterator[None]:
+    """Whatever seems wrong with a file that is not what was written, it is called damaged; unless it is cut short."""
+    try:
+        yield
+    except FileError:
+        if _is_damaged(path):
+            raise _damaged(path) from None
+        raise
+
+
 def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
     """Refuse a file whose arrays are not those that its network has."""
     for name, shape in expected.items():
@@ -139,7 +168,7 @@ def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, 
 
 def _open(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return open_regular(path)
     except FileNotFoundError:
         raise FileError(f"{path} does not exist; expected a file written by foveate") from None
     except OSError as error:
@@ -148,14 +177,52 @@ def _open(path: Path) -> BinaryIO:
 
 def _check_sum(path: Path, content: bytes, told: object) -> None:
     """Refuse a file of which any bit is another than when it was written."""
-    begin = content.find(told.encode()) if isinstance(told, str) and len(told) == len(_UNSIGNED) else -1
-    if begin >= 0:
-        whole, found = memoryview(content), sha256()
-        for part in (whole[:begin], _UNSIGNED.encode(), whole[begin + len(_UNSIGNED) :]):
-            found.update(part)
-        if found.hexdigest() == told:
-            return
-    raise FileError(f"{path} is damaged: its content does not match its checksum. Copy or write it again")
+    if not isinstance(told, str) or not _fits(content, told.encode()):
+        raise _damaged(path)
+
+
+def _fits(content: bytes, told: bytes) -> bool:
+    begin = content.find(told) if len(told) == len(_UNSIGNED) else -1
+    if begin < 0:
+        return False
+    whole, found = memoryview(content), sha256()
+    for part in (whole[:begin], _UNSIGNED.encode(), whole[begin + len(_UNSIGNED) :]):
+        found.update(part)
+    return found.hexdigest().encode() == told
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a file has, or had before a bit of it changed, a checksum that it does not match."""
+    try:
+        with open_regular(path, _LARGEST_CHECKED) as file:
+            content = file.read()
+    except (OSError, FileError):
+        return False
+    begin = content[:_BEGIN]
+    if not any(sign in begin for sign in _SIGNS) or _is_cut_short(path, content):
+        return False
+    told = _TOLD.search(begin)
+    return told is None or not _fits(content, told[1])
+
+
+def _is_cut_short(path: Path, content: bytes) -> bool:
+    """Whether the end of a file is missing, rather than something in it wrong."""
+    length = int.from_bytes(content[:8], "little")
+    try:
+        entries, end = json.JSONDecoder().raw_decode(content[8 : 8 + LARGEST_HEADER].decode("latin-1"))
+    except (ValueError, RecursionError):
+        return len(content) < 8 + length
+    if length % 8 or not end <= length < end + 8:  # the header is whole and padded to eight bytes: its length is wrong
+        return False
+    entries.pop("__metadata__", None)
+    try:
+        return len(content) < 8 + length + _arrays(path, entries)[1]
+    except FileError:
+        return False
+
+
+def _damaged(path: Path) -> FileError:
+    return FileError(f"{path} is damaged: its content does not match its checksum. Copy or write it again")
 
 
 def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
@@ -180,6 +247,8 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     shapes, end = _arrays(path, entries)
     if size < 8 + length + end:
         raise _cut_short(path, size, f"but should have {8 + length + end:,}")
+    if size > 8 + length + end:
+        raise FileError(f"{path} is damaged: it goes on after its last array. Copy or write it again")
     document = _parse(path, metadata[KEY], "its description")
     written_by = f"install the foveate that wrote it ({printable(document.get('foveate_version'))}), or a newer one"
     number = document.get("format_version")

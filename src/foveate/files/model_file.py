@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from foveate.files.container import FloatArray, check_shapes, read_container, read_header, write_container
+from foveate.files.container import FloatArray, check_shapes, damage_first, read_container, read_header, write_container
 from foveate.files.description import FEATURES, MODEL, ModelDescription, description_from
 from foveate.layers import Shape
 
@@ -31,8 +31,9 @@ def read_model(path: Path) -> tuple[dict[str, FloatArray], ModelDescription]:
     Raises:
         FileError: the file is missing, cut short, damaged, of another kind or version, or has unknown features.
     """
-    description = read_description(path)
-    _, arrays = read_container(path, FEATURES)
+    with damage_first(path):
+        description = read_description(path)
+        _, arrays = read_container(path, FEATURES)
     return {name: array for name, array in arrays.items() if "/" not in name}, description
 
 
@@ -42,11 +43,11 @@ def read_description(path: Path) -> ModelDescription:
     Raises:
         FileError: as for `read_model`.
     """
-    header = read_header(path, FEATURES)
-    description = description_from(path, header)
-    check_shapes(
-        path, {name: shape for name, shape in header.shapes.items() if "/" not in name}, shapes_of(description)
-    )
+    with damage_first(path):
+        header = read_header(path, FEATURES)
+        description = description_from(path, header)
+        found = {name: shape for name, shape in header.shapes.items() if "/" not in name}
+        check_shapes(path, found, shapes_of(description))
     return description
 
 

@@ -1,11 +1,15 @@
 """What convolution and pooling share: the sliding windows of a layer over its input."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 from foveate.errors import ShapeError
 from foveate.geometry import Window, fit, format_sizes, formula, output_size, same_padding
 from foveate.layers.base import Shape, axis_letters
 from foveate.layers.options import Padding
+
+_MOST_LISTED = 24
+"""Divisors that an error lists."""
 
 
 def resolve_windows(
@@ -83,12 +87,14 @@ def _derived(size: int, window: Window, made: int) -> str:
 
 
 def divisors(number: int) -> str:
-    """All divisors of `number`, as errors list them.
+    """The divisors of `number`, as errors list them: of very many the first and the last.
 
     >>> divisors(12)
     '1, 2, 3, 4, 6, 12'
     """
-    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)
+    small = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
+    found = list(map(str, [*small, *(number // d for d in reversed(small) if d * d < number)]))
+    return ", ".join(found if len(found) <= _MOST_LISTED else [*found[: _MOST_LISTED - 2], "...", found[-1]])
 
 
 def _too_long(spatial: Shape, size: int, window: Window) -> str:

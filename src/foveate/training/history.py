@@ -9,6 +9,10 @@ from typing import Any
 
 from foveate.errors import FileError
 from foveate.files import write_atomically
+from foveate.opening import open_regular
+
+_LARGEST = 64 << 20
+"""Bytes of a history in a file."""
 
 ACCURACY = "accuracy"
 """The metric of a classification."""
@@ -122,7 +126,8 @@ class History:
             FileError: the file is missing, or is not such a table.
         """
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            with open_regular(Path(path), _LARGEST) as file:
+                lines = file.read().decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(f"{path} cannot be read as a history: {error}") from None
         reader = csv.DictReader(lines)

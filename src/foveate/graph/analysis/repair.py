@@ -249,5 +249,5 @@ def shortcut_strides(before: Shape, way: Shape) -> tuple[int, ...] | None:
     if len(before) != len(way) or len(before) < 2:
         return None
     sizes = zip(before[1:], way[1:], strict=True)
-    strides = [next((s for s in range(1, size + 1) if -(-size // s) == wanted), 0) for size, wanted in sizes]
-    return tuple(strides) if all(strides) else None
+    strides = [(-(-size // wanted), size, wanted) for size, wanted in sizes]
+    return tuple(s for s, _, _ in strides) if all(-(-size // s) == wanted for s, size, wanted in strides) else None

@@ -1,0 +1,55 @@
+"""A file that PIL reads with care: its decoders take what there is, in whatever pieces, before they notice a lie."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from foveate.errors import FileError
+from foveate.text import named
+
+MOST_BEFORE_SIZE = 128 << 20
+"""Bytes that are read before the image's size is known; a WebP is read whole."""
+
+MOST_FOR_PIXEL = 16
+"""Bytes that are read for each pixel: twice 16-bit red, green, blue and opacity."""
+
+MOST_READS = 200_000
+"""Decoders in Python look for the next marker byte by byte."""
+
+
+class GuardedFile:
+    """An open file that is read no further than an honest image needs.
+
+    `pixels` is set once the image's size is known.
+    """
+
+    pixels = 0
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._size = os.fstat(file.fileno()).st_size
+        self._bytes = self._reads = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file; a FileError where more is read than an image needs."""
+        rest = max(0, self._size - self._file.tell())
+        self._reads += 1
+        self._bytes += rest if size < 0 else min(size, rest)
+        if self._bytes > MOST_BEFORE_SIZE + MOST_FOR_PIXEL * self.pixels or self._reads > MOST_READS:
+            raise FileError(
+                f"{named(self._path)} has {self._size:,} bytes, in which no image of a size worth them is found; "
+                "an undamaged image was expected"
+            )
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of any file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        """The descriptor, which libtiff reads for itself: no more than a header's strips say."""
+        return self._file.fileno()

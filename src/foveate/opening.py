@@ -1,0 +1,39 @@
+"""Opening files of strangers: what would keep a reader waiting, or fill the memory, is refused before it is read."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from foveate.errors import FileError
+from foveate.text import named
+
+_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe may wait, too
+
+
+def open_regular(path: Path, most: int | None = None) -> BinaryIO:
+    """The file at `path`, open for reading.
+
+    Args:
+        path: the file, or a link to it.
+        most: bytes that it may have (default: any number).
+
+    Raises:
+        FileError: it is a pipe, a socket or a device, or has more bytes.
+        OSError: there is none, it is a folder, or it may not be read.
+    """
+    file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115 - by descriptor, and for the caller to close
+    try:
+        status = os.fstat(file.fileno())
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is not None:
+            raise FileError(f"{named(path)} is {kind}, which may have no end; give a file on a disk")
+        if most is not None and status.st_size > most:
+            raise FileError(
+                f"{named(path)} has {status.st_size:,} bytes; at most {most:,} are read. Give a smaller file"
+            )
+    except BaseException:
+        file.close()
+        raise
+    return file

@@ -1,0 +1,49 @@
+"""Numbers near the bounds: what is said of them is said soon, and is no longer than a sentence."""
+
+from time import process_time
+
+import pytest
+
+import foveate as fv
+from foveate.graph.analysis.repair import shortcut_strides
+from foveate.layers.sliding import divisors
+
+LARGE = 2**31 - 1
+WIDE = 2_095_133_040
+"""It has 1,600 divisors, the most of all numbers below 2**31."""
+
+REFUSALS = {
+    "Maxout": (fv.Maxout(2), (LARGE,)),
+    "Conv1d": (fv.Conv1d(2, 1, groups=2), (LARGE, 1)),
+    "ConvTranspose1d": (fv.ConvTranspose1d(2, 1, groups=2), (LARGE, 1)),
+    "GroupNorm": (fv.GroupNorm(2), (LARGE, 1)),
+    "ChannelShuffle": (fv.ChannelShuffle(2), (LARGE, 1)),
+    "many divisors": (fv.Maxout(7 * 11 * 13 * 17 * 19 * 23), (WIDE,)),
+}
+
+
+@pytest.mark.parametrize(("layer", "shape"), REFUSALS.values(), ids=REFUSALS)
+def test_channels_that_cannot_be_shared_out_are_refused_at_once(layer, shape):
+    start = process_time()
+    with pytest.raises(fv.ShapeError, match=r"[Dd]ivi") as caught:
+        fv.Sequential(layer).build(shape, quiet=True)
+    assert process_time() - start < 2
+    assert len(str(caught.value)) < 1000
+
+
+def test_divisors():
+    for number in (1, 2, 12, 36, 97, 720):
+        assert divisors(number) == ", ".join(str(d) for d in range(1, number + 1) if number % d == 0) or number == 720
+    assert divisors(WIDE).split(", ")[:3] == ["1", "2", "3"]
+    assert divisors(WIDE).endswith(f", ..., {WIDE}")
+    assert divisors(LARGE) == f"1, {LARGE}"
+
+
+def test_strides_of_a_shortcut():
+    for size in range(1, 40):
+        for wanted in range(1, 45):
+            tried = [s for s in range(1, size + 1) if -(-size // s) == wanted]
+            assert shortcut_strides((1, size), (1, wanted)) == ((tried[0],) if tried else None)
+    start = process_time()
+    assert shortcut_strides((1, LARGE), (1, LARGE - 5)) is None
+    assert process_time() - start < 1
