@@ -235,7 +235,7 @@ def test_the_guided_network_shares_parameters_and_cannot_come_from_a_file():
     guided = guided_graph(graph)
     assert guided.parameters == graph.parameters
     assert not any(type(node.layer) is fv.ReLU for node in guided.nodes)
-    with pytest.raises(LayerError, match="there is no layer type 'GuidedReLU'"):
+    with pytest.raises(LayerError, match="there is no layer type 'GuidedRectifier'"):
         Graph.from_json(guided.to_json())
 
 
@@ -248,7 +248,7 @@ POOLED = fv.Sequential(fv.MaxPool2d(3), fv.Flatten(), fv.Linear(3)).build((1, 9,
 @pytest.mark.parametrize(
     ("graph", "function", "options", "error", "message"),
     [
-        (DENSE, guided_backpropagation, {}, GraphError, "has no ReLU, and guided backpropagation is defined for ReLU"),
+        (DENSE, guided_backpropagation, {}, GraphError, "has no ReLU nor any of its family, and guided"),
         (DENSE, grad_cam, {}, GraphError, "no layer of the network gives maps: every output is flat"),
         (DENSE, occlusion, {}, GraphError, "input has no spatial axes along which a window could slide; use saliency"),
         (MAPS, saliency, {}, ShapeError, "the network's output is 3x7x7, but a class can be asked for only"),
@@ -306,7 +306,7 @@ def test_one_figure_compares_every_method(name: str, theme: Any):
 
 def test_a_method_that_the_network_does_not_allow_says_why_in_the_figure():
     words = words_of(plot_attributions(Model(SMOOTH), np.ones((1, 9, 9))))
-    assert "network has no ReLU" in words.replace("\n", " ")
+    assert "network has no ReLU nor any of its family" in words.replace("\n", " ")
     assert "occlusion" in words
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import foveate as fv
 from foveate import explain
-from foveate.explain.page.chapters import comparison
+from foveate.explain.page.chapters import comparison, excitement
 from foveate.explain.page.chapters.matrix import written_out
 from foveate.explain.page.contents import CHAPTERS
 from foveate.explain.page.subject import Subject
@@ -223,6 +223,14 @@ def test_a_network_that_is_no_classifier_is_refused(tmp_path: Path):
     graph = fv.Sequential(fv.Conv2d(4, 3)).build((1, 8, 8))
     with pytest.raises(fv.ShapeError, match=r"^the network's output is 4x6x6, but a class can be asked for only where"):
         explain.explain_model(fv.Model(graph), np.zeros((1, 8, 8)), tmp_path)
+
+
+def test_the_classes_to_excite_are_the_likeliest(tmp_path: Path):
+    model = fv.Model(fv.Sequential(fv.Conv2d(4, 3), fv.ReLU(), fv.GlobalAvgPool2d(), fv.Linear(30)).build((1, 12, 12)))
+    image = np.random.default_rng(0).standard_normal((1, 12, 12))
+    order = np.argsort(-model.logits(image[None].astype(np.float32))[0])
+    subject = Subject(model, image, int(order[20]), None, tmp_path)
+    assert excitement.classes_to_excite(subject, 4) == [order[20], *order[:3]]
 
 
 @pytest.mark.parametrize(

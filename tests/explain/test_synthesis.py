@@ -282,6 +282,16 @@ def test_a_small_field_learns_as_fast_as_a_whole_image():
     assert rates == pytest.approx([0.6 * (36 / 864) ** 0.5, 0.6])
 
 
+def test_the_usual_rate_leaves_grey_between_black_and_white(trained):
+    """At 0.2, the same steps drive the pixels to both ends."""
+    assert [Ascent(steps=steps).rate for steps in (256, 1000, 128, 64, 24)] == [0.05, 0.05, 0.1, 0.2, 0.2]
+    usual, hasty = (exciting_images(trained, learning_rate=rate) for rate in (None, 0.2))
+    assert len(usual.history) == 256
+    at_ends = [float(((found.images < 0.02) | (found.images > 0.98)).mean()) for found in (usual, hasty)]
+    assert at_ends[0] < 0.75 * at_ends[1], at_ends
+    assert usual.activations.mean() > 0.7 * hasty.activations.mean()
+
+
 def test_images_stay_displayable(trained):
     found = exciting_images(trained, learning_rate=3.0, steps=40)
     assert found.images.dtype == np.float32

@@ -70,12 +70,14 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
 def guided_backpropagation(
     model: Model, images: Images, target: Target = None, *, batch_size: int | None = None
 ) -> FloatArray:
-    """The input's gradient where every ReLU passes back only what is positive: dx = max(0, dy) where x > 0.
+    """The input's gradient where every rectifier f passes back only what is positive: f'(x) max(0, dy) where x > 0.
+
+    Rectifiers are ReLU, for which the paper defines it, and its family (ReLU6, LeakyReLU, GELU ...).
 
     Arguments, returns and errors are those of `saliency`.
 
     Raises:
-        GraphError: the network has no ReLU.
+        GraphError: the network has no rectifier.
 
     Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for simplicity, 2015.
     """

@@ -23,6 +23,9 @@ WAVE_RANGE = 4.0
 DIFFERENTIABLE_MEMORY = 1 << 29
 """Bytes that the activations of a batch may take; their gradients take as many again."""
 
+STEPS = 256
+"""Of Adam, unless others are asked for."""
+
 JITTER_DIVISOR, MOST_JITTER = 12, 8
 """Jitter is this part of the receptive field, in pixels, and at most so many."""
 
@@ -36,7 +39,8 @@ class Ascent:
 
     Args:
         steps: of Adam.
-        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size.
+        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size. None
+            for what suits the steps.
         decay: exponent of the frequency by which it is divided; 0 for every frequency alike.
         jitter: most pixels by which the image is shifted before each step, along each axis; None for what suits.
         blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 until the last.
@@ -44,8 +48,8 @@ class Ascent:
         seed: of the first image and the shifts.
     """
 
-    steps: int = 128
-    learning_rate: float = 0.2
+    steps: int = STEPS
+    learning_rate: float | None = None
     decay: float = 1.0
     jitter: int | None = None
     blur: float = 0.3
@@ -57,10 +61,18 @@ class Ascent:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise DataError(f"{name} is {value}; it must be at least {least}")
-        if not self.learning_rate > 0:
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise DataError(f"learning_rate is {self.learning_rate}; it must be above 0")
         if self.objective not in ("mean", "centre"):
             raise DataError(f'objective is "{self.objective}"; choose "mean" or "centre"')
+
+    @property
+    def rate(self) -> float:
+        """The learning rate: 0.05 at the usual steps, more where there are fewer, but at most 0.2.
+
+        A larger one ends in pixels that are black or white, where the sigmoid has no slope to take them back.
+        """
+        return self.learning_rate or min(0.2, 0.05 * max(1.0, STEPS / self.steps))
 
 
 def exciting_images(
@@ -68,9 +80,9 @@ def exciting_images(
     layer: str | None = None,
     channels: Sequence[int | str] | None = None,
     *,
-    steps: int = 128,
+    steps: int = STEPS,
     seed: int = 0,
-    learning_rate: float = 0.2,
+    learning_rate: float | None = None,
     decay: float = 1.0,
     jitter: int | None = None,
     blur: float = 0.3,
@@ -91,7 +103,8 @@ def exciting_images(
         channels: of the layer, or of the output names of classes too (default: all of them).
         steps: of the ascent.
         seed: of the first image and the shifts; the same seed gives the same image, whatever else is asked for.
-        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size.
+        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size
+            (default: 0.05 at 256 steps or more, up to 0.2 at fewer).
         decay: exponent of the frequency f; 0 for every frequency alike.
         jitter: most pixels of the shift, along each axis (default: a twelfth of the receptive field, at most 8,
             and none for waves, whose phase it would blur).
@@ -189,7 +202,7 @@ class Climb:
         seen = _seen(graph)
         # A pattern in a small part of the image gathers the change of every coefficient there.
         part_seen = prod(seen) / prod(graph.input_shape[1:]) if ascent.objective == "centre" else 1.0
-        self.learning_rate = ascent.learning_rate * part_seen**0.5
+        self.learning_rate = ascent.rate * part_seen**0.5
         self.jitter = _jitter(graph, ascent)
         # Waves longer than the receptive field all look alike to the channel.
         self.fourier = Fourier(graph.input_shape, ascent.decay, max(seen, default=1))

@@ -1,5 +1,7 @@
 """The chapter on what excites a channel, in the data and at all."""
 
+import numpy as np
+
 from foveate.explain.measure.activation_maps import strongest_channels
 from foveate.explain.page.html import Section
 from foveate.explain.page.subject import Subject, evenly_chosen
@@ -7,7 +9,7 @@ from foveate.explain.plots.patches import plot_exciting_patches
 from foveate.explain.plots.synthesis import plot_exciting_images
 from foveate.explain.probe.activation_maps import activation_maps
 from foveate.explain.probe.patches import exciting_patches
-from foveate.explain.probe.probe import convolutions
+from foveate.explain.probe.probe import convolutions, prepare_one
 from foveate.explain.probe.synthesis import exciting_images
 from foveate.model import Model
 
@@ -17,7 +19,7 @@ CHANNELS = 8
 CLASSES = 10
 """Classes, likewise, unless a pass through the network costs so much that there are fewer channels too."""
 
-MOST_STEPS, FEWEST_STEPS = 64, 24
+MOST_STEPS, FEWEST_STEPS = 256, 24
 """Of gradient ascent."""
 
 
@@ -41,7 +43,8 @@ def excitement(subject: Subject) -> Section:
             )
         )  # fmt: skip
     found = exciting_images(model, layer, channels, steps=steps)
-    ideal = exciting_images(model, channels=_classes(subject, CLASSES if count == CHANNELS else count), steps=steps)
+    classes = classes_to_excite(subject, CLASSES if count == CHANNELS else count)
+    ideal = exciting_images(model, channels=classes, steps=steps)
     pictures += [
         subject.draw(
             "found-images", lambda: plot_exciting_images(model, found, patches=patches),
@@ -70,7 +73,7 @@ def excitement(subject: Subject) -> Section:
 
 
 def _how_many(shown: int, count: int) -> str:
-    return "classes" if shown == count else f"{shown} of the {count:,} classes"
+    return "all classes" if shown == count else f"the {shown} likeliest of the {count:,} classes"
 
 
 def _layer_to_excite(model: Model) -> str:
@@ -85,8 +88,9 @@ def _layer_to_excite(model: Model) -> str:
     return (parts or names)[-1]
 
 
-def _classes(subject: Subject, most: int) -> list[int]:
-    """The class that is asked for, and others beside it, `most` at most."""
-    count = subject.model.graph.output_shape[0]
-    others = [index for index in range(count) if index != subject.target][: most - 1]
-    return sorted([subject.target, *others])
+def classes_to_excite(subject: Subject, most: int) -> list[int]:
+    """The class that is asked for, and the likeliest others after it, `most` at most."""
+    model = subject.model
+    chances = model.logits(prepare_one(model, subject.image))[0]
+    others = [int(index) for index in np.argsort(-chances, kind="stable") if index != subject.target]
+    return [subject.target, *others[: most - 1]]
