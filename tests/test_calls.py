@@ -43,12 +43,12 @@ MADE = {
     "two missing": (fv.Conv2d, "Conv2d: out_channels and kernel_size are missing"),
     "nothing to give": (
         lambda: fv.ReLU(True),
-        "ReLU: nothing can stand without a name, but there is True: the input's size is inferred, so the first value "
+        "ReLU: nothing can be given without a name, but there is True: the input's size is inferred, so the first value "
         "may be one too many",
     ),
     "too many": (
         lambda: fv.Model(GRAPH, ("a", "b")),
-        "Model: only graph can stand without a name, but there is ('a', 'b'); by name it takes task, classes, "
+        "Model: only graph can be given without a name, but there is ('a', 'b'); by name it takes task, classes, "
         "preprocessing, seed, engine",
     ),
     "no number": (lambda: fv.LeakyReLU("steep"), "LeakyReLU: slope is 'steep'; it must be a number"),
@@ -59,7 +59,7 @@ MADE = {
     ),
     "a rate without a name": (
         lambda: fv.AdamW(0.1),
-        "AdamW: nothing can stand without a name, but there is 0.1; by name it takes momentum, second_momentum, eps, "
+        "AdamW: nothing can be given without a name, but there is 0.1; by name it takes momentum, second_momentum, eps, "
         "weight_decay: the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))",
     ),
     "a task": (fv.tasks.Classification, "Classification: classes is missing"),
@@ -102,7 +102,7 @@ KINDS = [
     (lambda m: fv.Model(GRAPH, engine=3), fv.EngineError,
      'engine is 3; give "native", "reference" or an Engine, or leave it out'),
     (lambda m: m.fit(IMAGES, [0, 1]), fv.CallError,
-     "fit: only dataset can stand without a name, but there is [0, 1]; by name it takes validation, epochs, "
+     "fit: only dataset can be given without a name, but there is [0, 1]; by name it takes validation, epochs, "
      "batch_size, optimizer, schedule, loss, augmentation, out, progress, resume, checkpoint_every: images and labels "
      "go into one Dataset, fit(Dataset(images, labels, classes))"),
     (lambda m: m.fit(DATA, lr=0.1), fv.CallError,
@@ -131,7 +131,7 @@ KINDS = [
     (lambda m: fv.load(None), fv.CallError, "path is None; give a path"),
     (lambda m: fv.load(), fv.CallError, "load: path is missing"),
     (lambda m: fv.Sequential(fv.ReLU()).build(3, 32, 32), fv.CallError,
-     "build: only input_shape can stand without a name, but there is 32; by name it takes strict, quiet, name: the "
+     "build: only input_shape can be given without a name, but there is 32; by name it takes strict, quiet, name: the "
      "sizes go into one tuple, build((3, 32, 32))"),
     (lambda m: fv.Sequential(fv.ReLU()).build(None), fv.ShapeError,
      "input shape is None; give the sizes of one sample as a tuple: (3, 32, 32)"),

@@ -63,15 +63,15 @@ def test_the_engine_that_is_chosen(caplog: pytest.LogCaptureFixture, monkeypatch
 
     def missing(name: str):
         if name == "native":
-            raise fv.EngineError("the native engine is not there.")
+            raise fv.EngineError("the native engine cannot be loaded.")
         return get_engine(name)
 
     monkeypatch.setattr("foveate.engines.get_engine", missing)
     default_engine.cache_clear()
-    with pytest.warns(UserWarning, match="Meanwhile the slow reference engine is used"):
+    with pytest.warns(UserWarning, match="The slow reference engine is used instead"):
         default_engine()
     default_engine.cache_clear()
-    assert messages(caplog, logging.INFO)[1:] == ["reference engine: the native engine is not there."]
+    assert messages(caplog, logging.INFO)[1:] == ["reference engine: the native engine cannot be loaded."]
 
 
 def test_a_training_that_goes_on(caplog: pytest.LogCaptureFixture, tmp_path: Path):

@@ -97,7 +97,7 @@ def misfit(
         alone = f"only {' and '.join(in_order)} can" if in_order else "nothing can"
         others = [option for option in named if option not in in_order]
         rest = f"; by name it takes {', '.join(others)}" if others else ""
-        return f"{name}: {alone} stand without a name, but there is {args[len(in_order)]!r}{rest}{_hint('', hints)}"
+        return f"{name}: {alone} be given without a name, but there is {args[len(in_order)]!r}{rest}{_hint('', hints)}"
     given = {*in_order[: len(args)], *options}
     missing = [
         option for option in named if parameters[option].default is inspect.Parameter.empty and option not in given

@@ -150,7 +150,7 @@ class Model(Portable, metaclass=Called):
             FileError: a file in `out` cannot be read or written.
         """
         if resume and out is None:
-            raise TrainingError("resume=True needs out=, the folder in which the checkpoint is")
+            raise TrainingError("resume=True needs out=, the folder that holds the checkpoint")
         check_every(checkpoint_every)
         parts = [dataset] if validation is None else [dataset, validation]
         check_arguments(self.graph, parts, self.frozen, optimizer, schedule)

@@ -137,7 +137,7 @@ def test_wrong_comparisons_are_refused(foveate):
     assert result.exit_code == 1
     assert "groups is 2, which does not divide both 3 channels and 10 filters" in result.stderr
     assert foveate("compare-dense", "--input", "32").exit_code == 2
-    with pytest.raises(Exception, match="has not 1 to 3 spatial axes"):
+    with pytest.raises(Exception, match="does not have 1 to 3 spatial axes"):
         compare_dense((3,), 4, 3)
 
 

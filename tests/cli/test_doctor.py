@@ -130,7 +130,7 @@ def test_without_the_native_engine_it_reports_why_and_ends_with_status_1(options
     if options:
         report = json.loads(done.stdout)
         assert (report["engine"]["name"], report["native"], report["advice"]) == ("reference", None, [])
-        assert report["engine"]["reason"].startswith("the native engine is not there (")
+        assert report["engine"]["reason"].startswith("the native engine cannot be loaded (")
     else:
-        assert "engine           reference: the native engine is not there" in done.stdout
+        assert "engine           reference: the native engine cannot be loaded" in done.stdout
         assert "threads" not in done.stdout

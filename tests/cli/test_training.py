@@ -105,7 +105,7 @@ def test_resume_with_other_settings(foveate, images, trained):
         "train", images, "--epochs", 3, "--batch-size", 16, "--engine", "reference", "--out", out, "--resume"
     )
     assert result.exit_code == 1
-    assert "made with another epochs (2 then, 3 now)" in result.stderr
+    assert "made with a different epochs (2 then, 3 now)" in result.stderr
     assert (out / "model.safetensors").read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
         _, error = running.communicate(timeout=60)
     assert running.returncode == 1
     assert error.startswith("foveate: interrupted in epoch ")
-    assert "the same command with --resume goes on" in error
+    assert "the same command with --resume continues" in error
     assert len(error.splitlines()) == 1
     model = fv.load(RunFolder(tmp_path).model, engine="reference")
     assert model.training["interrupted"]
@@ -219,7 +219,7 @@ def test_evaluate_says_whose_task_the_data_are_not(foveate, images, two_tasks):
     result = foveate("evaluate", two_tasks[0], images, "--engine", "reference")
     assert result.exit_code == 1
     assert "the model is for lit: MultiLabel(" in result.stderr
-    assert "but the data for Classification(" in result.stderr
+    assert "but the data are for Classification(" in result.stderr
 
 
 def test_evaluate_prints_the_metrics_of_any_task(foveate, images, two_tasks, monkeypatch):

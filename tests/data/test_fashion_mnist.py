@@ -123,7 +123,7 @@ def test_the_cache_is_the_users():
 
 
 def test_a_named_folder_without_the_files_is_a_sentence(tmp_path):
-    with pytest.raises(DataError, match=r'the folder ".*none" does not exist; give one that has them, or no folder'):
+    with pytest.raises(DataError, match=r'the folder ".*none" does not exist; give one that has them, or none to look'):
         module.fashion_mnist(folder=tmp_path / "none")
     write_small(tmp_path, leave_out=NAMES[2])
     with pytest.raises(DataError, match=r'the folder ".*" lacks t10k-images-idx3-ubyte.gz; give one'):
@@ -173,7 +173,7 @@ def test_a_file_that_unpacks_to_gigabytes_is_a_sentence(tmp_path: Path):
 
 def test_a_file_that_goes_meanwhile_is_a_sentence(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_missing", lambda folder: "")
-    with pytest.raises(FileError, match=r'".*train-images-idx3-ubyte.gz" has just gone; Fashion-MNIST needs it'):
+    with pytest.raises(FileError, match=r'".*train-images-idx3-ubyte.gz" has just disappeared; Fashion-MNIST needs it'):
         module.fashion_mnist(folder=tmp_path)
 
 

@@ -53,7 +53,7 @@ def test_a_state_of_another_graph_is_refused(engine: Engine, method: str):
         "step": lambda: program.step(other, X, [0, 1]),
         "forward": lambda: program.forward(other, X),
     }[method]
-    with pytest.raises(fv.EngineError, match=says("the state belongs to another graph than the program")):
+    with pytest.raises(fv.EngineError, match=says("the state belongs to a different graph from the program's")):
         run()
 
 
@@ -338,7 +338,7 @@ class Unheard(fv.Layer):
 
 def test_a_layer_without_an_operation_is_refused_when_compiled(engine: Engine):
     graph = fv.Sequential(Unheard()).build((3,))
-    sentence = "no engine knows how Unheard computes; foveate.engines.register(Unheard, forward, backward) says so"
+    sentence = "no engine knows how Unheard computes; teach it by foveate.engines.register(Unheard, forward, backward)"
     with pytest.raises(fv.EngineError, match=says(sentence)):
         engine.compile(graph, batch_size=1, mode="inference")
 
@@ -354,7 +354,7 @@ def test_a_layer_of_ones_own_cannot_take_the_name_of_a_built_in_one():
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(fv.EngineError, match=says('there is no engine "cuda"; there are "native" and "reference"')):
+    with pytest.raises(fv.EngineError, match=says('there is no engine "cuda"; choose "native" or "reference"')):
         get_engine("cuda")
 
 
@@ -378,7 +378,7 @@ def test_without_the_native_engine_the_reference_engine_stands_in_and_says_so_on
     monkeypatch.setattr(engines, "get_engine", only_reference)
     default_engine.cache_clear()
     sentence = (
-        "the native engine was not built here: install a C++ compiler. Meanwhile the slow reference engine is used."
+        "the native engine was not built here: install a C++ compiler. The slow reference engine is used instead."
     )
     with pytest.warns(UserWarning, match=says(sentence)) as told:
         chosen = [default_engine(), default_engine()]

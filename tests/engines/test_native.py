@@ -134,8 +134,8 @@ def test_where_it_was_not_built_one_sentence_says_what_to_install():
     assert done.returncode == 0, done.stderr
     first, sentence = done.stdout.splitlines()
     assert first == "reference reference 1"
-    assert re.match(r"the native engine is not there \(.*\)\. It needs a C\+\+ compiler and oneDNN", sentence)
-    assert sentence.endswith("Meanwhile the slow reference engine is used.")
+    assert re.match(r"the native engine cannot be loaded \(.*\)\. It needs a C\+\+ compiler and oneDNN", sentence)
+    assert sentence.endswith("The slow reference engine is used instead.")
 
 
 def test_many_programs_run_on_one_state():

@@ -219,7 +219,9 @@ class Untaught(fv.CrossEntropy):
 
 
 def test_a_loss_that_no_engine_knows_is_named(engine: Engine):
-    sentence = "no engine knows how Untaught computes; foveate.engines.register_loss(Untaught, value, gradient) says so"
+    sentence = (
+        "no engine knows how Untaught computes; teach it by foveate.engines.register_loss(Untaught, value, gradient)"
+    )
     graph = fv.Sequential(fv.Linear(2)).build((2,))
     with pytest.raises(fv.EngineError, match=f"^{re.escape(sentence)}$"):
         engine.compile(graph, batch_size=2, mode="training", loss=Untaught())

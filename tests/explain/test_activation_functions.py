@@ -93,7 +93,7 @@ def test_kinks_are_where_the_derivative_jumps(layer: Layer, expected: list[float
 
 def test_what_is_no_curve_is_a_sentence() -> None:
     for layer in (fv.Softmax(), fv.Linear(3), fv.LocalResponseNorm(3), fv.Dropout(), fv.ChannelShuffle(2)):
-        with pytest.raises(fv.LayerError, match="is no activation function of one number; there are Sigmoid, Tanh"):
+        with pytest.raises(fv.LayerError, match="is not an activation function of one number; those are Sigmoid, Tanh"):
             activation_curve(layer, [0.0])
     with pytest.raises(fv.LayerError, match="3 linear pieces are given, but Maxout 2 takes 2"):
         activation_curve(fv.Maxout(2), [0.0], pieces=[(0, 0)] * 3)
@@ -191,9 +191,9 @@ def test_networks_that_cannot_be_made_are_sentences() -> None:
         signal_survival(depth=0)
     with pytest.raises(fv.DataError, match=r"standard deviation is -0\.1; it must be positive"):
         signal_survival(initializer=-0.1)
-    with pytest.raises(fv.LayerError, match='there is no initializer "orthogonal"; there are auto, he'):
+    with pytest.raises(fv.LayerError, match='there is no initializer "orthogonal"; choose one of auto, he'):
         signal_survival(initializer="orthogonal")
-    with pytest.raises(fv.LayerError, match="Linear 3 is no activation function"):
+    with pytest.raises(fv.LayerError, match="Linear 3 is not an activation function"):
         signal_survival([fv.Linear(3)])
     with pytest.raises(fv.ShapeError, match="the input of a sample has 1 axis, or channels and 1 to 3 spatial axes"):
         signal_survival(input_shape=(1, 2, 3, 4, 5))

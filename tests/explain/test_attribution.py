@@ -252,13 +252,13 @@ POOLED = fv.Sequential(fv.MaxPool2d(3), fv.Flatten(), fv.Linear(3)).build((1, 9,
         (DENSE, grad_cam, {}, GraphError, "no layer of the network gives maps: every output is flat"),
         (DENSE, occlusion, {}, GraphError, "input has no spatial axes along which a window could slide; use saliency"),
         (MAPS, saliency, {}, ShapeError, "the network's output is 3x7x7, but a class can be asked for only"),
-        (POOLED, grad_cam, {}, GraphError, "no layer with maps but poolings of its input"),
+        (POOLED, grad_cam, {}, GraphError, "only layers with maps pool its input"),
         (SMOOTH, grad_cam, {"layer": "conv7"}, GraphError, 'there is no layer "conv7". Nearest: conv1'),
         (SMOOTH, grad_cam, {"layer": "linear1"}, GraphError, "gives no maps: its output is flat. Nearest: "),
         (SMOOTH, saliency, {"target": 3}, DataError, "there is no class 3: the 3 classes count from 0 to 2"),
         (SMOOTH, saliency, {"batch_size": 0}, DataError, "batch_size is 0; it must be at least 1, or None"),
         (SMOOTH, integrated_gradients, {"steps": 0}, DataError, "there are 0 steps; gausslegendre needs at least 1"),
-        (SMOOTH, integrated_gradients, {"rule": "simpson"}, DataError, 'there is no rule "simpson"; there are gauss'),
+        (SMOOTH, integrated_gradients, {"rule": "simpson"}, DataError, 'there is no rule "simpson"; the rules are'),
         (SMOOTH, integrated_gradients, {"baseline": np.zeros((9, 9))}, ShapeError, "the baseline is 9x9, but the netw"),
         (SMOOTH, integrated_gradients, {"baseline": np.nan}, DataError, "the baseline holds NaN or infinity"),
         (SMOOTH, occlusion, {"window": 10}, DataError, "window is 10; it must be an int or one for each of the 2 axes"),
@@ -278,7 +278,7 @@ def test_an_image_of_another_shape_is_a_sentence():
 
 
 def test_maps_that_are_no_maps_cannot_be_upsampled():
-    with pytest.raises(ShapeError, match="the maps are 3x4, but 2 sizes are asked"):
+    with pytest.raises(ShapeError, match="the maps are 3x4, but 2 sizes are given"):
         upsample(np.ones((3, 4)), (8, 8))
 
 
@@ -352,7 +352,7 @@ def test_an_attribution_of_sound_is_drawn_as_curves():
 
 def test_what_cannot_be_drawn_is_a_sentence():
     model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2]
-    with pytest.raises(DataError, match="there are 2 images, but one is looked at"):
+    with pytest.raises(DataError, match="there are 2 images, but only one can be looked at"):
         plot_attributions(model, x)
     with pytest.raises(GraphError, match='there is no layer "relu9"'):
         plot_attributions(model, x[:1], layer="relu9")

@@ -343,7 +343,7 @@ def test_the_model_given_is_not_changed(model, data):
 def test_models_that_would_show_nothing_are_refused(data, tmp_path):
     conv = fv.Conv2d(4, 3, padding=1)
     for layers, shape, message in (
-        ((conv, fv.GlobalAvgPool2d(), fv.Linear(3)), (1, 8, 8), "no batch normalisation that follows the batch"),
+        ((conv, fv.GlobalAvgPool2d(), fv.Linear(3)), (1, 8, 8), "no batch normalisation that uses the batch"),
         ((conv, fv.BatchNorm2d(frozen=True), fv.Flatten(), fv.Linear(3)), (1, 8, 8), "no batch normalisation"),
         ((fv.BatchNorm1d(), fv.Linear(3)), (64,), "takes models of grey or colour pictures, but the network takes 64"),
         ((conv, fv.BatchNorm2d()), (1, 8, 8), "network's output is 4x8x8"),
@@ -358,7 +358,7 @@ def test_models_that_would_show_nothing_are_refused(data, tmp_path):
 def test_a_model_without_preprocessing_is_refused(data, tmp_path):
     path = tmp_path / "m.safetensors"
     fv.Model(bs.network((1, 8, 8), 3, (4,)), engine="reference").save(path)
-    with pytest.raises(fv.DataError, match="no preprocessing, so it is not known how pictures"):
+    with pytest.raises(fv.DataError, match="no preprocessing, so nothing says how to give it pictures"):
         bs.run(replace(BS, model=str(path)), Progress(), data)
 
 

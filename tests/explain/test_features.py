@@ -158,7 +158,7 @@ def test_what_spans_no_plane_is_a_sentence() -> None:
             project(values)
     with pytest.raises(fv.DataError, match="all 4 samples have the same features"):
         project(np.ones((4, 5)))
-    with pytest.raises(fv.DataError, match='there is no method "lda"; there are "pca", "umap" and "tsne"'):
+    with pytest.raises(fv.DataError, match='there is no method "lda"; choose "pca", "umap" or "tsne"'):
         project(normal((9, 4)), "lda")  # type: ignore[arg-type]
     with pytest.raises(fv.DataError, match="UMAP needs at least 5 samples, but there are 4"):
         project(normal((4, 4)), "umap")

@@ -192,7 +192,7 @@ def test_what_cannot_be_drawn_is_a_sentence():
     model = model_of(fv.Conv2d(4, 3), fv.ReLU(), fv.GlobalAvgPool2d(), fv.Linear(2))
     with pytest.raises(fv.GraphError, match=r"there is no convolution 'conv9'. Nearest: conv1"):
         filters(model, "conv9")
-    with pytest.raises(fv.GraphError, match=r"relu1 \(ReLU\) is no convolution. Nearest: conv1"):
+    with pytest.raises(fv.GraphError, match=r"relu1 \(ReLU\) is not a convolution. Nearest: conv1"):
         plot_filters(model, "relu1")
     with pytest.raises(fv.DataError, match="no order \"size\"; choose 'norm', 'similarity', 'index'"):
         filters(model, "conv1", order="size")

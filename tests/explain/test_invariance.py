@@ -293,7 +293,7 @@ def test_wrong_inputs_get_a_sentence() -> None:
     shape = (1, 9, 9)
     model, flat = classifier(shape), model_of(fv.Flatten(), fv.Linear(3), shape=shape)
     dataset = fv.Dataset(np.abs(images(6, shape)) / 5, np.arange(6) % 3, ("ant", "bee", "cat"))
-    with pytest.raises(DataError, match="there are 2 images, but one is looked at; give one of them"):
+    with pytest.raises(DataError, match="there are 2 images, but only one can be looked at; give one of them"):
         response_curves(model, images(2, shape))
     with pytest.raises(ShapeError, match=r"takes 1x9x9 .* but the array is 1x1x7x7"):
         response_curves(model, images(1, (1, 7, 7)))

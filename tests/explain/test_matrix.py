@@ -88,7 +88,7 @@ def test_layer_of_a_model_has_its_weights_and_its_counts() -> None:
 
 def test_what_cannot_be_written_out_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = np.zeros((1, 1, 3, 3))
-    with pytest.raises(LayerError, match=r"ReLU is no convolution; give a Conv1d, Conv2d or Conv3d"):
+    with pytest.raises(LayerError, match=r"ReLU is not a convolution; give a Conv1d, Conv2d or Conv3d"):
         convolution_matrix(fv.ReLU(), (1, 5, 5), weight)  # type: ignore[arg-type]
     with pytest.raises(LayerError, match='padding_mode "reflect" repeats the input'):
         convolution_matrix(fv.Conv2d(1, 3, padding=1, padding_mode="reflect"), (1, 5, 5), weight)

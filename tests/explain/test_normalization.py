@@ -91,7 +91,7 @@ def test_the_shapes_of_the_statistics_are_the_lectures(layer: Layer, expected: t
 
 
 def test_what_cannot_be_drawn_is_a_sentence() -> None:
-    with pytest.raises(fv.LayerError, match="ReLU is no normalisation; take BatchNorm2d"):
+    with pytest.raises(fv.LayerError, match="ReLU is not a normalisation; try BatchNorm2d"):
         normalized_cells(fv.ReLU(), (2, 3, 4, 4))
     with pytest.raises(fv.ShapeError, match="BatchNorm2d needs an input of C x H x W, but gets 3x4"):
         normalized_cells(fv.BatchNorm2d(), (2, 3, 4))
@@ -211,7 +211,7 @@ def test_names_that_do_not_fit_are_sentences() -> None:
     inputs = normal((3, 2, 6, 6))
     with pytest.raises(fv.GraphError, match=r"there is no layer 'bn'\. Nearest: bn1"):
         normalization_effect(model, inputs, ["bn"])
-    with pytest.raises(fv.GraphError, match=r"conv1 \(Conv2d 3x3\) is no normalisation\. Nearest:"):
+    with pytest.raises(fv.GraphError, match=r"conv1 \(Conv2d 3x3\) is not a normalisation\. Nearest:"):
         plot_normalization_effect(model, inputs, ["conv1"])
     with pytest.raises(fv.ShapeError, match="the network takes 2x6x6"):
         normalization_effect(model, normal((3, 2, 5, 5)))

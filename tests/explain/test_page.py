@@ -151,7 +151,7 @@ def test_what_cannot_be_explained_is_refused_before_anything_is_written(
 
 def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp_path: Path):
     image = np.zeros((3, 12, 12))
-    with pytest.raises(fv.DataError, match="there are 2 images, but one is looked at; give one of them"):
+    with pytest.raises(fv.DataError, match="there are 2 images, but only one can be looked at; give one of them"):
         explain.explain_model(fv.Model(branching()), np.stack([image, image]), tmp_path / "out")
     with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a data set"):
         explain.explain_model(fv.Model(branching()), image, tmp_path / "out", data=splits((3, 12, 12), 3))

@@ -28,7 +28,7 @@ def test_the_model_inside_can_be_read(tmp_path, checkpoint, arrays, description)
 
 def test_a_model_is_no_checkpoint(tmp_path, arrays, description):
     write_model(tmp_path / "model", arrays, description)
-    with pytest.raises(FileError, match="model holds a model; expected a checkpoint, from which a training can go on"):
+    with pytest.raises(FileError, match="model holds a model; expected a checkpoint, from which training can continue"):
         read_checkpoint(tmp_path / "model")
 
 

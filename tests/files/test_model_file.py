@@ -224,8 +224,8 @@ def test_an_array_that_would_be_larger_than_the_file(path):
         ({"frozen": "conv1.weight"}, "what it calls frozen is not a list of its parameters"),
         ({"frozen": ["conv7.weight"]}, "what it calls frozen is not a list of its parameters"),
         ({"frozen": [1]}, "what it calls frozen is not a list of its parameters"),
-        ({"names": {"conv7.weight": "stem"}}, "its map of names is not one from its arrays to words"),
-        ({"names": {"conv1.weight": 1}}, "its map of names is not one from its arrays to words"),
+        ({"names": {"conv7.weight": "stem"}}, "its names are not a map from its arrays to words"),
+        ({"names": {"conv1.weight": 1}}, "its names are not a map from its arrays to words"),
         ({"features": "task"}, "its features are not a list of words"),
         ({"format_version": True}, "has format version True"),
     ],
@@ -263,7 +263,7 @@ def test_a_network_of_two_tasks(tmp_path, arrays, description):
 @pytest.mark.parametrize("remark", [float("nan"), {1, 2}, {"deep": [object()]}])
 def test_remarks_that_are_no_json_are_not_written(path, arrays, description, remark):
     before = path.read_bytes()
-    with pytest.raises(FileError, match=r"is not written: its description is not valid JSON \(.*\)\. What was there"):
+    with pytest.raises(FileError, match=r"was not written: its description is not valid JSON \(.*\)\. What was there"):
         write_model(path, arrays, replace(description, remarks={"mine": remark}))
     assert path.read_bytes() == before
 
@@ -278,7 +278,7 @@ def test_nan_parameters_are_refused_when_read(path, arrays, value):
 def test_nan_parameters_are_not_written_over_good_ones(path, arrays, description):
     before = path.read_bytes()
     arrays["linear1.bias"][1] = np.nan
-    with pytest.raises(FileError, match=r"is not written: linear1.bias holds NaN or infinity\. What was there"):
+    with pytest.raises(FileError, match=r"was not written: linear1.bias holds NaN or infinity\. What was there"):
         write_model(path, arrays, description)
     assert path.read_bytes() == before
 

@@ -181,25 +181,25 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "initializer unknown": (
         lambda: fv.Conv2d(8, 3, initializer="kaiming"),
-        'Conv2d: there is no initializer "kaiming"; there are auto, he, xavier, zeros, ones',
+        'Conv2d: there is no initializer "kaiming"; choose one of auto, he, xavier, zeros, ones',
     ),
     "PyTorch's order": (
         lambda: fv.Conv2d(3, 32, 3),
-        "Conv2d: input channels are inferred, so only out_channels and kernel_size can stand without a name. "
+        "Conv2d: input channels are inferred, so only out_channels and kernel_size can be given without a name. "
         "Leave the first number out, and name what follows: Conv2d(..., stride=2)",
     ),
     "PyTorch's order, with stride and padding": (
         lambda: fv.Conv1d(3, 32, 3, 2, 1),
-        "Conv1d: input channels are inferred, so only out_channels and kernel_size can stand without a name. "
+        "Conv1d: input channels are inferred, so only out_channels and kernel_size can be given without a name. "
         "Leave the first number out, and name what follows: Conv1d(..., stride=2)",
     ),
     "a second number for a pooling": (
         lambda: fv.MaxPool2d(2, 2),
-        "MaxPool2d: only kernel_size can stand without a name: write MaxPool2d(2, stride=2)",
+        "MaxPool2d: only kernel_size can be given without a name: write MaxPool2d(2, stride=2)",
     ),
     "PyTorch's linear order": (
         lambda: fv.Linear(784, 10),
-        "Linear: input features are inferred, so only out_features can stand without a name. Leave the first number "
+        "Linear: input features are inferred, so only out_features can be given without a name. Leave the first number "
         "out: Linear(10)",
     ),
     "out_features 0": (
@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "linear initializer unknown": (
         lambda: fv.Linear(3, initializer="He"),
-        'Linear: there is no initializer "He"; there are auto, he, xavier, zeros, ones',
+        'Linear: there is no initializer "He"; choose one of auto, he, xavier, zeros, ones',
     ),
     "pooling padding as long as the window": (
         lambda: fv.MaxPool2d(2, padding=2),

@@ -251,7 +251,7 @@ def test_channel_mistakes_are_reported_before_sizes():
     ids=lambda layer: type(layer).__name__,
 )  # fmt: skip
 def test_a_layer_of_one_input_refuses_any_other_number(layer: Layer, count: int):
-    sentence = f"takes exactly 1 input, but {count} are joined to it"
+    sentence = f"takes exactly 1 input, but {count} are connected to it"
     with pytest.raises(fv.ShapeError, match=f"^{sentence}$"):
         layer.output_shape([(3, 4, 4)] * count)
 
@@ -259,9 +259,9 @@ def test_a_layer_of_one_input_refuses_any_other_number(layer: Layer, count: int)
 @pytest.mark.parametrize(
     ("layer", "count", "sentence"),
     [
-        (fv.Add(), 0, "takes at least 2 inputs, but 0 are joined to it"),
-        (fv.Add(), 1, "takes at least 2 inputs, but 1 are joined to it"),
-        (fv.Concatenate(), 0, "takes at least 1 input, but 0 are joined to it"),
+        (fv.Add(), 0, "takes at least 2 inputs, but 0 are connected to it"),
+        (fv.Add(), 1, "takes at least 2 inputs, but 1 are connected to it"),
+        (fv.Concatenate(), 0, "takes at least 1 input, but 0 are connected to it"),
     ],
 )
 def test_a_layer_of_several_inputs_refuses_too_few(layer: Layer, count: int, sentence: str):

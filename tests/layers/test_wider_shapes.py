@@ -205,7 +205,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "transposed, same": (
         lambda: fv.ConvTranspose2d(8, 3, padding="same"),
         'ConvTranspose2d: padding is "same", which has no meaning here: many sizes convolve to one. Give ints; for '
-        "stride S, padding (F - S) / 2 of a kernel F multiplies the size by S",
+        "kernel F and stride S, padding (F - S) / 2 multiplies the size by S",
     ),
     "transposed, too much output padding": (
         lambda: fv.ConvTranspose2d(8, 3, stride=2, output_padding=2),
@@ -219,7 +219,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "transposed, three numbers": (
         lambda: fv.ConvTranspose2d(3, 8, 3),
-        "ConvTranspose2d: input channels are inferred, so only out_channels and kernel_size can stand without a "
+        "ConvTranspose2d: input channels are inferred, so only out_channels and kernel_size can be given without a "
         "name. Leave the first number out, and name what follows: ConvTranspose2d(..., stride=2)",
     ),
     "adaptive size 0": (
@@ -232,7 +232,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "adaptive, two numbers": (
         lambda: fv.AdaptiveAvgPool2d(2, 2),
-        "AdaptiveAvgPool2d: only output_size can stand without a name; in a tuple it has one for each spatial axis",
+        "AdaptiveAvgPool2d: only output_size can be given without a name; in a tuple it has one for each spatial axis",
     ),
     "gelu by another way": (
         lambda: fv.GELU("erf"),

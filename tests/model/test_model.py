@@ -152,7 +152,7 @@ def test_resume_goes_on_to_the_same_bits(engine, graph, data, tmp_path):
 
 
 def test_resume_without_a_folder(engine, graph, data):
-    with pytest.raises(TrainingError, match="resume=True needs out=, the folder in which the checkpoint is"):
+    with pytest.raises(TrainingError, match="resume=True needs out=, the folder that holds the checkpoint"):
         Model(graph, engine=engine).fit(data, resume=True)
 
 
@@ -196,7 +196,7 @@ def test_preprocessing_of_another_shape(engine, graph):
 
 def test_other_classes_or_shapes_of_data(trained, data):
     other = fv.Dataset(data.inputs, data.labels, ("x", "y", "z"))
-    with pytest.raises(DataError, match="the model's classes are dark, grey, light, but the data's x, y, z"):
+    with pytest.raises(DataError, match="the model's classes are dark, grey, light, but the data's are x, y, z"):
         trained.evaluate(other)
     with pytest.raises(DataError, match="the model's classes are"):
         trained.fit(data, validation=other)

@@ -177,7 +177,9 @@ def test_an_image_and_a_table(engine):
     for given, message in wrong:
         with pytest.raises(DataError, match=message):
             model.predict(given)
-    with pytest.raises(DataError, match="the network has the inputs image, table, but the data input; give Dataset a"):
+    with pytest.raises(
+        DataError, match="the network has the inputs image, table, but the data have input; give Dataset a"
+    ):
         model.evaluate(Dataset(images, targets, Regression(("sum",))))
     with pytest.raises(DataError, match="the input table of a sample is 2, but the network takes 3"):
         model.evaluate(Dataset({"image": images, "table": table[:, :2]}, targets, Regression(("sum",))))
@@ -269,7 +271,9 @@ def test_tasks_that_do_not_fit(engine):
     with pytest.raises(DataError, match=r"is 3, but there are 2 labels \(left, right\); make its last layer"):
         Model(network(fv.Linear(3)), task=SIDES, engine=engine)
     model = Model(network(fv.Linear(2)), task=SIDES, engine=engine)
-    with pytest.raises(DataError, match=r"the model is for MultiLabel\(.*, but the data for Regression\(.*; give both"):
+    with pytest.raises(
+        DataError, match=r"the model is for MultiLabel\(.*, but the data are for Regression\(.*; give both"
+    ):
         model.fit(by_values(8))
 
 

@@ -155,11 +155,11 @@ def test_a_number_of_ones_own_that_is_none_is_none():
 @pytest.mark.parametrize(
     ("used", "own", "message"),
     [
-        ((KIND, AGE), [Largest], r"the network has 2 outputs; say of which your metrics are: \{'kind': \[\.\.\.\]\}"),
+        ((KIND, AGE), [Largest], r"the network has 2 outputs; say which your metrics are for: \{'kind': \[\.\.\.\]\}"),
         ((KIND, AGE), {"sex": [Largest]}, "the network has no output sex to measure; it has kind, age"),
         ((KIND,), [Largest, Largest], "two metrics measure 'largest'; give the one in Largest another name"),
         ((KIND,), [Accuracy], "two metrics measure 'accuracy'; give the one in Accuracy another name"),
-        ((KIND,), [Sideways], r"Sideways: 'largest' is better \"higher\" or \"lower\", not 'sideways'"),
+        ((KIND,), [Sideways], r"Sideways: better\['largest'\] is 'sideways', not \"higher\" or \"lower\""),
     ],
 )
 def test_metrics_of_ones_own_that_cannot_be_used(used, own, message):

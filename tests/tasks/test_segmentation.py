@@ -56,7 +56,7 @@ def test_one_channel_fits_two_classes(activation):
         (
             Segmentation(("background", "road"), 255),
             SINGLE,
-            r"output conv9 has one channel, with which no target can be ignored \(ignore_index=255\); give it two",
+            r"output conv9 has one channel, so no target can be ignored \(ignore_index=255\); give it two",
         ),
     ],
 )

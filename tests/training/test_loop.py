@@ -264,28 +264,28 @@ def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, eve
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"epochs": 3}, r"made with another epochs \(2 then, 3 now\)"),
-        ({"batch_size": 4}, r"made with another batch_size \(8 then, 4 now\)"),
-        ({"seed": 5}, r"made with another seed \(0 then, 5 now\)"),
-        ({"optimizer": AdamW()}, r"made with another optimizer \(.*SGD.* then, .*AdamW.* now\)"),
-        ({"schedule": Constant(0.1)}, "made with another schedule"),
-        ({"augmentation": Augmentation()}, "made with another augmentation"),
-        ({"loss": CrossEntropy(0.1)}, "made with another loss"),
+        ({"epochs": 3}, r"made with a different epochs \(2 then, 3 now\)"),
+        ({"batch_size": 4}, r"made with a different batch_size \(8 then, 4 now\)"),
+        ({"seed": 5}, r"made with a different seed \(0 then, 5 now\)"),
+        ({"optimizer": AdamW()}, r"made with a different optimizer \(.*SGD.* then, .*AdamW.* now\)"),
+        ({"schedule": Constant(0.1)}, "made with a different schedule"),
+        ({"augmentation": Augmentation()}, "made with a different augmentation"),
+        ({"loss": CrossEntropy(0.1)}, "made with a different loss"),
     ],
 )
 def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=f"{match}.*give the same as then, or start anew"):
+    with pytest.raises(TrainingError, match=f"{match}.*use the same as then, or start again"):
         fit(make_job(engine, recipe=replace(RECIPE, **change), folder=folder), Progress(), resume=True)
 
 
 def test_other_data_or_another_network_cannot_go_on(engine, make_job, tmp_path):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=r"made with another data, so"):
+    with pytest.raises(TrainingError, match=r"made with a different data, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, train=blobs(26, seed=3)), Progress(), resume=True)
-    with pytest.raises(TrainingError, match=r"made with another network, so"):
+    with pytest.raises(TrainingError, match=r"made with a different network, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, graph=starving()), Progress(), resume=True)
 
 

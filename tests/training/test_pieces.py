@@ -175,7 +175,7 @@ def test_data_must_have_the_networks_shape_and_the_models_classes(graph, data):
         DataError, match=r"a sample is 1x5x5, but the network takes 1x6x6; build it with input_shape=\(1, 5, 5\)"
     ):
         check_dataset(graph, None, Dataset(np.zeros((2, 1, 5, 5), np.uint8), [0, 1], ("a", "b", "c")))
-    with pytest.raises(DataError, match="the model's classes are x, y, z, but the data's a, b, c; the same names"):
+    with pytest.raises(DataError, match="the model's classes are x, y, z, but the data's are a, b, c; the same names"):
         check_dataset(graph, Classification(("x", "y", "z")), data)
     other = Sequential(Flatten(), Linear(2)).build((1, 6, 6))
     with pytest.raises(DataError, match="2 outputs, but there are 3 class names"):

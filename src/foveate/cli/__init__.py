@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli import arithmetic, conv_pool, data, doctor, experiment, explain, networks, training, using, zoo
+from foveate.cli import (
+    arithmetic,
+    conv_pool,
+    data,
+    doctor,
+    evaluate_predict,
+    experiment,
+    explain,
+    networks,
+    training,
+    zoo,
+)
 from foveate.cli.output import Commands, escape_what_cannot_be_encoded, warn_in_sentences
 
 __all__ = ["app", "main"]
@@ -17,8 +28,8 @@ app = typer.Typer(
     help="Convolutional neural networks on ordinary computers: train, run, understand.",
 )
 app.command()(training.train)
-app.command()(using.evaluate)
-app.command()(using.predict)
+app.command()(evaluate_predict.evaluate)
+app.command()(evaluate_predict.predict)
 app.command()(conv_pool.conv)
 app.command()(conv_pool.pool)
 app.command()(networks.summary)

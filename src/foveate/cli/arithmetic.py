@@ -62,7 +62,7 @@ def compare_dense(
     input_shape: Annotated[str, typer.Option("--input", metavar="SHAPE", help="Input shape: 3x32x32.")] = "3x32x32",
     filters: Annotated[int, typer.Option(metavar="K", help="Number of filters.")] = 10,
     kernel: Annotated[str, typer.Option(metavar="F", help="Filter size: 5, or one for each axis: 5x3.")] = "5",
-    groups: Annotated[int | None, typer.Option(metavar="G", help="Groups of the grouped convolution.")] = None,
+    groups: Annotated[int | None, typer.Option(metavar="G", help="Groups in the grouped convolution.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a fully connected layer with convolutions that have the same input and output.

@@ -113,7 +113,7 @@ def pool(
     solve: SolveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a pooling: output size, what fits, cost, and where its windows fall (default stride: the kernel size).
+    """Explain a pooling layer: output size, what fits, cost, where its windows fall (default stride: the kernel size).
 
     Example: foveate pool --input 64x112x112 --kernel 3 --stride 2 --padding 1
     """

@@ -100,7 +100,7 @@ class Findings:
 def doctor(as_json: JsonOption = False) -> None:
     """Say what foveate found on this computer: versions, engine, threads, processor, data sets.
 
-    Ends with status 1 if the native engine cannot be used; everything works without it, but many times slower.
+    Ends with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
 
     Example: foveate doctor --json
     """

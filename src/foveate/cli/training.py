@@ -32,15 +32,15 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST, help="Also save a checkpoint every so many steps.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps as well.")
     ] = None,
     augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network on a data set, and measure it on the test images.
+    """Train a network on a data set, and test it on the test images.
 
     Writes model.safetensors (class names and preprocessing inside), history.csv, curves.png and a checkpoint to --out.
-    Ctrl-C saves and ends; --resume goes on.
+    Ctrl-C saves and stops; --resume continues.
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
@@ -70,7 +70,7 @@ def train(
     if history.interrupted:
         raise TrainingError(
             f"interrupted in epoch {len(history) + 1} of {epochs}; what was learnt is in {folder.path}, and the same "
-            "command with --resume goes on"
+            "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
 

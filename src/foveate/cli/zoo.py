@@ -1,4 +1,4 @@
-"""`foveate zoo`: the networks that people know, with their figures."""
+"""`foveate zoo`: well-known networks, with their figures."""
 
 from shutil import get_terminal_size
 from typing import Annotated, Any

@@ -122,7 +122,7 @@ class Dataset(metaclass=Called):
                 f"give a list of whole numbers, or {len(self)} booleans"
             )
         if not chosen.size:
-            raise DataError(f"no sample of the {len(self)} was chosen; a data set has at least one")
+            raise DataError(f"none of the {len(self)} samples was chosen; a data set needs at least one")
         wrong = chosen[(chosen < 0) | (chosen >= len(self))]
         if wrong.size:
             raise DataError(f"there is no sample {wrong[0]}: the {len(self)} samples count from 0 to {len(self) - 1}")

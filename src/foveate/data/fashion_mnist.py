@@ -76,7 +76,7 @@ def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None, progress: 
     if place is None:
         place = _fetch(cache_folder(), sys.stderr if progress else None)
     elif folder is not None and (missing := _missing(place)):
-        raise DataError(f'the folder "{place}" {missing}; give one that has them, or no folder to look elsewhere')
+        raise DataError(f'the folder "{place}" {missing}; give one that has them, or none to look elsewhere')
     train, test = _read_part(place, "train"), _read_part(place, "t10k")
     logger.info("read Fashion-MNIST in %s", place)
     training, validation = split(train, _VALIDATION, seed)
@@ -129,7 +129,7 @@ def _read_part(folder: Path, part: str) -> Dataset:
 def _read_shape(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     path = _file(folder, name)
     if path is None:
-        raise FileError(f'"{folder / name}.gz" has just gone; Fashion-MNIST needs it: put it back')
+        raise FileError(f'"{folder / name}.gz" has just disappeared; Fashion-MNIST needs it: put it back')
     content = read_content(path, _LARGEST_FILE)
     array = parsed(content, path)
     if array.shape != shape:

@@ -34,7 +34,7 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
     """The images in `folder`/class/*.png (or .jpg, .gif, .bmp, .tif, .webp, .ppm) as a data set.
 
     The classes are the subfolders in natural order (2 before 10); hidden ones are left out. Images that cannot be read
-    are skipped, and a warning counts and names them. A tenth each is kept apart for validation and test.
+    are skipped, and a warning counts and names them. A tenth is kept for validation and a tenth for the test.
 
     Args:
         folder: with one subfolder for each class.

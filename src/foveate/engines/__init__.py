@@ -49,7 +49,7 @@ def get_engine(name: str) -> Engine:
         except ImportError as error:
             raise _not_built(error) from None
         return NativeEngine()
-    raise EngineError(f'there is no engine "{name}"; there are "native" and "reference"')
+    raise EngineError(f'there is no engine "{name}"; choose "native" or "reference"')
 
 
 @cache
@@ -63,7 +63,7 @@ def default_engine() -> Engine:
         logger.info("reference engine: %s", error)
         import warnings
 
-        warnings.warn(f"{error} Meanwhile the slow reference engine is used.", stacklevel=2)
+        warnings.warn(f"{error} The slow reference engine is used instead.", stacklevel=2)
         return get_engine("reference")
 
 
@@ -83,6 +83,6 @@ def set_threads(count: int) -> None:
 
 def _not_built(error: ImportError) -> EngineError:
     return EngineError(
-        f"the native engine is not there ({error}). It needs a C++ compiler and oneDNN when foveate is installed: "
+        f"the native engine cannot be loaded ({error}). It needs a C++ compiler and oneDNN when foveate is installed: "
         "install both (Debian: g++ and libdnnl-dev; on Linux x86-64 the compiler is enough) and install foveate again."
     )

@@ -67,7 +67,7 @@ def definition_of(layer: Layer) -> Definition:
     if definition is None:
         name = type(layer).__name__
         raise EngineError(
-            f"no engine knows how {name} computes; foveate.engines.register({name}, forward, backward) says so"
+            f"no engine knows how {name} computes; teach it by foveate.engines.register({name}, forward, backward)"
         )
     return definition
 

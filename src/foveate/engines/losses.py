@@ -45,7 +45,7 @@ def measure_of(loss: Loss) -> Measure:
     if measure is None:
         name = type(loss).__name__
         raise EngineError(
-            f"no engine knows how {name} computes; foveate.engines.register_loss({name}, value, gradient) says so"
+            f"no engine knows how {name} computes; teach it by foveate.engines.register_loss({name}, value, gradient)"
         )
     return measure
 

@@ -174,7 +174,7 @@ class Session(ABC):
     def _check_state(self, state: State) -> None:
         graph, optimizer = self.graph, self.request.optimizer
         if state.graph is not graph and state.graph != graph:
-            raise EngineError("the state belongs to another graph than the program")
+            raise EngineError("the state belongs to a different graph from the program's")
         if optimizer is not None and (state.optimizer is None or state.optimizer.slots != optimizer.slots):
             name = type(optimizer).__name__
             raise EngineError(f"the state has no slots for {name}: make it with engine.new_state(graph, optimizer)")

@@ -55,8 +55,8 @@ def _soft_labels(loss: Loss, values: NDArray[Any], expected: Shape, dtype: type[
     """The share of each class at each position."""
     if loss.ignored is not None:
         raise DataError(
-            f"{type(loss).__name__} has ignore_index={loss.ignored}, which soft labels do not know: leave it out, and "
-            "give samples that do not count the sample_weight 0"
+            f"{type(loss).__name__} has ignore_index={loss.ignored}, which does not go with soft labels: leave it out, "
+            "and give samples that do not count the sample_weight 0"
         )
     return _numbers(loss, values, expected, dtype)
 

@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     with damage_first(path):
         header = read_header(path, FEATURES)
         if header.kind != CHECKPOINT:
-            raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which a training can go on")
+            raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which training can continue")
         checkpoint = _described(path, header)
         # Before they are read: a file must not be larger than its network.
         check_shapes(path, header.shapes, shapes_of(checkpoint.description, checkpoint.slots))

@@ -80,13 +80,13 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
     """
     broken = _first_not_finite(arrays)
     if broken is not None:
-        raise FileError(f"{path} is not written: {broken} holds NaN or infinity. What was there before is untouched")
+        raise FileError(f"{path} was not written: {broken} holds NaN or infinity. What was there before is untouched")
     facts = {"format_version": FORMAT_VERSION, "kind": kind, "foveate_version": _foveate_version()}
     try:
         parts = packed(arrays, {**facts, **document})
     except (TypeError, ValueError) as error:  # remarks are whatever somebody put there
         raise FileError(
-            f"{path} is not written: its description is not valid JSON ({error}). What was there before is untouched"
+            f"{path} was not written: its description is not valid JSON ({error}). What was there before is untouched"
         ) from None
     header = int.from_bytes(bytes(parts[0][:8]), "little")
     if header > LARGEST_HEADER:

@@ -155,7 +155,7 @@ def _frozen(path: Path, document: Mapping[str, Any], graph: Graph) -> frozenset[
 def _names(path: Path, document: Mapping[str, Any], graph: Graph) -> dict[str, str]:
     given, known = _object(path, document, "names"), {*graph.parameters, *graph.statistics}
     if not all(name in known and isinstance(other, str) for name, other in given.items()):
-        raise FileError(f"{path} is damaged: its map of names is not one from its arrays to words")
+        raise FileError(f"{path} is damaged: its names are not a map from its arrays to words")
     return {name: printable(other, LONGEST_NAME) for name, other in given.items()}
 
 

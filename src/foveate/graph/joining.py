@@ -150,7 +150,7 @@ def _check_size(shape: Shape) -> None:
     if prod(shape) > LARGEST_COUNT:
         raise ShapeError(
             f"one sample of {format_sizes(shape)} would have {prod(shape):,} numbers, more than {LARGEST_COUNT:,}, "
-            "which no memory holds. Use smaller sizes"
+            "which fits in no memory. Use smaller sizes"
         )
 
 

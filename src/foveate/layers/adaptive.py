@@ -24,7 +24,7 @@ class AdaptivePooling(SpatialLayer):
         no_surplus(
             surplus,
             owner,
-            "only output_size can stand without a name; in a tuple it has one for each spatial axis",
+            "only output_size can be given without a name; in a tuple it has one for each spatial axis",
         )
         object.__setattr__(self, "output_size", per_axis(output_size, self.spatial_axes, "output_size", owner))
 

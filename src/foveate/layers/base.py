@@ -205,7 +205,7 @@ class Layer(metaclass=Called):
         if len(input_shapes) < least or (most is not None and len(input_shapes) > most):
             wanted = f"exactly {least}" if least == most else f"at least {least}"
             plural = "" if least == 1 else "s"
-            raise ShapeError(f"takes {wanted} input{plural}, but {len(input_shapes)} are joined to it")
+            raise ShapeError(f"takes {wanted} input{plural}, but {len(input_shapes)} are connected to it")
 
     def refuse(self, sentence: str) -> LayerError:
         """A LayerError that begins with this layer's type."""

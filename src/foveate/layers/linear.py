@@ -48,7 +48,7 @@ class Linear(Layer):
         frozen: bool = False,
     ) -> None:
         sentence = (
-            "input features are inferred, so only out_features can stand without a name. Leave the first number out: "
+            "input features are inferred, so only out_features can be given without a name. Leave the first number out: "
             f"Linear({surplus[0]!r})"
             if surplus
             else ""

@@ -21,7 +21,7 @@ INFERRED = "input channels are inferred: write {owner}(), and options by their n
 """What is said of PyTorch's order of arguments, which begins with the input channels."""
 
 FILTERS_FIRST = (
-    "input channels are inferred, so only out_channels and kernel_size can stand without a name. Leave the first "
+    "input channels are inferred, so only out_channels and kernel_size can be given without a name. Leave the first "
     "number out, and name what follows: {owner}(..., stride=2)"
 )
 
@@ -71,7 +71,7 @@ def padding_pairs(value: PaddingOption, axes: int, owner: str) -> Padding:
 def initializer_name(value: str, owner: str) -> str:
     """`value` if an initializer has that name, else a LayerError that lists them."""
     if value not in INITIALIZERS:
-        raise LayerError(f'{owner}: there is no initializer "{value}"; there are {", ".join(INITIALIZERS)}')
+        raise LayerError(f'{owner}: there is no initializer "{value}"; choose one of {", ".join(INITIALIZERS)}')
     return value
 
 

@@ -36,7 +36,7 @@ class Pooling(SpatialLayer):
         ceil_mode: bool,
     ) -> None:
         owner, axes = type(self).__name__, self.spatial_axes
-        no_surplus(surplus, owner, "only kernel_size can stand without a name: write {owner}(2, stride=2)")
+        no_surplus(surplus, owner, "only kernel_size can be given without a name: write {owner}(2, stride=2)")
         checked = {
             "kernel_size": per_axis(kernel_size, axes, "kernel_size", owner),
             "stride": per_axis(kernel_size if stride is None else stride, axes, "stride", owner),

@@ -75,7 +75,7 @@ class TransposedConvolution(SpatialLayer):
         if isinstance(self.padding, str):
             raise self.refuse(
                 'padding is "same", which has no meaning here: many sizes convolve to one. '
-                "Give ints; for stride S, padding (F - S) / 2 of a kernel F multiplies the size by S"
+                "Give ints; for kernel F and stride S, padding (F - S) / 2 multiplies the size by S"
             )
         for extra, step, gap in zip(self.output_padding, self.stride, self.dilation, strict=True):
             if extra >= max(step, gap):

@@ -130,7 +130,7 @@ def check_exclusive_activation(output: Output, single: bool) -> None:
         )
     if not single and output.activation == "sigmoid":
         raise DataError(
-            f"the network's output {output.name} ends with Sigmoid, but of {output.shape[0]:,} classes one is right; "
+            f"the network's output {output.name} ends with Sigmoid, but one of {output.shape[0]:,} classes is right; "
             "leave that layer out, or use MultiLabel, whose labels do not exclude each other"
         )
 

@@ -132,7 +132,7 @@ class Metrics:
             return own
         if own and len(names) > 1:
             raise DataError(
-                f"the network has {len(names)} outputs; say of which your metrics are: {{{names[0]!r}: [...]}}"
+                f"the network has {len(names)} outputs; say which your metrics are for: {{{names[0]!r}: [...]}}"
             )
         return {names[0]: own}
 
@@ -158,7 +158,7 @@ def _check_numbers(head: Head, metrics: Sequence[Metric]) -> None:
             if name in seen:
                 raise DataError(f"two metrics measure {name!r}; give the one in {type(metric).__name__} another name")
             if direction not in ("higher", "lower"):
-                raise DataError(f'{type(metric).__name__}: {name!r} is better "higher" or "lower", not {direction!r}')
+                raise DataError(f'{type(metric).__name__}: better[{name!r}] is {direction!r}, not "higher" or "lower"')
             seen[name] = metric
     if head.task.headline not in seen:
         raise DataError(

@@ -113,7 +113,7 @@ class Segmentation(Task):
             )
         if single and self.ignore_index is not None:
             raise DataError(
-                f"the network's output {output.name} has one channel, with which no target can be ignored "
+                f"the network's output {output.name} has one channel, so no target can be ignored "
                 f"(ignore_index={self.ignore_index}); give it two, one for each class"
             )
         check_exclusive_activation(output, single)

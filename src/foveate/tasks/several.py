@@ -102,7 +102,7 @@ def from_json(data: Any) -> AnyTask:
     if not isinstance(data, Mapping) or data.get("kind") != SEVERAL:
         return make_task(data)
     if set(data) != {"kind", "outputs"} or not isinstance(data["outputs"], Mapping):
-        raise DataError('the tasks of several outputs are described by a "kind" and "outputs" alone, by their names')
+        raise DataError('several tasks are described by a "kind" and by "outputs" alone, a task for each name')
     return Several({name: _entry(name, entry) for name, entry in data["outputs"].items()})
 
 

@@ -64,12 +64,12 @@ def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
     if isinstance(task, Classification) and isinstance(dataset.task, Classification):
         if dataset.classes != task.classes:
             raise DataError(
-                f"the model's classes are {_listed(task.classes)}, but the data's {_listed(dataset.classes)}; "
+                f"the model's classes are {_listed(task.classes)}, but the data's are {_listed(dataset.classes)}; "
                 "the same names in the same order are needed"
             )
     elif task is not None and _tasks(task) != _tasks(dataset.task):
         raise DataError(
-            f"the model is for {_told(task)}, but the data for {_told(dataset.task)}; give both the same task"
+            f"the model is for {_told(task)}, but the data are for {_told(dataset.task)}; give both the same task"
         )
 
 
@@ -155,8 +155,8 @@ def _check_several(graph: Graph, dataset: Dataset) -> None:
     """Inputs by name: as many as the network's, of its shapes, and the same one the image."""
     if set(graph.inputs) != set(dataset.by_input):
         raise DataError(
-            f"the network has the inputs {', '.join(graph.inputs)}, but the data {', '.join(dataset.by_input)}; give "
-            "Dataset a mapping with an array for each of the network's"
+            f"the network has the inputs {', '.join(graph.inputs)}, but the data have {', '.join(dataset.by_input)}; "
+            "give Dataset a mapping with an array for each of the network's"
         )
     for name, shape in graph.inputs.items():
         given = dataset.by_input[name].shape[1:]
@@ -167,7 +167,7 @@ def _check_several(graph: Graph, dataset: Dataset) -> None:
     image = image_input(graph.inputs)
     if dataset.image_input != image:
         raise DataError(
-            f"the network's first image is {image}, but the data's {dataset.image_input}; give the inputs in the "
+            f"the network's first image is {image}, but the data's is {dataset.image_input}; give the inputs in the "
             f"network's order: {', '.join(graph.inputs)}"
         )
 

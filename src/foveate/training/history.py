@@ -1,4 +1,4 @@
-"""What a training measured: a row for each epoch."""
+"""What training measured: a row for each epoch."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -90,7 +90,7 @@ def format_metric(metric: str, value: float) -> str:
 
 @dataclass
 class History:
-    """The epochs of a training, and whether it was interrupted before the last."""
+    """The epochs of one training run, and whether it was interrupted before the last."""
 
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False

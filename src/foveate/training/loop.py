@@ -316,6 +316,6 @@ def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
         if then.get(name) != value:
             told = f" ({then.get(name)} then, {value} now)" if name not in ("network", "data") else ""
             raise TrainingError(
-                f"{path} was made with another {name}{told}, so training cannot resume from it; "
-                "give the same as then, or start anew without resume or in another folder"
+                f"{path} was made with a different {name}{told}, so training cannot resume from it; "
+                "use the same as then, or start again without resume or in another folder"
             )

@@ -72,7 +72,7 @@ class Evaluation:
         self._of_classes(self.numbers.get("accuracy"))
         table = self.measured.tables.get("confusion")
         if table is None:
-            raise DataError("there is no table of confusions: it is made for up to 1,024 classes; see per_class")
+            raise DataError("there is no confusion table: it is kept for up to 1,024 classes; see per_class")
         return table
 
     def to_json(self) -> dict[str, Any]:

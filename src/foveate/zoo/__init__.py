@@ -1,4 +1,4 @@
-"""Networks that people know, as graphs; `make(name)` finds one by its name.
+"""Well-known networks, as graphs; `make(name)` finds one by its name.
 
 A name is torchvision's where torchvision has the network, and so are the names of its parameters, but for the
 shortcuts of residual networks ("shortcut" is torchvision's "downsample").

@@ -11,8 +11,8 @@ from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.plan import aligned
+from foveate.engines.native.planned_threads import planned_threads
 from foveate.engines.native.products import Forward, canonical_weight_layout, forward_primitive, is_product
-from foveate.engines.native.threads import planned_threads
 from foveate.graph import Graph, Node
 from foveate.layers import Parameter
 

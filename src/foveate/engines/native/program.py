@@ -11,8 +11,8 @@ from foveate.engines.base import FloatArray, State
 from foveate.engines.native import _native
 from foveate.engines.native.callbacks import RunningState
 from foveate.engines.native.plan import WORKSPACE, Array, Step
+from foveate.engines.native.planned_threads import planned_threads
 from foveate.engines.native.state import NativeState, read_canonical
-from foveate.engines.native.threads import planned_threads
 from foveate.engines.native.walk import lower
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.request import Request

@@ -134,8 +134,8 @@ def _placed(modules: dict[str, nn.Module], target: str, node: Node, part: nn.Mod
         return target
     if part._buffers:  # which PyTorch moves to another type or device one by one
         raise EngineError(
-            f'{node} shares running statistics with another layer as "{node.parameters}", but its options are others, '
-            "which PyTorch cannot say. Give both the same options, or parameters of their own"
+            f'{node} shares running statistics with another layer as "{node.parameters}", but has other options, '
+            "which PyTorch cannot express. Give both the same options, or parameters of their own"
         )
     part._parameters.update(first._parameters)  # the same parameters, but other steps or borders
     modules[torch_path(node.name)] = part

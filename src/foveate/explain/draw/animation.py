@@ -101,7 +101,7 @@ def save_convolution_animation(
 
 
 def gif(frames: Frames) -> bytes:
-    """The frames as an endless animated GIF that stays on the last one for a while."""
+    """The frames as an endless animated GIF that pauses on the last one."""
     first, *others = frames
     durations = [_STEP_MS] * len(others) + [_LAST_MS]
     content = BytesIO()

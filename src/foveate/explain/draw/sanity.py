@@ -24,7 +24,7 @@ _LONGEST_LINE = 12
 
 @drawn
 def draw_sanity_check(check: SanityCheck, shown: FloatArray, title: str) -> "Figure":
-    """The maps of one displayed input at some stages, the rank correlations at all, and the verdict."""
+    """The maps of one displayed input at some stages, the rank correlations at every stage, and the verdict."""
     figure = new_figure(10, 5.2, title)
     chosen = _evenly(len(check.maps), _MAPS_SHOWN + 1)
     grid = figure.add_gridspec(2, 1 + len(chosen), height_ratios=[1, 1.1])

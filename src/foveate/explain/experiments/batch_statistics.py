@@ -170,13 +170,13 @@ def check_model(model: Model) -> None:
         )
     if model.preprocessing is None:
         raise DataError(
-            "the model has no preprocessing, so it is not known how pictures are to be given to it; fit it, or "
+            "the model has no preprocessing, so nothing says how to give it pictures; fit it, or "
             "make it with Model(graph, preprocessing=...)"
         )
     if not any(isinstance(node.layer, BatchNormalization) and not node.layer.frozen for node in model.graph.nodes):
         raise DataError(
-            "the model has no batch normalisation that follows the batch, so it is tested as it was trained; give "
-            "a model with BatchNorm2d, or none to train one"
+            "the model has no batch normalisation that uses the batch, so it is tested as it was trained; give "
+            "a model with BatchNorm2d, or leave the model out to train one"
         )
 
 
@@ -258,7 +258,7 @@ def _train(settings: Settings, data: Splits, progress: Progress) -> Model:
     if done.diverged:
         raise TrainingError(
             f"the training diverged after step {len(done.losses)}, so there is no model to test; try another "
-            "--seed, or give a model by --model"
+            "--seed, or give a model with --model"
         )
     progress.finish(f"training: loss {np.mean(done.losses[-20:]):.3f} at the end")
     return model

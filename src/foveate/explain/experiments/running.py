@@ -56,7 +56,7 @@ def train(
         # A training that has begun is refused only because its numbers overflowed.
         return Training(tuple(watcher.losses), diverged=True)
     if history.interrupted:
-        raise TrainingError("interrupted; nothing was written, because an experiment says something only as a whole")
+        raise TrainingError("interrupted; nothing was written, because only a finished experiment says anything")
     return Training(tuple(watcher.losses), diverged=False)
 
 

@@ -67,7 +67,7 @@ def make_scene(image: ArrayLike, kernel: ArrayLike, stride: Ints, padding: Paddi
     values, weights = _numbers(image, "image"), _numbers(kernel, "kernel")
     if weights.ndim != values.ndim:
         raise DataError(
-            f"the image has {values.ndim} axes, but the kernel {weights.ndim}; give a row and a row, or a table each"
+            f"the image has {values.ndim} axes, but the kernel has {weights.ndim}; give two rows, or two tables"
         )
     make = Conv1d if values.ndim == 1 else Conv2d
     layer = make(1, weights.shape, stride=stride, padding=padding, dilation=dilation, bias=False)
@@ -104,7 +104,7 @@ def _numbers(array: ArrayLike, name: str) -> FloatArray:
     try:
         values = np.asarray(array, np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"the {name} is no table of real numbers; give a row (L,) or a table (H, W)") from None
+        raise DataError(f"the {name} is not a table of real numbers; give a row (L,) or a table (H, W)") from None
     if values.ndim not in (1, 2) or not values.size:
         raise DataError(
             f"the {name} has the shape {format_sizes(values.shape) or 'of a number'}; give a row (L,) or a table (H, W)"
@@ -117,10 +117,10 @@ def _numbers(array: ArrayLike, name: str) -> FloatArray:
 def _check_legible(padded: Sequence[int], weights: FloatArray) -> None:
     if max(padded) > MOST_POSITIONS:
         raise DataError(
-            f"the padded image is {format_sizes(padded)}: its numbers could not be read. Give a part of it, at most "
+            f"the padded image is {format_sizes(padded)}: too large to be legible. Give a part of it, at most "
             f"{MOST_POSITIONS} positions along each axis, padding included"
         )
     if weights.size > MOST_TAPS:
         raise DataError(
-            f"the kernel has {weights.size} weights: their sum could not be read. Use at most {MOST_TAPS}, such as 7x7"
+            f"the kernel has {weights.size} weights: too many to be legible. Use at most {MOST_TAPS}, such as 7x7"
         )

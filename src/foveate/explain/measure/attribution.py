@@ -17,7 +17,7 @@ class IntegratedGradients(Result):
     """What `integrated_gradients` gives for N images.
 
     `attributions` (N, *input shape) sum to nearly `change` (N,), the class's score less its score at the baseline;
-    `completeness_error` (N,) is what the sum has too much, and becomes smaller with more steps.
+    `completeness_error` (N,) is how far the sum exceeds that, and becomes smaller with more steps.
     """
 
     attributions: FloatArray
@@ -39,7 +39,7 @@ def upsample(maps: ArrayLike, sizes: Sequence[int]) -> FloatArray:
     values: FloatArray = np.asarray(maps, np.float64)
     if values.ndim != len(sizes) + 1:
         raise ShapeError(
-            f"the maps are {format_sizes(values.shape)}, but {len(sizes)} sizes are asked; give one for each axis "
+            f"the maps are {format_sizes(values.shape)}, but {len(sizes)} sizes are given; give one for each axis "
             "after the first"
         )
     for axis, size in enumerate(sizes, start=1):

@@ -69,7 +69,7 @@ def project(features: ArrayLike, method: Method = "pca", *, seed: int = 0) -> Pr
         perplexity = min(30.0, (len(values) - 1) / 3)
         reducer = manifold.TSNE(n_components=2, random_state=seed, init="pca", perplexity=perplexity)
         return Projection("t-SNE", _plane(reducer, values), None)
-    raise DataError(f'there is no method "{method}"; there are "pca", "umap" and "tsne"')
+    raise DataError(f'there is no method "{method}"; choose "pca", "umap" or "tsne"')
 
 
 def _principal_components(values: NDArray[np.float64]) -> Projection:

@@ -122,7 +122,7 @@ def percent_of_zeros(matrix: ConvolutionMatrix) -> str:
 
 def _check_layer(layer: Convolution) -> None:
     if not isinstance(layer, Convolution):
-        raise LayerError(f"{type(layer).__name__} is no convolution; give a Conv1d, Conv2d or Conv3d")
+        raise LayerError(f"{type(layer).__name__} is not a convolution; give a Conv1d, Conv2d or Conv3d")
     if layer.padding_mode != "zeros":
         raise layer.refuse(
             f'padding_mode "{layer.padding_mode}" repeats the input, so a matrix would add several weights up '

@@ -102,9 +102,7 @@ class NormalizationEffect(Result):
 def checked_normalization(layer: Layer, shape: tuple[int, ...]) -> Normalization:
     """The layer, where it is a normalisation that takes a batch of such a shape."""
     if not isinstance(layer, Normalization):
-        raise LayerError(
-            f"{layer.describe()} is no normalisation; take BatchNorm2d(), LayerNorm(), InstanceNorm2d() or GroupNorm(2)"
-        )
+        raise LayerError(f"{layer.describe()} is not a normalisation; try BatchNorm2d(), LayerNorm() or GroupNorm(2)")
     if len(shape) < 2 or len(shape) - 2 not in (0, *SPATIAL_LETTERS) or min(shape) < 1:
         raise ShapeError(f"a batch is N x C and up to 3 spatial axes, each at least 1, not {format_sizes(shape)}")
     try:

@@ -141,7 +141,7 @@ def _check_activation(layer: Layer) -> None:
     elementwise = isinstance(layer, ElementwiseLayer) and not layer.keeps_signal
     if not (elementwise or isinstance(layer, Maxout)) or isinstance(layer, Softmax | LogSoftmax):
         known = ", ".join(type(each).__name__ for each in ACTIVATION_FUNCTIONS)
-        raise LayerError(f"{layer.describe()} is no activation function of one number; there are {known}")
+        raise LayerError(f"{layer.describe()} is not an activation function of one number; those are {known}")
 
 
 def _single(layer: Layer, pieces: Sequence[tuple[float, float]] | None) -> tuple[Graph, dict[str, ArrayLike]]:

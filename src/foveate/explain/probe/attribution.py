@@ -268,7 +268,7 @@ def cam_layer(model: Model, layer: str | None) -> Node:
     node = spatial_layer(model, layer)
     while layer is None and isinstance(node.layer, Pooling | GlobalPooling | AdaptivePooling):
         if node.inputs[0] in model.graph.inputs:
-            raise GraphError("the network has no layer with maps but poolings of its input; name one of them")
+            raise GraphError("the network's only layers with maps pool its input; name one of them")
         node = model.graph.node(node.inputs[0])
     return node
 
@@ -344,7 +344,7 @@ def _quadrature(rule: Rule, steps: int) -> tuple[NDArray[np.float64], NDArray[np
     shifts = {"riemann_left": 0.0, "riemann_middle": 0.5, "riemann_right": 1.0}
     if rule not in shifts:
         known = ", ".join(("gausslegendre", "riemann_trapezoid", *shifts))
-        raise DataError(f'there is no rule "{rule}"; there are {known}')
+        raise DataError(f'there is no rule "{rule}"; the rules are {known}')
     return (np.arange(steps) + shifts[rule]) / steps, np.full(steps, 1 / steps)
 
 

@@ -74,7 +74,7 @@ def normalizations(model: Model, layers: Sequence[str] | None) -> tuple[Node, ..
         raise GraphError(f"the network has no normalisation to look at; its layers are {kinds}")
     for name in layers or ():
         if name not in found:
-            there = f"{graph.node(name)} is no normalisation." if name in graph.by_name else ""
+            there = f"{graph.node(name)} is not a normalisation." if name in graph.by_name else ""
             raise GraphError(f"{there or f'there is no layer {name!r}.'}{nearest(name, found)}")
     return tuple(found.values()) if layers is None else tuple(found[name] for name in dict.fromkeys(layers))
 

@@ -72,7 +72,7 @@ def prepare_one(model: Model, image: Images) -> NDArray[np.float32]:
     """
     prepared = prepare(model, image)
     if len(prepared) != 1:
-        raise DataError(f"there are {len(prepared)} images, but one is looked at; give one of them")
+        raise DataError(f"there are {len(prepared)} images, but only one can be looked at; give one of them")
     return prepared
 
 
@@ -106,7 +106,7 @@ def convolution(model: Model, layer: str) -> Node:
     """
     names = [node.name for node in convolutions(model)]
     if layer not in names:
-        there = f"{model.graph.node(layer)} is no convolution." if layer in model.graph.by_name else ""
+        there = f"{model.graph.node(layer)} is not a convolution." if layer in model.graph.by_name else ""
         raise GraphError(f"{there or f'there is no convolution {layer!r}.'}{nearest(layer, names)}")
     return model.graph.node(layer)
 

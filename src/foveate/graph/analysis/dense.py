@@ -87,7 +87,7 @@ def compare_dense(
     """
     shape, axes = tuple(input_shape), len(input_shape) - 1
     if axes not in (1, 2, 3):
-        raise ShapeError(f"{format_sizes(shape)} has not 1 to 3 spatial axes after its channels, such as 3x32x32")
+        raise ShapeError(f"{format_sizes(shape)} does not have 1 to 3 spatial axes after its channels, as 3x32x32 has")
     output = (filters, *shape[1:])
     conv = _convolution(axes, filters, kernel_size, {})
     kernel: Shape = conv.options()["kernel_size"]

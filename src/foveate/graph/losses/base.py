@@ -22,7 +22,7 @@ TargetKind: TypeAlias = Literal["classes", "distributions", "probabilities", "nu
 class Loss(metaclass=Called):
     """Base of every loss: a frozen dataclass of options, which says what it compares.
 
-    Derive from it for a loss of one's own, and teach it to the engines by `foveate.engines.register_loss`.
+    Derive from it for a loss of your own, and teach it to the engines by `foveate.engines.register_loss`.
     """
 
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers",)

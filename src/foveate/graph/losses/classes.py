@@ -21,7 +21,7 @@ class CrossEntropy(Loss):
     Soft labels, numbers of the output's shape, take onehot's place; their mean is over v[n] alone, and `ignore_index`
     does not go with them. PyTorch's numbers throughout; it has no sample weights, and equal ones change nothing.
 
-    Two cases are told apart from PyTorch's: where nothing weighs anything (all targets ignored, say), loss and
+    Two cases differ from PyTorch's: where nothing weighs anything (all targets ignored, say), loss and
     gradients are 0; and a class that is not wanted at all (w q = 0) adds nothing, even where its logit is -inf.
 
     Args:

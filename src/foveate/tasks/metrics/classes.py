@@ -102,5 +102,5 @@ class CalibrationError(Metric):
 
 
 def right_class(targets: NDArray[Any]) -> NDArray[np.int64]:
-    """Class indices (N,); of (N, K) shares the class with the largest."""
+    """Class indices (N,) as they are; of shares (N, K), the index of the largest."""
     return np.asarray(targets.argmax(axis=1) if targets.ndim == 2 else targets, np.int64)

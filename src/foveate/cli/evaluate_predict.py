@@ -58,8 +58,8 @@ def predict(
 ) -> None:
     """Classify images, or predict whatever else the model was trained for.
 
-    What is neither a grey nor an RGB image, such as a sound, comes as .npy files. A file that cannot be read gets a
-    line of its own on standard error, and exit status 1 at the end; the others are answered all the same.
+    Give anything but grey and RGB images, such as sounds, as .npy files. A file that cannot be read gets a line of its
+    own on standard error and makes the exit status 1; the others are still answered.
 
     Example: foveate predict runs/fashion/model.safetensors photo.png --top 3
     """
