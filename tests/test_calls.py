@@ -43,8 +43,8 @@ MADE = {
     "two missing": (fv.Conv2d, "Conv2d: out_channels and kernel_size are missing"),
     "nothing to give": (
         lambda: fv.ReLU(True),
-        "ReLU: nothing can be given without a name, but there is True: the input's size is inferred, so the first value "
-        "may be one too many",
+        "ReLU: nothing can be given without a name, but there is True: the input's size is inferred, so the first "
+        "value may be one too many",
     ),
     "too many": (
         lambda: fv.Model(GRAPH, ("a", "b")),
@@ -59,8 +59,8 @@ MADE = {
     ),
     "a rate without a name": (
         lambda: fv.AdamW(0.1),
-        "AdamW: nothing can be given without a name, but there is 0.1; by name it takes momentum, second_momentum, eps, "
-        "weight_decay: the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))",
+        "AdamW: nothing can be given without a name, but there is 0.1; by name it takes momentum, second_momentum, "
+        "eps, weight_decay: the learning rate belongs to the schedule, fit(schedule=OneCycle(0.1))",
     ),
     "a task": (fv.tasks.Classification, "Classification: classes is missing"),
     "data": (lambda: fv.Dataset(IMAGES), "Dataset: targets and task are missing"),

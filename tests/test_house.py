@@ -151,3 +151,21 @@ def test_no_function_of_the_engines_takes_more_than_six_arguments():
     counts = _argument_counts()
     assert len(counts) > 300
     assert {name: count for name, count in counts.items() if count > 6} == {}
+
+
+def private_names(path: Path) -> list[str]:
+    """What a test takes from foveate that begins with one underscore; `_native` is a module's name."""
+    tree, ours, found = ast.parse(path.read_text(encoding="utf-8")), set(), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "foveate":
+            ours |= {each.asname or each.name for each in node.names}
+            found += [each.name for each in node.names if each.name.startswith("_") and each.name != "_native"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
+            found += [f"{node.value.id}.{node.attr}"] if node.attr.startswith("_") and node.attr[1] != "_" else []
+    return [name for name in found if name.rpartition(".")[2] != "_native"]
+
+
+def test_no_test_needs_a_private_name():
+    found = {str(path.relative_to(ROOT)): private_names(path) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    assert {path: names for path, names in found.items() if names} == {}

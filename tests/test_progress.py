@@ -91,17 +91,17 @@ def test_an_error_leaves_no_stale_line(error, ticks, terminal):
 
 
 def test_ctrl_c_while_the_bar_appears_leaves_no_stale_line(terminal, monkeypatch):
-    start = progress._Terminal.start
+    start = progress.Terminal.start
 
     def interrupted(surface):
         start(surface)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress._Terminal, "start", interrupted)
+    monkeypatch.setattr(progress.Terminal, "start", interrupted)
     with pytest.raises(KeyboardInterrupt), Bar(terminal, 10):
         pass
     assert terminal.screen == []
-    assert not progress._one_at_a_time.locked()
+    assert not progress.one_at_a_time.locked()
 
 
 def test_what_is_done_in_time_needs_no_bar(terminal, clock):
@@ -149,7 +149,7 @@ def test_a_second_bar_waits_until_the_first_has_gone(terminal):
         assert terminal.getvalue() == "a line\n"
         second.move(1)
     assert other.screen == []
-    assert not progress._one_at_a_time.locked()
+    assert not progress.one_at_a_time.locked()
 
 
 def test_a_pipe_gets_lines_only_and_no_rich():
@@ -255,7 +255,7 @@ def test_other_streams_in_a_notebook_are_no_notebook():
 
 def test_explain_shows_its_chapters(terminal, monkeypatch):
     monkeypatch.setattr(sys, "stdout", terminal)
-    with explain._progress(False) as tell:
+    with explain.progress_of_pages(False) as tell:
         tell("filters", 1, 13)
         assert re.fullmatch(r"filters ━.* 0:00:00", terminal.screen[-1]), terminal.screen
     assert terminal.screen == []

@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 2.0
 """What is done sooner needs no bar."""
 
 _NOTEBOOK_COLUMNS = 100
-_one_at_a_time = Lock()
+one_at_a_time = Lock()
 """Held by the bar on the screen: two would overwrite each other, so another one stays hidden meanwhile."""
 
 
@@ -52,7 +52,7 @@ class Bar:
         ticks: bool = False,
     ) -> None:
         self._stream, self._patience, self._ticks = stream, patience, ticks
-        self._surface: _Terminal | _Notebook | None = None
+        self._surface: Terminal | _Notebook | None = None
         self._facts: dict[str, Any] = {"total": total, "completed": 0, "description": text, "figures": ""}
         self._visible, self._drawn, self._since = False, 0.0, monotonic()
         self._guard, self._ended = RLock(), Event()
@@ -105,7 +105,7 @@ class Bar:
         self._since = monotonic()
         if is_live(self._stream):
             assert self._stream is not None, "only a stream is live"
-            kind = _Notebook if _shows_in_notebook(self._stream) else _Terminal
+            kind = _Notebook if _shows_in_notebook(self._stream) else Terminal
             self._surface = kind(self._stream, clock=self._ticks)
             try:
                 self._begin()
@@ -135,13 +135,13 @@ class Bar:
             with self._guard:
                 if self._visible and self._surface is not None:
                     self._visible = False
-                    _one_at_a_time.release()
+                    one_at_a_time.release()
                     self._surface.stop()
 
     def _appear(self) -> bool:
         """Whether the bar is on the screen, now at the latest."""
         if not self._visible and self._surface is not None and not self._ended.is_set():
-            self._visible = _one_at_a_time.acquire(blocking=False)
+            self._visible = one_at_a_time.acquire(blocking=False)
             if self._visible:
                 self._surface.start()
         return self._visible
@@ -151,7 +151,7 @@ class Bar:
             self.draw()
 
 
-class _Terminal:
+class Terminal:
     """A bar that rich draws at the foot of a terminal."""
 
     def __init__(self, stream: TextIO, *, clock: bool) -> None:
@@ -162,16 +162,20 @@ class _Terminal:
         self._task = self._bar.add_task("", total=None, figures="")
 
     def start(self) -> None:
+        """Show it."""
         self._bar.start()
 
     def draw(self, facts: dict[str, Any]) -> None:
+        """Bring it up to date."""
         self._bar.update(self._task, **facts)
         self._bar.refresh()
 
     def print(self, line: str) -> None:
+        """Write a line above it."""
         self._bar.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def stop(self) -> None:
+        """Leave it as it is."""
         self._bar.stop()
 
 

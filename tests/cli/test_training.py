@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.cli import training, using
+from foveate.cli import evaluate_predict, training
 from foveate.tasks import MultiLabel, Regression, Several
 from foveate.training import History, RunFolder
 
@@ -227,7 +227,7 @@ def test_evaluate_prints_the_metrics_of_any_task(foveate, images, two_tasks, mon
     model = fv.load(path, engine="reference")
     targets = {"lit": [0, 1], "mean": [7.0, 9.0]}
     data = fv.Dataset(np.zeros((2, 1, 8, 8), np.uint8), targets, model.task)
-    monkeypatch.setattr(using, "_test_images", lambda *_: data)
+    monkeypatch.setattr(evaluate_predict, "test_images", lambda *_: data)
     said = foveate("evaluate", path, images, "--engine", "reference").stdout
     assert "over 2 samples\n" in said
     assert "\nmean mae: 1\n  brightness  1\n" in said
@@ -287,5 +287,5 @@ def test_a_test_image_written_as_png_is_named(foveate, images, trained, tmp_path
 def test_a_folders_test_images_are_those_that_the_training_left_out(images):
     model = fv.Model(fv.zoo.make("vgg6", input_shape=(1, 8, 8), classes=3), seed=5, engine="reference")
     left_out = fv.datasets.load(images, seed=5).test
-    np.testing.assert_array_equal(using._test_images(model, str(images)).inputs, left_out.inputs)
+    np.testing.assert_array_equal(evaluate_predict.test_images(model, str(images)).inputs, left_out.inputs)
     assert not np.array_equal(left_out.inputs, fv.datasets.load(images, seed=0).test.inputs)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate import Augmentation, DataError
-from foveate.data.augmentation import _draws
+from foveate.data.augmentation import random_draws
 from tests.data.support import noise
 
 EVERYTHING = Augmentation(shift=2, flip=True, erase=3)
@@ -76,7 +76,7 @@ def test_a_sample_changes_alike_in_whichever_batch_it_comes():
     whole = EVERYTHING.apply(inputs, np.arange(3000), seed=5, epoch=2)
     chosen = np.random.default_rng(0).permutation(3000)[:64]
     assert np.array_equal(EVERYTHING.apply(inputs[chosen], chosen, seed=5, epoch=2), whole[chosen])
-    _draws.cache_clear()
+    random_draws.cache_clear()
     assert np.array_equal(EVERYTHING.apply(inputs[17:18], [17], seed=5, epoch=2), whole[17:18])
 
 

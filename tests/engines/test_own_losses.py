@@ -232,7 +232,7 @@ def test_a_loss_that_no_engine_knows_is_named(engine: Engine):
 @pytest.fixture(name="tables")
 def _tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "_TYPES", dict(registry._TYPES))
+    monkeypatch.setattr(registry, "LOSS_TYPES", dict(registry.LOSS_TYPES))
     yield
     for loss_type in set(LOSSES) - {*built_in_losses(), *(type(loss) for loss in OWN)}:
         del LOSSES[loss_type]

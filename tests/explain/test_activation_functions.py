@@ -121,7 +121,9 @@ def torch_survival(layer: Layer, twin: Function, model_input: tuple[int, ...], *
 
     depth, width, samples, seed = 6, 16, 8, 3
     rule = options["initializer"]
-    graph = activation_functions._deep(layer, model_input, depth, width, rule if isinstance(rule, str) else "auto")
+    graph = activation_functions.deep_network(
+        layer, model_input, depth, width, rule if isinstance(rule, str) else "auto"
+    )
     state = get_engine("reference").new_state(graph, seed=seed)
     x = torch.tensor(generator(seed, "signal").standard_normal((samples, *model_input)), requires_grad=True)
     value, kept = x, []

@@ -99,7 +99,7 @@ def test_a_training_that_diverges_is_a_result(results):
 @pytest.mark.parametrize("initialization", ["xavier", "normal 0.3"])
 def test_gradient_norms_are_pytorchs(normalized, initialization, data):
     settings = replace(BN, channels=(4, 6, 5), depth=2, initializations=("xavier", "normal 0.3"))
-    model = bn._model(settings, data, normalized, initialization, 5)
+    model = bn.build_model(settings, data, normalized, initialization, 5)
     batch = data.train.subset(range(16))
     inputs = data.preprocessing.apply(batch.inputs)
     x, kept = torch.tensor(inputs), []
@@ -129,9 +129,9 @@ def test_gradient_norms_are_pytorchs(normalized, initialization, data):
 def test_initialisations_have_their_deviations(data):
     settings = replace(BN, channels=(32, 64))
     for name, deviation in (("normal 0.01", 0.01), ("normal 0.3", 0.3), ("he", (2 / 288) ** 0.5)):
-        weight = bn._model(settings, data, True, name, 0).read("conv2.weight")
+        weight = bn.build_model(settings, data, True, name, 0).read("conv2.weight")
         assert weight.std() == pytest.approx(deviation, rel=0.03)
-    xavier = bn._model(settings, data, True, "xavier", 0).read("conv2.weight")
+    xavier = bn.build_model(settings, data, True, "xavier", 0).read("conv2.weight")
     assert np.abs(xavier).max() <= (6 / (288 + 576)) ** 0.5 < 1.01 * np.abs(xavier).max()
 
 
@@ -295,7 +295,7 @@ def batches_of(net: nn.Module, inputs: torch.Tensor, size: int) -> np.ndarray:
 def test_wrong_tests_are_those_of_pytorch_without_eval(model, data):
     settings = replace(BS, model=str(model))
     result = bs.run(settings, Progress(), data)
-    test = bs._test_images(settings, data.test)
+    test = bs.test_images(settings, data.test)
     inputs, labels = torch.tensor(data.preprocessing.apply(test.inputs)), test.labels
     right = batches_of(twin(model).eval(), inputs, 16)
     assert result.accuracy == np.mean(right.argmax(1) == labels)
@@ -309,7 +309,7 @@ def test_wrong_tests_are_those_of_pytorch_without_eval(model, data):
         change = torch.cat([after[name] - before[name] for name in before]).norm()
         assert row.moved == pytest.approx(float(change / torch.cat(list(before.values())).norm()), rel=1e-4)
         assert row.accuracy_after == np.mean(batches_of(net.eval(), inputs, 16).argmax(1) == labels), row
-    chosen = bs._clear_image(right, labels)
+    chosen = bs.clear_image(right, labels)
     np.testing.assert_allclose(result.probabilities, right[chosen], atol=1e-5)
     for company in result.companies:
         batch = inputs[[chosen, *company.companions]]
@@ -319,7 +319,7 @@ def test_wrong_tests_are_those_of_pytorch_without_eval(model, data):
 
 def test_batches_and_companies_are_what_they_are_called(results, data):
     result = results["batch-statistics-at-test-time"]
-    test = bs._test_images(BS, data.test)
+    test = bs.test_images(BS, data.test)
     np.testing.assert_array_equal(test.labels, np.repeat([0, 1, 2], 16))
     mixed, other, own, next_class = result.companies
     assert len({*mixed.companions, *other.companions}) == 6

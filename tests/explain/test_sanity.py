@@ -9,7 +9,7 @@ import foveate as fv
 from foveate.engines import Engine, get_engine
 from foveate.errors import DataError, GraphError
 from foveate.explain.draw import style
-from foveate.explain.draw.sanity import _broken
+from foveate.explain.draw.sanity import broken_lines
 from foveate.explain.measure.sanity import SIMILAR, SanityCheck, rank_correlation
 from foveate.explain.plots.sanity import plot_sanity_check
 from foveate.explain.probe.attribution import METHODS, saliency
@@ -121,9 +121,9 @@ def test_the_verdict_says_a_negative_correlation() -> None:
 
 
 def test_long_names_of_layers_stand_in_several_lines() -> None:
-    assert _broken("conv1") == "conv1"
-    assert _broken("stage3.1.conv2") == "stage3.1.\nconv2"
-    assert _broken("concat1.branch2.conv1") == "concat1.\nbranch2.\nconv1"
+    assert broken_lines("conv1") == "conv1"
+    assert broken_lines("stage3.1.conv2") == "stage3.1.\nconv2"
+    assert broken_lines("concat1.branch2.conv1") == "concat1.\nbranch2.\nconv1"
 
 
 def test_the_class_stays_the_one_that_the_trained_network_predicts():

@@ -168,7 +168,7 @@ def test_adam_equals_pytorch():
     for step, gradient in enumerate(gradients):
         tensor.grad = torch.tensor(gradient)
         optimizer.step()
-        start = start + 0.1 * module._adam(first, second, gradient, step)
+        start = start + 0.1 * module.adam_step(first, second, gradient, step)
     np.testing.assert_allclose(start, tensor.detach().numpy(), atol=1e-6)
 
 

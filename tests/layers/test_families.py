@@ -16,7 +16,7 @@ from foveate.layers import Layer
 from foveate.layers.base import SPATIAL_LETTERS
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
-from foveate.layers.registry import _TYPES, built_in_layers
+from foveate.layers.registry import LAYER_TYPES, built_in_layers
 
 # Final layers
 
@@ -86,7 +86,7 @@ def registered() -> Iterator[None]:
     )
     yield
     del DEFINITIONS[MinPool2d]
-    del _TYPES["MinPool2d"]
+    del LAYER_TYPES["MinPool2d"]
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])

@@ -38,7 +38,7 @@ def evaluate(
 
     use_threads(threads)
     loaded = load(model, engine=engine)
-    result = loaded.evaluate(_test_images(loaded, dataset), batch_size=batch_size)
+    result = loaded.evaluate(test_images(loaded, dataset), batch_size=batch_size)
     names = loaded.classes
     if as_json:
         print_json({**result.to_json(), **({} if names is None else {"classes": list(names)})})
@@ -143,7 +143,7 @@ def _number(value: float | None) -> str:
     return "undetermined" if value is None else f"{value:.4g}"
 
 
-def _test_images(model: "Model", dataset: str) -> "Dataset":
+def test_images(model: "Model", dataset: str) -> "Dataset":
     """The test images, split off by the model's own seed: those of a folder that it was not trained on."""
     from foveate.data import datasets
 

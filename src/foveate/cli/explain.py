@@ -49,7 +49,7 @@ def explain(
     loaded = load(model, engine=engine)
     splits = None if data is None else datasets.load(data, seed=loaded.seed)
     since = monotonic()
-    with _progress(as_json) as tell:
+    with progress_of_pages(as_json) as tell:
         report = explain_model(
             loaded, _read(image, loaded), out, data=splits, target=_class(loaded, target), progress=tell
         )
@@ -81,7 +81,7 @@ def _read(path: Path, model: "Model") -> "ImageLike":
 
 
 @contextmanager
-def _progress(silent: bool) -> Iterator[Tell]:
+def progress_of_pages(silent: bool) -> Iterator[Tell]:
     """A bar over the chapters on a terminal, a line for each elsewhere."""
     if silent:
         yield lambda *_: None

@@ -64,7 +64,7 @@ class Augmentation(metaclass=Called):
             return inputs
         samples = np.asarray(indices)
         self._check(inputs, samples)
-        draws = _draws(seed, epoch, _capacity(int(samples.max(initial=0))))[samples]
+        draws = random_draws(seed, epoch, _capacity(int(samples.max(initial=0))))[samples]
         outputs = _shifted(inputs, self.shift, draws[:, 0]) if self.shift else inputs.copy()
         if self.flip:
             chosen = np.flatnonzero(draws[:, 1] & np.uint64(1))
@@ -108,7 +108,7 @@ def _capacity(largest: int) -> int:
 
 
 @lru_cache(maxsize=2)
-def _draws(seed: int, epoch: int, count: int) -> NDArray[np.uint64]:
+def random_draws(seed: int, epoch: int, count: int) -> NDArray[np.uint64]:
     """Four random words for each sample, one block of the counter: (count, 4). A longer table begins with a shorter."""
     words = raw(seed, "augmentation", epoch, 4 * count).reshape(count, 4)
     words.flags.writeable = False

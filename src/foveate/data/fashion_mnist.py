@@ -155,8 +155,8 @@ def _fetch(cache: Path, screen: TextIO | None) -> Path:
     tried = []
     for name, place in _places():
         tried.append(f"{name} ({place}) {_missing(place)}" if place else f"{name} is not set")
-    ways: list[tuple[str, Callable[[Path], None]]] = [("download", _download), ("apt-get", _install_package)]
-    for name, way in ways:
+    ways: dict[str, Callable[[Path], None]] = {"download": fetch_from_publisher, "apt-get": fetch_from_package}
+    for name, way in ways.items():
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with Bar(screen, text=f"Fashion-MNIST: {name}", patience=PATIENCE_SECONDS, ticks=True):
@@ -176,7 +176,7 @@ def _fetch(cache: Path, screen: TextIO | None) -> Path:
     )
 
 
-def _download(
+def fetch_from_publisher(
     cache: Path,
     base_url: str = _PUBLISHER,
     checksums: Mapping[str, str] = _SHA256,
@@ -211,7 +211,7 @@ def _get(url: str, seconds: float) -> bytes:
     return content
 
 
-def _install_package(cache: Path, checksums: Mapping[str, str] = _SHA256) -> None:
+def fetch_from_package(cache: Path, checksums: Mapping[str, str] = _SHA256) -> None:
     """Unpack the distribution's package into `cache`; needs no administrator, because nothing is installed."""
     with TemporaryDirectory(dir=cache) as temporary:
         folder = Path(temporary)

@@ -48,8 +48,8 @@ class Linear(Layer):
         frozen: bool = False,
     ) -> None:
         sentence = (
-            "input features are inferred, so only out_features can be given without a name. Leave the first number out: "
-            f"Linear({surplus[0]!r})"
+            "input features are inferred, so only out_features can be given without a name. Leave the first number "
+            f"out: Linear({surplus[0]!r})"
             if surplus
             else ""
         )

@@ -29,7 +29,7 @@ _BUILT_IN: tuple[type[Layer], ...] = tuple(
 )
 """Every layer marked with `final` where it is defined."""
 
-_TYPES: dict[str, type[Layer]] = {layer.__name__: layer for layer in _BUILT_IN}
+LAYER_TYPES: dict[str, type[Layer]] = {layer.__name__: layer for layer in _BUILT_IN}
 
 
 def built_in_layers() -> tuple[type[Layer], ...]:
@@ -42,8 +42,8 @@ def register_layer_type(layer_type: type[Layer]) -> None:
 
     The same class, defined again, replaces itself: notebooks do that.
     """
-    check_free_name(layer_type, ("layer", "layers"), _BUILT_IN, _TYPES)
-    _TYPES[layer_type.__name__] = layer_type
+    check_free_name(layer_type, ("layer", "layers"), _BUILT_IN, LAYER_TYPES)
+    LAYER_TYPES[layer_type.__name__] = layer_type
 
 
 def check_free_name(new: type, nouns: tuple[str, str], built_in: Sequence[type], known: Mapping[str, type]) -> None:
@@ -66,12 +66,12 @@ def same_origin(one: type, other: type) -> bool:
 
 def make_layer(type_name: str, options: Mapping[str, Any]) -> Layer:
     """The layer that a file describes, or a LayerError that names what is unknown."""
-    if type_name not in _TYPES:
+    if type_name not in LAYER_TYPES:
         raise LayerError(
             f"there is no layer type {type_name!r}. If it is your own, import the module that registers it first"
         )
     try:
-        return _TYPES[type_name](**options)
+        return LAYER_TYPES[type_name](**options)
     except TypeError as error:
         named = isinstance(error, CallError)
         raise LayerError(str(error) if named else f"{type_name}: {error}") from None

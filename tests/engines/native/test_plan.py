@@ -8,7 +8,7 @@ import pytest
 
 import foveate as fv
 from foveate.engines import get_engine
-from foveate.engines.native.plan import WORKSPACE, Storage, _place_greedily
+from foveate.engines.native.plan import WORKSPACE, Storage, place_greedily
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -18,7 +18,7 @@ def test_arrays_that_live_together_lie_apart(seed: int):
     for _ in range(60):
         first = int(random.integers(0, 50))
         lives.append((Storage(WORKSPACE, int(random.integers(1, 5000))), first, first + int(random.integers(0, 12))))
-    total = _place_greedily(lives)
+    total = place_greedily(lives)
     for (a, a_first, a_last), (b, b_first, b_last) in combinations(lives, 2):
         together = a_first <= b_last and b_first <= a_last
         apart = a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset

@@ -137,10 +137,10 @@ class Plan:
                     first = lifetimes.get(id(storage), (storage, index, index))[1]
                     reread = reread_from is not None and first < reread_from <= index
                     lifetimes[id(storage)] = (storage, first, end if storage.pinned or reread else index)
-        return _place_greedily(list(lifetimes.values()))
+        return place_greedily(list(lifetimes.values()))
 
 
-def _place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:
+def place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:
     """Largest first, each at the lowest offset that is free for its whole life (Pisarchyk, Lee 2020)."""
     placed: list[tuple[Storage, int, int]] = []
     total = 0

@@ -42,7 +42,7 @@ def _evenly(count: int, shown: int) -> list[int]:
 
 def _show_stage(axes: "Axes", check: SanityCheck, stage: int, shown: FloatArray) -> None:
     size = magnitude(with_channels(check.maps[stage, 0], shown))
-    words = f"random to\n{_broken(check.stages[stage - 1])}" if stage else "the network\nas it is"
+    words = f"random to\n{broken_lines(check.stages[stage - 1])}" if stage else "the network\nas it is"
     if size.ndim == 1:
         axes.plot(upsample(size[None], shown.shape[1:])[0], color=tint(0), linewidth=0.6)
         bare(axes, words)
@@ -50,7 +50,7 @@ def _show_stage(axes: "Axes", check: SanityCheck, stage: int, shown: FloatArray)
     show_map(axes, size[middle(size.shape)[0]], words, limit=limit_of(size))
 
 
-def _broken(name: str) -> str:
+def broken_lines(name: str) -> str:
     """The name of a layer in lines short enough to stand above a map."""
     lines = [""]
     for part in name.replace(".", ". ").split(" "):

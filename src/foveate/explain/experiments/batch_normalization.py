@@ -170,7 +170,7 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     runs = tuple(_train(settings, data, progress, *cell) for cell in cells)
     flows = tuple(_measure_flow(settings, data, *way) for way in ways)
     first = settings.initializations[0]
-    models = [_model(settings, data, normalized, first, settings.seed) for normalized in (False, True)]
+    models = [build_model(settings, data, normalized, first, settings.seed) for normalized in (False, True)]
     return Result(
         settings=settings,
         engine=models[0].engine.name,
@@ -181,7 +181,8 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     )
 
 
-def _model(settings: Settings, data: Splits, normalized: bool, initialization: str, seed: int) -> Model:
+def build_model(settings: Settings, data: Splits, normalized: bool, initialization: str, seed: int) -> Model:
+    """The network before training, with batch normalisation or without."""
     graph = network(settings, data.train.shape, len(data.classes), normalized=normalized, initialization=initialization)
     model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=settings.engine)
     initialize(model, initialization)
@@ -191,7 +192,7 @@ def _model(settings: Settings, data: Splits, normalized: bool, initialization: s
 def _train(
     settings: Settings, data: Splits, progress: Progress, normalized: bool, initialization: str, rate: float, seed: int
 ) -> Run:
-    model = _model(settings, data, normalized, initialization, seed)
+    model = build_model(settings, data, normalized, initialization, seed)
     training = draw_samples(data.train, settings.training_images, seed, "training")
     validation = draw_samples(data.validation, settings.validation_images, seed, "validation")
     name = f"{'with' if normalized else 'without'} BN, {initialization}, learning rate {rate:g}, seed {seed}"
@@ -210,6 +211,6 @@ def _measure_flow(settings: Settings, data: Splits, normalized: bool, initializa
     every = []
     for seed in range(settings.seed, settings.seed + settings.seeds):
         batch = draw_samples(data.train, settings.batch_size, seed, "training")
-        model = _model(settings, data, normalized, initialization, seed)
+        model = build_model(settings, data, normalized, initialization, seed)
         every.append(gradient_norms(model, batch, data.preprocessing.apply(batch.inputs)))
     return GradientFlow(normalized, initialization, tuple(float(norm) for norm in np.mean(every, axis=0)))

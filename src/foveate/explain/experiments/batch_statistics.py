@@ -150,7 +150,7 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
     if given is not None:
         check_model(given)
     data = load_data(data)
-    test = _test_images(settings, data.test)
+    test = test_images(settings, data.test)
     tests = [(order, size) for order in ORDERS for size in settings.batch_sizes]
     training = 0 if given is not None else settings.epochs * settings.training_images
     progress.start(len(tests) + (given is None), training + 2 * len(test) * len(tests))
@@ -218,7 +218,7 @@ def accuracy(reference: ReferenceModel, inputs: FloatArray, labels: Any, batch_s
     return float(np.mean(np.concatenate(found) == labels))
 
 
-def _test_images(settings: Settings, test: Dataset) -> Dataset:
+def test_images(settings: Settings, test: Dataset) -> Dataset:
     """As many of each class, class after class, chosen by the seed."""
     wrong = [size for size in settings.batch_sizes if settings.images_per_class % size]
     if wrong:
@@ -271,7 +271,7 @@ def _examine(
     reference = ReferenceModel(model)
     right = np.concatenate([reference.probabilities(batch, "inference") for batch in in_batches(inputs, TEST_BATCH)])
     rows = tuple(_test(settings, reference, inputs, test.labels, *each, progress) for each in tests)
-    chosen = _clear_image(right, test.labels)
+    chosen = clear_image(right, test.labels)
     companies = _companies(settings, reference, inputs, test, chosen)
     shown = [chosen, *(index for company in companies for index in company.companions)]
     pixels = np.clip(np.rint(255 * displayed(model, inputs[shown])), 0, 255).astype(np.uint8)
@@ -308,7 +308,7 @@ def _test(
     return Test(order, size, wrong, moved, after)
 
 
-def _clear_image(right: FloatArray, labels: Any) -> int:
+def clear_image(right: FloatArray, labels: Any) -> int:
     """The correctly classified image with the median probability: neither the easiest nor a doubtful one."""
     given = right[np.arange(len(labels)), labels]
     known = np.flatnonzero(right.argmax(axis=1) == labels)

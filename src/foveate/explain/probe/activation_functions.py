@@ -122,7 +122,7 @@ def signal_survival(
     for activation in activations:
         _check_activation(activation)
         rule = initializer if isinstance(initializer, str) else "auto"
-        graph = _deep(activation, shape, depth, width, rule)
+        graph = deep_network(activation, shape, depth, width, rule)
         state = engine.new_state(graph, seed=seed)
         if not isinstance(initializer, str):
             _load_normal(state, initializer, seed)
@@ -160,7 +160,7 @@ def _single(layer: Layer, pieces: Sequence[tuple[float, float]] | None) -> tuple
     return builder.build(builder.add(layer, value, name="activation"), quiet=True), arrays
 
 
-def _deep(activation: Layer, shape: Shape, depth: int, width: int, rule: str) -> Graph:
+def deep_network(activation: Layer, shape: Shape, depth: int, width: int, rule: str) -> Graph:
     """`depth` weighted layers "layer1", "layer2", ... with the activation function after each."""
     builder = GraphBuilder()
     value: Value = builder.input(shape)

@@ -260,7 +260,7 @@ def _climbed(
     for step in range(ascent.steps):
         shifts = [climb.shift(ascent.seed, name, step) for name in names]
         history[step], _ = climb.activations(coefficients, shifts)
-        upwards = _adam(first, second, climb.slope(coefficients, shifts), step)
+        upwards = adam_step(first, second, climb.slope(coefficients, shifts), step)
         coefficients = coefficients + climb.learning_rate * upwards
         coefficients = climb.fourier.blurred(coefficients, ascent.blur * (1 - (step + 1) / ascent.steps))
         report(step + 1)
@@ -269,7 +269,7 @@ def _climbed(
     return climb.images(coefficients).astype(np.float32), history, activations, largest.astype(np.float32)
 
 
-def _adam(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any], step: int) -> NDArray[np.complex128]:
+def adam_step(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any], step: int) -> NDArray[np.complex128]:
     """One step of Adam (Kingma, Ba, 2015) for real and imaginary parts apart; the moments are changed in place."""
     first += (1 - _FIRST_MOMENT) * (gradient - first)
     second += (1 - _SECOND_MOMENT) * (gradient.real**2 + 1j * gradient.imag**2 - second)

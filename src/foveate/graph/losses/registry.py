@@ -19,7 +19,7 @@ _BUILT_IN: tuple[type[Loss], ...] = (
     numbers.Huber,
 )
 
-_TYPES: dict[str, type[Loss]] = {loss.__name__: loss for loss in _BUILT_IN}
+LOSS_TYPES: dict[str, type[Loss]] = {loss.__name__: loss for loss in _BUILT_IN}
 
 
 def built_in_losses() -> tuple[type[Loss], ...]:
@@ -39,8 +39,8 @@ def register_loss_type(loss_type: type[Loss]) -> None:
     parameters = getattr(loss_type, "__dataclass_params__", None)
     if not issubclass(loss_type, Loss) or not is_dataclass(loss_type) or not parameters.frozen:
         raise LayerError(f"{name} must be a frozen dataclass derived from foveate.Loss: @dataclass(frozen=True)")
-    check_free_name(loss_type, ("loss", "losses"), _BUILT_IN, _TYPES)
-    _TYPES[name] = loss_type
+    check_free_name(loss_type, ("loss", "losses"), _BUILT_IN, LOSS_TYPES)
+    LOSS_TYPES[name] = loss_type
 
 
 def loss_from_json(data: Mapping[str, Any]) -> Loss:
@@ -55,13 +55,13 @@ def loss_from_json(data: Mapping[str, Any]) -> Loss:
     if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
         raise LayerError("a loss is described by its type and options, but there is no type")
     name = data["type"]
-    if name not in _TYPES:
+    if name not in LOSS_TYPES:
         raise LayerError(
             f"there is no loss type {name!r}. If it is your own, import the module that registers it first"
         )
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "type"}
     try:
-        return _TYPES[name](**options)
+        return LOSS_TYPES[name](**options)
     except FoveateError as error:
         if isinstance(error, CallError):
             raise LayerError(str(error)) from None
