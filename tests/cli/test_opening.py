@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save
 
 import foveate as fv
 from foveate.data.arrays import LARGEST_ARRAY, read_array
@@ -19,6 +20,7 @@ from foveate.data.guarded import MOST_READS
 from foveate.data.idx import read_idx
 from foveate.data.images import read_image, read_size
 from foveate.files import read_checkpoint, read_description
+from foveate.files.weights.reading import read_weights
 from foveate.training import History
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -30,6 +32,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "array": read_array,
     "idx": read_idx,
     "history": History.from_csv,
+    "weights": read_weights,
 }
 SPARSE = 10**10
 
@@ -133,3 +136,13 @@ def test_what_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path):
             file.write(bytes(1 << 20))
     with pytest.raises(fv.FileError, match=r"holds more than 33,554,432 bytes once it is unzipped; no more"):
         read_idx(path, most=32 << 20)
+
+
+@pytest.mark.parametrize("change", [lambda length: length, lambda length: length + 1, lambda length: 2**40])
+def test_weights_that_go_on_for_gigabytes_are_not_read(tmp_path: Path, change: Callable[[int], int]):
+    path = tmp_path / "weights.safetensors"
+    content = save({"a": np.zeros(3, np.float32)})
+    path.write_bytes(change(int.from_bytes(content[:8], "little")).to_bytes(8, "little") + content[8:])
+    os.truncate(path, SPARSE)
+    with pytest.raises(fv.FileError, match=r"is damaged: its header is not that of a file of 10,000,000,000 bytes$"):
+        read_weights(path)

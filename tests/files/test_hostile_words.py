@@ -8,6 +8,7 @@ import pytest
 
 from foveate.errors import FileError
 from foveate.files import read_checkpoint, read_model, write_checkpoint, write_model
+from foveate.files.container import KEY
 from tests.files.support import rewritten
 
 TRICK = "\x1b[2J\nfoveate: all is well\u202e"
@@ -58,7 +59,7 @@ def test_the_version_that_wrote_it_is_quoted(path: Path):
 @pytest.mark.parametrize("change", [{"dtype": TRICK}, {"shape": [TRICK]}])
 def test_an_arrays_name_is_quoted(path: Path, change: dict[str, object]):
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **change}
-    header = json.dumps({TRICK: entry}).encode()
+    header = json.dumps({"__metadata__": {KEY: "{}"}, TRICK: entry}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(FileError, match=r"is damaged: (its header describes )?\\x1b\[2J\\nfoveate: all") as caught:
         read_model(path)

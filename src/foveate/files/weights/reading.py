@@ -1,5 +1,6 @@
 """Named arrays out of a file or a dictionary, whatever wraps them, and a sentence on each thing found on the way."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from foveate.errors import FileError
+from foveate.files.container import LARGEST_HEADER
 from foveate.files.weights.tensors import module_arrays, read_torch_file
 from foveate.log import logger
+from foveate.opening import open_regular
 from foveate.text import printable
 
 Array = NDArray[Any]
@@ -42,7 +45,7 @@ def read_weights(path: Path) -> Weights:
         FileError: it is missing, of another kind, or damaged.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         raise FileError(f"{path} does not exist; expected a safetensors file, or one of torch.save's") from None
     except OSError as error:
@@ -57,6 +60,8 @@ def _content(path: Path, file: BinaryIO) -> Any:
     start = file.read(9)
     file.seek(0)
     if start[8:] == b"{":
+        if not _is_whole(file, int.from_bytes(start[:8], "little")):
+            raise FileError(f"{path} is damaged: its header is not that of a file of {file.seek(0, 2):,} bytes")
         try:
             return load(file.read())
         except (SafetensorError, ValueError, TypeError, KeyError) as error:
@@ -64,6 +69,21 @@ def _content(path: Path, file: BinaryIO) -> Any:
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return read_torch_file(path, file)
     raise FileError(f"{path} is neither a safetensors file nor one that torch.save wrote")
+
+
+def _is_whole(file: BinaryIO, length: int) -> bool:
+    """Whether a file is as long as its header of `length` bytes says: known before gigabytes are read."""
+    size = file.seek(0, 2)
+    if length > min(LARGEST_HEADER, size - 8):
+        return False
+    file.seek(8)
+    try:
+        entries = json.loads(file.read(length))
+        ends = [int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"]
+    except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        return False
+    file.seek(0)
+    return size == 8 + length + max(ends, default=0)
 
 
 def named_arrays(source: str, content: Any) -> Weights:
