@@ -4,11 +4,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 import foveate as fv
 from foveate.explain.draw.features import LARGEST_LEGEND
-from foveate.explain.draw.style import COLOURS, Theme, class_tints, colour, theme, tint
+from foveate.explain.draw.style import COLOURS, Theme, class_tints, colour, diverging, theme, tint
 from foveate.explain.plots.invariance import plot_response_curves
 
 VISION = {
@@ -79,6 +80,17 @@ def test_marks_and_text_stand_out_from_their_paper(paper: Theme) -> None:
             assert contrast(tint(number), colour("paper")) >= 3
         for role in ("ink", "soft"):
             assert contrast(colour(role), colour("paper")) >= 4.5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("paper", ["light", "dark"])
+def test_signed_maps_look_like_the_paper_at_zero_and_unlike_it_at_both_ends(paper: Theme) -> None:
+    with theme(paper):
+        against, nothing, support = (to_hex(diverging()(share)) for share in (0.0, 0.5, 1.0))
+        assert contrast(nothing, colour("paper")) < 1.3
+        assert min(contrast(against, colour("paper")), contrast(support, colour("paper"))) > 4.5
+        assert (
+            np.linalg.norm(perceived(against, "without middle cones") - perceived(support, "without middle cones")) > 7
+        )
 
 
 def test_a_class_keeps_its_colour_whatever_else_is_in_the_picture() -> None:

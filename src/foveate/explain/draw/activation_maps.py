@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import DIVERGING, SEQUENTIAL, colour, colour_bar, drawn, show_image, tint
+from foveate.explain.draw.style import SEQUENTIAL, colour, colour_bar, diverging, drawn, show_image, tint
 from foveate.explain.draw.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
 from foveate.explain.measure.activation_maps import Focus, strongest_channels
 from foveate.geometry import format_sizes
@@ -53,7 +53,7 @@ def _signed_scale() -> "ScalarMappable":
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    return ScalarMappable(Normalize(-1, 1), DIVERGING)
+    return ScalarMappable(Normalize(-1, 1), diverging())
 
 
 @drawn
@@ -67,7 +67,7 @@ def draw_pictures(maps: FloatArray, focus: Focus, shown: Sequence[int], title: s
     scaled = [picture / (1 if shared else limit) for picture, limit in zip(pictures, largest, strict=True)]
     signed = min(float(picture.min()) for picture in pictures) < 0
     top = largest[0] if shared else 1.0
-    scale = {"cmap": DIVERGING if signed else SEQUENTIAL, "vmin": -top if signed else 0.0, "vmax": top}
+    scale = {"cmap": diverging() if signed else SEQUENTIAL, "vmin": -top if signed else 0.0, "vmax": top}
     grid = grid_of(len(shown), (pictures[0].shape[0], pictures[0].shape[1]), inches=6.2)
     figure = titled(11, 1.1 + max(3.6, grid.height), title)
     left, right = figure.subplots(1, 2, width_ratios=[1, 2.1])
@@ -209,7 +209,7 @@ def _draw_cell(axes: "Axes", values: FloatArray, row: int, column: int, limit: f
         return tile
     picture = middle_slice(values)
     tile = _cell((picture.shape[0], picture.shape[1]), row, column)
-    show_tile(axes, picture, tile, cmap=DIVERGING, vmin=-limit, vmax=limit)
+    show_tile(axes, picture, tile, cmap=diverging(), vmin=-limit, vmax=limit)
     return tile
 
 

@@ -39,7 +39,10 @@ _BRIGHTEST = 99.5
 """The percentile of a map's magnitudes at which its colours end, so a few outliers do not blacken the rest."""
 
 
-_OWN_SCALE = "Each map is coloured on a scale of its own; the strongest 0.5 % of its values share the last colour."
+_OWN_SCALE = (
+    "Each map is coloured on a scale of its own, occlusion on that of the whole score; the strongest 0.5 % of the "
+    "values share the last colour."
+)
 
 
 _SAMPLES = "sample (above zero: for the class, below: against it)"
@@ -102,10 +105,10 @@ def draw_map_comparison(
         values = with_channels(found.map, shown)
         signed = values.sum(axis=0)
         own_place = middle(signed.shape)[0]
-        coloured = show_map(above, signed[own_place] / limit_of(signed), label, signed=True, limit=1)
-        full = upsample(magnitude(values)[None], shown.shape[1:])[0]
-        show_overlay(below, image, full[place], limit_of(full))
-        below.set_xlabel(found.noted, fontsize=8)
+        coloured = show_map(above, signed[own_place] / max(limit_of(signed), found.whole), label, signed=True, limit=1)
+        full = upsample(magnitude(found.meant(values))[None], shown.shape[1:])[0]
+        show_overlay(below, image, full[place], max(limit_of(full), found.whole))
+        below.set_xlabel(_below(found), fontsize=8)
     for axes, words in ((top[1], "with its sign"), (bottom[1], "magnitude\nover the image")):
         axes.set_ylabel(words, fontsize=9)
     figure.supxlabel(_OWN_SCALE, fontsize=9, color=colour("soft"))
@@ -160,6 +163,12 @@ def _attribution_curve(axes: "Axes", values: FloatArray, label: str) -> None:
     axes.fill_between(places, np.minimum(values, 0), color=tint(1), linewidth=0.4)
     axes.axhline(0, color=colour("soft"), linewidth=0.6)
     axes.set_title(label, fontsize=9, loc="left")
+
+
+def _below(found: Explanation) -> str:
+    """What is noted of a map, in lines as narrow as its panel."""
+    lines = found.noted.splitlines() + (["over the image: what is for"] if found.only_for else [])
+    return "\n".join(fill(line, 27) for line in lines)
 
 
 def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import DIVERGING, colour, colour_bar, drawn, tint
+from foveate.explain.draw.style import colour, colour_bar, diverging, drawn, tint
 from foveate.explain.draw.tiles import GAP, Grid, frame, grid_of, note, place, show_tile, show_tiles, titled
 from foveate.explain.measure.filters import Filters, Order, frequency_response
 from foveate.graph import Node
@@ -52,7 +52,7 @@ def _slices(kernels: FloatArray) -> str:
 
 def _signed(kernels: FloatArray) -> dict[str, Any]:
     largest = float(np.abs(kernels).max()) or 1.0
-    return {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
+    return {"cmap": diverging(), "vmin": -largest, "vmax": largest}
 
 
 def _tile_figure(title: str, count: int, shape: tuple[int, int]) -> tuple["Figure", "Axes", Grid]:

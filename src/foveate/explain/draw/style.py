@@ -19,6 +19,7 @@ from foveate.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 Theme: TypeAlias = Literal["light", "dark"]
@@ -43,8 +44,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 SEQUENTIAL = "viridis"
 """For quantities from small to large."""
 
-DIVERGING = "PuOr"
-"""For quantities with a sign: white (or nothing) at zero."""
+_DIVERGING = {"light": "PuOr", "dark": ("#ffd9a0", "#f1a340", "#8a4a06", "#161b22", "#5b4aa0", "#a08fe0", "#e2dcff")}
+"""For quantities with a sign: like the paper at zero, so much of nothing does not glare at night."""
 
 _COLOURS = {
     "light": {"paper": "#ffffff", "ink": "#1f2328", "faint": "#d0d7de", "soft": "#57606a"},
@@ -79,6 +80,15 @@ def colour(role: Literal["paper", "ink", "faint", "soft"]) -> str:
 def tint(number: int) -> str:
     """The colour of the theme for line, bar or class `number`; after ten they begin again."""
     return _PALETTES[_theme.get()][number % COLOURS]
+
+
+def diverging() -> "Colormap":
+    """The theme's colours for quantities with a sign, orange below zero and purple above."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
+
+    named = _DIVERGING[_theme.get()]
+    return colormaps[named] if isinstance(named, str) else LinearSegmentedColormap.from_list("signed", named)
 
 
 def class_tints(classes: Sequence[int]) -> dict[int, int]:
@@ -158,7 +168,7 @@ def show_map(
     largest = limit if limit is not None else float(np.abs(array).max(initial=0)) or 1.0
     low = -largest if signed else min(0.0, float(array.min(initial=0)))
     image = axes.imshow(
-        array, cmap=DIVERGING if signed else SEQUENTIAL, vmin=low, vmax=largest, interpolation="nearest"
+        array, cmap=diverging() if signed else SEQUENTIAL, vmin=low, vmax=largest, interpolation="nearest"
     )
     bare(axes, title)
     return image

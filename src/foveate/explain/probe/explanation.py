@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import DataError, GraphError
-from foveate.explain.measure.explanation import Explanation
+from foveate.explain.measure.explanation import Explanation, emptiness
+from foveate.explain.probe.activation_maps import activation_maps
 from foveate.explain.probe.attribution import (
     asked,
     cam_layer,
@@ -17,7 +18,7 @@ from foveate.explain.probe.attribution import (
     occlusion,
     saliency,
 )
-from foveate.explain.probe.probe import Images, Target, prepare_one
+from foveate.explain.probe.probe import Images, Outputs, Target, prepare_one
 from foveate.geometry import format_sizes
 from foveate.model import Model
 
@@ -59,15 +60,24 @@ def explain_class(
 
     def cam() -> Explanation:
         node = cam_layer(model, layer)
-        found = grad_cam(model, prepared, index, node.name)[0]
-        return Explanation(found, f"layer {node.name},\nmaps {format_sizes(found.shape)}")
+        found = grad_cam(model, prepared, index, node.name, relu=False)[0]
+        silent = not activation_maps(model, prepared, node.name).any()
+        told = emptiness(found, silent=silent)
+        noted = f"layer {node.name},\nmaps {format_sizes(found.shape)}"
+        return Explanation(found, f"{noted}\n{told}" if told else noted, only_for=True)
+
+    def occluded() -> Explanation:
+        found = occlusion(model, prepared, index)[0]
+        score = float(Outputs(model, 1)(prepared)[0, index])
+        told = f"at most {np.abs(found).max():.2g}\nof a score of {score:.3g}"
+        return Explanation(found, told, whole=abs(score))
 
     makers: dict[str, Callable[[], Explanation]] = {
         "saliency": lambda: Explanation(saliency(model, prepared, index)[0]),
         "guided_backpropagation": lambda: Explanation(guided_backpropagation(model, prepared, index)[0]),
         "integrated_gradients": integrated,
         "grad_cam": cam,
-        "occlusion": lambda: Explanation(occlusion(model, prepared, index)[0]),
+        "occlusion": occluded,
     }
     explained = {}
     for name, make in makers.items():
