@@ -111,7 +111,7 @@ KINDS = [
      "checkpoint_every is 1.5; it must be an int of at least 1 step, or None"),
     (lambda m: m.fit(DATA, out=3), fv.CallError, "out is 3; give a path"),
     (lambda m: m.evaluate(IMAGES), fv.DataError,
-     "the data are a ndarray, not a Dataset; make one with Dataset(inputs, targets, classes)"),
+     "the data are an ndarray, not a Dataset; make one with Dataset(inputs, targets, classes)"),
     (lambda m: m.evaluate(DATA, batch_size="a"), fv.DataError,
      "batch_size is 'a'; it must be an int of at least 1, or None"),
     (lambda m: m.evaluate(DATA, loss="mse"), fv.TrainingError,
@@ -155,7 +155,7 @@ KINDS = [
     (lambda m: fv.Dataset({3: IMAGES}, [0] * 12, ("a", "b")), fv.DataError,
      "an input is called 3; give each the name that the network has for it, a string"),
     (lambda m: fv.Preprocessing.measure(IMAGES), fv.DataError,
-     "a preprocessing is measured on a Dataset, but got a ndarray"),
+     "a preprocessing is measured on a Dataset, but got an ndarray"),
     (lambda m: fv.OneCycle(0.1, momentum=0.9), fv.TrainingError,
      "OneCycle: momentum is 0.9; give the lowest and the highest, from 0 to below 1, or None"),
     (lambda m: fv.testing.check_gradients(fv.ReLU, (3, 4)), fv.CallError,
@@ -165,10 +165,10 @@ KINDS = [
     (lambda m: fv.testing.check_loss_gradient("mse", (3,)), fv.CallError,
      "check_loss_gradient: loss is 'mse'; give a loss such as CrossEntropy()"),
     (lambda m: explain.saliency(3, IMAGES[0]), fv.DataError,
-     "what is to be looked into is a int; give a Model, such as fv.load(path)"),
+     "what is to be looked into is an int; give a Model, such as fv.load(path)"),
     (lambda m: explain.saliency(m, IMAGES[0], target=1.5), fv.DataError,
      "the class is 1.5; give its name, its index, or one for each image"),
-    (lambda m: explain.save(3, "x.png"), fv.DataError, "the figure is a int; give what a plot_ function returned"),
+    (lambda m: explain.save(3, "x.png"), fv.DataError, "the figure is an int; give what a plot_ function returned"),
 ]  # fmt: skip
 
 

@@ -112,6 +112,16 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def kind(value: object) -> str:
+    """What something is, with its article.
+
+    >>> kind(3), kind("a")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"
+
+
 def path_from(value: object, name: str) -> Path:
     """A path as it was given, or a CallError where it is something else."""
     if not isinstance(value, str | PathLike):

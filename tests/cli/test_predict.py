@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
+from foveate.cli.output import print_json
 
 
 @pytest.fixture
@@ -116,3 +117,28 @@ def test_a_terminal_without_a_letter_gets_its_number(process, tmp_path):
     done = process("summary", tmp_path / "model.safetensors", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(r"\u5927: input 1x4x4")
+
+
+def test_an_answer_that_is_no_number_is_a_sentence_and_valid_json(foveate, images, tmp_path):
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(2)).build((1, 8, 8))
+    plain = fv.Preprocessing((1, 8, 8), (0.0,), (1.0,))
+    model = fv.Model(graph, classes=("cat", "dog"), preprocessing=plain, engine="reference")
+    model.state.load("linear1.weight", np.full((2, 64), 3e38))
+    model.save(tmp_path / "large.safetensors")
+    image = images / "light" / "0.png"
+    for form in ([], ["--json"]):
+        result = foveate("predict", tmp_path / "large.safetensors", image, "--engine", "reference", *form)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"foveate: {image}: the network's output linear1 is NaN or infinite for 1 of 1")
+        assert "nan" not in result.stdout
+        if form:
+            (entry,) = json.loads(result.stdout, parse_constant=pytest.fail)["images"]
+            assert set(entry) == {"image", "error"}
+    result = foveate("evaluate", tmp_path / "large.safetensors", images, "--engine", "reference", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_numbers_that_json_has_not_are_null(capsys):
+    print_json({"loss": float("nan"), "rows": [{"largest": float("inf")}, (1.5, None, "nan")]})
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told == {"loss": None, "rows": [{"largest": None}, [1.5, None, "nan"]]}

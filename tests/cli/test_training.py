@@ -19,10 +19,11 @@ from foveate.training import History, RunFolder
 def test_train_writes_its_files_and_ends_with_the_accuracy(trained):
     out, said = trained
     lines = said.splitlines()
-    assert lines[0].startswith("epoch 1: loss ")
-    assert lines[2].startswith("test accuracy: ")
-    assert lines[2].endswith(" %")
-    assert lines[3:] == [
+    assert lines[0] == ("shades: 72 training, 9 validation, 9 test samples of 1x8x8 in 3 classes; network vgg6")
+    assert lines[1].startswith("epoch 1: loss ")
+    assert lines[3].startswith("test accuracy: ")
+    assert lines[3].endswith(" %")
+    assert lines[4:] == [
         f"model: {out / 'model.safetensors'}",
         f"history: {out / 'history.csv'}",
         f"curves: {out / 'curves.png'}",
@@ -61,7 +62,8 @@ def test_train_as_json(foveate, images, tmp_path, engine):
     assert report["classes"] == ["dark", "grey", "light"]
     assert [row["epoch"] for row in report["epochs"]] == [1]
     assert report["model"] == str(tmp_path / "model.safetensors")
-    assert result.stderr.startswith("epoch 1: loss ")
+    assert result.stderr.startswith("shades: 72 training, ")
+    assert result.stderr.splitlines()[1].startswith("epoch 1: loss ")
 
 
 def test_train_writes_to_runs_unless_told(foveate, images, tmp_path, monkeypatch):
@@ -105,7 +107,7 @@ def test_resume_with_other_settings(foveate, images, trained):
         "train", images, "--epochs", 3, "--batch-size", 16, "--engine", "reference", "--out", out, "--resume"
     )
     assert result.exit_code == 1
-    assert "made with a different epochs (2 then, 3 now)" in result.stderr
+    assert "made with different epochs (2 then, 3 now)" in result.stderr
     assert (out / "model.safetensors").read_bytes() == before
 
 
@@ -134,6 +136,7 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
     options = ["--epochs", "25", "--batch-size", "4", "--engine", "reference", "--out", str(tmp_path), "--no-augment"]
     command = [sys.executable, "-m", "foveate", "train", str(images), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline().startswith("shades: ")
         assert running.stdout.readline().startswith("epoch 1: ")
         running.send_signal(signal.SIGINT)
         _, error = running.communicate(timeout=60)
@@ -147,6 +150,7 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
     resumed = process(*command[3:], "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "test accuracy: " in resumed.stdout
+    assert re.match(r"goes on in epoch \d+ of 25, after step \d+ of 450$", resumed.stdout.splitlines()[1])
     assert len(History.from_csv(RunFolder(tmp_path).history)) == 25
 
 

@@ -16,6 +16,14 @@ def test_every_block_of_the_page_runs(page: str, tmp_path: Path):
     assert list(run_page(DOCS / page, tmp_path))
 
 
+def test_the_block_that_draws_pictures_runs_a_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    blocks = [found["code"] for found in BLOCK.finditer((DOCS / "guide.md").read_text(encoding="utf-8"))]
+    (drawing,) = [code for code in blocks if "mkdir" in code]
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        exec("import foveate as fv\n" + drawing, {})
+
+
 def test_a_wrong_block_is_noticed_at_its_line(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("# A page\n\n```python\nx = 1\n```\n\ntext\n\n```python\nassert x == 2\n```\n", encoding="utf-8")

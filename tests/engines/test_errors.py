@@ -126,7 +126,7 @@ def test_there_is_no_gradient_of_an_unknown_name(engine: Engine):
 
 def test_inputs_are_named_as_in_the_graph(engine: Engine):
     program, state = training(engine)
-    with pytest.raises(fv.EngineError, match=says("the network has the inputs input, but got image, mask")):
+    with pytest.raises(fv.EngineError, match=says("the network takes input, but got image, mask")):
         program.forward(state, {"image": X, "mask": X})
 
 

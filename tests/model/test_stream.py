@@ -79,7 +79,7 @@ def test_whatever_may_be_given_is_taken_apart(trained, data):
         np.testing.assert_allclose(found, trained.predict(images), rtol=1e-5)
     with pytest.raises(fv.DataError, match=r"^there are no images; give at least one path"):
         list(trained.stream([], return_errors=True))
-    with pytest.raises(fv.DataError, match=r"^the input is a int; give a path, a PIL image or a NumPy array"):
+    with pytest.raises(fv.DataError, match=r"^the input is an int; give a path, a PIL image or a NumPy array"):
         list(trained.stream(3, return_errors=True))
 
 

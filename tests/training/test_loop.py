@@ -264,8 +264,8 @@ def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, eve
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"epochs": 3}, r"made with a different epochs \(2 then, 3 now\)"),
-        ({"batch_size": 4}, r"made with a different batch_size \(8 then, 4 now\)"),
+        ({"epochs": 3}, r"made with different epochs \(2 then, 3 now\)"),
+        ({"batch_size": 4}, r"made with a different batch size \(8 then, 4 now\)"),
         ({"seed": 5}, r"made with a different seed \(0 then, 5 now\)"),
         ({"optimizer": AdamW()}, r"made with a different optimizer \(.*SGD.* then, .*AdamW.* now\)"),
         ({"schedule": Constant(0.1)}, "made with a different schedule"),
@@ -283,7 +283,7 @@ def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
 def test_other_data_or_another_network_cannot_go_on(engine, make_job, tmp_path):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=r"made with a different data, so"):
+    with pytest.raises(TrainingError, match=r"made with different data, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, train=blobs(26, seed=3)), Progress(), resume=True)
     with pytest.raises(TrainingError, match=r"made with a different network, so"):
         fit(make_job(engine, recipe=RECIPE, folder=folder, graph=starving()), Progress(), resume=True)

@@ -1,5 +1,6 @@
 """`foveate receptive-field`, `compare-dense` and `explain-arithmetic`: the lecture's arithmetic of whole networks."""
 
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,15 @@ from foveate.graph.analysis.explanation import explain_arithmetic as explain
 from foveate.graph.analysis.explanation import sight_sentences
 from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_image
 
+MOST_LAYERS = 1_000
+"""That are told one by one."""
+
 
 def receptive_field(
-    net_or_model: NetworkArgument,
+    net_or_model: Annotated[
+        str | None,
+        typer.Argument(help="Name of a network, or a model file; or give --kernel and --layers."),
+    ] = None,
     node: Annotated[
         str | None, typer.Option(help="Show this layer only, by its name in the summary (default: all).")
     ] = None,
@@ -26,6 +33,13 @@ def receptive_field(
         str | None,
         typer.Option(metavar="HxW", help="Also show the part of the input that --node sees at this position: 0x0."),
     ] = None,
+    kernel: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, metavar="K", help="Instead of a network: layers of K x K.")
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_LAYERS, metavar="L", help="How many of them, one after the other.")
+    ] = None,
+    stride: Annotated[int, typer.Option(min=1, max=LARGEST, metavar="S", help="The stride of each of them.")] = 1,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     as_json: JsonOption = False,
@@ -33,7 +47,16 @@ def receptive_field(
     """Show how much of the input each layer sees: size, jump, first centre, and where it sees everything.
 
     Example: foveate receptive-field resnet20 --node stage2.0.conv1
+
+    Example: foveate receptive-field --kernel 3 --layers 5
     """
+    if net_or_model is None:
+        if kernel is None or layers is None:
+            raise typer.BadParameter("name a network or a model file, or give --kernel and --layers")
+        _show_stack(kernel, layers, stride, as_json)
+        return
+    if kernel is not None or layers is not None or stride != 1:
+        raise typer.BadParameter("--kernel, --layers and --stride go without a network, which has its own")
     graph = find_graph(net_or_model, input_shape, classes)
     fields = graph.receptive_fields()
     if position is not None and node is None:
@@ -144,6 +167,25 @@ def _axes(values: tuple[object, ...]) -> str:
 
 def _box(axes: tuple[range, ...]) -> str:
     return " x ".join(f"{axis.start} to {axis.stop - 1}" if axis else "nothing" for axis in axes)
+
+
+def _show_stack(kernel: int, layers: int, stride: int, as_json: bool) -> None:
+    """The lecture's 1 + L(K - 1), layer by layer; with a stride each layer adds (K - 1) times the jump before it."""
+    jumps = [stride**number for number in range(layers)]
+    sizes = list(accumulate(((kernel - 1) * jump for jump in jumps), initial=1))[1:]
+    if as_json:
+        rows = [{"layer": n, "size": size, "jump": stride**n} for n, size in enumerate(sizes, start=1)]
+        print_json({"kernel": kernel, "stride": stride, "size": sizes[-1], "layers": rows})
+        return
+    for number, size in enumerate(sizes, start=1):
+        before = sizes[number - 2] if number > 1 else 1
+        step = f"{before} + ({kernel} - 1)" + (f"*{jumps[number - 1]}" if stride > 1 else "")
+        typer.echo(f"layer {number}: sees {step} = {size}")
+    noun = "layer" if layers == 1 else "layers"
+    if stride == 1:
+        typer.echo(f"{layers} {noun} of {kernel}x{kernel}: 1 + L(K - 1) = 1 + {layers}*({kernel} - 1) = {sizes[-1]}")
+    else:
+        typer.echo(f"{layers} {noun} of {kernel}x{kernel} with stride {stride}: {sizes[-1]}")
 
 
 def _position(text: str) -> tuple[int, ...]:

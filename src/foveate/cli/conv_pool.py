@@ -11,6 +11,7 @@ import typer
 from foveate.cli.drawing import LEGEND, draw_windows
 from foveate.cli.output import JsonOption, print_json
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
+from foveate.cli.transposed import transposed_lines, transposed_report
 from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
 from foveate.graph.analysis.window_report import (
     Solution,
@@ -23,6 +24,7 @@ from foveate.graph.analysis.window_report import (
 from foveate.layers.base import SpatialLayer, axis_letters
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import AveragePooling, MaxPooling
+from foveate.layers.transposed import TransposedConvolution
 
 InputOption = Annotated[
     str | None,
@@ -74,6 +76,12 @@ def conv(
     dilation: DilationOption = None,
     groups: Annotated[int, typer.Option(help="Number of channel groups, each convolved separately.")] = 1,
     bias: Annotated[bool, typer.Option(help="Whether each filter has a bias.")] = True,
+    transposed: Annotated[
+        bool, typer.Option("--transposed", help="Explain the transposed convolution, which spreads its input.")
+    ] = False,
+    output_padding: Annotated[
+        str | None, typer.Option(metavar="P", help="Positions added at the output's end, with --transposed.")
+    ] = None,
     solve: SolveOption = None,
     common: Annotated[bool, typer.Option("--common", help="Show a table of common settings for --input.")] = False,
     as_json: JsonOption = False,
@@ -90,16 +98,28 @@ def conv(
         return
     if filters is None or kernel is None:
         raise typer.BadParameter("conv needs --filters and --kernel (or --common, for a table of common settings)")
-    layer = Convolution.over(len(shape) - 1)(
-        filters,
-        parse_numbers(kernel, "--kernel"),
-        stride=parse_numbers("1" if stride is None else stride, "--stride"),
-        padding=parse_padding("0" if padding is None else padding, len(shape) - 1),
-        dilation=parse_numbers("1" if dilation is None else dilation, "--dilation"),
-        groups=groups,
-        bias=bias,
-    )
-    _explain(layer, shape, solve, as_json)
+    options: dict[str, Any] = {
+        "stride": parse_numbers("1" if stride is None else stride, "--stride"),
+        "padding": parse_padding("0" if padding is None else padding, len(shape) - 1),
+        "dilation": parse_numbers("1" if dilation is None else dilation, "--dilation"),
+        "groups": groups,
+        "bias": bias,
+    }
+    size = parse_numbers(kernel, "--kernel")
+    if transposed:
+        if solve is not None:
+            raise typer.BadParameter("--solve is for convolutions; a transposed one has an output of any size")
+        extra = parse_numbers("0" if output_padding is None else output_padding, "--output-padding")
+        spread = TransposedConvolution.over(len(shape) - 1)(filters, size, output_padding=extra, **options)
+        found = transposed_report(spread, shape)
+        if as_json:
+            print_json(found)
+        else:
+            typer.echo("\n".join(transposed_lines(spread, found)))
+        return
+    if output_padding is not None:
+        raise typer.BadParameter("--output-padding goes with --transposed")
+    _explain(Convolution.over(len(shape) - 1)(filters, size, **options), shape, solve, as_json)
 
 
 def pool(
@@ -153,7 +173,11 @@ def report_lines(report: WindowReport) -> list[str]:
     if cost.macs:
         taps = cost.macs // prod(report.output_shape)
         lines.append(f"MACs        {made} outputs * {taps:,} = {cost.macs:,}")
-        extra = f" + {cost.flops - 2 * cost.macs:,} for the biases" if report.biases else ""
+        extra = (
+            f" + {cost.flops - 2 * cost.macs:,} for the {'bias' if report.biases == 1 else 'biases'}"
+            if report.biases
+            else ""
+        )
         lines.append(f"FLOPs       2 * {cost.macs:,}{extra} = {cost.flops:,}")
     else:
         lines.append(f"FLOPs       {cost.flops:,}, no multiply-accumulates")
@@ -219,7 +243,7 @@ def _parameter_lines(report: WindowReport) -> list[str]:
     per_filter = f"{report.input_shape[0]}" + (f"/{groups}" if groups != 1 else "")
     letters = "*".join("F" * len(report.windows))
     name = f"{letters}*C{'/G' if groups != 1 else ''}*K"
-    biases = f" + {report.biases:,} biases" if report.biases else ", no biases"
+    biases = f" + {report.biases:,} {'bias' if report.biases == 1 else 'biases'}" if report.biases else ", no biases"
     return [
         f"parameters  {report.weights:,} weights{biases} = {report.weights + report.biases:,}",
         f"            weights: {name} = {kernel}*{per_filter}*{filters} = {report.weights:,}",

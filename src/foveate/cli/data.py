@@ -1,11 +1,13 @@
 """`foveate data fetch` and `foveate data list`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from foveate.cli.output import Commands, JsonOption, print_json
-from foveate.errors import DataError
+from foveate.cli.output import LARGEST, Commands, JsonOption, print_json
+from foveate.errors import DataError, FileError
+from foveate.text import named, printable
 
 commands = typer.Typer(cls=Commands, no_args_is_help=True, help="Download data sets and list what is available.")
 
@@ -29,6 +31,32 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as
         return
     parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
     typer.echo(f"{name}: {parts} samples in {entry.find()}")
+
+
+@commands.command()
+def image(
+    name: Annotated[str, typer.Argument(help="Name of the data set.")],
+    number: Annotated[int, typer.Argument(min=0, max=LARGEST, help="Which of its test images, counted from 0.")] = 0,
+    out: Annotated[Path, typer.Option(help="File to write, such as photo.png.")] = Path("photo.png"),
+) -> None:
+    """Write a test image of a data set as a file, to try `foveate predict` and `foveate explain` on.
+
+    Example: foveate data image fashion-mnist 0 --out photo.png
+    """
+    from PIL import Image
+
+    from foveate.data import datasets
+
+    test = datasets.load(name).test
+    if number >= len(test):
+        raise DataError(f"there is no image {number}: the {len(test):,} test images count from 0 to {len(test) - 1}")
+    pixels = test.inputs[number]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(out)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{named(out)} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    typer.echo(f"{out}: {printable(test.classes[int(test.labels[number])])}, test image {number} of {name}")
 
 
 @commands.command(name="list")

@@ -110,5 +110,5 @@ def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) 
 def _strictly(graph: Graph) -> Graph:
     """The same graph built again under the strict rule."""
     if len(graph.inputs) == 1 and len(graph.outputs) == 1:
-        return Rebuilt(graph).build(graph.input_shape, strict=True, name=graph.name)
+        return Rebuilt(graph).build(graph.input_shape, strict=True, quiet=True, name=graph.name)
     return rewrite(graph, strict=True)

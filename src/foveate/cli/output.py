@@ -5,6 +5,7 @@ import sys
 import warnings
 from enum import StrEnum
 from io import TextIOWrapper
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,17 @@ from foveate.text import printable
 
 class Commands(TyperGroup):
     """Commands whose errors end as one sentence and exit status 1, never as a traceback."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options, of which a switch shows no type."""
+        return _plain_switches(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name; its switches show no type either."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and not isinstance(command, Commands):
+            _plain_switches(command.get_params(ctx))
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -29,6 +41,13 @@ class Commands(TyperGroup):
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
         raise typer.Exit(1)
+
+
+def _plain_switches(params: Any) -> Any:
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
 
 
 def _offer_changes(error: Exception) -> None:
@@ -55,8 +74,16 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the 
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(data, indent=2))
+    """One JSON document on standard output; numbers that are not finite, which JSON has not, are null."""
+    typer.echo(json.dumps(_finite(data), indent=2, allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {name: _finite(each) for name, each in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(each) for each in data]
+    return None if isinstance(data, float) and not isfinite(data) else data
 
 
 def use_threads(count: int | None) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import typer
 
+from foveate.graph.joining import channels_last
+
 
 def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
     """C x L, C x H x W or C x D x H x W."""
@@ -16,6 +18,8 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
             f'{option} is "{text}", which has {len(sizes)} axes; channels and 1 to 3 spatial axes are needed: 1x8000, '
             "3x32x32 or 1x16x64x64"
         )
+    if hint := channels_last(sizes, surely=True):
+        typer.echo(f"foveate: {hint}", err=True)
     return sizes
 
 

@@ -8,6 +8,8 @@ import typer
 
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import TrainingError
+from foveate.geometry import format_sizes
+from foveate.text import printable
 
 if TYPE_CHECKING:
     from foveate.data import Splits
@@ -55,6 +57,7 @@ def train(
     graph = zoo.make(net, input_shape=data.train.shape, classes=len(data.classes))
     model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
     folder = RunFolder(out or Path("runs") / data.name)
+    typer.echo(_told(data, graph.name), err=as_json)
     history = model.fit(
         data.train,
         validation=data.validation,
@@ -73,6 +76,16 @@ def train(
             "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
+
+
+def _told(data: "Splits", net: str) -> str:
+    """What is trained on what: the counts of the parts, the size of a sample and the classes."""
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
+    return (
+        f"{printable(data.name)}: {counts} samples of {format_sizes(data.train.shape)} in {len(data.classes):,} "
+        f"classes; network {net}"
+    )
 
 
 def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.calls import Called
+from foveate.calls import Called, kind
 from foveate.data.arrays import is_array_file, read_array
 from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
 from foveate.errors import DataError, FileError, ShapeError
@@ -108,7 +108,7 @@ class Preprocessing(metaclass=Called):
         Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
         """
         if not hasattr(dataset, "by_input"):
-            raise DataError(f"a preprocessing is measured on a Dataset, but got a {type(dataset).__name__}")
+            raise DataError(f"a preprocessing is measured on a Dataset, but got {kind(dataset)}")
         inputs = dataset.by_input[dataset.image_input]
         count, channels, *spatial = inputs.shape
         values_each = count * prod(spatial)
@@ -418,7 +418,7 @@ def _is_pil(image: Any) -> bool:
 
 
 def _not_an_image(image: Any, name: str) -> DataError:
-    return DataError(f"{name} is a {type(image).__name__}; give a path, a PIL image or a NumPy array")
+    return DataError(f"{name} is {kind(image)}; give a path, a PIL image or a NumPy array")
 
 
 def no_images() -> DataError:

@@ -183,7 +183,7 @@ class Session(ABC):
         graph, request = self.graph, self.request
         named = inputs if isinstance(inputs, Mapping) else {graph.only_input: inputs}
         if set(named) != set(graph.inputs):
-            raise EngineError(f"the network has the inputs {', '.join(graph.inputs)}, but got {', '.join(named)}")
+            raise EngineError(f"the network takes {', '.join(graph.inputs)}, but got {', '.join(named)}")
         checked = {name: self._check_array(name, array) for name, array in named.items()}
         if request.differentiable or any(name in request.keep for name in checked):
             # They are read again later, when the caller may have written into them.

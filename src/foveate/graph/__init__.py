@@ -7,7 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveate.graph.analysis.receptive_field import ReceptiveField, Region
-from foveate.graph.builder import DroppedBorderWarning, GraphBuilder, Value
+from foveate.graph.builder import (
+    ChannelsLastWarning,
+    DroppedBorderWarning,
+    GraphBuilder,
+    RepeatedLayerWarning,
+    Value,
+)
 from foveate.graph.compose import Block, Composite, Concat, Named, Residual, Sequential
 from foveate.graph.graph import Graph
 from foveate.graph.losses import (
@@ -58,7 +64,9 @@ __all__ = [
     "Cosine",
     "CrossEntropy",
     "Dice",
+    "ChannelsLastWarning",
     "DroppedBorderWarning",
+    "RepeatedLayerWarning",
     "Focal",
     "Folding",
     "Graph",

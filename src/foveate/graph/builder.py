@@ -10,12 +10,21 @@ from foveate.calls import Called, called
 from foveate.errors import GraphError, ShapeError
 from foveate.graph.analysis.borders import Strict, dropping_sentence, drops, skips
 from foveate.graph.graph import Graph
-from foveate.graph.joining import Joining, Place
+from foveate.graph.joining import Joining, Place, channels_last
+from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
 
 
 class DroppedBorderWarning(UserWarning):
     """Real rows or columns at a border are seen by no window."""
+
+
+class ChannelsLastWarning(UserWarning):
+    """An input seems to have its channels last; they come first."""
+
+
+class RepeatedLayerWarning(UserWarning):
+    """One layer object stands in several places, where each has parameters of its own."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,26 @@ class GraphBuilder(metaclass=Called):
         dropping = [node for node in graph.nodes if any(node.dropped)]
         if dropping and not quiet:
             warnings.warn(dropping_sentence(dropping), DroppedBorderWarning, stacklevel=stacklevel)
+        if not quiet:
+            self._warn(graph, stacklevel + 1)
         return graph
+
+    def _warn(self, graph: Graph, stacklevel: int) -> None:
+        """Of what can be meant, but seldom is."""
+        for hint in filter(None, (channels_last(shape, surely=True) for shape in graph.inputs.values())):
+            warnings.warn(hint, ChannelsLastWarning, stacklevel=stacklevel)
+        first: dict[int, Node] = {}
+        for node in graph.owners:
+            other = first.setdefault(id(node.layer), node)
+            if other is not node and node.layer.parameters(node.input_shapes):
+                warnings.warn(
+                    f"{other.name} and {node.name} are one {type(node.layer).__name__} object, but each has parameters "
+                    f'of its own; to share them use GraphBuilder.add(..., parameters="{other.name}"), or else write '
+                    "the layer twice",
+                    RepeatedLayerWarning,
+                    stacklevel=stacklevel,
+                )
+                break
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:

@@ -45,6 +45,8 @@ class Joining(Generic[Made]):
         if max(sizes) > LARGEST_SIZE:
             raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
         _check_size(sizes)
+        if name in self.inputs:
+            raise GraphError(f'two inputs are called "{name}"; give each its own: builder.input(shape, "table")')
         self.claim(name)
         self.inputs[name] = sizes
         return sizes
@@ -97,7 +99,8 @@ class Joining(Generic[Made]):
     def placed(self, error: FoveateError, place: Place) -> FoveateError:
         """The error with its place and the shapes so far in its message."""
         where = f"layer {len(self.nodes) + 1}, {place.path} ({place.layer.describe()})"
-        placed = type(error)(f"{where}: {error}\n{self._trace()}")
+        last = [hint for hint in map(channels_last, self.inputs.values()) if hint and isinstance(error, ShapeError)]
+        placed = type(error)("\n".join([f"{where}: {error}", *last, self._trace()]))
         placed.partial, placed.place = self.partial(), place
         return placed
 
@@ -120,6 +123,25 @@ class Joining(Generic[Made]):
         steps += [f"{node.name} {format_sizes(node.output_shape)}" for node in self.nodes.values()]
         shown = steps if len(steps) <= 8 else [steps[0], "...", *steps[-6:]]
         return "Shapes so far: " + " -> ".join(shown)
+
+
+def channels_last(shape: Shape, *, surely: bool = False) -> str:
+    """A sentence where an input's channels seem to come last, as other libraries have them; else nothing.
+
+    >>> channels_last((32, 32, 3))
+    'The input 32x32x3 seems to have its channels last; they come first here: 3x32x32.'
+
+    Args:
+        shape: channels first.
+        surely: only where rows and columns are alike, and many.
+    """
+    if len(shape) < 3:
+        return ""
+    *sizes, channels = shape
+    if channels not in (1, 3, 4) or shape[0] <= 4 or (surely and (len({*sizes}) > 1 or sizes[0] < 8)):
+        return ""
+    first = format_sizes((channels, *sizes))
+    return f"The input {format_sizes(shape)} seems to have its channels last; they come first here: {first}."
 
 
 def check_name(name: object, allowed: str = "") -> str:

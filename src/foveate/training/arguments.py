@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from foveate.calls import kind
 from foveate.data import Dataset, Preprocessing
 from foveate.engines import Engine
 from foveate.errors import DataError, EngineError, GraphError, TrainingError
@@ -57,9 +58,7 @@ def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask |
 def check_data(dataset: object) -> None:
     """Refuse what is not a data set; a DataError says how to make one."""
     if not isinstance(dataset, Dataset):
-        raise DataError(
-            f"the data are a {type(dataset).__name__}, not a Dataset; make one with Dataset(inputs, targets, classes)"
-        )
+        raise DataError(f"the data are {kind(dataset)}, not a Dataset; make one with Dataset(inputs, targets, classes)")
 
 
 def check_every(steps: object) -> None:
@@ -71,12 +70,11 @@ def check_every(steps: object) -> None:
 def _no_graph(given: Any) -> str:
     if isinstance(given, Composite):
         return (
-            f"the network is a {type(given).__name__} whose shapes are not known yet; build it: "
-            "Model(network.build(input_shape))"
+            f"the network is {kind(given)} whose shapes are not known yet; build it: Model(network.build(input_shape))"
         )
     if isinstance(given, str):
         return f'the network is the text "{given}"; make one of that name: Model(fv.zoo.make("{given}"))'
     if isinstance(given, Callable):  # type: ignore[arg-type]
         name = getattr(given, "__name__", "it")
         return f"the network is not made yet; call it: Model({name}())"
-    return f"the network is a {type(given).__name__}, not a graph; build one: Model(Sequential(...).build(input_shape))"
+    return f"the network is {kind(given)}, not a graph; build one: Model(Sequential(...).build(input_shape))"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from foveate.calls import kind
 from foveate.data import Preprocessing
 from foveate.data.dataset import image_input
 from foveate.data.preprocessing import no_images
@@ -100,7 +101,10 @@ def by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
             raise DataError(f"the network has {len(graph.inputs)} inputs; give a mapping by their names: {names}")
         return {graph.only_input: inputs}
     if set(inputs) != set(graph.inputs):
-        raise DataError(f"the network has the inputs {names}, but got {', '.join(map(str, inputs)) or 'none'}")
+        raise DataError(
+            f"the network has {'the inputs ' if len(graph.inputs) > 1 else 'one input, '}{names}, but got "
+            f"{', '.join(map(str, inputs)) or 'none'}"
+        )
     return inputs
 
 
@@ -116,7 +120,7 @@ def _numbers(values: Any, of: str) -> FloatArray:
         return np.asarray(array, np.float32)
     except (TypeError, ValueError):
         raise DataError(
-            f"{of}the inputs are a {type(values).__name__}, but prepared inputs are an array of numbers; give images "
+            f"{of}the inputs are {kind(values)}, but prepared inputs are an array of numbers; give images "
             "to model.predict"
         ) from None
 

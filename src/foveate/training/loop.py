@@ -307,6 +307,10 @@ def _configuration(job: Job) -> dict[str, Any]:
     }
 
 
+_NAMES = {"batch_size": "batch size", "frozen": "frozen parameters"}
+"""What a recipe's entries are called in sentences, where that is another word."""
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
@@ -315,7 +319,8 @@ def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     for name, value in now.items():
         if then.get(name) != value:
             told = f" ({then.get(name)} then, {value} now)" if name not in ("network", "data") else ""
+            article = "" if name in ("epochs", "data", "samples", "frozen") else "a "
             raise TrainingError(
-                f"{path} was made with a different {name}{told}, so training cannot resume from it; "
+                f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume from it; "
                 "use the same as then, or start again without resume or in another folder"
             )

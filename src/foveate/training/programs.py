@@ -56,7 +56,8 @@ class Programs:
         parts = []
         for begin, end in powers_of_two(count, LARGEST_BATCH):
             program = self.get(batch_size=end - begin, mode="inference")
-            with program.borrowed() as session:
+            # What overflows is told in a sentence by whoever reads the outputs, so NumPy need not warn of it.
+            with program.borrowed() as session, np.errstate(over="ignore", invalid="ignore"):
                 parts.append(session.forward(state, {name: array[begin:end] for name, array in inputs.items()}))
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 

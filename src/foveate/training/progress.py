@@ -39,6 +39,11 @@ class Lines(Progress):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    def start(self, epochs: int, steps: int, done: int) -> None:
+        """Say where a training goes on."""
+        if done:
+            self._stream.write(f"{_resumed(epochs, steps, done)}\n")
+
     def epoch(self, row: Epoch) -> None:
         """Write the epoch's figures at once."""
         self._stream.write(f"{row}\n")
@@ -57,6 +62,8 @@ class LiveBar(Progress):
         """Set the bar's length."""
         self._epochs = epochs
         self._bar.start(steps, done)
+        if done:
+            self._bar.print(_resumed(epochs, steps, done))
         self._since = monotonic()
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
@@ -83,6 +90,14 @@ class LiveBar(Progress):
     ) -> None:
         """Leave the terminal as it was."""
         self._bar.__exit__(kind, error, trace)
+
+
+def _resumed(epochs: int, steps: int, done: int) -> str:
+    """Where a training goes on: within an epoch, or where one begins."""
+    each = max(1, steps // max(1, epochs))
+    if done >= steps:
+        return f"all {epochs} epochs were done before"
+    return f"goes on in epoch {done // each + 1} of {epochs}, after step {done} of {steps}"
 
 
 def make_progress(show: bool | Progress, stream: TextIO | None = None) -> Progress:

@@ -5,10 +5,12 @@ shortcuts of residual networks ("shortcut" is torchvision's "downsample").
 """
 
 from collections.abc import Sequence
+from warnings import warn
 
 from foveate.calls import called
 from foveate.errors import GraphError
-from foveate.graph import Graph, nearest
+from foveate.graph import ChannelsLastWarning, Graph, nearest
+from foveate.graph.joining import channels_last
 from foveate.zoo.alexnet import alexnet, zfnet
 from foveate.zoo.audio import audio4
 from foveate.zoo.densenet import densenet121
@@ -160,6 +162,8 @@ def make(name: str, *, input_shape: Sequence[int] | None = None, classes: int | 
         GraphError: there is no such network; the message lists the nearest names.
     """
     name = find(name)
+    if hint := channels_last(tuple(input_shape or ()), surely=True):
+        warn(hint, ChannelsLastWarning, stacklevel=3)
     options = {"input_shape": input_shape, "classes": classes}
     return NETWORKS[name](**{key: value for key, value in options.items() if value is not None})
 

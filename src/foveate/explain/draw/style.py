@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from foveate.calls import path_from
+from foveate.calls import kind, path_from
 from foveate.errors import DataError
 from foveate.files import write_atomically
 
@@ -146,7 +146,7 @@ def png(figure: "Figure") -> bytes:
 def save(figure: "Figure", path: str | Path) -> None:
     """Write the figure as a PNG, atomically."""
     if not hasattr(figure, "savefig"):
-        raise DataError(f"the figure is a {type(figure).__name__}; give what a plot_ function returned")
+        raise DataError(f"the figure is {kind(figure)}; give what a plot_ function returned")
     write_atomically(path_from(path, "path"), png(figure))
 
 

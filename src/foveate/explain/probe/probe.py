@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.calls import kind
 from foveate.data import Dataset
 from foveate.data.preprocessing import ImageLike
 from foveate.engines.base import FloatArray, State
@@ -238,7 +239,7 @@ def check_classifier(model: Model) -> None:
 
 def _check_model(model: object) -> None:
     if not isinstance(model, Model):
-        raise DataError(f"what is to be looked into is a {type(model).__name__}; give a Model, such as fv.load(path)")
+        raise DataError(f"what is to be looked into is {kind(model)}; give a Model, such as fv.load(path)")
 
 
 def check_takes_dataset(model: Model, dataset: Dataset) -> None:
