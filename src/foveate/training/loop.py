@@ -321,6 +321,6 @@ def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
             told = f" ({then.get(name)} then, {value} now)" if name not in ("network", "data") else ""
             article = "" if name in ("epochs", "data", "samples", "frozen") else "a "
             raise TrainingError(
-                f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume from it; "
-                "use the same as then, or start again without resume or in another folder"
+                f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume "
+                "from it; use the same as then, or start again without resume or in another folder"
             )
