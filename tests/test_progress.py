@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import foveate as fv
 from foveate import progress
@@ -194,6 +195,60 @@ def test_evaluate_shows_a_bar_unless_told_not_to(shown, terminal, monkeypatch):
     assert result.samples == 6
     assert ("evaluating" in terminal.getvalue()) == shown
     assert terminal.screen == []
+
+
+def convolutional() -> fv.Model:
+    """A model whose filters can be asked for anything."""
+    scale = fv.Preprocessing((1, 4, 4), (0.5,), (0.5,))
+    graph = fv.Sequential(fv.Conv2d(2, 3, padding=1), fv.Flatten(), fv.Linear(2)).build((1, 4, 4))
+    return fv.Model(graph, classes=("a", "b"), preprocessing=scale, engine="reference")
+
+
+IMAGES = [np.zeros((4, 4), np.uint8)] * 5
+
+SLOW = {
+    "predicting": lambda progress: convolutional().predict(IMAGES, progress=progress),
+    "covering": lambda progress: fv.explain.occlusion(convolutional(), IMAGES, progress=progress),
+    "looking for patches": lambda progress: fv.explain.exciting_patches(
+        convolutional(), IMAGES, "conv1", progress=progress
+    ),
+    "climbing": lambda progress: fv.explain.exciting_images(
+        convolutional(), "conv1", steps=3, jitter=0, progress=progress
+    ),
+}
+
+
+@pytest.mark.parametrize("shown", [True, False])
+@pytest.mark.parametrize("text", SLOW)
+def test_what_may_take_long_shows_a_bar_unless_told_not_to(text, shown, terminal, monkeypatch):
+    monkeypatch.setattr("foveate.progress.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    SLOW[text](shown)
+    assert (text in terminal.getvalue()) == shown
+    assert terminal.screen == []
+
+
+@pytest.mark.parametrize("text", [text for text in SLOW if text != "predicting"])
+def test_who_wants_to_be_told_is_told_instead(text, terminal, monkeypatch):
+    monkeypatch.setattr("foveate.progress.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    heard: list[tuple[int, int]] = []
+    SLOW[text](lambda done, total: heard.append((done, total)))
+    assert heard[-1][0] == heard[-1][1] > 0
+    assert terminal.getvalue() == ""
+
+
+def test_reading_a_folder_shows_a_bar_unless_told_not_to(terminal, monkeypatch, tmp_path):
+    monkeypatch.setattr("foveate.progress.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.fromarray(np.full((4, 4), number, np.uint8)).save(tmp_path / name / f"{number}.png")
+    fv.datasets.image_folder(tmp_path, progress=False)
+    assert "reading images" not in terminal.getvalue()
+    fv.datasets.image_folder(tmp_path)
+    assert "reading images" in terminal.getvalue()
 
 
 # In a notebook

@@ -27,6 +27,7 @@ from foveate.training import (
     Progress,
     Recipe,
     RunFolder,
+    answers_at_once,
     answers_one_by_one,
     as_given,
     check_arguments,
@@ -35,7 +36,6 @@ from foveate.training import (
     check_made,
     check_preprocessing,
     check_training,
-    decoded_batches,
     default_schedule,
     evaluate,
     fit,
@@ -43,7 +43,6 @@ from foveate.training import (
     make_progress,
     named_batches,
     prepared_inputs,
-    raw_batches,
     trained_losses,
     training_facts,
     training_losses,
@@ -229,7 +228,7 @@ class Model(Portable, metaclass=Called):
         return evaluate(*given, batch_size=batch_size, loss=measured, task=task, progress=progress)
 
     @called()
-    def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
+    def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]", *, progress: bool = True) -> Any:
         """What the task makes of the network's outputs for raw images, preprocessed as in training.
 
         That is one array: probabilities (N, classes) of a classification, values (N, K) of a regression, maps
@@ -238,6 +237,7 @@ class Model(Portable, metaclass=Called):
         Args:
             images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array. For a network of
                 several inputs a mapping by name; those beside the image are float32 as the network takes them.
+            progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 
         Raises:
             FileError: a file is not an image.
@@ -245,8 +245,8 @@ class Model(Portable, metaclass=Called):
                 or no task yet.
             ShapeError: an array does not have the network's shape.
         """
-        parts = list(self._decoded(images))
-        decoded = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        given = (self.state, self._programs, self._heads(), self._prepared(), images)
+        decoded = answers_at_once(*given, progress=progress)
         return decoded if isinstance(self.task, Several) else decoded[self.graph.only_output]
 
     def stream(
@@ -399,10 +399,6 @@ class Model(Portable, metaclass=Called):
     def __setstate__(self, data: Mapping[str, Any]) -> None:
         self.__dict__.update(data)
         self._programs = Programs(self.engine, self.graph)
-
-    def _decoded(self, images: Any) -> Iterator[dict[str, Any]]:
-        prepared = raw_batches(self.graph, self._prepared(), images, self._programs.batch_size)
-        return decoded_batches(self.state, self._programs, self._heads(), prepared)
 
     def _heads(self) -> tuple[Head, ...]:
         if self.task is None:

@@ -2,15 +2,19 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from io import StringIO
 from threading import Event, Lock, RLock, Thread
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+Part = TypeVar("Part")
 
 REFRESH_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0
@@ -210,6 +214,38 @@ class _Notebook:
 
     def stop(self) -> None:
         self._output.update({"text/plain": ""}, raw=True)
+
+
+Tell: TypeAlias = Callable[[int, int], object]
+"""Called with what is done and what there is to do in all."""
+
+
+@contextmanager
+def told(progress: "bool | Tell", text: str) -> Iterator[Tell]:
+    """Whom to tell how far the work is: `progress`, where it is a function; else a bar, or nobody.
+
+    The bar appears on standard error, if the work takes over two seconds.
+    """
+    if callable(progress):
+        yield progress
+        return
+    with Bar(sys.stderr if progress else None, None, text, patience=PATIENCE_SECONDS) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.start(total, done)
+            bar.move(0)
+
+        yield tell
+
+
+def watched(
+    parts: Iterable[Part], total: int | None, text: str, *, progress: bool, size: Callable[[Part], int] = lambda _: 1
+) -> Iterator[Part]:
+    """The parts as they come, under a bar that `size` of each moves."""
+    with Bar(sys.stderr if progress else None, total, text, patience=PATIENCE_SECONDS) as bar:
+        for part in parts:
+            yield part
+            bar.move(size(part))
 
 
 def _rich_bar(console: Any, clock: bool) -> "Progress":

@@ -18,6 +18,7 @@ from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
 from foveate.log import logger
+from foveate.progress import watched
 from foveate.text import named, printable
 
 LONGEST_SIDE = 128
@@ -30,7 +31,7 @@ class SkippedImagesWarning(UserWarning):
     """Image files that could not be read were left out of a data set."""
 
 
-def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 0) -> Splits:
+def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 0, progress: bool = True) -> Splits:
     """The images in `folder`/class/*.png (or .jpg, .gif, .bmp, .tif, .webp, .ppm) as a data set.
 
     The classes are the subfolders in natural order (2 before 10); hidden ones are left out. Images that cannot be read
@@ -41,6 +42,7 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
         shape: (1, H, W) for grey or (3, H, W) for RGB; every image is stretched to it. None takes grey if all images
             are grey, and the median height and width, scaled down to 128 on the longer side.
         seed: chooses which images are for validation and test.
+        progress: whether to show a live bar, on a terminal or in a notebook, if reading takes over two seconds.
 
     Raises:
         FileError: there is no such folder.
@@ -53,7 +55,7 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
         shape = _common_shape(paths, skipped)
     elif not isinstance(shape, Sequence) or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise DataError(f"shape is {shape!r}; give (1, H, W) for grey images or (3, H, W) for RGB")
-    inputs, kept = _read_all(paths, shape, skipped)
+    inputs, kept = _read_all(paths, shape, skipped, progress)
     if skipped:
         warnings.warn(_skipped_sentence(root, skipped, len(paths)), SkippedImagesWarning, stacklevel=2)
     kept_labels = np.asarray(labels, np.int64)[kept]
@@ -118,7 +120,9 @@ def _common_shape(paths: list[Path], skipped: dict[Path, str]) -> Shape:
     return max(size[0] for size in sizes), max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _read_all(paths: list[Path], shape: Shape, skipped: dict[Path, str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_all(
+    paths: list[Path], shape: Shape, skipped: dict[Path, str], progress: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pixels of all images that can be read, and their places in `paths`."""
     try:
         inputs = np.empty((len(paths), *shape), np.uint8)
@@ -127,7 +131,7 @@ def _read_all(paths: list[Path], shape: Shape, skipped: dict[Path, str]) -> tupl
             f"{len(paths)} images of {format_sizes(shape)} do not fit into memory; give a smaller shape"
         ) from None
     kept: list[int] = []
-    for place, path in enumerate(paths):
+    for place, path in enumerate(watched(paths, len(paths), "reading images", progress=progress)):
         if path in skipped:
             continue
         try:

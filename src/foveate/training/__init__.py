@@ -13,11 +13,10 @@ from foveate.training.curves import draw_curves, save_curves
 from foveate.training.description import training_facts, whole
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
-from foveate.training.inputs import prepared_inputs, raw_batches
+from foveate.training.inputs import prepared_inputs
 from foveate.training.loop import Job, fit
 from foveate.training.metrics import (
     Evaluation,
-    decoded_batches,
     evaluate,
     in_batches,
     logits_of,
@@ -28,7 +27,7 @@ from foveate.training.objectives import GivenLoss, as_given, trained_losses, tra
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
-from foveate.training.streaming import answers_one_by_one
+from foveate.training.streaming import answers_at_once, answers_one_by_one
 
 __all__ = [
     "FIT_HINTS",
@@ -41,6 +40,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "RunFolder",
+    "answers_at_once",
     "answers_one_by_one",
     "as_given",
     "check_arguments",
@@ -51,7 +51,6 @@ __all__ = [
     "check_preprocessing",
     "check_training",
     "class_count",
-    "decoded_batches",
     "default_schedule",
     "draw_curves",
     "evaluate",
@@ -62,7 +61,6 @@ __all__ = [
     "make_progress",
     "named_batches",
     "prepared_inputs",
-    "raw_batches",
     "save_curves",
     "softmax",
     "trained_losses",

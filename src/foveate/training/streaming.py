@@ -1,19 +1,45 @@
-"""Answers to raw inputs one by one, also where some of them cannot be read or answered."""
+"""Answers to raw inputs: all at once under a bar, or one by one, also where some cannot be read or answered."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.data import Preprocessing
 from foveate.engines import State
 from foveate.engines.base import FloatArray
 from foveate.errors import FoveateError
+from foveate.progress import watched
 from foveate.tasks import Head
 from foveate.training.inputs import by_name, one_by_one, raw_batches
 from foveate.training.metrics import decoded_batches
 from foveate.training.programs import Programs
+
+
+def answers_at_once(
+    state: State,
+    programs: Programs,
+    outputs: Sequence[Head],
+    preprocessing: Preprocessing,
+    raw: Any,
+    *,
+    progress: bool,
+) -> dict[str, NDArray[Any]]:
+    """What the tasks make of all raw inputs, by the outputs' names; arguments and errors as for `answers_one_by_one`.
+
+    A bar is shown, on a terminal or in a notebook, if that takes over two seconds.
+    """
+    prepared = raw_batches(programs.graph, preprocessing, raw, programs.batch_size)
+    batches = decoded_batches(state, programs, outputs, prepared)
+    count = len(raw) if isinstance(raw, list | tuple | np.ndarray) else None
+    parts = list(watched(batches, count, "predicting", progress=progress, size=_length))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _length(part: Mapping[str, NDArray[Any]]) -> int:
+    return len(next(iter(part.values())))
 
 
 def answers_one_by_one(

@@ -30,6 +30,7 @@ from foveate.graph import Graph, Node
 from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.pooling import GlobalPooling, Pooling
 from foveate.model import Model
+from foveate.progress import Tell, told
 
 Rule: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"]
 """How an integral over 0 to 1 becomes a sum."""
@@ -189,7 +190,7 @@ def occlusion(
     stride: int | Sequence[int] | None = None,
     baseline: ArrayLike = 0.0,
     batch_size: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Tell = True,
 ) -> FloatArray:
     """How much the class's score falls where a window is covered, averaged over the windows that cover a position.
 
@@ -203,7 +204,8 @@ def occlusion(
         stride: from one window to the next, at most `window` (default: half of it).
         baseline: what covers: a prepared input, or a number for all its values; 0 is the mean of the training data.
         batch_size: samples at once (default: as many as take some 256 MB).
-        progress: called with (samples done, samples in all) after each batch.
+        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done,
+            samples in all) after each batch.
 
     Returns:
         (N, *spatial sizes of the input): positive where covering lowers the score.
@@ -226,17 +228,17 @@ def occlusion(
     total, size = len(classes) * len(boxes), _samples_at_once(model.graph, len(classes) * len(boxes), batch_size)
     outputs = Outputs(model, size)
     before = _scores(outputs, prepared, classes)
-    for begin in range(0, total, size):
-        pairs = [divmod(index, len(boxes)) for index in range(begin, min(begin + size, total))]
-        owners = np.array([image for image, _ in pairs])
-        covered = prepared[owners]
-        for sample, (_, number) in zip(covered, pairs, strict=True):
-            sample[:, *boxes[number]] = cover[:, *boxes[number]]
-        fallen = before[owners] - _scores(outputs, covered, classes[owners])
-        for (image, number), fall in zip(pairs, fallen, strict=True):
-            falls[image][boxes[number]] += fall
-        if progress is not None:
-            progress(begin + len(pairs), total)
+    with told(progress, "covering") as tell:
+        for begin in range(0, total, size):
+            pairs = [divmod(index, len(boxes)) for index in range(begin, min(begin + size, total))]
+            owners = np.array([image for image, _ in pairs])
+            covered = prepared[owners]
+            for sample, (_, number) in zip(covered, pairs, strict=True):
+                sample[:, *boxes[number]] = cover[:, *boxes[number]]
+            fallen = before[owners] - _scores(outputs, covered, classes[owners])
+            for (image, number), fall in zip(pairs, fallen, strict=True):
+                falls[image][boxes[number]] += fall
+            tell(begin + len(pairs), total)
     return falls / counts
 
 

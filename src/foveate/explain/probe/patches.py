@@ -1,6 +1,6 @@
 """What excites a channel in real images: the patches of a data set that make it largest, cut out as it sees them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from foveate.explain.probe.probe import (
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
 from foveate.model import Model
+from foveate.progress import Tell, told
 
 _Inputs: TypeAlias = "NDArray[Any] | Sequence[Any]"
 """Raw inputs that can be counted and taken a few at a time."""
@@ -38,7 +39,7 @@ def exciting_patches(
     count: int = 9,
     batch_size: int = 64,
     distinct: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Tell = True,
 ) -> ExcitingPatches:
     """The `count` patches with the largest activation of every channel, in one pass over the images.
 
@@ -51,7 +52,8 @@ def exciting_patches(
         count: patches for each channel; fewer where there are not as many.
         batch_size: samples that are run at once; fewer where the activations of so many are very large.
         distinct: take at most one patch of each image.
-        progress: called with the samples done and the samples in all, after each batch.
+        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done,
+            samples in all) after each batch.
 
     Raises:
         GraphError: there is no such layer; the message gives the nearest.
@@ -67,14 +69,14 @@ def exciting_patches(
     inputs = _countable(model, images)
     channels, *spatial = node.output_shape
     values, places = np.empty((channels, 0), np.float32), np.empty((channels, 0), np.int64)
-    for first, activations in _in_batches(model, inputs, layer, batch_size):
-        size = len(activations)
-        found = best_candidates(activations.reshape(size, channels, -1), first, distinct)
-        if np.isnan(found[0]).any():
-            raise DataError(f"an activation of {node} is NaN; look for a parameter that is NaN or infinite")
-        values, places = merged_candidates((values, places), found, count)
-        if progress is not None:
-            progress(first + size, len(inputs))
+    with told(progress, "looking for patches") as tell:
+        for first, activations in _in_batches(model, inputs, layer, batch_size):
+            size = len(activations)
+            found = best_candidates(activations.reshape(size, channels, -1), first, distinct)
+            if np.isnan(found[0]).any():
+                raise DataError(f"an activation of {node} is NaN; look for a parameter that is NaN or infinite")
+            values, places = merged_candidates((values, places), found, count)
+            tell(first + size, len(inputs))
     samples, flat = np.divmod(places, prod(spatial))
     positions = np.stack(np.unravel_index(flat, spatial), axis=-1) if spatial else np.empty((*flat.shape, 0), np.int64)
     boxes, seen = _boxes(model.graph, layer, positions.astype(np.int64))

@@ -16,6 +16,7 @@ from foveate.explain.probe.probe import Probe, check_classifier, class_layers, f
 from foveate.graph import Graph, Node
 from foveate.layers import Shape
 from foveate.model import Model
+from foveate.progress import Tell, told
 
 WAVE_RANGE = 4.0
 """Standard deviations around the mean within which a synthetic wave (1-D) stays."""
@@ -88,7 +89,7 @@ def exciting_images(
     blur: float = 0.3,
     objective: Objective = "centre",
     batch_size: int = 16,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | Tell = True,
 ) -> ExcitingImages:
     """An image for each channel that makes it large, by gradient ascent: sigmoid(irfft(coefficients / f**decay)).
 
@@ -112,7 +113,8 @@ def exciting_images(
         objective: "centre" for the channel's value in the middle, as in patches, or "mean" for its mean over all
             positions, which gives a texture.
         batch_size: images that are made at once; fewer where the network is very large.
-        progress: called with the steps done and the steps in all, after each.
+        progress: whether to show a bar if it takes over two seconds; or a function to call with the steps done and
+            the steps in all, after each.
 
     Raises:
         GraphError: there is no such layer; the message gives the nearest.
@@ -129,14 +131,14 @@ def exciting_images(
     graph = network_up_to(model.graph, node.name)
     size = fitting_batch(graph, tuple(graph.by_name), memory=DIFFERENTIABLE_MEMORY, most=batch_size)
     parts = []
-    for first in range(0, len(wanted), size):
-        part = wanted[first : first + size]
+    with told(progress, "climbing") as tell:
+        for first in range(0, len(wanted), size):
+            part = wanted[first : first + size]
 
-        def report(step: int, before: int = first, now: int = len(part)) -> None:
-            if progress is not None:
-                progress(before * steps + step * now, len(wanted) * steps)
+            def report(step: int, before: int = first, now: int = len(part)) -> None:
+                tell(before * steps + step * now, len(wanted) * steps)
 
-        parts.append(_climbed(model, graph, part, ascent, report))
+            parts.append(_climbed(model, graph, part, ascent, report))
     images, history, activations, largest = (list(each) for each in zip(*parts, strict=True))
     return ExcitingImages(
         node.name,
