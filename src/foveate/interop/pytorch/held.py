@@ -1,0 +1,50 @@
+"""What stands for a PyTorch tensor while its graph is taken: a value, and what is still to be done to it.
+
+Operations that only look at memory in another way (views, paddings before a convolution, every second position) wait
+for the operation that follows them, which often has a word for both.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from foveate.graph.builder import Value
+from foveate.layers import Shape
+
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Border:
+    """Padding of the spatial axes that the next window takes into itself."""
+
+    pairs: Pairs
+    mode: str = "zeros"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor without its batch axis.
+
+    `shape` is PyTorch's; where it is not the value's, a change of shape is waiting. `border` and `steps` wait likewise;
+    `groups` are those of channels that were transposed and will be joined again.
+    """
+
+    value: Value
+    shape: Shape
+    border: Border | None = None
+    steps: tuple[int, ...] | None = None
+    groups: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether something other than a change of shape is waiting."""
+        return self.border is not None or self.steps is not None or self.groups is not None
+
+    def seen_as(self, shape: Shape) -> "Held":
+        """The same numbers in another shape."""
+        return replace(self, shape=shape)
+
+
+def held(value: Value) -> Held:
+    """A value with nothing waiting."""
+    return Held(value, value.shape)

@@ -1,0 +1,249 @@
+"""From an exported PyTorch module to a model."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from foveate.data import Preprocessing
+from foveate.engines import Engine
+from foveate.errors import FoveateError, GraphError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph, GraphBuilder
+from foveate.interop.pytorch.held import Held, held
+from foveate.interop.pytorch.patterns import Spelt, spelt_out
+from foveate.interop.pytorch.rules import FREE, operation
+from foveate.interop.pytorch.rules_of_windows import RULES
+from foveate.interop.pytorch.taking import NotTakenError, Taking, later_users, path_of, shape_of
+from foveate.model import Model
+from foveate.tasks import from_json
+
+AGREEMENT = 1e-3
+"""How far the model's output may be from the module's on the example, of its norm: far more than rounding ever does."""
+
+_IGNORED = ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size")
+
+
+def imported(module: nn.Module, example_input: Any, engine: str | Engine | None) -> Model:
+    """The model; see `from_torch`."""
+    example = example_input if isinstance(example_input, tuple) else (example_input,)
+    _check_example(example)
+    statistics = _kept_statistics(module)
+    with _inference(module):
+        program = _exported(module, example)
+        expected = _outputs(module, example)
+    taking, graph = _taken(program, type(module).__name__)
+    about = getattr(module, "about", None)
+    plain = getattr(about, "preprocessing", None)
+    task = getattr(about, "task", None)
+    model = Model(
+        graph,
+        task=None if task is None else from_json(task),
+        preprocessing=None if plain is None else Preprocessing.from_json(plain),
+        engine=engine,
+    )
+    for name, target in taking.names.items():
+        model.state.load(name, _numbers(taking.arrays[target]))
+    frozen = {name for name, target in taking.names.items() if target in statistics}
+    model.frozen, model.names = frozenset(taking.frozen | frozen), taking.names
+    _compare(model, example, expected)
+    return model
+
+
+def _check_example(example: tuple[Any, ...]) -> None:
+    for tensor in example:
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.dim() < 2:
+            raise GraphError(
+                "example_input must be a tensor of floating-point numbers, batch first, or a tuple of such; "
+                f"it has {_described(tensor)}"
+            )
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of {value.dtype} with {value.dim()} axes"
+    return f"a {type(value).__name__}"
+
+
+@contextmanager
+def _inference(module: nn.Module) -> Iterator[None]:
+    """The module in inference mode, and then as it was."""
+    before = {each: each.training for each in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for each, training in before.items():
+            each.training = training
+
+
+def _kept_statistics(module: nn.Module) -> set[str]:
+    """Running statistics that training leaves alone: of normalisations that stay in inference mode, or do not learn."""
+    found = set()
+    for path, each in module.named_modules():
+        if not isinstance(each, nn.modules.batchnorm._BatchNorm):
+            continue
+        parameters = list(each.parameters(recurse=False))
+        still = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+        if still or (module.training and not each.training):
+            found |= {f"{path}.{name}" if path else name for name in ("running_mean", "running_var")}
+    return found
+
+
+def _exported(module: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, example)
+    except Exception as error:  # whatever PyTorch raises, it is about the module
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise GraphError(f"PyTorch cannot export {type(module).__name__}: {reason}") from error
+
+
+def _outputs(module: nn.Module, example: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    with torch.no_grad():
+        made = module(*example)
+    return list(made) if isinstance(made, tuple | list) else [made]
+
+
+def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Graph]:
+    signature = program.graph_signature
+    targets = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    arrays = {**dict(program.named_parameters()), **dict(program.named_buffers()), **program.constants}
+    taking = Taking(GraphBuilder(name=name), arrays, targets)
+    refused: list[str] = []
+    outputs: list[Any] = []
+    spelt = spelt_out(program.graph)
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name not in targets:
+            taking.known[node] = held(taking.builder.input(shape_of(node), taking.free(node.name)))
+        elif node.op == "call_function" and node not in spelt.parts and operation(node)[0] not in _IGNORED:
+            _take(taking, node, refused, spelt)
+        elif node.op == "output":
+            outputs = list(node.args[0])
+    if refused:
+        count = "an operation" if len(refused) == 1 else f"{len(refused)} operations"
+        raise GraphError(
+            f"{name} has {count} that no layer here computes:\n  " + "\n  ".join(refused) + "\n"
+            "Replace them in the module, or give from_torch the part of it that is before them"
+        )
+    return taking, _built(taking, outputs)
+
+
+def _built(taking: Taking, outputs: list[Any]) -> Graph:
+    values = [taking.value(output) for output in outputs]
+    inputs = [value.name for value in values if value.name in taking.builder.partial().inputs]
+    if inputs:
+        raise GraphError(f"the module gives back its input {inputs[0]} as it is; let it compute something")
+    if len({value.name for value in values}) < len(values):
+        raise GraphError("the module gives back one tensor twice; give back each once")
+    return taking.builder.build(*values, quiet=True)
+
+
+def _take(taking: Taking, node: fx.Node, refused: list[str], spelt: Spelt) -> None:
+    """One operation: what stands for its result, or a line about why there is nothing."""
+    name, in_place = operation(node)
+    layer, source = spelt.activations.get(node, (None, node))
+    needed = node.all_input_nodes if layer is None else [source]
+    missing = [each for each in needed if taking.known.get(each, taking) is None]
+    taking.known[node] = None
+    path, _ = path_of(node)
+    where = path or "the module itself"
+    if layer is None and name not in RULES:
+        refused.append(f"{where}: {name}")
+        return
+    if missing:  # what comes after an operation that is refused is not the module's fault
+        return
+    try:
+        if layer is not None:
+            taking.known[node] = held(taking.add(layer, taking.value(source), node=node))
+        else:
+            taking.known[node] = RULES[name](taking, node, arguments(node))
+            _check_shape(node, taking.known[node])
+        if in_place:
+            _mutate(taking, node)
+    except NotTakenError as error:
+        refused.append(f"{where}: {name}, because {error}")
+    except FoveateError as error:
+        refused.append(f"{where}: {name}, because {str(error).splitlines()[0]}")
+
+
+def _check_shape(node: fx.Node, result: Any) -> None:
+    """What is taken must have PyTorch's shape; nothing but a rule's mistake could make it another."""
+    if (
+        isinstance(result, Held)
+        and operation(node)[0] not in ("expand", "expand_as")
+        and result.shape != shape_of(node)
+    ):
+        raise NotTakenError(f"it gives {format_sizes(shape_of(node))} there, {format_sizes(result.shape)} here")
+
+
+def _mutate(taking: Taking, node: fx.Node) -> None:
+    """After an operation in place its input is the result too; so is whatever is the same tensor by another name."""
+    source = node.args[0]
+    before = taking.known[source]  # type: ignore[index]
+    for other in (each for each in _same_memory(source) if each < node):  # type: ignore[arg-type]
+        if other is source or taking.known.get(other) is before:
+            taking.known[other] = taking.known[node]
+        elif any(later_users(other, node)):
+            raise NotTakenError(f"it changes {other.name} in place too, which is read afterwards")
+
+
+_VIEWS = {
+    *FREE,
+    *("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "transpose", "to"),
+    *("expand", "expand_as", "chunk", "split", "split_with_sizes", "getitem", "slice", "dropout", "feature_dropout"),
+}
+"""Operations whose result may be the same memory as their input."""
+
+
+def _same_memory(node: fx.Node) -> set[fx.Node]:
+    """The nodes that may look at the memory of `node`: those that it is a view of, and the views of those."""
+    root = node
+    while root.op == "call_function" and (operation(root)[0] in _VIEWS or operation(root)[1]):
+        root = root.args[0]  # type: ignore[assignment]
+    found, waiting = {root}, [root]
+    while waiting:
+        for user in waiting.pop().users:
+            if (
+                user not in found
+                and user.op == "call_function"
+                and (operation(user)[0] in _VIEWS or operation(user)[1])
+            ):
+                found.add(user)
+                waiting.append(user)
+    return found
+
+
+def arguments(node: fx.Node) -> Mapping[str, Any]:
+    """An operation's arguments by the names in its schema, defaults put in."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return dict(node.kwargs)
+    given = dict(zip((each.name for each in schema.arguments), node.args, strict=False)) | dict(node.kwargs)
+    return {each.name: given.get(each.name, each.default_value) for each in schema.arguments}
+
+
+def _numbers(tensor: torch.Tensor) -> Any:
+    return tensor.detach().cpu().to(torch.float32).numpy()
+
+
+def _compare(model: Model, example: tuple[torch.Tensor, ...], expected: list[torch.Tensor]) -> None:
+    """The model on the example against the module on it."""
+    inputs = {name: _numbers(tensor) for name, tensor in zip(model.graph.inputs, example, strict=True)}
+    made = model.outputs(inputs)
+    for name, theirs in zip(model.graph.outputs, map(_numbers, expected), strict=True):
+        difference = float(np.linalg.norm(made[name].reshape(theirs.shape) - theirs))
+        if not difference <= AGREEMENT * float(np.linalg.norm(theirs)) + 1e-6:
+            raise GraphError(
+                f"the model that was made gives another {name} than the module on the example: it differs by "
+                f"{difference / (float(np.linalg.norm(theirs)) or 1):.2g} of its norm"
+            )

@@ -1,0 +1,301 @@
+"""The table of PyTorch's operations: for each the layer that computes it, or how it changes what waits.
+
+A rule is given the operation's arguments by the names in PyTorch's schema. Rules for windows are in `rules_of_windows`.
+"""
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, TypeAlias
+
+from torch import fx
+
+from foveate.interop.pytorch.held import Held, held
+from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
+from foveate.layers import (
+    ELU,
+    GELU,
+    Add,
+    ChannelShuffle,
+    Concatenate,
+    Dropout,
+    GroupNorm,
+    Hardsigmoid,
+    Hardswish,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    Multiply,
+    Pad,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    SpatialDropout,
+    Tanh,
+)
+from foveate.layers.normalization import BatchNormalization
+from foveate.layers.sample_normalization import InstanceNormalization
+
+Arguments: TypeAlias = Mapping[str, Any]
+Rule: TypeAlias = Callable[[Taking, fx.Node, Arguments], Any]
+
+RULES: dict[str, Rule] = {}
+"""By the operation's name without its variant; one with a "_" behind it is the same in place."""
+
+FREE = ("alias", "contiguous", "clone", "detach", "detach_", "lift_fresh_copy")
+"""Operations that change nothing that foveate knows of."""
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Enter a rule under the names of operations."""
+
+    def enter(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+@rule(*FREE)
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    return taking.held(node.args[0])
+
+
+@rule("to", "_to_copy")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    before = node.args[0].meta["val"].dtype  # type: ignore[union-attr]
+    if node.meta["val"].dtype != before:
+        raise NotTakenError(f"it makes {node.meta['val'].dtype} of {before}")
+    return taking.held(node.args[0])
+
+
+def _activation(*names: str, make: Callable[[Arguments], Layer]) -> None:
+    @rule(*names)
+    def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+        source = taking.held(node.args[0])
+        ready = not source.waits and prod(source.value.shape) == prod(source.shape)
+        layer = make(given)
+        if ready:  # elementwise, so it does not mind a shape that waits
+            return Held(taking.add(layer, source.value, node=node), source.shape)
+        return held(taking.add(layer, taking.value(node.args[0]), node=node))
+
+
+for _name, _layer in (
+    ("relu", ReLU), ("relu6", ReLU6), ("sigmoid", Sigmoid), ("tanh", Tanh), ("silu", SiLU), ("hardswish", Hardswish),
+    ("hardsigmoid", Hardsigmoid),
+):  # fmt: skip
+    _activation(_name, make=lambda given, layer=_layer: layer())  # type: ignore[misc]
+
+_activation("leaky_relu", make=lambda given: LeakyReLU(given["negative_slope"]))
+_activation("gelu", make=lambda given: GELU(given["approximate"]))
+
+
+@rule("elu")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    if (given["scale"], given["input_scale"]) != (1, 1):
+        raise NotTakenError("it is an ELU with a scale")
+    return held(taking.add(ELU(given["alpha"]), taking.value(given["self"]), node=node))
+
+
+@rule("softplus")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    if given["threshold"] != 20:
+        raise NotTakenError(f"its threshold is {given['threshold']}, not 20")
+    return held(taking.add(Softplus(given["beta"]), taking.value(given["self"]), node=node))
+
+
+@rule("hardtanh", "clamp")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    low, high = (given.get(long, given.get(short)) for long, short in (("min_val", "min"), ("max_val", "max")))
+    layers = {(0, 6): ReLU6, (0, None): ReLU}
+    if (low, high) not in layers:
+        raise NotTakenError(f"it clips to {low} and {high}; only 0 and 6, or 0 alone, are known")
+    return held(taking.add(layers[low, high](), taking.value(given["self"]), node=node))
+
+
+@rule("prelu", "_prelu_kernel")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["self"])
+    layer = PReLU(per_channel=given["weight"].meta["val"].numel() > 1)
+    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"]}))
+
+
+@rule("softmax", "log_softmax", "_softmax", "_log_softmax")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["self"])
+    axes = len(value.shape) + 1
+    if given["dim"] % axes != 1:
+        raise NotTakenError(f"it is over axis {given['dim'] % axes} of {axes}, not over the channels")
+    layer = LogSoftmax() if "log" in str(node.target) else Softmax()
+    return held(taking.add(layer, value, node=node))
+
+
+@rule("linear")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["input"])
+    layer = Linear(shape_of(node)[-1], bias=given["bias"] is not None)
+    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"], "bias": given["bias"]}))
+
+
+@rule("batch_norm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["input"])
+    if given["training"] or given["running_mean"] is None:
+        raise NotTakenError("it normalises by the batch's statistics in inference too")
+    layer = BatchNormalization.over(len(value.shape) - 1)(
+        eps=given["eps"], momentum=given["momentum"], affine=given["weight"] is not None
+    )
+    arrays = {name: given[name] for name in ("weight", "bias", "running_mean", "running_var")}
+    return held(taking.add(layer, value, node=node, arrays=arrays))
+
+
+@rule("layer_norm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value, axes = taking.value(given["input"]), len(given["normalized_shape"])
+    layer = LayerNorm(
+        trailing_axes=None if axes == len(value.shape) else axes,
+        eps=given["eps"],
+        affine=given["weight"] is not None,
+    )
+    return held(taking.add(layer, value, node=node, arrays={name: given[name] for name in ("weight", "bias")}))
+
+
+@rule("group_norm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    layer = GroupNorm(given["num_groups"], eps=given["eps"], affine=given["weight"] is not None)
+    arrays = {name: given[name] for name in ("weight", "bias")}
+    return held(taking.add(layer, taking.value(given["input"]), node=node, arrays=arrays))
+
+
+@rule("instance_norm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["input"])
+    if not given["use_input_stats"]:
+        raise NotTakenError("it normalises by running statistics of each channel")
+    layer = InstanceNormalization.over(len(value.shape) - 1)(eps=given["eps"], affine=given["weight"] is not None)
+    return held(taking.add(layer, value, node=node, arrays={name: given[name] for name in ("weight", "bias")}))
+
+
+@rule("dropout", "feature_dropout")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    layer = SpatialDropout if "feature" in str(node.target) else Dropout
+    return held(taking.add(layer(given["p"]), taking.value(given["input"]), node=node))
+
+
+@rule("add")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    if given.get("alpha", 1) != 1:
+        raise NotTakenError(f"its second term has the factor {given['alpha']}")
+    terms = taking.many([given["self"], given["other"]])
+    if terms[0].shape != terms[1].shape:
+        raise NotTakenError("its terms have different shapes")
+    return held(taking.add(Add(), *terms, node=node))
+
+
+@rule("mul")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    factors = [taking.held(given[name]) for name in ("self", "other")]
+    values = []
+    for factor, source in zip(factors, (given["self"], given["other"]), strict=True):
+        missing = len(factor.shape) - len(factor.value.shape)
+        # One number for each channel is multiplied as it is; ones behind it need not be there.
+        plain = not factor.waits and missing > 0 and factor.shape == (*factor.value.shape, *(1,) * missing)
+        values.append(factor.value if plain else taking.value(source))
+    return held(taking.add(Multiply(), *values, node=node))
+
+
+@rule("cat", "concat", "concatenate")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    values = taking.many(given["tensors"])
+    if given["dim"] % (len(values[0].shape) + 1) != 1:
+        raise NotTakenError(f"it joins along axis {given['dim']}, not along the channels")
+    return held(taking.add(Concatenate(), *values, node=node))
+
+
+@rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source = taking.held(node.args[0])
+    batch, shape = node.meta["val"].shape[0], shape_of(node)
+    if batch != node.args[0].meta["val"].shape[0] or not shape:  # type: ignore[union-attr]
+        raise NotTakenError("it changes the batch axis")
+    if source.groups is not None and shape == source.value.shape:
+        return held(taking.add(ChannelShuffle(source.groups), source.value, node=node))
+    if source.waits:
+        source = held(taking.done(source, where=node))
+    return source.seen_as(shape)
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    return held(taking.add(ChannelShuffle(given["groups"]), taking.value(node.args[0]), node=node))
+
+
+@rule("transpose")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """Of groups of channels, on the way to a channel shuffle."""
+    source = taking.held(given["self"])
+    groups, *rest = source.shape
+    channels, *spatial = source.value.shape
+    if {given["dim0"], given["dim1"]} != {1, 2} or source.waits or rest[1:] != spatial or groups * rest[0] != channels:
+        raise NotTakenError(f"it exchanges the axes {given['dim0']} and {given['dim1']}")
+    return Held(source.value, (rest[0], groups, *spatial), groups=groups)
+
+
+@rule("expand", "expand_as")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """Before a product, which repeats axes by itself."""
+    source = taking.held(given["self"])
+    if source.shape != shape_of(node) and any(_operation(user) != "mul" for user in node.users):
+        raise NotTakenError("it repeats an axis, which only products do here")
+    return source
+
+
+@rule("chunk", "split", "split_with_sizes", "unsafe_chunk", "unsafe_split")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
+    value = taking.value(given["self"])
+    axis = given["dim"] % (len(value.shape) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it takes the batch apart")
+    parts: list[Held | None] = []
+    begin = 0
+    for number, part in enumerate(node.meta["val"]):
+        size = int(part.shape[axis + 1])
+        used = any(user.args[1] == number for user in node.users)
+        parts.append(cropped(taking, node, value, axis, begin, begin + size) if used else None)
+        begin += size
+    return parts
+
+
+@rule("getitem")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held | None:
+    """One of several results; there is nothing for those that nobody reads."""
+    parts: list[Held | None] = taking.known[node.args[0]]  # type: ignore[index]
+    return parts[node.args[1]]  # type: ignore[index]
+
+
+def cropped(taking: Taking, node: fx.Node, value: Any, axis: int, begin: int, end: int) -> Held:
+    """A part of an axis."""
+    size = value.shape[axis]
+    if (begin, end) == (0, size):
+        return held(value)
+    pairs = [(0, 0)] * len(value.shape)
+    pairs[axis] = (-begin, end - size)
+    return held(taking.add(Pad(tuple(pairs)), value, node=node))
+
+
+def _operation(node: fx.Node) -> str:
+    return operation(node)[0]
+
+
+def operation(node: fx.Node) -> tuple[str, bool]:
+    """The name of a node's operation without its variant, and whether it works in place."""
+    target = node.target
+    name = str(getattr(getattr(target, "overloadpacket", target), "__name__", target))
+    if name in RULES or not name.endswith("_") or name.endswith("__"):
+        return name, False
+    return name[:-1], True

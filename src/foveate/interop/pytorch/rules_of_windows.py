@@ -1,0 +1,255 @@
+"""Rules for what slides, pads, pools or resizes; `RULES` is the whole table with them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import fx
+
+from foveate.interop.pytorch.held import Border, Held, Pairs, held
+from foveate.interop.pytorch.rules import RULES, Arguments, cropped, operation, rule
+from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
+from foveate.layers import Layer, Pad, Shape, Upsample
+from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
+from foveate.layers.convolution import Convolution
+from foveate.layers.pooling import (
+    AveragePooling,
+    GlobalAveragePooling,
+    GlobalMaximumPooling,
+    GlobalPooling,
+    MaxPooling,
+)
+from foveate.layers.transposed import TransposedConvolution
+
+__all__ = ["RULES"]
+
+CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+AVERAGES = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
+_RESHAPES = ("view", "reshape", "flatten", "squeeze", "_unsafe_view")
+_BORDERS = {"reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+_END = 2**62
+
+
+def _each(value: Any, axes: int) -> tuple[int, ...]:
+    """One number for every axis, which PyTorch may leave out where it is the same."""
+    numbers = tuple(value) if isinstance(value, Sequence) else (value,)
+    return numbers * axes if len(numbers) == 1 else numbers
+
+
+def _joined(border: Border | None, own: Sequence[int]) -> Pairs:
+    """The operation's own padding, and what waits before it."""
+    around = border.pairs if border is not None else ((0, 0),) * len(own)
+    return tuple((begin + size, end + size) for (begin, end), size in zip(around, own, strict=True))
+
+
+@rule(*CONVOLUTIONS)
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source = taking.held(given["input"])
+    taps = given["weight"].meta["val"].shape[2:]
+    axes = len(taps)
+    dilation = _each(given["dilation"], axes)
+    padding, border = given["padding"], source.border
+    if padding == "same":  # PyTorch's own: an odd position goes to the end
+        whole = [gap * (size - 1) for gap, size in zip(dilation, taps, strict=True)]
+        pairs = tuple((total // 2, total - total // 2) for total in whole)
+    else:
+        pairs = _joined(border, (0,) * axes if padding == "valid" else _each(padding, axes))
+    layer = Convolution.over(axes)(
+        int(given["weight"].meta["val"].shape[0]),
+        tuple(map(int, taps)),
+        stride=_each(given["stride"], axes),
+        padding=pairs,
+        dilation=dilation,
+        groups=given["groups"],
+        bias=given["bias"] is not None,
+        padding_mode="zeros" if border is None else border.mode,
+    )
+    value = taking.value(given["input"]) if border is None else source.value
+    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"], "bias": given["bias"]}))
+
+
+@rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    weight = given["weight"].meta["val"].shape
+    axes = len(weight) - 2
+    layer = TransposedConvolution.over(axes)(
+        int(weight[1]) * given["groups"],
+        tuple(map(int, weight[2:])),
+        stride=_each(given["stride"], axes),
+        padding=_each(given["padding"], axes),
+        output_padding=_each(given["output_padding"], axes),
+        dilation=_each(given["dilation"], axes),
+        groups=given["groups"],
+        bias=given["bias"] is not None,
+    )
+    value = taking.value(given["input"])
+    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"], "bias": given["bias"]}))
+
+
+@rule("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Any:
+    value = taking.value(given["self"])
+    axes = len(value.shape) - 1
+    kernel = _each(given["kernel_size"], axes)
+    layer = MaxPooling.over(axes)(
+        kernel,
+        stride=_each(given["stride"] or kernel, axes),
+        padding=_each(given["padding"], axes),
+        dilation=_each(given["dilation"], axes),
+        ceil_mode=given["ceil_mode"],
+    )
+    pooled = held(taking.add(layer, value, node=node))
+    if "indices" not in operation(node)[0]:
+        return pooled
+    _refuse_places(node)
+    return [pooled, None]
+
+
+def _refuse_places(node: fx.Node) -> None:
+    """Of an operation that gives the maxima and their places: both are always taken out, the latter rarely read."""
+    if any(user.args[1] != 0 and user.users for user in node.users):
+        raise NotTakenError("the places of its maxima are used")
+
+
+@rule(*AVERAGES)
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source = taking.held(given["self"])
+    axes = len(source.shape) - 1
+    kernel = _each(given["kernel_size"], axes)
+    if given.get("divisor_override") is not None:
+        raise NotTakenError(f"it divides by {given['divisor_override']}")
+    layer = AveragePooling.over(axes)(
+        kernel,
+        stride=_each(given["stride"] or kernel, axes),
+        padding=_joined(source.border, _each(given["padding"], axes)),
+        ceil_mode=given["ceil_mode"],
+        count_include_pad=given["count_include_pad"],
+    )
+    value = taking.value(given["self"]) if source.border is None else source.value
+    return held(taking.add(layer, value, node=node))
+
+
+@rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    return _adaptive(taking, node, (AdaptiveAveragePooling, GlobalAveragePooling))
+
+
+@rule("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
+    _refuse_places(node)
+    return [_adaptive(taking, node, (AdaptiveMaximumPooling, GlobalMaximumPooling)), None]
+
+
+def _adaptive(taking: Taking, node: fx.Node, families: tuple[type[AdaptivePooling], type[GlobalPooling]]) -> Held:
+    """To one position each, if only flat vectors are made of it, it is a global pooling."""
+    value = taking.value(node.args[0])
+    axes = len(value.shape) - 1
+    result = node.meta["val"]
+    sizes = tuple(int(size) for size in (result[0] if isinstance(result, Sequence) else result).shape[2:])
+    if set(sizes) == {1} and _becomes_flat(node):
+        pooled = taking.add(families[1].over(axes)(), value, node=node)
+        return Held(pooled, (*pooled.shape, *sizes))
+    return held(taking.add(families[0].over(axes)(sizes), value, node=node))
+
+
+def _becomes_flat(node: fx.Node) -> bool:
+    """Whether all that is made of (C, 1, 1) has the shape (C,)."""
+    return all(
+        (operation(user)[0] in _RESHAPES and len(shape_of(user)) == 1)
+        or (operation(user)[0] in ("getitem", *_RESHAPES, "dropout") and _becomes_flat(user))
+        for user in node.users
+    )
+
+
+@rule("mean", "amax")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["self"])
+    axes = len(value.shape) - 1
+    over = sorted(axis % (axes + 2) for axis in given["dim"] or range(axes + 2))
+    if not axes or over != list(range(2, axes + 2)):
+        raise NotTakenError(f"it is over the axes {', '.join(map(str, over))}, not over all spatial ones")
+    mean = operation(node)[0] == "mean"
+    if not given["keepdim"] or _becomes_flat(node):
+        pool: Layer = GlobalAveragePooling.over(axes)() if mean else GlobalMaximumPooling.over(axes)()
+        return Held(taking.add(pool, value, node=node), shape_of(node))
+    pool = AdaptiveAveragePooling.over(axes)(1) if mean else AdaptiveMaximumPooling.over(axes)(1)
+    return held(taking.add(pool, value, node=node))
+
+
+@rule("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+      "replication_pad2d", "replication_pad3d")  # fmt: skip
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    name = operation(node)[0]
+    mode = given.get(
+        "mode", "reflect" if "reflection" in name else "replicate" if "replication" in name else "constant"
+    )
+    value, amounts = taking.value(given["self"]), given["pad"] if "pad" in given else given["padding"]
+    pairs = [(0, 0)] * len(value.shape)
+    for place in range(0, len(amounts), 2):
+        pairs[-1 - place // 2] = (int(amounts[place]), int(amounts[place + 1]))
+    user = operation(next(iter(node.users)))[0] if len(node.users) == 1 else ""
+    inside = pairs[0] == (0, 0) and min(map(min, pairs)) >= 0
+    if mode == "constant":
+        if given.get("value") or 0:
+            raise NotTakenError(f"it pads with {given['value']}, not with zeros")
+        averages = user in AVERAGES and _counts_padding(next(iter(node.users)))
+        if inside and (user in CONVOLUTIONS or averages):
+            return Held(value, shape_of(node), border=Border(tuple(pairs[1:])))
+        return held(taking.add(Pad(tuple(pairs)), value, node=node))
+    if not inside or user not in CONVOLUTIONS or _padding(next(iter(node.users))):
+        raise NotTakenError(f'it pads with "{mode}", which only convolutions do here')
+    return Held(value, shape_of(node), border=Border(tuple(pairs[1:]), _BORDERS[mode]))
+
+
+def _padding(node: fx.Node) -> bool:
+    """Whether a convolution pads with zeros besides."""
+    given = node.args[4] if len(node.args) > 4 else 0
+    return given not in (0, "valid") and (isinstance(given, str) or any(given))  # type: ignore[arg-type]
+
+
+def _counts_padding(node: fx.Node) -> bool:
+    """Whether an average counts zeros, in windows that are all whole, so that further zeros may be its own."""
+    return not any(node.args[4:5]) and all(node.args[5:6]) and not any(node.args[6:7])
+
+
+@rule("slice")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source, axis = taking.held(given["self"]), given["dim"]
+    size, step = source.shape[axis - 1] if axis else 0, given["step"]
+    begin, end, _ = slice(given["start"], given["end"]).indices(size)
+    if axis == 0:
+        if node.meta["val"].shape[0] != given["self"].meta["val"].shape[0]:
+            raise NotTakenError("it takes a part of the batch")
+        return source
+    if (begin, end, step) == (0, size, 1):
+        return source
+    if step == 1:
+        return cropped(taking, node, taking.value(given["self"]), axis - 1, begin, end)
+    if axis == 1 or (begin, end) != (0, size):
+        raise NotTakenError(f"it takes every {step} of positions {begin} to {end} of axis {axis}")
+    if source.steps is None:
+        source = held(taking.value(given["self"]))
+    steps = list(source.steps or (1,) * (len(source.shape) - 1))
+    steps[axis - 2] *= step
+    return Held(source.value, shape_of(node), steps=tuple(steps))
+
+
+@rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d",
+      "upsample_trilinear3d")  # fmt: skip
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value, mode = taking.value(given["input"]), "nearest" if "nearest" in operation(node)[0] else "linear"
+    if given.get("align_corners"):
+        raise NotTakenError("it aligns corners")
+    layer = Upsample(**_wanted(value.shape, shape_of(node), given.get("scale_factors")), mode=mode)
+    return held(taking.add(layer, value, node=node))
+
+
+def _wanted(before: Shape, after: Shape, factors: Sequence[float] | None) -> dict[str, Any]:
+    """The scale where it is whole, else the size; where neither is, PyTorch reads positions by another rule."""
+    if factors is None:
+        return {"size": after[1:]}
+    if any(factor * size != made for factor, size, made in zip(factors, before[1:], after[1:], strict=True)):
+        raise NotTakenError(f"its scale factors {tuple(factors)} do not give whole sizes")
+    if all(factor == int(factor) for factor in factors):
+        whole = tuple(map(int, factors))
+        return {"scale": whole[0] if len(set(whole)) == 1 else whole}
+    return {"size": after[1:]}

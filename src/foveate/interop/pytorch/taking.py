@@ -1,0 +1,145 @@
+"""A PyTorch graph while it is taken: what each of its tensors is by now, whose arrays are whose, what is refused."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, fx
+
+from foveate.graph.builder import GraphBuilder, Value
+from foveate.interop.pytorch.held import Border, Held, held
+from foveate.layers import Flatten, Layer, Pad, Shape
+from foveate.layers.pooling import MaxPooling
+
+
+class NotTakenError(Exception):
+    """An operation that no layer computes; the message says why."""
+
+
+@dataclass
+class Taking:
+    """Everything that rules need: a builder, the tensors so far, and PyTorch's own arrays by their names."""
+
+    builder: GraphBuilder
+    arrays: Mapping[str, Tensor]
+    targets: Mapping[str, str]
+    """What each parameter and buffer that the graph is given is called in the module."""
+
+    known: dict[fx.Node, Any] = field(default_factory=dict)
+    """What stands for each node: a `Held`, or a list of them."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    """PyTorch's name of each of foveate's arrays."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    """Foveate's arrays that are not PyTorch's own, or not in its layout."""
+
+    frozen: set[str] = field(default_factory=set)
+    keys: dict[tuple[str | None, ...], str] = field(default_factory=dict)
+    """The key under which nodes share the same arrays of PyTorch."""
+
+    used: Counter[str] = field(default_factory=Counter)
+
+    def held(self, node: Any) -> Held:
+        """What stands for an input of an operation."""
+        if not isinstance(node, fx.Node):
+            raise NotTakenError(f"one of its inputs is the constant {node!r}")
+        if node.name in self.targets:
+            raise NotTakenError(f"it computes with the array {self.targets[node.name]}, which no layer here does")
+        found = self.known[node]
+        if not isinstance(found, Held):
+            raise NotTakenError("one of its inputs is a list of tensors")
+        return found
+
+    def value(self, node: Any) -> Value:
+        """The value of an input in the shape that PyTorch has, with everything done that was waiting."""
+        waiting = self.held(node)
+        value = self.done(waiting, where=node)
+        if value is not waiting.value:
+            self.known[node] = held(value)  # whoever else reads it finds it done
+        return value
+
+    def done(self, waiting: Held, where: fx.Node) -> Value:
+        """A held tensor with everything done that was waiting, named after `where`."""
+        if waiting.groups is not None:
+            raise NotTakenError("it reads channels that are transposed, and not joined again")
+        value = waiting.value
+        if waiting.steps is not None:
+            value = self.add(MaxPooling.over(len(waiting.steps))(1, stride=waiting.steps), value, node=where)
+        if waiting.border is not None:
+            value = self.padded(value, waiting.border, where)
+        if value.shape == waiting.shape:
+            return value
+        if len(waiting.shape) == 1:
+            return self.add(Flatten(), value, node=where)
+        raise NotTakenError(f"it reads a tensor whose shape was changed from {value.shape} to {waiting.shape}")
+
+    def padded(self, value: Value, border: Border, where: fx.Node) -> Value:
+        """Padding as a layer of its own."""
+        if border.mode != "zeros":
+            raise NotTakenError(f'it pads with "{border.mode}", which convolutions take only')
+        return self.add(Pad(((0, 0), *border.pairs)), value, node=where)
+
+    def add(
+        self, layer: Layer, *inputs: Value, node: fx.Node, arrays: Mapping[str, fx.Node | None] | None = None
+    ) -> Value:
+        """Join a layer, under the name of the module that `node` stands in.
+
+        `arrays` are PyTorch's, by the names that the layer has for them.
+        """
+        given = {name: self.targets[array.name] for name, array in (arrays or {}).items() if array is not None}
+        name = self.free(_home(node, given, layer))
+        key = self.keys.setdefault((type(layer).__name__, *sorted(given.values())), name) if given else name
+        value = self.builder.add(layer, *inputs, name=name, parameters=key)
+        for short, target in given.items():
+            self.names[f"{key}.{short}"] = target
+            if not self.arrays[target].requires_grad and _learns(layer, short, [each.shape for each in inputs]):
+                self.frozen.add(f"{key}.{short}")
+        return value
+
+    def free(self, name: str) -> str:
+        """`name`, or with the next number where it is taken."""
+        self.used[name] += 1
+        if self.used[name] == 1:
+            return name
+        return self.free(f"{name}_{self.used[name]}")
+
+    def many(self, nodes: Sequence[Any]) -> list[Value]:
+        """The values of several inputs."""
+        return [self.value(node) for node in nodes]
+
+
+def shape_of(node: fx.Node) -> Shape:
+    """PyTorch's shape of a tensor, without the batch axis."""
+    return tuple(int(size) for size in node.meta["val"].shape[1:])
+
+
+def path_of(node: fx.Node) -> tuple[str, str]:
+    """The path of the innermost module that an operation stands in, and the module's type."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path, kind = stack[-1] if stack else ("", "")
+    return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _home(node: fx.Node, given: Mapping[str, str], layer: Layer) -> str:
+    """How a layer is called: as the module that holds its arrays, or is it, else after the module around it."""
+    for target in given.values():
+        if "." in target:
+            return target.rpartition(".")[0]
+    path, kind = path_of(node)
+    if path and kind.startswith("torch.nn.modules"):
+        return path
+    label = layer.label if not given else next(iter(given.values()))
+    return f"{path}.{label}" if path else label
+
+
+def _learns(layer: Layer, name: str, shapes: Sequence[Shape]) -> bool:
+    return name in layer.parameters(shapes)
+
+
+def later_users(node: fx.Node, than: fx.Node) -> Iterator[fx.Node]:
+    """The operations that read `node` after another."""
+    for user in node.users:
+        if user > than:
+            yield user

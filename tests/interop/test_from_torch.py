@@ -1,0 +1,286 @@
+"""PyTorch's modules become models with the same outputs, gradients, names and frozenness; the rest is listed."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+from torch import Tensor, nn
+
+import foveate as fv
+from foveate.errors import GraphError
+from tests.interop.networks import NETWORKS, PatchStem, made
+from tests.support import relative_error
+from tests.zoo.torch_twins import TWINS
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def example(name: str, batch: int = 3) -> Tensor:
+    return torch.randn(batch, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
+
+
+def outputs(module: nn.Module, x: Tensor) -> list[Tensor]:
+    found = module(x)
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+@every_network
+def test_outputs_and_gradients_are_the_modules(name: str):
+    module, x = made(name).eval(), example(name)
+    model = fv.from_torch(module, x[:1])
+    x.requires_grad_(True)
+    theirs = outputs(module, x)
+    seeds = [torch.randn(each.shape, generator=torch.Generator().manual_seed(2)) for each in theirs]
+    parameters = dict(module.named_parameters())
+    wanted = torch.autograd.grad(theirs, [x, *parameters.values()], seeds)
+
+    program = model.engine.compile(model.graph, batch_size=len(x), mode="inference", differentiable=True)
+    found = program.forward(model.state, {next(iter(model.graph.inputs)): x.detach().numpy()})
+    for key, their in zip(model.graph.outputs, theirs, strict=True):
+        assert relative_error(found[key], their.detach()) <= 1e-5
+    program.backward(dict(zip(model.graph.outputs, (seed.numpy() for seed in seeds), strict=True)))
+    assert relative_error(program.gradient(next(iter(model.graph.inputs))), wanted[0]) <= 1e-4
+    gradients = {model.names[key]: program.gradient(key) for key in model.graph.parameters}
+    assert gradients.keys() == parameters.keys()
+    for key, gradient in zip(parameters, wanted[1:], strict=True):
+        assert relative_error(gradients[key], gradient) <= 1e-4, key
+
+
+@every_network
+def test_parameters_and_statistics_keep_their_names(name: str):
+    module = made(name)
+    model = fv.from_torch(module, example(name))
+    state = {key: value for key, value in module.state_dict().items() if "num_batches" not in key}
+    assert set(model.names.values()) == set(state)
+    assert {*model.graph.parameters, *model.graph.statistics} == set(state)
+    assert all(np.array_equal(model.read(key), value.numpy()) for key, value in state.items())
+
+
+@every_network
+def test_the_module_stays_as_it_was(name: str):
+    module = made(name).train()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    fv.from_torch(module, example(name))
+    assert all(each.training for each in module.modules())
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_torchvisions_networks_come_in_with_one_layer_for_each_of_theirs(name: str):
+    module = TWINS[name](5).eval()
+    x = torch.randn(1, 3, 64, 64)
+    model = fv.from_torch(module, x)
+    zoo = fv.zoo.make(name, input_shape=(3, 64, 64), classes=5)
+    kinds = [type(node.layer).__name__ for node in model.graph.nodes]
+    assert sorted(kinds) == sorted(type(n.layer).__name__ for n in zoo.nodes if not isinstance(n.layer, fv.Dropout))
+    assert relative_error(model.logits(x.numpy()), module(x).detach()) <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["lenet5", "vgg6", "resnet20", "mobilenet_like", "nin", "audio4", "volume3d"])
+def test_out_to_pytorch_and_back_is_the_same_network(name: str):
+    model = fv.Model(fv.zoo.make(name), classes=tuple(map(str, range(fv.zoo.NETWORKS[name].classes))))
+    there_and_back(model.freeze(f"{model.graph.nodes[0].name}.*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in fv.zoo.NETWORKS if fv.zoo.NETWORKS[name].parameters < 1e8])
+def test_every_network_of_the_zoo_is_the_same_when_it_is_back(name: str):
+    there_and_back(fv.Model(fv.zoo.make(name)))
+
+
+def there_and_back(model: fv.Model) -> None:
+    x = np.random.default_rng(0).standard_normal((1, *model.graph.input_shape)).astype(np.float32)
+    back = fv.from_torch(model.to_torch(), torch.tensor(x))
+    assert [(n.layer.describe(), n.windows, n.output_shape) for n in back.graph.nodes] == [
+        (n.layer.describe(), n.windows, n.output_shape) for n in model.graph.nodes
+    ]
+    assert relative_error(back.logits(x), model.logits(x)) <= 1e-5
+    assert (back.task, back.preprocessing) == (model.task, model.preprocessing)
+    assert {back.names[key] for key in back.frozen} == set(model.frozen)
+
+
+@pytest.mark.parametrize(
+    "task", [fv.tasks.MultiLabel(("a", "b")), fv.tasks.Regression(("x", "y")), fv.tasks.Classification(("a", "b"))]
+)
+def test_every_task_comes_back(task: fv.tasks.Task):
+    graph = fv.Sequential(fv.Conv2d(3, 3), fv.GlobalAvgPool2d(), fv.Linear(2)).build((1, 5, 5))
+    there_and_back(fv.Model(graph, task=task))
+
+
+def test_a_segmentation_comes_back():
+    graph = fv.Sequential(fv.Conv2d(4, 3, padding=1), fv.Upsample(2, mode="linear"), fv.Conv2d(2, 1)).build((1, 5, 5))
+    there_and_back(fv.Model(graph, task=fv.tasks.Segmentation(("a", "b"))))
+
+
+def test_what_does_not_learn_there_is_frozen_here():
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    )
+    for parameter in (*module[0].parameters(), *module[1].parameters(), module[2].bias):
+        parameter.requires_grad_(False)
+    module[4].eval()
+    model = fv.from_torch(module, torch.randn(2, 1, 5, 5))
+    statistics = {f"{n}.running_{kind}" for n in (1, 4) for kind in ("mean", "var")}
+    assert model.frozen == {"0.weight", "0.bias", "1.weight", "1.bias", "2.bias"} | statistics
+
+
+class Unknown(nn.Module):
+    """Three things that no layer computes, and one that comes after them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Hardshrink())
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.block(torch.cumsum(x, 2)).mean((1, 2)))
+
+
+def test_all_that_cannot_come_in_is_listed_at_once_with_its_place():
+    with pytest.raises(GraphError) as caught:
+        fv.from_torch(Unknown(), torch.randn(1, 1, 6, 6))
+    assert str(caught.value).splitlines() == [
+        "Unknown has 2 operations that no layer here computes:",
+        "  the module itself: cumsum",
+        "  block.1: hardshrink",
+        "Replace them in the module, or give from_torch the part of it that is before them",
+    ]
+
+
+def test_a_vision_transformer_is_refused_after_its_stem():
+    with pytest.raises(
+        GraphError, match=r"^PatchStem has \d+ operations that no layer .*:\n  the module itself: transpose"
+    ):
+        fv.from_torch(PatchStem(), torch.randn(1, 3, 16, 16))
+    assert fv.from_torch(PatchStem().patches, torch.randn(1, 3, 16, 16)).graph.output_shape == (8, 4, 4)
+
+
+def function(code):
+    class Functional(nn.Module):
+        def forward(self, *inputs: Tensor) -> Tensor:
+            return code(*inputs)
+
+    return Functional()
+
+
+def _in_place(x: Tensor) -> Tensor:
+    whole = torch.tanh(x)
+    half = whole[:, :, :3]
+    whole.sigmoid_()
+    return torch.cat([half, half], 1)
+
+
+REFUSED = {
+    "clips to 0.0 and 5.0; only": lambda x: F.hardtanh(x, 0.0, 5.0),
+    "it is an ELU with a scale": lambda x: torch.ops.aten.elu(x, 1.0, 2.0),
+    "its threshold is 5, not 20": lambda x: F.softplus(x, threshold=5),
+    "it is over axis 2 of 4, not over the channels": lambda x: torch.softmax(x, 2),
+    "it normalises by the batch's statistics in inference too": lambda x: F.batch_norm(x, None, None, training=True),
+    "its second term has the factor 3": lambda x: torch.add(x, F.relu(x), alpha=3),
+    "its terms have different shapes": lambda x: x + x.mean((2, 3), keepdim=True),
+    "it joins along axis 2, not along the channels": lambda x: torch.cat([x, x], 2),
+    "it changes the batch axis": lambda x: F.relu(x).reshape(4, -1),
+    "it exchanges the axes 2 and 3": lambda x: x.transpose(2, 3) * 1.0,
+    "it repeats an axis, which only products do here": lambda x: F.relu(x[:, :1].expand(-1, 4, -1, -1)),
+    "it takes the batch apart": lambda x: F.relu(x.chunk(2, 0)[0]),
+    "it takes a part of the batch": lambda x: F.relu(x[1:]),
+    "the places of its maxima are used": lambda x: F.max_pool2d(x, 2, return_indices=True)[1] * 1.0,
+    "it divides by 3": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+    "it is over the axes 1, not over all spatial ones": lambda x: x.mean(1),
+    'it pads with "circular", which only convolutions do here': lambda x: F.relu(F.pad(x, (1, 1, 1, 1), "circular")),
+    "it pads with 2.0, not with zeros": lambda x: F.pad(x, (1, 1), value=2.0),
+    "it takes every 2 of positions 1 to 6 of axis 2": lambda x: x[:, :, 1::2] * x[:, :, 1::2],
+    "it aligns corners": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
+    "its scale factors (1.3, 1.3) do not give whole sizes": lambda x: F.interpolate(x, scale_factor=1.3),
+    "it makes torch.float64 of torch.float32": lambda x: x.double() + 1,
+    "one of its inputs is the constant 3": lambda x: x + 3,
+    "it reads a tensor whose shape was changed from (4, 6, 6) to (4, 36)":
+        lambda x: torch.cat([x.flatten(2), x.flatten(2)], 1),
+    "it reads channels that are transposed, and not joined again":
+        lambda x: F.max_pool3d(x.view(2, 2, 2, 6, 6).transpose(1, 2), 1),
+    "in place too, which is read afterwards": _in_place,
+    "it normalises by running statistics of each channel":
+        nn.InstanceNorm2d(4, track_running_stats=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_a_layer_does_otherwise_is_refused_with_the_reason(reason: str):
+    code = REFUSED[reason]
+    module = code if isinstance(code, nn.Module) else function(code)
+    with pytest.raises(GraphError) as caught:
+        fv.from_torch(module, torch.randn(2, 4, 6, 6))
+    assert reason in str(caught.value)
+
+
+def test_an_array_without_a_layer_is_named():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.gamma
+
+    with pytest.raises(GraphError, match="it computes with the array gamma, which no layer here does"):
+        fv.from_torch(Scaled(), torch.randn(1, 4, 3, 3))
+
+
+def test_operations_in_place_change_what_is_read_later():
+    def code(x: Tensor) -> Tensor:
+        y = torch.tanh(x)
+        z = y.contiguous()
+        y.sigmoid_()
+        return torch.cat([z, y, F.relu_(y)], 1)
+
+    x = torch.randn(2, 4, 3, 3)
+    model = fv.from_torch(function(code), x)
+    assert relative_error(model.logits(x.numpy()), code(x)) <= 1e-6
+
+
+def test_several_inputs_and_outputs_come_in_order():
+    def code(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return F.relu(x) * y[:, :, None, None], torch.sigmoid(y)
+
+    x, y = torch.randn(2, 4, 3, 3), torch.randn(2, 4)
+    model = fv.from_torch(function(code), (x, y))
+    found = model.outputs({name: value.numpy() for name, value in zip(model.graph.inputs, (x, y), strict=True)})
+    assert all(relative_error(a, b) <= 1e-6 for a, b in zip(found.values(), code(x, y), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (lambda x: x, r"^the module gives back its input x as it is; let it compute something$|gives back its input"),
+        (lambda x: (y := F.relu(x), y), r"^the module gives back one tensor twice; give back each once$"),
+        (lambda x: x if x.sum() > 0 else -x, r"^PyTorch cannot export Functional: "),
+    ],
+)
+def test_modules_that_are_no_networks_are_refused(code, message: str):
+    with pytest.raises(GraphError, match=message):
+        fv.from_torch(function(code), torch.randn(1, 4, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (torch.zeros(2, 3, dtype=torch.int64), "a tensor of torch.int64 with 2 axes"),
+        (torch.zeros(3), "a tensor of torch.float32 with 1 axes"),
+        ((3, 32, 32), "a int"),
+    ],
+)
+def test_an_example_of_another_kind_is_refused(given, words: str):
+    with pytest.raises(
+        GraphError,
+        match="^example_input must be a tensor of floating-point numbers, batch first, or a tuple of such; it has "
+        rf"{words}$",
+    ):
+        fv.from_torch(nn.ReLU(), given)
+
+
+def test_a_model_that_came_out_otherwise_would_be_noticed(monkeypatch):
+    from foveate.interop.pytorch.rules import RULES
+
+    monkeypatch.setitem(RULES, "sigmoid", RULES["tanh"])
+    with pytest.raises(GraphError, match=r"^the model that was made gives another \w+ than the module on the example"):
+        fv.from_torch(nn.Sequential(nn.Sigmoid()), torch.randn(1, 4))

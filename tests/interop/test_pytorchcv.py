@@ -1,0 +1,59 @@
+"""Module code that nobody here wrote: architectures of pytorchcv, random weights, inputs at their own size."""
+
+from importlib import import_module
+
+import pytest
+import torch
+from torch import nn
+
+import foveate as fv
+from tests.support import relative_error
+
+ARCHITECTURES = {
+    "resnet10": ("resnet", 224),
+    "resnext26_32x4d": ("resnext", 224),
+    "seresnet10": ("seresnet", 224),
+    "preresnet10": ("preresnet", 224),
+    "densenet121": ("densenet", 224),
+    "peleenet": ("peleenet", 224),
+    "inceptionv3": ("inceptionv3", 299),
+    "xception": ("xception", 299),
+    "mobilenetv2b_w1": ("mobilenetv2", 224),
+    "mnasnet_b1": ("mnasnet", 224),
+    "efficientnet_b0": ("efficientnet", 224),
+    "shufflenet_g3_w1": ("shufflenet", 224),
+    "shufflenetv2_wd2": ("shufflenetv2", 224),
+    "regnetx002": ("regnet", 224),
+    "hrnet_w18_small_v1": ("hrnet", 224),
+    "dla34": ("dla", 224),
+    "vovnet27s": ("vovnet", 224),
+    "squeezenet_v1_0": ("squeezenet", 224),
+    "darknet53": ("darknet53", 224),
+    "selecsls42b": ("selecsls", 224),
+    "hardnet39ds": ("hardnet", 224),
+    "mobilenetv3_large_w1": ("mobilenetv3", 224),
+}
+QUICK = ("resnet10", "seresnet10", "shufflenetv2_wd2")
+
+
+def architecture(name: str) -> nn.Module:
+    """The network with statistics that are none of those it starts with."""
+    torch.manual_seed(0)
+    module = getattr(import_module(f"pytorchcv.models.{ARCHITECTURES[name][0]}"), name)()
+    for key, buffer in module.named_buffers():
+        if "running" in key:
+            nn.init.uniform_(buffer, *((0.5, 1.5) if "var" in key else (-0.2, 0.2)))
+    return module.eval()
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
+)
+def test_an_architecture_comes_in_with_its_outputs_and_names(name: str):
+    module, size = architecture(name), ARCHITECTURES[name][1]
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    model = fv.from_torch(module, x[:1])
+    with torch.inference_mode():
+        assert relative_error(model.logits(x.numpy()), module(x)) <= 1e-5
+    state = {key for key in module.state_dict() if "num_batches" not in key}
+    assert set(model.state.names()) == set(model.names.values()) == state
