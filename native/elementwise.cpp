@@ -1,12 +1,14 @@
-// Activation functions, sums of arrays, reorders.
+// Activation functions by kernels of our own (oneDNN's lose NaN and digits), sums of arrays, reorders.
 #include <omp.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
+#include <unordered_map>
 
 #include "bindings.h"
 #include "primitive.h"
+#include "vector_kernels.h"
 
 namespace nb = nanobind;
 
@@ -14,27 +16,87 @@ namespace foveate {
 
 namespace {
 
-dnnl::eltwise_forward::primitive_desc forward_description(const std::string& kind, const Description& source,
-                                                          float alpha, float beta, bool training) {
-  return dnnl::eltwise_forward::primitive_desc(
-      cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
-      elementwise_algorithm(kind, training), source, source, alpha, beta, attributes());
+Function function_named(const std::string& name) {
+  static const std::unordered_map<std::string, Function> functions{
+      {"relu", Function::relu},           {"leaky_relu", Function::leaky_relu}, {"relu6", Function::relu6},
+      {"elu", Function::elu},             {"sigmoid", Function::sigmoid},       {"tanh", Function::tanh},
+      {"silu", Function::silu},           {"hardswish", Function::hardswish},   {"hardsigmoid", Function::hardsigmoid},
+      {"gelu", Function::gelu},           {"gelu_tanh", Function::gelu_tanh},   {"softplus", Function::softplus},
+      {"mish", Function::mish},
+  };
+  const auto found = functions.find(name);
+  if (found == functions.end()) throw std::invalid_argument("there is no elementwise function " + name);
+  return found->second;
 }
 
-std::shared_ptr<Primitive> elementwise_forward(const std::string& kind, const Description& source, float alpha,
-                                               float beta, bool training) {
-  return Primitive::make<dnnl::eltwise_forward>(kind, forward_description(kind, source, alpha, beta, training));
+// Calls work(first, count) for stretches of `count` numbers, on all threads where there are many.
+template <class Work>
+void in_stretches(std::int64_t count, const Work& work) {
+  constexpr std::int64_t stretch = 4096, few = 16384;
+  const std::int64_t stretches = (count + stretch - 1) / stretch;
+#pragma omp parallel for schedule(static) if (count > few)
+  for (std::int64_t index = 0; index < stretches; ++index)
+    work(index * stretch, std::min(stretch, count - index * stretch));
 }
 
-// The derivative from the output, where the function has one, so that the input need not be kept; else from the input.
-std::shared_ptr<Primitive> elementwise_backward(const std::string& kind, const Description& gradient,
-                                                const Description& output, float alpha, float beta) {
-  return Primitive::make<dnnl::eltwise_backward>(
-      kind + " backward",
-      dnnl::eltwise_backward::primitive_desc(cpu_engine(), elementwise_algorithm(kind, true), gradient, gradient,
-                                             output, alpha, beta,
-                                             forward_description(kind, output, alpha, beta, true), attributes()));
-}
+std::string our_implementation() { return std::string("foveate:") + vector_kernels().name; }
+
+// y = f(x), number by number; in and out may be one array.
+class Elementwise : public Kernel {
+ public:
+  Elementwise(std::string name, float alpha, std::int64_t count)
+      : Kernel({"src", "dst"}),
+        name_(std::move(name)),
+        function_(function_named(name_)),
+        alpha_(alpha),
+        count_(count) {}
+
+  std::string name() const override { return name_; }
+  std::string implementation() const override { return our_implementation(); }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    const auto* x = static_cast<const float*>(addresses[0]);
+    auto* y = static_cast<float*>(addresses[1]);
+    in_stretches(count_, [&](std::int64_t first, std::int64_t length) {
+      vector_kernels().forward(function_, alpha_, x + first, y + first, length);
+    });
+  }
+
+ private:
+  std::string name_;
+  Function function_;
+  float alpha_;
+  std::int64_t count_;
+};
+
+// Times the derivative, from the function's output where that is enough, else from its input.
+class ElementwiseBackward : public Kernel {
+ public:
+  ElementwiseBackward(std::string name, float alpha, std::int64_t count)
+      : Kernel({"known", "diff_dst", "diff_src"}),
+        name_(std::move(name)),
+        function_(function_named(name_)),
+        alpha_(alpha),
+        count_(count) {}
+
+  std::string name() const override { return name_ + " backward"; }
+  std::string implementation() const override { return our_implementation(); }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    const auto* known = static_cast<const float*>(addresses[0]);
+    const auto* dy = static_cast<const float*>(addresses[1]);
+    auto* dx = static_cast<float*>(addresses[2]);
+    in_stretches(count_, [&](std::int64_t first, std::int64_t length) {
+      vector_kernels().backward(function_, alpha_, known + first, dy + first, dx + first, length);
+    });
+  }
+
+ private:
+  std::string name_;
+  Function function_;
+  float alpha_;
+  std::int64_t count_;
+};
 
 std::shared_ptr<Primitive> reorder(const Description& source, const Description& target) {
   return Primitive::make<dnnl::reorder>(
@@ -70,7 +132,10 @@ class Sum : public Kernel {
   void add(float* target, const float* left, const float* right, bool relu) const {
     if (relu) {
 #pragma omp parallel for simd schedule(static)
-      for (std::int64_t index = 0; index < count_; ++index) target[index] = std::max(left[index] + right[index], 0.0f);
+      for (std::int64_t index = 0; index < count_; ++index) {
+        const float sum = left[index] + right[index];
+        target[index] = sum <= 0 ? 0 : sum;  // NaN stays
+      }
     } else {
 #pragma omp parallel for simd schedule(static)
       for (std::int64_t index = 0; index < count_; ++index) target[index] = left[index] + right[index];
@@ -84,10 +149,18 @@ class Sum : public Kernel {
 }  // namespace
 
 void init_elementwise(nb::module_& module) {
-  module.def("elementwise_forward", &elementwise_forward, nb::arg("kind"), nb::arg("source"), nb::arg("alpha"),
-             nb::arg("beta"), nb::arg("training"));
-  module.def("elementwise_backward", &elementwise_backward, nb::arg("kind"), nb::arg("gradient"), nb::arg("output"),
-             nb::arg("alpha"), nb::arg("beta"));
+  module.def(
+      "elementwise",
+      [](std::string kind, float alpha, std::int64_t count) -> std::shared_ptr<Operation> {
+        return std::make_shared<Elementwise>(std::move(kind), alpha, count);
+      },
+      nb::arg("kind"), nb::arg("alpha"), nb::arg("count"));
+  module.def(
+      "elementwise_backward",
+      [](std::string kind, float alpha, std::int64_t count) -> std::shared_ptr<Operation> {
+        return std::make_shared<ElementwiseBackward>(std::move(kind), alpha, count);
+      },
+      nb::arg("kind"), nb::arg("alpha"), nb::arg("count"));
   module.def("reorder_operation", &reorder, nb::arg("source"), nb::arg("target"));
   module.def(
       "sum",

@@ -7,7 +7,33 @@ namespace nb = nanobind;
 
 namespace foveate {
 
+namespace {
+
+// Stops the run where an output or a loss is NaN, before anything learns from it.
+class StopAtNan : public Kernel {
+ public:
+  explicit StopAtNan(std::int64_t count) : Kernel({"src"}), count_(count) {}
+  std::string name() const override { return "stop at NaN"; }
+
+  void execute(const Addresses& addresses, Run& run) const override {
+    const auto* source = static_cast<const float*>(addresses[0]);
+    int found = 0;
+    for (std::int64_t index = 0; index < count_; ++index) found |= source[index] != source[index];
+    for (const RunResult& result : run.results) found |= result.loss != result.loss;
+    if (found || run.nan) run.stop = true;
+  }
+
+ private:
+  std::int64_t count_;
+};
+
+}  // namespace
+
 void init_loss(nb::module_& module) {
+  module.def(
+      "stop_at_nan",
+      [](std::int64_t count) -> std::shared_ptr<Operation> { return std::make_shared<StopAtNan>(count); },
+      nb::arg("count"));
   nb::class_<LossShape>(module, "LossShape", "Which result a loss writes, of what outputs, and its weight.")
       .def(
           "__init__",

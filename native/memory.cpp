@@ -42,7 +42,7 @@ void check_room(const Array& array, const Description& description, const char* 
 
 class NoCallbacks : public Callbacks {
  public:
-  void call(std::size_t, const std::vector<void*>&) override { throw std::logic_error("nothing can be called here"); }
+  bool call(std::size_t, const std::vector<void*>&) override { throw std::logic_error("nothing can be called here"); }
 };
 
 void reorder(ConstFloatArray source, const Description& from, FloatArray target, const Description& to) {

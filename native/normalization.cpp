@@ -1,4 +1,5 @@
 // Batch normalisation, with ReLU inside where it follows, and the running statistics.
+#include <cmath>
 #include <cstdint>
 
 #include "bindings.h"
@@ -90,6 +91,50 @@ class RunningStatistics : public Kernel {
   float momentum_, unbiased_;
 };
 
+// The rectifier inside oneDNN's batch normalisation makes 0 of NaN. In training a channel has NaN only where its mean,
+// its variance or what scales it is not finite: such channels are computed again. `block` channels lie side by side.
+class Repair : public Kernel {
+ public:
+  Repair(const Description& layout, float eps)
+      : Kernel({"src", "mean", "variance", "scale?", "shift?", "dst"}), eps_(eps) {
+    const Dims dims = layout.get_dims(), blocks = layout.get_inner_blks();
+    block_ = blocks.empty() ? 1 : blocks[0];
+    samples_ = dims[0];
+    channels_ = dims[1];
+    for (std::size_t axis = 2; axis < dims.size(); ++axis) positions_ *= dims[axis];
+  }
+  std::string name() const override { return "infinite channels"; }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    const auto number = [&](std::size_t operand, std::int64_t channel, float absent) {
+      return addresses[operand] == nullptr ? absent : static_cast<const float*>(addresses[operand])[channel];
+    };
+    for (std::int64_t channel = 0; channel < channels_; ++channel) {
+      const float mean = number(1, channel, 0), variance = number(2, channel, 0), scale = number(3, channel, 1),
+                  shift = number(4, channel, 0);
+      if (std::isfinite(mean) && std::isfinite(variance) && std::isfinite(scale) && std::isfinite(shift)) continue;
+      compute(static_cast<const float*>(addresses[0]), static_cast<float*>(addresses[5]), channel, mean,
+              1 / std::sqrt(variance + eps_), scale, shift);
+    }
+  }
+
+ private:
+  void compute(const float* source, float* target, std::int64_t channel, float mean, float inverse, float scale,
+               float shift) const {
+    const std::int64_t rows = (channels_ + block_ - 1) / block_;
+    for (std::int64_t sample = 0; sample < samples_; ++sample)
+      for (std::int64_t position = 0; position < positions_; ++position) {
+        const std::int64_t at =
+            ((sample * rows + channel / block_) * positions_ + position) * block_ + channel % block_;
+        const float value = (source[at] - mean) * inverse * scale + shift;
+        target[at] = value <= 0 ? 0 : value;
+      }
+  }
+
+  std::int64_t samples_, channels_, positions_ = 1, block_;
+  float eps_;
+};
+
 }  // namespace
 
 void init_normalization(nb::module_& module) {
@@ -97,6 +142,12 @@ void init_normalization(nb::module_& module) {
              nb::arg("affine"), nb::arg("use_running"), nb::arg("relu"), nb::arg("training"));
   module.def("batch_normalization_backward", &batch_normalization_backward, nb::arg("gradient"), nb::arg("source"),
              nb::arg("eps"), nb::arg("affine"), nb::arg("use_running"), nb::arg("relu"));
+  module.def(
+      "repair_channels",
+      [](const Description& layout, float eps) -> std::shared_ptr<Operation> {
+        return std::make_shared<Repair>(layout, eps);
+      },
+      nb::arg("layout"), nb::arg("eps"));
   module.def("local_response_forward", &local_response_forward, nb::arg("source"), nb::arg("size"), nb::arg("alpha"),
              nb::arg("beta"), nb::arg("k"), nb::arg("training"));
   module.def("local_response_backward", &local_response_backward, nb::arg("source"), nb::arg("size"),

@@ -139,22 +139,24 @@ bool Primitive::requires_argument(int number) const {
   return description_.query_md(dnnl::query::exec_arg_md, number).get_ndims() != 0;
 }
 
-dnnl::algorithm elementwise_algorithm(const std::string& kind, bool from_output) {
+namespace {
+
+// As post-operations; on their own our kernels compute them.
+dnnl::algorithm elementwise_algorithm(const std::string& kind) {
   using dnnl::algorithm;
-  if (kind == "relu") return from_output ? algorithm::eltwise_relu_use_dst_for_bwd : algorithm::eltwise_relu;
-  if (kind == "elu") return from_output ? algorithm::eltwise_elu_use_dst_for_bwd : algorithm::eltwise_elu;
-  if (kind == "tanh") return from_output ? algorithm::eltwise_tanh_use_dst_for_bwd : algorithm::eltwise_tanh;
-  if (kind == "sigmoid") return from_output ? algorithm::eltwise_logistic_use_dst_for_bwd : algorithm::eltwise_logistic;
-  if (kind == "relu6") return from_output ? algorithm::eltwise_clip_v2_use_dst_for_bwd : algorithm::eltwise_clip_v2;
+  if (kind == "relu" || kind == "leaky_relu") return algorithm::eltwise_relu;
+  if (kind == "elu") return algorithm::eltwise_elu;
+  if (kind == "tanh") return algorithm::eltwise_tanh;
+  if (kind == "sigmoid") return algorithm::eltwise_logistic;
   if (kind == "silu") return algorithm::eltwise_swish;
   if (kind == "mish") return algorithm::eltwise_mish;
   if (kind == "hardswish") return algorithm::eltwise_hardswish;
-  if (kind == "hardsigmoid") return algorithm::eltwise_hardsigmoid;
   if (kind == "gelu") return algorithm::eltwise_gelu_erf;
   if (kind == "gelu_tanh") return algorithm::eltwise_gelu_tanh;
-  if (kind == "softplus") return algorithm::eltwise_soft_relu;
-  throw std::invalid_argument("there is no elementwise function " + kind);
+  throw std::invalid_argument("there is no post-operation " + kind);
 }
+
+}  // namespace
 
 dnnl::primitive_attr attributes(const std::vector<PostOperation>& post_operations) {
   dnnl::primitive_attr attributes;

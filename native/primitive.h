@@ -52,7 +52,4 @@ struct PostOperation {
 // Attributes with a scratchpad that the program's memory plan provides, and with post-operations.
 dnnl::primitive_attr attributes(const std::vector<PostOperation>& post_operations = {});
 
-// oneDNN's name of an elementwise function; with `from_output` the variant whose derivative needs only the output.
-dnnl::algorithm elementwise_algorithm(const std::string& kind, bool from_output = false);
-
 }  // namespace foveate

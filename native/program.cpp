@@ -64,11 +64,12 @@ class PythonCallbacks : public Callbacks {
  public:
   explicit PythonCallbacks(nb::handle functions) : functions_(functions) {}
 
-  void call(std::size_t number, const std::vector<void*>& addresses) override {
+  bool call(std::size_t number, const std::vector<void*>& addresses) override {
     nb::gil_scoped_acquire acquire;
     nb::list arguments;
     for (void* address : addresses) arguments.append(reinterpret_cast<std::uintptr_t>(address));
-    functions_[number](arguments);
+    const nb::object nan = functions_[number](arguments);
+    return !nan.is_none() && nb::cast<bool>(nan);
   }
 
  private:
@@ -126,8 +127,15 @@ class Session {
     found->second.left_out = true;
   }
 
-  void run(std::size_t begin, std::size_t end, nb::list functions) {
-    each_step(begin, end, functions, [this](std::size_t index, Run& run) { run_step(index, run); });
+  // Returns the step that comes next: `end`, or an earlier one where NaN stopped the run.
+  std::size_t run(std::size_t begin, std::size_t end, nb::list functions) {
+    std::size_t next = end;
+    each_step(begin, end, functions, [&](std::size_t index, Run& run) {
+      if (next < end) return;
+      run_step(index, run);
+      if (run.stop) next = index + 1;
+    });
+    return next;
   }
 
   // Seconds that each step took, one after the other.
@@ -245,7 +253,7 @@ void init_program(nb::module_& module) {
            nb::sig("def bind(self, space: str, buffer: NDArray[numpy.generic]) -> None"))
       .def("leave_out", &Session::leave_out, nb::arg("space"))
       .def("run", &Session::run, nb::arg("begin"), nb::arg("end"), nb::arg("functions"),
-           nb::sig("def run(self, begin: int, end: int, functions: list[typing.Any]) -> None"))
+           nb::sig("def run(self, begin: int, end: int, functions: list[typing.Any]) -> int"))
       .def("profile", &Session::profile, nb::arg("begin"), nb::arg("end"), nb::arg("functions"),
            nb::sig("def profile(self, begin: int, end: int, functions: list[typing.Any]) -> list[float]"));
 }

@@ -25,7 +25,8 @@ struct RunResult {
 class Callbacks {
  public:
   virtual ~Callbacks() = default;
-  virtual void call(std::size_t number, const std::vector<void*>& addresses) = 0;
+  // Returns whether what was measured is NaN.
+  virtual bool call(std::size_t number, const std::vector<void*>& addresses) = 0;
 };
 
 struct Run {
@@ -33,6 +34,8 @@ struct Run {
   const RunScalars& scalars;
   std::vector<RunResult>& results;
   Callbacks& callbacks;
+  bool nan = false;   // whether a callback measured NaN
+  bool stop = false;  // whether the steps that follow wait until the caller has decided
 };
 
 }  // namespace foveate

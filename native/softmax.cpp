@@ -1,6 +1,15 @@
-// Softmax and its logarithm over the channels.
+// Softmax and its logarithm over the channels, in the plain layout. A NaN makes its whole row NaN, as an infinity does.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
 #include "bindings.h"
-#include "primitive.h"
+#include "loss_tile.h"
+#include "operation.h"
+#include "vector_kernels.h"
 
 namespace nb = nanobind;
 
@@ -8,32 +17,115 @@ namespace foveate {
 
 namespace {
 
-constexpr int channel_axis = 1;
+// `samples` of (channels, positions); the channels of a position are a row.
+class Rows : public Kernel {
+ public:
+  Rows(std::vector<std::string> operands, std::int64_t samples, const Tiling& tiling, bool logarithm)
+      : Kernel(std::move(operands)), samples_(samples), tiling_(tiling), logarithm_(logarithm) {}
+  std::string implementation() const override { return std::string("foveate:") + vector_kernels().name; }
 
-dnnl::softmax_forward::primitive_desc forward_description(const Description& source, bool logarithm, bool training) {
-  return dnnl::softmax_forward::primitive_desc(
-      cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
-      logarithm ? dnnl::algorithm::softmax_log : dnnl::algorithm::softmax_accurate, source, source, channel_axis,
-      attributes());
-}
+ protected:
+  // Calls work(first, second, result) for each row: of two arrays that are read, and of one that is written.
+  template <class Work>
+  void each_row(const float* first, const float* second, float* result, const Work& work) const {
+    const std::int64_t tiles = tiling_.tiles(), of_sample = tiling_.channels * tiling_.positions;
+#pragma omp parallel if (samples_ * of_sample > 16384)
+    {
+      std::vector<float> one(tiling_.size()), two(tiling_.size()), written(tiling_.size());
+#pragma omp for schedule(static)
+      for (std::int64_t index = 0; index < samples_ * tiles; ++index) {
+        const std::int64_t begin = index / tiles * of_sample, tile = index % tiles;
+        const float* from = tiling_.read(first + begin, tile, one);
+        const float* other = tiling_.read(second + begin, tile, two);
+        float* to = tiling_.target(result + begin, written);
+        for (std::int64_t i = 0; i < tiling_.count(tile) * tiling_.channels; i += tiling_.channels)
+          work(from + i, other + i, to + i);
+        tiling_.write(written, tile, result + begin);
+      }
+    }
+  }
 
-std::shared_ptr<Primitive> softmax_forward(const Description& source, bool logarithm, bool training) {
-  return Primitive::make<dnnl::softmax_forward>("softmax", forward_description(source, logarithm, training));
-}
+  std::int64_t samples_;
+  Tiling tiling_;
+  bool logarithm_;
+};
 
-std::shared_ptr<Primitive> softmax_backward(const Description& output, bool logarithm) {
-  return Primitive::make<dnnl::softmax_backward>(
-      "softmax backward",
-      dnnl::softmax_backward::primitive_desc(
-          cpu_engine(), logarithm ? dnnl::algorithm::softmax_log : dnnl::algorithm::softmax_accurate, output, output,
-          output, channel_axis, forward_description(output, logarithm, true), attributes()));
-}
+class Softmax : public Rows {
+ public:
+  Softmax(std::int64_t samples, const Tiling& tiling, bool logarithm)
+      : Rows({"src", "dst"}, samples, tiling, logarithm) {}
+  std::string name() const override { return "softmax"; }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    const auto* source = static_cast<const float*>(addresses[0]);
+    each_row(source, source, static_cast<float*>(addresses[1]),
+             [this](const float* x, const float*, float* y) { (logarithm_ ? logarithm(x, y) : shares(x, y)); });
+  }
+
+ private:
+  void shares(const float* x, float* y) const {
+    const double sum = vector_kernels().exponentials(x, x[largest(x)], y, tiling_.channels);
+    for (std::int64_t k = 0; k < tiling_.channels; ++k) y[k] = static_cast<float>(y[k] / sum);
+  }
+
+  // The largest one's own share in the sum is 1, so that log1p keeps what the others add.
+  void logarithm(const float* x, float* y) const {
+    const std::int64_t at = largest(x);
+    const double sum = vector_kernels().exponentials(x, x[at], y, tiling_.channels), rest = std::log1p(sum - y[at]);
+    for (std::int64_t k = 0; k < tiling_.channels; ++k)
+      y[k] = static_cast<float>((static_cast<double>(x[k]) - x[at]) - rest);
+  }
+
+  std::int64_t largest(const float* x) const {
+    std::int64_t found = 0;
+    for (std::int64_t k = 1; k < tiling_.channels; ++k)
+      if (x[k] > x[found]) found = k;
+    return found;
+  }
+};
+
+class SoftmaxBackward : public Rows {
+ public:
+  SoftmaxBackward(std::int64_t samples, const Tiling& tiling, bool logarithm)
+      : Rows({"dst", "diff_dst", "diff_src"}, samples, tiling, logarithm) {}
+  std::string name() const override { return "softmax backward"; }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    each_row(static_cast<const float*>(addresses[0]), static_cast<const float*>(addresses[1]),
+             static_cast<float*>(addresses[2]), [this](const float* y, const float* dy, float* dx) { row(y, dy, dx); });
+  }
+
+ private:
+  void row(const float* y, const float* dy, float* dx) const {
+    double sum = 0;
+    if (logarithm_) {
+      vector_kernels().exponentials(y, 0, dx, tiling_.channels);
+      for (std::int64_t k = 0; k < tiling_.channels; ++k) sum += dy[k];
+      for (std::int64_t k = 0; k < tiling_.channels; ++k) dx[k] = static_cast<float>(dy[k] - dx[k] * sum);
+    } else {
+      for (std::int64_t k = 0; k < tiling_.channels; ++k) sum += static_cast<double>(dy[k]) * y[k];
+      for (std::int64_t k = 0; k < tiling_.channels; ++k) dx[k] = static_cast<float>(y[k] * (dy[k] - sum));
+    }
+  }
+};
 
 }  // namespace
 
 void init_softmax(nb::module_& module) {
-  module.def("softmax_forward", &softmax_forward, nb::arg("source"), nb::arg("logarithm"), nb::arg("training"));
-  module.def("softmax_backward", &softmax_backward, nb::arg("output"), nb::arg("logarithm"));
+  module.def(
+      "softmax",
+      [](std::int64_t samples, std::int64_t channels, std::int64_t positions,
+         bool logarithm) -> std::shared_ptr<Operation> {
+        return std::make_shared<Softmax>(samples, Tiling{channels, positions}, logarithm);
+      },
+      nb::arg("samples"), nb::arg("channels"), nb::arg("positions"), nb::arg("logarithm"));
+  module.def(
+      "softmax_backward",
+      [](std::int64_t samples, std::int64_t channels, std::int64_t positions,
+         bool logarithm) -> std::shared_ptr<Operation> {
+        return std::make_shared<SoftmaxBackward>(samples, Tiling{channels, positions}, logarithm);
+      },
+      nb::arg("samples"), nb::arg("channels"), nb::arg("positions"), nb::arg("logarithm"));
 }
 
 }  // namespace foveate

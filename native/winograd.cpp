@@ -6,12 +6,16 @@ namespace foveate::winograd {
 
 namespace {
 
-// A^T m A for 16 filters of one tile, with bias and ReLU; what lies outside the output is left out.
+// NaN stays.
+inline Vector rectified(Vector value, bool relu) { return relu ? (value <= 0 ? Vector{} : value) : value; }
+
+// A^T m A for 16 filters of one tile, with bias and ReLU; what lies outside the output is left out. Returns 0, or NaN
+// in the lanes where an output is not finite.
 template <int M>
-void transform_output(const Shape& shape, const TilePlace& place, const float* products, std::int64_t point_stride,
-                      Vector bias, bool relu, float* plane) {
+Vector transform_output(const Shape& shape, const TilePlace& place, const float* products, std::int64_t point_stride,
+                        Vector bias, bool relu, float* plane) {
   constexpr int size = Tile<M>::size;
-  Vector m[size * size], half[M * size];
+  Vector m[size * size], half[M * size], doubt{};
   for (int point = 0; point < size * size; ++point) m[point] = load(products + point * point_stride);
   for (int j = 0; j < size; ++j) {
     Vector column[M];
@@ -22,10 +26,58 @@ void transform_output(const Shape& shape, const TilePlace& place, const float* p
     Vector row[M];
     Tile<M>::output(half + i * size, 1, row);
     for (int j = 0; j < M && place.left + j < shape.output_width; ++j) {
-      Vector value = row[j] + bias;
-      if (relu) value = value > 0 ? value : Vector{};
-      store(plane + ((place.top + i) * shape.output_width + place.left + j) * lanes, value);
+      const Vector value = row[j] + bias;
+      doubt += value - value;
+      store(plane + ((place.top + i) * shape.output_width + place.left + j) * lanes, rectified(value, relu));
     }
+  }
+  return doubt;
+}
+
+bool is_zero(Vector value) {
+  for (int lane = 0; lane < lanes; ++lane)
+    if (value[lane] != 0) return false;
+  return true;
+}
+
+// The filters that were transformed, 16 of one channel.
+template <int M>
+void recover_taps(const float* transformed, std::int64_t point_stride, Vector* taps) {
+  constexpr int size = Tile<M>::size;
+  Vector half[3 * size];
+  for (int across = 0; across < size; ++across) {
+    Vector u[size], column[3];
+    for (int down = 0; down < size; ++down) u[down] = load(transformed + (down * size + across) * point_stride);
+    Tile<M>::taps(u, 1, column);
+    for (int i = 0; i < 3; ++i) half[i * size + across] = column[i];
+  }
+  for (int i = 0; i < 3; ++i) Tile<M>::taps(half + i * size, 1, taps + i * 3);
+}
+
+// One tile for 16 filters by the definition, for tiles where the transforms met infinity: there the sums of inputs have
+// overflowed, or spread an infinity over the tile.
+template <int M>
+void convolve_tile(const Shape& shape, const TilePlace& place, const float* source, const float* transformed,
+                   Vector bias, bool relu, float* plane) {
+  Vector sums[M * M];
+  for (Vector& sum : sums) sum = bias;
+  for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
+    Vector taps[9];
+    recover_taps<M>(transformed + channel * shape.filters, shape.channels * shape.filters, taps);
+    const std::int64_t block = place.sample * shape.channels / lanes + channel / lanes;
+    const float* from = source + block * lanes * shape.height * shape.width;
+    for (int i = 0; i < M * M; ++i)
+      for (int tap = 0; tap < 9; ++tap) {
+        const std::int64_t top = place.top + i / M + tap / 3 - shape.padding_top;
+        const std::int64_t left = place.left + i % M + tap % 3 - shape.padding_left;
+        if (top >= 0 && top < shape.height && left >= 0 && left < shape.width)
+          sums[i] += from[(top * shape.width + left) * lanes + channel % lanes] * taps[tap];
+      }
+  }
+  for (int i = 0; i < M * M; ++i) {
+    const std::int64_t top = place.top + i / M, left = place.left + i % M;
+    if (top < shape.output_height && left < shape.output_width)
+      store(plane + (top * shape.output_width + left) * lanes, rectified(sums[i], relu));
   }
 }
 
@@ -79,11 +131,13 @@ void convolve(const Shape& shape, std::int64_t block, const float* source, const
                    products + point * product_stride);
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     const TilePlace place(shape, grid, first + tile);
-    for (std::int64_t filter = 0; filter < shape.filters; filter += lanes)
-      transform_output<M>(
-          shape, place, products + tile * pitch(shape.filters) + filter, product_stride,
-          bias ? load(bias + filter) : Vector{}, relu,
-          target + (place.sample * shape.filters + filter) * shape.output_height * shape.output_width);
+    for (std::int64_t filter = 0; filter < shape.filters; filter += lanes) {
+      const Vector shift = bias ? load(bias + filter) : Vector{};
+      float* plane = target + (place.sample * shape.filters + filter) * shape.output_height * shape.output_width;
+      const Vector doubt = transform_output<M>(shape, place, products + tile * pitch(shape.filters) + filter,
+                                               product_stride, shift, relu, plane);
+      if (!is_zero(doubt)) convolve_tile<M>(shape, place, source, transformed + filter, shift, relu, plane);
+    }
   }
 }
 

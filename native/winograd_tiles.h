@@ -33,6 +33,13 @@ struct Tile<2> {
     y[1] = m1 - m2 + m[3 * stride];
   }
 
+  // From a transformed filter back to its taps.
+  static void taps(const Vector* u, int stride, Vector* g) {
+    g[0] = -u[0];
+    g[1] = u[stride] - u[2 * stride];
+    g[2] = u[3 * stride];
+  }
+
   static void gradient(const Vector* y, int stride, Vector* m) {
     const Vector y0 = y[0], y1 = y[stride];
     m[0] = y0;
@@ -76,6 +83,13 @@ struct Tile<4> {
     y[1] = fa * difference_a + fb * difference_b;
     y[2] = faa * sum_a + fbb * sum_b;
     y[3] = faaa * difference_a + fbbb * difference_b + m[5 * stride];
+  }
+
+  static void taps(const Vector* u, int stride, Vector* g) {
+    constexpr float first = 1 / of_zero, second = 0.5 / (of_a * a);
+    g[0] = first * u[0];
+    g[1] = second * (u[stride] - u[2 * stride]);
+    g[2] = u[5 * stride];
   }
 
   static void gradient(const Vector* y, int stride, Vector* m) {

@@ -1,6 +1,7 @@
 """The loop: what it computes, what it writes, and how it ends."""
 
 import itertools
+import re
 import signal
 from dataclasses import replace
 
@@ -181,9 +182,24 @@ def test_divergence_says_where_and_what_to_try(engine, make_job, tmp_path):
     with pytest.raises(
         TrainingError,
         match=r"^(the loss|\w+\.\w+) became (nan|inf|NaN or infinite) at step \d of 12 \(epoch [123], learning rate "
-        r"1e\+20\): the learning rate is too high\. Try a learning rate of 1e\+19, ",
+        r"1e\+20\)(; .+ is the first layer whose output is NaN or infinite)?: the learning rate is too high\. Try a "
+        r"learning rate of 1e\+19, ",
     ):
         fit(make_job(engine, recipe=recipe, folder=folder), Progress())
+
+
+def test_the_step_that_goes_wrong_names_the_layer_and_is_not_learnt(engine, make_job):
+    job = make_job(engine)
+    name = next(iter(job.state.graph.parameters))
+    job.state.load(name, np.full_like(job.state.read(name), np.nan))
+    first = next(node for node in job.state.graph.nodes if name.startswith(f"{node.parameters}."))
+    before = {each: job.state.read(each) for each in job.state.names(slots=True)}
+    sentence = (
+        rf"the loss became nan at step 1 of \d+ .+; {re.escape(str(first))} is the first layer whose output is NaN"
+    )
+    with pytest.raises(TrainingError, match=sentence):
+        fit(job, Progress())
+    assert all(np.array_equal(array, job.state.read(each), equal_nan=True) for each, array in before.items())
 
 
 def test_divergence_leaves_the_last_checkpoint(engine, make_job, tmp_path):

@@ -271,6 +271,8 @@ class Program(ABC):
             momentum: of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
 
+        A step whose loss is NaN learns nothing from it: where there is an optimiser, the state stays as it was.
+
         Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight
         decay go on.
 

@@ -21,8 +21,10 @@ from foveate.engines import State, StepResult
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import Checkpoint, ModelDescription, read_checkpoint, write_checkpoint
+from foveate.graph import Node
 from foveate.log import logger
 from foveate.tasks import AnyTask, Classification, Metrics, heads
+from foveate.training.divergence import first_without_numbers
 from foveate.training.feed import Feed
 from foveate.training.folder import RunFolder
 from foveate.training.history import ACCURACY, Epoch, History
@@ -251,7 +253,9 @@ class _Run:
         result = program.step(self.job.state, inputs, targets, learning_rate=rate, momentum=momentum)
         self.position += 1
         if not isfinite(result.loss):
-            raise self._diverged("the loss", result.loss)
+            job = self.job
+            first = first_without_numbers(job.programs.engine, job.state, inputs, frozen=job.frozen)
+            raise self._diverged("the loss", result.loss, first)
         return result
 
     def _indices(self) -> list[NDArray[np.int64]]:
@@ -279,14 +283,15 @@ class _Run:
             if not np.isfinite(state.read(name)).all():
                 raise self._diverged(name, "NaN or infinite")
 
-    def _diverged(self, what: str, value: object) -> TrainingError:
+    def _diverged(self, what: str, value: object, first: Node | None = None) -> TrainingError:
         rate = self.totals.learning_rate
         folder = self.job.folder
         kept = f" {folder.checkpoint} is as it was." if folder is not None and folder.checkpoint.exists() else ""
+        where = "" if first is None else f"; {first} is the first layer whose output is NaN or infinite"
         return TrainingError(
             f"{what} became {value} at step {self.step} of {self.steps} (epoch {self.epoch + 1}, learning rate "
-            f"{rate:.3g}): the learning rate is too high. Try a learning rate of {rate / 10:.1g}, a longer warm-up, or "
-            f"normalisation in the network.{kept}"
+            f"{rate:.3g}){where}: the learning rate is too high. Try a learning rate of {rate / 10:.1g}, a longer "
+            f"warm-up, or normalisation in the network.{kept}"
         )
 
 

@@ -4,9 +4,11 @@ Where the processor lacks AVX-512 the same sizes run by oneDNN, and must be as r
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import foveate as fv
 from foveate.engines import get_engine, set_threads
@@ -49,11 +51,14 @@ def test_forward_and_backward_equal_the_definition(channels, filters, height, wi
     results = []
     for engine in (ReferenceEngine(np.float64), get_engine("native")):
         state = engine.new_state(graph, seed=1)
-        program = engine.compile(graph, batch_size=batch_size, mode="training", differentiable=True)
-        output = program.forward(state, x)["conv"]
-        program.backward({"conv": seed})
-        results.append((output, program.gradient("input"), program.gradient("conv.weight")))
-    assert any("winograd" in name for name in implementations(program)) == _native.winograd_available()
+        # Not differentiable, so that Winograd may go back too; the loss sends back the seed.
+        options = {"mode": "training", "loss": fv.MeanSquaredError(), "keep": ("input",)}
+        program = engine.compile(graph, batch_size=batch_size, **options)
+        output = program.forward(state, x)["conv"] if not results else results[0][0]
+        program.step(state, x, output - seed * seed.size / 2)
+        results.append((program.activation("conv"), program.gradient("input"), program.gradient("conv.weight")))
+    back = {step.implementation for step in program.steps() if step.phase == "backward"}
+    assert any("winograd" in name for name in back) == _native.winograd_available()
     (output, to_input, to_weight), (ours, our_input, our_weight) = results
     assert relative_error(ours, output) < 3e-6
     assert relative_error(our_input, to_input) < 3e-6
@@ -102,3 +107,57 @@ def test_what_the_kernel_cannot_do_is_left_to_the_direct_convolution(layer):
     graph = fv.Sequential(layer).build((16, 32, 32))
     program = get_engine("native").compile(graph, batch_size=64, mode="inference")
     assert not any("winograd" in name for name in implementations(program))
+
+
+def three_convolutions() -> Any:
+    layers = [fv.Conv2d(16, 3, padding=1, bias=False) for _ in range(3)]
+    return fv.Sequential(*layers).build((16, 64, 64))
+
+
+def test_gradients_that_a_person_measures_stay_where_the_definition_has_them():
+    """The receptive field by gradients: an odd pixel of one output, three convolutions deep."""
+    graph, engine = three_convolutions(), get_engine("native")
+    program = engine.compile(graph, batch_size=1, mode="inference", differentiable=True)
+    seed = np.zeros((1, 16, 64, 64))
+    seed[0, 3, 31, 30] = 1
+    program.forward(engine.new_state(graph), np.random.default_rng(0).standard_normal(seed.shape))
+    program.backward({graph.only_output: seed})
+    rows, columns = np.nonzero(program.gradient("input").any(axis=(0, 1)))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (28, 34, 27, 33)
+
+
+def test_one_nan_in_the_outputs_gradient_reaches_nine_positions():
+    graph = fv.Sequential(fv.Conv2d(16, 3, padding=1, bias=False)).build((16, 64, 64))
+    engine = get_engine("native")
+    program = engine.compile(graph, batch_size=1, mode="inference", differentiable=True)
+    seed = np.zeros((1, 16, 64, 64))
+    seed[0, 3, 31, 30] = np.nan
+    program.forward(engine.new_state(graph), np.ones(seed.shape))
+    program.backward({graph.only_output: seed})
+    assert np.isnan(program.gradient("input")).any(axis=(0, 1)).sum() == 9
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["", "with ReLU"])
+def test_sums_of_large_inputs_do_not_overflow(relu: bool):
+    graph = fv.Sequential(fv.Conv2d(16, 3, padding=1, bias=False), *[fv.ReLU()] * relu).build((16, 48, 48))
+    engine = get_engine("native")
+    state, weight = engine.new_state(graph), np.zeros((16, 16, 3, 3))
+    weight[:, 0, 1, 1] = 0.01
+    state.load("conv1.weight", weight)
+    program = engine.compile(graph, batch_size=1, mode="inference")
+    output = program.forward(state, np.full((1, 16, 48, 48), 1e38))[graph.only_output]
+    np.testing.assert_allclose(output, 1e36, rtol=1e-5)
+
+
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan], ids=str)
+@pytest.mark.parametrize("relu", [False, True], ids=["", "with ReLU"])
+def test_one_infinite_pixel_reaches_what_pytorch_says(special: float, relu: bool):
+    graph = fv.Sequential(fv.Conv2d(16, 3, padding=1), *[fv.ReLU()] * relu).build((16, 48, 48))
+    engine = get_engine("native")
+    state = engine.new_state(graph, seed=3)
+    x = np.random.default_rng(0).standard_normal((1, 16, 48, 48)).astype(np.float32)
+    x[0, 5, 20, 21] = special
+    output = engine.compile(graph, batch_size=1, mode="inference").forward(state, x)[graph.only_output]
+    weight, bias = (torch.tensor(state.read(f"conv1.{name}")) for name in ("weight", "bias"))
+    theirs = torch.nn.functional.conv2d(torch.tensor(x), weight, bias, padding=1)
+    np.testing.assert_allclose(output, (theirs.relu() if relu else theirs).numpy(), rtol=1e-4, atol=1e-5)

@@ -25,8 +25,8 @@ class RunningState:
     measured: dict[int, StepResult] = field(default_factory=dict)
 
 
-CallbackFunction: TypeAlias = Callable[[RunningState, Sequence[int]], None]
-"""function(the run, the addresses of its operands in order)"""
+CallbackFunction: TypeAlias = Callable[[RunningState, Sequence[int]], bool | None]
+"""function(the run, the addresses of its operands in order); a loss says whether it is NaN"""
 
 
 def view(address: int, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:

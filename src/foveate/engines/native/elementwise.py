@@ -1,9 +1,10 @@
-"""Activations as oneDNN knows them: a name, two numbers, and whether the derivative needs the output alone."""
+"""Activations as the kernels know them: a name, a number, and whether oneDNN may apply them to a product."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from foveate.engines.native import _native
 from foveate.layers import (
     ELU,
     GELU,
@@ -20,34 +21,59 @@ from foveate.layers import (
     Tanh,
 )
 
+TINY = -1e-45
+"""A slope for oneDNN's rectifier: a denormal number, flushed to minus zero when the kernel runs. Where the slope is 0
+its rectifier makes 0 of NaN; with this one NaN passes, and minus infinity becomes NaN too, which `program` knows."""
+
 
 @dataclass(frozen=True)
 class Elementwise:
-    """A function of one number. `from_output`: y is enough for the derivative, so x need not be kept."""
+    """A function of one number.
+
+    `from_output`: y is enough for the derivative, so x need not be kept. `keeps_zero`: f(0) = 0, so a block of channels
+    may have unused places. `fused`: oneDNN's two numbers where its own post-operation is as good as our kernel.
+    """
 
     kind: str
     alpha: float = 0.0
-    beta: float = 0.0
     from_output: bool = True
+    keeps_zero: bool = True
+    fused: tuple[float, float] | None = None
+
+    def post_operation(self, *, exact: bool) -> _native.PostOperation | None:
+        """What oneDNN applies to a product's result; None where our kernel does it, if `exact` rectifiers too."""
+        if self.fused is None or (exact and self.fused_makes_nan):
+            return None
+        return _native.PostOperation(self.kind, *self.fused)
+
+    @property
+    def fused_makes_nan(self) -> bool:
+        """Whether the post-operation makes NaN of minus infinity."""
+        return self.fused is not None and TINY in self.fused
+
+
+def _rectifier(kind: str, slope: float) -> Elementwise:
+    """With a slope for numbers below 0."""
+    return Elementwise(kind, slope, fused=(slope, 0.0) if slope else (TINY, 0.0))
 
 
 _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
-    ReLU: lambda _: Elementwise("relu"),
-    LeakyReLU: lambda layer: Elementwise("relu", layer.slope),
-    ELU: lambda layer: Elementwise("elu", layer.alpha),
-    Sigmoid: lambda _: Elementwise("sigmoid"),
-    Tanh: lambda _: Elementwise("tanh"),
-    ReLU6: lambda _: Elementwise("relu6", 0.0, 6.0),
-    SiLU: lambda _: Elementwise("silu", 1.0, from_output=False),
-    Hardswish: lambda _: Elementwise("hardswish", 1 / 6, 0.5, from_output=False),
-    Hardsigmoid: lambda _: Elementwise("hardsigmoid", 1 / 6, 0.5, from_output=False),
+    ReLU: lambda _: _rectifier("relu", 0.0),
+    LeakyReLU: lambda layer: _rectifier("leaky_relu", layer.slope),
+    ELU: lambda layer: Elementwise("elu", layer.alpha, from_output=False),
+    Sigmoid: lambda _: Elementwise("sigmoid", keeps_zero=False, fused=(0.0, 0.0)),
+    Tanh: lambda _: Elementwise("tanh", fused=(0.0, 0.0)),
+    ReLU6: lambda _: Elementwise("relu6"),
+    SiLU: lambda _: Elementwise("silu", from_output=False, fused=(1.0, 0.0)),
+    Hardswish: lambda _: Elementwise("hardswish", from_output=False, fused=(1 / 6, 0.5)),
+    Hardsigmoid: lambda _: Elementwise("hardsigmoid", from_output=False, keeps_zero=False),
     GELU: lambda layer: Elementwise("gelu_tanh" if layer.approximate == "tanh" else "gelu", from_output=False),
     Mish: lambda _: Elementwise("mish", from_output=False),
-    Softplus: lambda layer: Elementwise("softplus", layer.beta, from_output=False),
+    Softplus: lambda layer: Elementwise("softplus", layer.beta, from_output=False, keeps_zero=False),
 }
 
 ACTIVATIONS = tuple(_FUNCTIONS)
-"""The layer types that are elementwise functions of oneDNN's."""
+"""The layer types that are functions of single numbers."""
 
 
 def elementwise(layer: Layer) -> Elementwise:

@@ -23,6 +23,8 @@ class Ledger:
     graph: Graph
     request: Request
     packing: Packing
+    exact: bool
+    """Whether rectifiers are right for infinities too; otherwise oneDNN's, which are fused, may make NaN of them."""
     plan: Plan = field(default_factory=Plan)
     values: dict[str, Array] = field(default_factory=dict)
     """What each input and each group's output is."""
@@ -32,6 +34,8 @@ class Ledger:
     """Functions that a run calls; each session has a store of its own for what they save."""
 
     def __post_init__(self) -> None:
+        self.infinities_become_nan = False
+        """Whether a rectifier has been lowered that makes NaN of minus infinity."""
         self._wanted = self._values_with_gradients()
         self._gradients: dict[str, list[Array]] = {}
         self._written_gradients: set[str] = set()

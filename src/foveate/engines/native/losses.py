@@ -1,7 +1,7 @@
 """The steps that compare outputs with their targets, and start the way back."""
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import isnan, prod
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def _call_back(ledger: Ledger, number: int, wanted: OutputLoss, operands: dict[s
     """Hand plain arrays to the NumPy functions of a loss of one's own, in the middle of a run."""
     loss, measure, dims = wanted.loss, measure_of(wanted.loss), ledger.dims(wanted.output)
 
-    def call(run: RunningState, addresses: Sequence[int]) -> None:
+    def call(run: RunningState, addresses: Sequence[int]) -> bool:
         at = dict(zip(operands, addresses, strict=True))
         outputs = view(at["outputs"], dims)
         # Of the two places for targets the run gave one; the other's address is 0.
@@ -69,5 +69,6 @@ def _call_back(ledger: Ledger, number: int, wanted: OutputLoss, operands: dict[s
         measured = measure(loss, outputs, targets, view(at["sample_weight"], dims[:1]))
         view(at["gradient"], dims)[...] = wanted.weight * measured.gradient
         run.measured[number] = StepResult(measured.loss, *count_correct(loss, outputs, targets))
+        return isnan(measured.loss)
 
     ledger.call(type(loss).__name__, call, operands)

@@ -1,8 +1,9 @@
 """A compiled program of the native engine, and the sessions that run it in one call."""
 
+import platform
 from collections.abc import Mapping
 from contextvars import copy_context
-from math import prod
+from math import isnan, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +20,30 @@ from foveate.engines.request import Request
 from foveate.errors import EngineError
 from foveate.graph import Graph
 
+_FLUSHES = platform.machine().lower() in ("x86_64", "amd64")
+"""Whether denormal numbers are flushed while a program runs, on which fused rectifiers rely."""
+
 
 class NativeProgram(Program):
     """A list of oneDNN primitives and kernels, run without returning to Python in between."""
 
-    def __init__(self, graph: Graph, request: Request) -> None:
+    def __init__(self, graph: Graph, request: Request, *, exact: bool = False) -> None:
         super().__init__(graph, request)
         with planned_threads() as threads:
-            self.lowered = lower(graph, request)
+            self.lowered = lower(graph, request, exact=exact or not _FLUSHES)
+            if self.lowered.ledger.infinities_become_nan and self._calls_layers():
+                self.lowered = lower(graph, request, exact=True)  # they might hide the NaN that is looked for
+        self.exact = _Exact(graph, request) if self.lowered.ledger.infinities_become_nan else None
         plan = self.lowered.ledger.plan
         self.workspace_bytes = plan.place(reread_from=self.lowered.loss_end if request.differentiable else None)
         learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
         self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
         steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
         self.compiled = _native.Program(steps, threads, len(request.losses))
+
+    def _calls_layers(self) -> bool:
+        steps = self.lowered.ledger.plan.steps[: self.lowered.forward_end]
+        return any(step.operation.implementation == "numpy" for step in steps)
 
     @property
     def memory(self) -> int:
@@ -61,6 +72,23 @@ class NativeProgram(Program):
         return list(zip(self.steps(), seconds, strict=True))
 
 
+class _Exact:
+    """A program with rectifiers that are right for infinities too, compiled when NaN has been seen.
+
+    It is apart from the program that it stands in for, so sessions can hold it.
+    """
+
+    def __init__(self, graph: Graph, request: Request) -> None:
+        self._graph, self._request = graph, request
+        self._program: NativeProgram | None = None
+
+    def program(self) -> NativeProgram:
+        """The one for all sessions."""
+        if self._program is None:
+            self._program = NativeProgram(self._graph, self._request, exact=True)
+        return self._program
+
+
 class NativeSession(Session):
     """A program bound to arrays of its own and to those of the last state."""
 
@@ -79,6 +107,10 @@ class NativeSession(Session):
         self._state: NativeState | None = None
         self._derived_from = (-1, -1)
         self._gradients_valid = False
+        self._exact = program.exact
+        self._exact_session: NativeSession | None = None
+        self._exactly: NativeSession | None = None
+        """The exact program's session, if that ran last."""
         self._bind(WORKSPACE, self._workspace)
         self._bind("gradients", self._gradients)
         for name, seed in self._seeds.items():
@@ -99,24 +131,57 @@ class NativeSession(Session):
         return self._run_in_cpp.profile(0, everything, self._functions())
 
     def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        self._exactly, before = None, self._statistics(state)
         self._begin(state, inputs, Rates(0.0))
         self._run(0, self._lowered.forward_end)
+        outputs = {name: self._read(array) for name, array in self._lowered.kept.items()}
+        if self._exact is not None and any(np.isnan(array).any() for array in outputs.values()):
+            self._restore(state, before)
+            return self._repeat(self._exact)._forward(state, inputs)
         if self.request.training:
             state.changed()
-        return {name: self._activation(name) for name in self.graph.outputs}
+        return {name: outputs[name] for name in self.graph.outputs}
+
+    def _repeat(self, exact: "_Exact") -> "NativeSession":
+        """The session to run again with, since there is NaN: that of the exact program shows whether it is real."""
+        self._exact_session = self._exact_session or exact.program().new_session()
+        self._exactly = self._exact_session
+        return self._exact_session
+
+    def _statistics(self, state: State) -> FloatArray | None:
+        """What a run in training may have to bring back."""
+        assert isinstance(state, NativeState), "the state was made by another engine"
+        return state.spaces["statistics"].copy() if self.request.training else None
+
+    def _restore(self, state: State, statistics: FloatArray | None) -> None:
+        assert isinstance(state, NativeState)
+        if statistics is not None:
+            state.spaces["statistics"][...] = statistics
 
     def _backward(self, seeds: dict[str, FloatArray]) -> None:
+        if self._exactly is not None:
+            self._exactly._backward(seeds)
+            return
         for name, seed in self._seeds.items():
             seed[...] = seeds.get(name, 0.0)
         self._run(self._lowered.loss_end, self._lowered.backward_end)
         self._gradients_valid = True
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
+        self._exactly, before, end = None, self._statistics(state), len(self._lowered.ledger.plan.steps)
         for name in self._without_loss:
             self._seeds[name][...] = 0.0
         self._begin(state, batch.inputs, rates)
         self._give(batch)
-        self._run(0, len(self._lowered.ledger.plan.steps))
+        reached = self._run(0, end)
+        if reached < end and self._exact is not None:
+            self._restore(state, before)
+            return self._repeat(self._exact)._step(state, batch, rates)
+        if reached < end and self.request.optimizer is not None and isnan(self._measured().loss):
+            self._restore(state, before)
+            return self._measured()
+        while reached < end:
+            reached = self._run(reached, end)
         state.step_count += 1
         state.changed()
         self._gradients_valid = True
@@ -134,9 +199,12 @@ class NativeSession(Session):
         return StepResult(total, first.correct, first.counted, losses)
 
     def _activation(self, name: str) -> FloatArray:
-        return self._read(self._lowered.kept[name])
+        ran = self._exactly or self
+        return ran._read(ran._lowered.kept[name])
 
     def _gradient(self, name: str) -> FloatArray:
+        if self._exactly is not None:
+            return self._exactly._gradient(name)
         packing = self._lowered.ledger.packing
         if name in packing.parameters and self._gradients_valid:
             return read_canonical(self._gradients, packing.parameters[name], self.graph.parameters[name].shape)
@@ -176,8 +244,9 @@ class NativeSession(Session):
     def _bind(self, space: str, array: NDArray[np.generic]) -> None:
         self._run_in_cpp.bind(space, array)
 
-    def _run(self, begin: int, end: int) -> None:
-        self._run_in_cpp.run(begin, end, self._functions())
+    def _run(self, begin: int, end: int) -> int:
+        """The step that comes next: `end`, or an earlier one where there is NaN."""
+        return self._run_in_cpp.run(begin, end, self._functions())
 
     def _functions(self) -> list[object]:
         functions = self._lowered.ledger.callbacks

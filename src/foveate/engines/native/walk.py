@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from foveate.engines.native import _native
 from foveate.engines.native.fusion import fuse
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
@@ -31,9 +32,9 @@ class Lowered:
     backward_end: int
 
 
-def lower(graph: Graph, request: Request) -> Lowered:
-    """The plan of a program."""
-    walk = _Walk(graph, request)
+def lower(graph: Graph, request: Request, *, exact: bool) -> Lowered:
+    """The plan of a program; unless `exact`, fused rectifiers may make NaN of minus infinity."""
+    walk = _Walk(graph, request, exact)
     steps = walk.ledger.plan.steps
     walk.forward()
     forward_end = loss_end = backward_end = len(steps)
@@ -51,9 +52,9 @@ def lower(graph: Graph, request: Request) -> Lowered:
 class _Walk:
     """Goes over the groups once forward and once back."""
 
-    def __init__(self, graph: Graph, request: Request) -> None:
+    def __init__(self, graph: Graph, request: Request, exact: bool) -> None:
         self.graph, self.request = graph, request
-        self.ledger = Ledger(graph, request, packing_of(graph))
+        self.ledger = Ledger(graph, request, packing_of(graph), exact)
         self.kept: dict[str, Array] = {}
         self.seeds: dict[str, Array] = {}
         self.kept_gradients: dict[str, Array] = {}
@@ -86,6 +87,10 @@ class _Walk:
         for number, loss in enumerate(request.losses):
             with ledger.plan.at(loss.output):
                 add_loss(ledger, number, loss, self.seeds[loss.output])
+        for name in self.graph.outputs if request.losses else ():
+            with ledger.plan.at(name):
+                operation = _native.stop_at_nan(self.kept[name].layout.bytes // 4)
+                ledger.plan.run(operation, {"src": self.kept[name]})
 
     def back(self) -> None:
         """Every group's rule, the last first, from its output's gradient."""

@@ -1,7 +1,7 @@
 """Activation functions and their derivatives."""
 
 from collections.abc import Callable
-from math import erf, pi, sqrt
+from math import erfc, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
+from foveate.engines.reference.pooling import winners
 from foveate.layers import (
     ELU,
     GELU,
@@ -46,26 +47,52 @@ def _elementwise(
     return Definition(forward, backward)
 
 
-_error_function = np.vectorize(erf, otypes=[float])
+def _piecewise(
+    function: Callable[[Any, FloatArray], FloatArray],
+    passes: Callable[[Any, FloatArray, FloatArray], FloatArray],
+) -> Definition:
+    """From function(layer, x) and passes(layer, x, gradient), which says what of the gradient goes on."""
+
+    def forward(layer: Any, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+        return function(layer, inputs[0]).astype(inputs[0].dtype, copy=False)
+
+    def backward(
+        layer: Any, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
+    ) -> Gradients:
+        return [passes(layer, inputs[0], gradient).astype(gradient.dtype, copy=False)], {}
+
+    return Definition(forward, backward)
+
+
+_erfc = np.vectorize(erfc, otypes=[float])
+
+
+def _normal_share(x: FloatArray) -> FloatArray:
+    """The share of a normal distribution below x, without cancellation."""
+    return np.asarray(_erfc(-x / sqrt(2)) / 2)
 
 
 def log_softmax(x: FloatArray) -> FloatArray:
     """(N, K, ...) logits to logarithms of probabilities over K, without overflow."""
-    shifted = x - x.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    largest = x.argmax(axis=1)[:, None]
+    shifted = x - np.take_along_axis(x, largest, axis=1)
+    others = np.exp(shifted)
+    # The largest one's own share in the sum is 1: log1p keeps what the others add, and NaN among them.
+    np.put_along_axis(others, largest, np.take_along_axis(others, largest, axis=1) - 1, axis=1)
+    return np.asarray(shifted - np.log1p(others.sum(axis=1, keepdims=True)))
 
 
 def _gelu(layer: GELU, x: FloatArray) -> FloatArray:
     if layer.approximate == "tanh":
-        return np.asarray(x / 2 * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))))
-    return np.asarray(x / 2 * (1 + _error_function(x / sqrt(2))))
+        return np.asarray(x * sigmoid(sqrt(8 / pi) * (x + 0.044715 * x**3)))  # (1 + tanh(z)) / 2 is sigmoid(2 z)
+    return np.asarray(x * _normal_share(x))
 
 
 def _gelu_slope(layer: GELU, x: FloatArray, y: FloatArray) -> FloatArray:
     if layer.approximate == "tanh":
-        bend = np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))
-        return np.asarray((1 + bend) / 2 + x / 2 * (1 - bend**2) * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2))
-    return np.asarray((1 + _error_function(x / sqrt(2))) / 2 + x * np.exp(-x * x / 2) / sqrt(2 * pi))
+        z = sqrt(8 / pi) * (x + 0.044715 * x**3)
+        return np.asarray(sigmoid(z) * (1 + x * sigmoid(-z) * sqrt(8 / pi) * (1 + 3 * 0.044715 * x**2)))
+    return np.asarray(_normal_share(x) + x * np.exp(-x * x / 2) / sqrt(2 * pi))
 
 
 def _hard_sigmoid(x: FloatArray) -> FloatArray:
@@ -135,11 +162,11 @@ def _maxout_backward(
 ) -> Gradients:
     pieces = _pieces(layer, inputs[0])
     to_first = np.zeros_like(pieces)
-    np.put_along_axis(to_first, pieces.argmax(axis=2, keepdims=True), np.expand_dims(gradient, 2), axis=2)
+    np.put_along_axis(to_first, np.expand_dims(winners(pieces, 2), 2), np.expand_dims(gradient, 2), axis=2)
     return [to_first.reshape(inputs[0].shape)], {}
 
 
-define(ReLU, _elementwise(lambda _, x: np.maximum(x, 0), lambda _, x, y: x > 0))
+define(ReLU, _piecewise(lambda _, x: np.maximum(x, 0), lambda _, x, gradient: np.where(x <= 0, 0, gradient)))
 define(
     LeakyReLU,
     _elementwise(
@@ -150,17 +177,28 @@ define(
     ELU,
     _elementwise(
         lambda layer, x: np.where(x > 0, x, layer.alpha * np.expm1(np.minimum(x, 0))),
-        lambda layer, x, y: np.where(x > 0, 1, y + layer.alpha),
+        lambda layer, x, y: np.where(x > 0, 1, layer.alpha * np.exp(np.minimum(x, 0))),
     ),
 )
 define(Sigmoid, _elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y)))
 define(Tanh, _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y))
-define(ReLU6, _elementwise(lambda _, x: np.clip(x, 0, 6), lambda _, x, y: (x > 0) & (x < 6)))
+define(
+    ReLU6,
+    _piecewise(lambda _, x: np.clip(x, 0, 6), lambda _, x, gradient: np.where((x <= 0) | (x >= 6), 0, gradient)),
+)
 define(SiLU, _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x)))))
-define(Hardsigmoid, _elementwise(lambda _, x: _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, 1 / 6, 0)))
+define(
+    Hardsigmoid,
+    _piecewise(
+        lambda _, x: _hard_sigmoid(x), lambda _, x, gradient: np.where(np.abs(x) < 3, gradient / x.dtype.type(6), 0)
+    ),
+)
 define(
     Hardswish,
-    _elementwise(lambda _, x: x * _hard_sigmoid(x), lambda _, x, y: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)),
+    _piecewise(
+        lambda _, x: x * _hard_sigmoid(x),
+        lambda _, x, gradient: np.where(x < -3, 0, np.where(x > 3, gradient, gradient * (x / 3 + 0.5))),
+    ),
 )
 define(Mish, _elementwise(lambda _, x: x * np.tanh(np.logaddexp(0, x)), _mish_slope))
 define(GELU, _elementwise(_gelu, _gelu_slope))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from math import isnan
 from typing import Any, ClassVar
 
 import numpy as np
@@ -144,6 +145,7 @@ class ReferenceSession(Session):
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
         assert isinstance(state, ReferenceState)
+        before = dict(state.arrays)
         outputs = self._forward(state, batch.inputs)
         losses, seeds, counts = {}, {}, []
         for each in self.request.losses:
@@ -151,11 +153,14 @@ class ReferenceSession(Session):
             measured = measure_loss(each.loss, output, targets, batch.sample_weight)
             losses[each.output], seeds[each.output] = measured.loss, each.weight * measured.gradient
             counts.append(count_correct(each.loss, output, targets))
+        total = sum(each.weight * losses[each.output] for each in self.request.losses)
+        if self.request.optimizer is not None and isnan(total):
+            state.arrays.update(before)
+            return StepResult(total, *counts[0], losses)
         self._backward(seeds)
         state.step_count += 1
         if self.request.optimizer is not None:
             self._update(state, self.request.optimizer, rates)
-        total = sum(each.weight * losses[each.output] for each in self.request.losses)
         return StepResult(total, *counts[0], losses)
 
     def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:

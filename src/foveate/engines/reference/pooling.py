@@ -1,6 +1,7 @@
 """Pooling, by definition: the taps of all windows stacked, and a maximum or a mean over the stack."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
@@ -14,6 +15,13 @@ from foveate.layers.pooling import (
     MaxPooling,
     Pooling,
 )
+
+
+def winners(values: FloatArray, axis: int) -> NDArray[np.intp]:
+    """Where the maximum along an axis lies: the first of equal ones, but of NaN, which wins over all, the last."""
+    nan = np.isnan(values)
+    last = values.shape[axis] - 1 - np.flip(nan, axis).argmax(axis)
+    return np.asarray(np.where(nan.any(axis), last, values.argmax(axis)))
 
 
 def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tuple[int, ...]]:
@@ -32,7 +40,7 @@ def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: ByName, context:
     windows, outputs = _overhanging(layer, x)
     padded = pad(x, windows, -np.inf)
     stack = np.stack([padded[seen] for _, seen in taps(windows, outputs)])
-    context.saved["winner"] = stack.argmax(axis=0)
+    context.saved["winner"] = winners(stack, 0)
     return np.asarray(stack.max(axis=0))
 
 
@@ -153,7 +161,7 @@ def _global_max_backward(
     (x,) = inputs
     positions = x.reshape(*x.shape[:2], -1)
     to_first = np.zeros_like(positions)
-    np.put_along_axis(to_first, positions.argmax(axis=2)[:, :, None], gradient[:, :, None], axis=2)
+    np.put_along_axis(to_first, winners(positions, 2)[:, :, None], gradient[:, :, None], axis=2)
     return [to_first.reshape(x.shape)], {}
 
 

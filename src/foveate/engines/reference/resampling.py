@@ -7,6 +7,7 @@ import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
+from foveate.engines.reference.pooling import winners
 from foveate.geometry import adaptive_bins
 from foveate.layers import Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
@@ -15,8 +16,18 @@ from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooli
 def along_axes(x: FloatArray, matrices: Sequence[FloatArray]) -> FloatArray:
     """(N, C, *spatial) with the matrix (W', W) of each spatial axis applied along it."""
     for axis, matrix in enumerate(matrices, start=2):
-        x = np.moveaxis(np.tensordot(x, matrix.astype(x.dtype), axes=(axis, 1)), -1, axis)
+        x = np.moveaxis(_product(np.moveaxis(x, axis, -1), matrix.astype(x.dtype)), -1, axis)
     return x
+
+
+def _product(x: FloatArray, matrix: FloatArray) -> FloatArray:
+    """(..., W) times the transpose of (W', W), where what has no weight does not count, infinities included."""
+    finite = np.isfinite(x)
+    total = np.asarray(np.where(finite, x, 0) @ matrix.T)
+    for at in np.flatnonzero(~finite.all(axis=tuple(range(x.ndim - 1)))):
+        reached = np.flatnonzero(matrix[:, at])
+        total[..., reached] += np.where(finite[..., at, None], 0, x[..., at, None]) * matrix[reached, at]
+    return total
 
 
 def mean_matrix(size: int, outputs: int) -> FloatArray:
@@ -94,7 +105,7 @@ def _max_backward(
     x_gradient = np.zeros_like(x)
     for at, seen in _cells(layer, x):
         positions = x[seen].reshape(*x.shape[:2], -1)
-        first = np.arange(positions.shape[2]) == positions.argmax(axis=2)[:, :, None]
+        first = np.arange(positions.shape[2]) == winners(positions, 2)[:, :, None]
         x_gradient[seen] += (first * gradient[at][:, :, None]).reshape(x[seen].shape)
     return [x_gradient], {}
 

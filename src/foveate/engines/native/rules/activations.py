@@ -8,7 +8,8 @@ from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, activation_backward, blocks_of_channels
+from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward
+from foveate.engines.native.rules.pooling import maximum
 from foveate.layers import LogSoftmax, Maxout, PReLU
 
 
@@ -18,17 +19,10 @@ class ActivationRule(Rule[Array]):
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
         """Apply it; its output is saved, or its input where the derivative needs that."""
         source = ledger.values[group.head.inputs[0]]
-        function = elementwise(group.head.layer)
-        block = blocks_of_channels(source.layout)
-        if not function.from_output and block is not None and source.layout.dims[1] % block:
-            # Where a block is not full, oneDNN falls to its reference implementation of these functions.
-            source = ledger.plan.plain(source)
-        output = ledger.plan.new(source.layout)
-        operation = _native.elementwise_forward(
-            function.kind, source.layout, function.alpha, function.beta, ledger.request.with_gradients
-        )
-        ledger.plan.run(operation, {"src": source, "dst": output})
-        return Result(output, output if function.from_output else source)
+        output = activated(ledger, group.head, source, in_place=False)
+        if elementwise(group.head.layer).from_output:
+            return Result(output, output)
+        return Result(output, ledger.plan.in_layout(source, output.layout))
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
         """Times the derivative."""
@@ -87,17 +81,20 @@ class SoftmaxRule(Rule[Array]):
         """Apply it in the plain layout."""
         source = ledger.plan.plain(ledger.values[group.head.inputs[0]])
         output = ledger.plan.new(source.layout)
-        operation = _native.softmax_forward(source.layout, self._logarithm(group), ledger.request.with_gradients)
-        ledger.plan.run(operation, {"src": source, "dst": output})
+        ledger.plan.run(_native.softmax(*self._sizes(output), self._logarithm(group)), {"src": source, "dst": output})
         return Result(output, output)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
         """From the output."""
         output, plan = saved, ledger.plan
         result = plan.new(output.layout)
-        operation = _native.softmax_backward(output.layout, self._logarithm(group))
+        operation = _native.softmax_backward(*self._sizes(output), self._logarithm(group))
         plan.run(operation, {"dst": output, "diff_dst": plan.plain(gradient), "diff_src": result})
         ledger.add_gradient(group.head.inputs[0], result)
+
+    def _sizes(self, array: Array) -> tuple[int, int, int]:
+        samples, channels, *positions = array.layout.dims
+        return samples, channels, prod(positions)
 
     def _logarithm(self, group: Group) -> bool:
         return isinstance(group.head.layer, LogSoftmax)
@@ -110,36 +107,32 @@ class MaxoutRule(Rule[Array | None]):
         """Pool the pieces; which of them won is saved."""
         plan = ledger.plan
         source = plan.reshaped(ledger.values[group.head.inputs[0]], self._dims(ledger, group, pooled=False))
-        target = _native.Layout.plain(self._dims(ledger, group, pooled=True))
-        with_gradients = ledger.request.with_gradients
-        operation = _native.pooling_forward("max", source.layout, target, self._window(group), with_gradients)
-        output = plan.new(target)
-        workspace = plan.new_workspace(operation)
-        plan.run(operation, {"src": source, "dst": output, "workspace": workspace})
-        return Result(plan.reshaped(output, ledger.dims(group.output)), workspace)
+        output, winners = maximum(ledger, plan.plain(source), self._planes(ledger, group), self._target(ledger, group))
+        return Result(plan.reshaped(output, ledger.dims(group.output)), winners)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array | None, gradient: Array) -> None:
         """To each maximum's winner."""
         plan, name = ledger.plan, group.head.inputs[0]
-        source = _native.Layout.plain(self._dims(ledger, group, pooled=False))
-        target = _native.Layout.plain(self._dims(ledger, group, pooled=True))
-        operation = _native.pooling_backward("max", source, target, self._window(group))
-        result = plan.new(source)
-        operands = {
-            "diff_dst": plan.plain(plan.reshaped(gradient, target.dims)),
-            "diff_src": result,
-            "workspace": saved,
-        }
-        plan.run(operation, operands)
+        result = plan.new(self._source(ledger, group))
+        gradient = plan.plain(plan.reshaped(gradient, self._dims(ledger, group, pooled=True)))
+        operands = {"diff_dst": gradient, "winners": saved, "diff_src": result}
+        plan.run(_native.maximum_backward(self._planes(ledger, group)), operands)
         ledger.add_gradient(name, plan.reshaped(result, ledger.dims(name)))
+
+    def _planes(self, ledger: Ledger, group: Group) -> _native.Planes:
+        layer = group.head.layer
+        assert isinstance(layer, Maxout)
+        window = _native.Window([layer.pieces, 1], [layer.pieces, 1], [1, 1], [0, 0], [0, 0])
+        return _native.Planes(self._source(ledger, group), self._target(ledger, group), window)
+
+    def _source(self, ledger: Ledger, group: Group) -> _native.Layout:
+        return _native.Layout.plain(self._dims(ledger, group, pooled=False))
+
+    def _target(self, ledger: Ledger, group: Group) -> _native.Layout:
+        return _native.Layout.plain(self._dims(ledger, group, pooled=True))
 
     def _dims(self, ledger: Ledger, group: Group, *, pooled: bool) -> list[int]:
         shape, layer = group.head.input_shapes[0], group.head.layer
         assert isinstance(layer, Maxout)
         pieces = 1 if pooled else layer.pieces
         return [ledger.batch_size, shape[0] // layer.pieces, pieces, prod(shape[1:])]
-
-    def _window(self, group: Group) -> _native.Window:
-        layer = group.head.layer
-        assert isinstance(layer, Maxout)
-        return _native.Window([layer.pieces, 1], [layer.pieces, 1], [1, 1], [0, 0], [0, 0])

@@ -40,16 +40,26 @@ class Rule(ABC, Generic[Saved]):
         """Add the steps back from the output's gradient, to inputs and parameters."""
 
 
+def activated(ledger: Ledger, activation: Node, source: Array, *, in_place: bool) -> Array:
+    """An activation's function of every number of `source`, which nobody else reads if it is done `in_place`."""
+    function = elementwise(activation.layer)
+    block = blocks_of_channels(source.layout)
+    whole = source.layout.is_plain or (block is not None and source.layout.dims[1] % block == 0)
+    if not function.keeps_zero and not whole:
+        source = ledger.plan.plain(source)
+    target = source if in_place else ledger.plan.new(source.layout)
+    operation = _native.elementwise(function.kind, function.alpha, source.layout.bytes // 4)
+    ledger.plan.run(operation, {"src": source, "dst": target})
+    return target
+
+
 def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient: Array) -> Array:
     """The gradient before an activation, from its output, or from its input where the function needs that."""
     function = elementwise(activation.layer)
     gradient = ledger.plan.in_layout(gradient, known.layout)
     result = ledger.plan.new(known.layout)
-    operation = _native.elementwise_backward(
-        function.kind, gradient.layout, known.layout, function.alpha, function.beta
-    )
-    name = "dst" if function.from_output else "src"
-    ledger.plan.run(operation, {"diff_dst": gradient, name: known, "diff_src": result})
+    operation = _native.elementwise_backward(function.kind, function.alpha, known.layout.bytes // 4)
+    ledger.plan.run(operation, {"known": known, "diff_dst": gradient, "diff_src": result})
     return result
 
 

@@ -13,6 +13,7 @@ from foveate.engines.native.products import (
     data_dims,
     forward_primitive,
 )
+from foveate.engines.native.rules.base import activated
 from foveate.engines.native.rules.resizing import border_sources, gather, scatter
 from foveate.engines.native.rules.ways import Multiplied, ToData, ToOutput, ToWeights
 from foveate.engines.native.rules.weights import bias_of, weights_of
@@ -33,9 +34,13 @@ class DirectForward(ToOutput):
             target = forward_primitive(node, ledger.batch_size, Forward(training=False)).layout("dst")
             added = plan.in_layout(ledger.values[group.added], target)
             posts.append(_native.PostOperation("add", other=target))
+        post: _native.PostOperation | None = None
         if group.activation is not None:
             function = elementwise(group.activation.layer)
-            posts.append(_native.PostOperation(function.kind, alpha=function.alpha, beta=function.beta))
+            post = function.post_operation(exact=ledger.exact)
+            ledger.infinities_become_nan |= post is not None and function.fused_makes_nan
+        if post is not None:
+            posts.append(post)
         with_bias = True if group.normalization is not None else None
         wanted = Forward(ledger.request.with_gradients, posts, with_bias, target)
         primitive = forward_primitive(node, ledger.batch_size, wanted)
@@ -49,6 +54,8 @@ class DirectForward(ToOutput):
             "post_operation_0": added,
         }
         plan.run(primitive, operands)
+        if group.activation is not None and post is None:
+            output = activated(ledger, group.activation, output, in_place=True)
         return Multiplied(output, source)
 
 

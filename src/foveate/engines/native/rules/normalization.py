@@ -1,24 +1,33 @@
 """Batch normalisation, with ReLU inside where it follows."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels, in_fast_layout
+from foveate.engines.native.rules.base import (
+    Result,
+    Rule,
+    activated,
+    activation_backward,
+    blocks_of_channels,
+    in_fast_layout,
+)
 from foveate.layers.normalization import BatchNormalization
 
 
 @dataclass(frozen=True, eq=False)
 class Normalized:
-    """The input, the statistics it was normalised by, and ReLU's mask."""
+    """The input, the statistics it was normalised by, and ReLU's mask, or its output where it was apart."""
 
     source: Array
     mean: Array
     variance: Array
     workspace: Array | None
+    rectified: Array | None
 
 
 class BatchNormalizationRule(Rule[Normalized]):
@@ -30,14 +39,18 @@ class BatchNormalizationRule(Rule[Normalized]):
         assert isinstance(layer, BatchNormalization)
         measures = ledger.request.measures(node)
         source = _as_image(ledger, ledger.values[node.inputs[0]])
-        relu = group.activation is not None
 
-        def make(layout: _native.Layout) -> _native.Primitive:
+        def make(layout: _native.Layout, *, relu: bool) -> _native.Primitive:
             return _native.batch_normalization_forward(
                 layout, layer.eps, layer.affine, not measures, relu, not ledger.can_derive
             )
 
-        source, primitive = in_fast_layout(ledger, source, make)
+        source, primitive = in_fast_layout(ledger, source, partial(make, relu=False))
+        relu = False
+        if group.activation is not None and measures:
+            fused = make(source.layout, relu=True)
+            relu = not fused.implementation.startswith("ref")
+            primitive = fused if relu else primitive
         channels = node.input_shapes[0][0]
         if measures:
             mean, variance = (plan.new(_native.Layout.plain([channels])) for _ in range(2))
@@ -45,18 +58,19 @@ class BatchNormalizationRule(Rule[Normalized]):
             mean, variance = (ledger.statistic(node, name) for name in ("running_mean", "running_var"))
         output = plan.new(source.layout)
         workspace = plan.new_workspace(primitive)
-        plan.run(
-            primitive,
-            {
-                "src": source,
-                "mean": mean,
-                "variance": variance,
-                "scale": ledger.parameter(node, "weight") if layer.affine else None,
-                "shift": ledger.parameter(node, "bias") if layer.affine else None,
-                "dst": output,
-                "workspace": workspace,
-            },
-        )
+        operands: dict[str, Array | None] = {
+            "src": source,
+            "mean": mean,
+            "variance": variance,
+            "scale": ledger.parameter(node, "weight") if layer.affine else None,
+            "shift": ledger.parameter(node, "bias") if layer.affine else None,
+            "dst": output,
+        }
+        plan.run(primitive, {**operands, "workspace": workspace})
+        if relu:
+            plan.run(_native.repair_channels(output.layout, layer.eps), operands)
+        elif group.activation is not None:
+            activated(ledger, group.activation, output, in_place=True)
         if measures:
             count = ledger.batch_size * prod(node.input_shapes[0][1:])
             running = [ledger.statistic(node, name) for name in ("running_mean", "running_var")]
@@ -64,7 +78,9 @@ class BatchNormalizationRule(Rule[Normalized]):
                 _native.running_statistics(channels, layer.momentum, count / (count - 1)),
                 {"mean": mean, "variance": variance, "running_mean": running[0], "running_variance": running[1]},
             )
-        return Result(plan.reshaped(output, ledger.dims(node.name)), Normalized(source, mean, variance, workspace))
+        rectified = output if group.activation is not None and not relu else None
+        saved = Normalized(source, mean, variance, workspace, rectified)
+        return Result(plan.reshaped(output, ledger.dims(node.name)), saved)
 
     def backward(self, ledger: Ledger, group: Group, saved: Normalized, gradient: Array) -> None:
         """To the input, gamma and beta; ReLU's mask is in the workspace."""
@@ -72,9 +88,12 @@ class BatchNormalizationRule(Rule[Normalized]):
         assert isinstance(layer, BatchNormalization)
         source = saved.source
         gradient = plan.in_layout(_as_image(ledger, gradient), source.layout)
+        relu = group.activation is not None and saved.rectified is None
+        if group.activation is not None and saved.rectified is not None:
+            gradient = activation_backward(ledger, group.activation, saved.rectified, gradient)
         measures = ledger.request.measures(node)
         primitive = _native.batch_normalization_backward(
-            gradient.layout, source.layout, layer.eps, layer.affine, not measures, group.activation is not None
+            gradient.layout, source.layout, layer.eps, layer.affine, not measures, relu
         )
         result = plan.new(source.layout)
         names = ("weight", "bias") if layer.affine else ()

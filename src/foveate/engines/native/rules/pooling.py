@@ -1,4 +1,4 @@
-"""Pooling by oneDNN; declined where that counts differently from PyTorch (averages that overhang under ceil_mode)."""
+"""Pooling: averages by oneDNN, declined where that counts differently from PyTorch; maxima by a kernel of our own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels
 from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
@@ -30,11 +30,11 @@ class Pooled:
 
     source: _native.Layout
     target: _native.Layout
-    workspace: Array | None
+    winners: Array | None
 
 
 class PoolingRule(Rule[Pooled]):
-    """oneDNN's pooling; the maximum remembers its winners in a workspace."""
+    """Windows of one size; the maximum remembers its winners."""
 
     def accepts(self, node: Node, request: Request) -> bool:
         """Whether oneDNN's windows, all of one size, can do it, and count as PyTorch's do."""
@@ -48,14 +48,27 @@ class PoolingRule(Rule[Pooled]):
         node, plan = group.head, ledger.plan
         pool = _pool_of(ledger, node)
         source = ledger.values[node.inputs[0]]
+        if pool.kind == "max":
+            return self._maximum(ledger, group, pool, source)
         any_target = _native.Layout.any(pool.output_dims)
         primitive = _native.pooling_forward(
             pool.kind, source.layout, any_target, pool.window, ledger.request.with_gradients
         )
         output = plan.new(primitive.layout("dst"))
-        workspace = plan.new_workspace(primitive)
-        plan.run(primitive, {"src": source, "dst": output, "workspace": workspace})
-        return Result(plan.reshaped(output, ledger.dims(node.name)), Pooled(source.layout, output.layout, workspace))
+        plan.run(primitive, {"src": source, "dst": output})
+        return Result(plan.reshaped(output, ledger.dims(node.name)), Pooled(source.layout, output.layout, None))
+
+    def _maximum(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
+        block = blocks_of_channels(source.layout)
+        # A window of taps far apart may lie outside: minus infinity, of which a block's unused places must not hear.
+        spread = any(window.dilation > 1 and any(window.padding) for window in group.head.windows or ())
+        if block is None or spread:
+            source, target = ledger.plan.plain(source), _native.Layout.plain(pool.output_dims)
+        else:
+            target = _native.Layout.channel_blocked(pool.output_dims, block)
+        planes = _native.Planes(source.layout, target, pool.window)
+        output, winners = maximum(ledger, source, planes, target)
+        return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, winners))
 
     def backward(self, ledger: Ledger, group: Group, saved: Pooled, gradient: Array) -> None:
         """Each window's gradient to its winner, or in equal shares to its members."""
@@ -63,17 +76,27 @@ class PoolingRule(Rule[Pooled]):
         if not ledger.wants_gradient(node.inputs[0]):
             return
         pool = _pool_of(ledger, node)
-        primitive = _native.pooling_backward(pool.kind, saved.source, saved.target, pool.window)
-        result = plan.new(primitive.layout("diff_src"))
-        plan.run(
-            primitive,
-            {
-                "diff_dst": plan.in_layout(plan.reshaped(gradient, pool.output_dims), saved.target),
-                "diff_src": result,
-                "workspace": saved.workspace,
-            },
-        )
+        arriving = plan.in_layout(plan.reshaped(gradient, pool.output_dims), saved.target)
+        if pool.kind == "max":
+            result = plan.new(saved.source)
+            operation = _native.maximum_backward(_native.Planes(saved.source, saved.target, pool.window))
+            plan.run(operation, {"diff_dst": arriving, "winners": saved.winners, "diff_src": result})
+        else:
+            primitive = _native.pooling_backward(pool.kind, saved.source, saved.target, pool.window)
+            result = plan.new(primitive.layout("diff_src"))
+            plan.run(primitive, {"diff_dst": arriving, "diff_src": result})
         ledger.add_gradient(node.inputs[0], result)
+
+
+def maximum(
+    ledger: Ledger, source: Array, planes: _native.Planes, target: _native.Layout
+) -> tuple[Array, Array | None]:
+    """The maximum of each window, in the layout `target`, and which tap won, where there is a way back."""
+    output, winners = ledger.plan.new(target), None
+    if ledger.request.with_gradients:
+        winners = ledger.plan.new(_native.Layout.plain([-(-planes.winner_bytes // 4)]))
+    ledger.plan.run(_native.maximum(planes), {"src": source, "dst": output, "winners": winners})
+    return output, winners
 
 
 def _pool_of(ledger: Ledger, node: Node) -> _Pool:

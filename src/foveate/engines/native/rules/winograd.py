@@ -79,8 +79,11 @@ class WinogradToData(ToData):
     """The gradient of the input: a convolution of the output's gradient with the filters turned half a turn."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Whatever is fused, the way back to the data is the convolution's own."""
-        return winograd_fits(group.head, request.batch_size)
+        """Whatever is fused, the way back to the data is the convolution's own; not where a person looks at gradients.
+
+        What one output says spreads over a whole tile as rounding, or as NaN: fields that are measured would be larger.
+        """
+        return winograd_fits(group.head, request.batch_size) and not request.differentiable
 
     def backward(self, ledger: Ledger, node: Node, gradient: Array) -> Array:
         """Tiles of 4x4."""
@@ -95,11 +98,12 @@ class WinogradToWeights(ToWeights):
     """The gradient of the weights, tile by tile in the transformed domain."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Only without bias, and where the sums stay in the cache."""
+        """Only without bias, where the sums stay in the cache, and where no person looks at gradients."""
         node = group.head
         sums = (BACKWARD_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
         biased = getattr(node.layer, "bias", False)
-        return winograd_fits(node, request.batch_size) and not biased and sums <= LARGEST_SUMS
+        fits = winograd_fits(node, request.batch_size) and not request.differentiable
+        return fits and not biased and sums <= LARGEST_SUMS
 
     def backward(self, ledger: Ledger, node: Node, source: Array, gradient: Array) -> None:
         """Tiles of 4x4; each thread sums its own share."""

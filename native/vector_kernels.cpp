@@ -1,0 +1,163 @@
+// Elementwise functions and maximum pooling, in vectors; compiled once for each set of instructions.
+#include "vector_kernels.h"
+
+#include <type_traits>
+
+#include "vector_math.h"
+
+namespace foveate {
+namespace {
+
+using F = Function;
+
+// Of the hyperbolic tangent of softplus, which is w (w + 2) / (w^2 + 2 w + 2) with w = exp(x).
+Vector mish_divisor(const Logistic& s) {
+  const Vector e = s.e;
+  return s.x >= 0 ? 1 + 2 * e + 2 * e * e : e * e + 2 * e + 2;
+}
+
+template <F Kind>
+Vector value(Vector x, float alpha) {
+  if constexpr (Kind == F::relu) return x <= 0 ? Vector{} : x;
+  if constexpr (Kind == F::leaky_relu) return x > 0 ? x : alpha * x;
+  if constexpr (Kind == F::relu6) return at_most(x <= 0 ? Vector{} : x, 6);
+  if constexpr (Kind == F::elu) return x > 0 ? x : alpha * exp_minus_one(x);
+  if constexpr (Kind == F::sigmoid) return Logistic(x).times(all(1));
+  if constexpr (Kind == F::tanh) {
+    const Vector less = exp_minus_one(-2 * absolute(x)), size = -less / (2 + less);
+    return x < 0 ? -size : size;
+  }
+  if constexpr (Kind == F::silu) return Logistic(x).times(x);
+  if constexpr (Kind == F::hardsigmoid) return at_least(at_most(x + 3, 6), 0) / 6;
+  if constexpr (Kind == F::hardswish) return x * (at_least(at_most(x + 3, 6), 0) / 6);
+  if constexpr (Kind == F::gelu) return Normal(x).below(x);
+  if constexpr (Kind == F::gelu_tanh) return Logistic(1.59576912f * (x + 0.044715f * x * x * x)).times(x);
+  if constexpr (Kind == F::softplus) {
+    const Vector z = alpha * x;
+    return ((z < 0 ? Vector{} : z) + log_of_one_and(Exponential(-absolute(z)).value())) / alpha;
+  }
+  if constexpr (Kind == F::mish) {
+    const Logistic s(x);
+    const Vector e = s.e, below = x < -104 ? x * 0.0f : s.small.times(x * (2 + e));
+    return (x >= 0 ? x * (1 + 2 * e) : below) / mish_divisor(s);
+  }
+}
+
+// dy f', from y or from x.
+template <F Kind>
+Vector slope(Vector known, Vector dy, float alpha) {
+  const Vector x = known, y = known;
+  if constexpr (Kind == F::relu) return y <= 0 ? Vector{} : dy;
+  if constexpr (Kind == F::leaky_relu) return y > 0 ? dy : alpha * dy;
+  if constexpr (Kind == F::relu6) return y <= 0 ? Vector{} : y >= 6 ? Vector{} : dy;
+  if constexpr (Kind == F::elu) return x > 0 ? dy : Exponential(x).times(alpha * dy);
+  if constexpr (Kind == F::sigmoid) return dy * (y * (1 - y));
+  if constexpr (Kind == F::tanh) return dy * (1 - y * y);
+  if constexpr (Kind == F::silu) {
+    const Logistic s(x);
+    return s.times(dy * (1 + x * s.of_opposite()));
+  }
+  if constexpr (Kind == F::hardsigmoid) return absolute(x) < 3 ? dy / 6 : Vector{};
+  if constexpr (Kind == F::hardswish) return x < -3 ? Vector{} : x > 3 ? dy : dy * (x / 3 + 0.5f);
+  if constexpr (Kind == F::gelu) {
+    const Normal normal(x);
+    return normal.below(dy) + normal.times_density(at_least(at_most(x, 20), -20) * dy);
+  }
+  if constexpr (Kind == F::gelu_tanh) {
+    const Vector near = at_least(at_most(x, 20), -20);
+    const Logistic s(1.59576912f * (x + 0.044715f * x * x * x));
+    return s.times(dy * (1 + near * s.of_opposite() * (1.59576912f * (1 + 0.134145f * near * near))));
+  }
+  if constexpr (Kind == F::softplus) return Logistic(alpha * x).times(dy);
+  if constexpr (Kind == F::mish) {
+    // With t the hyperbolic tangent of softplus: t + x (1 - t^2) sigmoid(x), of which below 0 exp(x) is a factor.
+    const Logistic s(x);
+    const Vector e = s.e, near = at_least(at_most(x, 100), -100), divisor = mish_divisor(s);
+    const Vector part = (x >= 0 ? 1 + 2 * e : 2 + e) / divisor, t = x >= 0 ? part : e * part;
+    const Vector bend = near * (1 - t * t) / (1 + e);
+    return x >= 0 ? dy * (t + bend) : s.small.times(dy * (part + bend));
+  }
+}
+
+template <F Kind>
+void forward(float alpha, const float* x, float* y, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(y + i, value<Kind>(load(x + i), alpha));
+  if (i == count) return;
+  float rest[lanes] = {};
+  std::memcpy(rest, x + i, (count - i) * sizeof(float));
+  store(rest, value<Kind>(load(rest), alpha));
+  std::memcpy(y + i, rest, (count - i) * sizeof(float));
+}
+
+template <F Kind>
+void backward(float alpha, const float* known, const float* dy, float* dx, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(dx + i, slope<Kind>(load(known + i), load(dy + i), alpha));
+  if (i == count) return;
+  float rest[lanes] = {}, gradient[lanes] = {};
+  std::memcpy(rest, known + i, (count - i) * sizeof(float));
+  std::memcpy(gradient, dy + i, (count - i) * sizeof(float));
+  store(rest, slope<Kind>(load(rest), load(gradient), alpha));
+  std::memcpy(dx + i, rest, (count - i) * sizeof(float));
+}
+
+// Calls work(constant) with the function as a constant.
+template <class Work>
+void with(F function, const Work& work) {
+  switch (function) {
+#define FOVEATE_CASE(kind) \
+  case F::kind: return work(std::integral_constant<F, F::kind>())
+    FOVEATE_CASE(relu);
+    FOVEATE_CASE(leaky_relu);
+    FOVEATE_CASE(relu6);
+    FOVEATE_CASE(elu);
+    FOVEATE_CASE(sigmoid);
+    FOVEATE_CASE(tanh);
+    FOVEATE_CASE(silu);
+    FOVEATE_CASE(hardswish);
+    FOVEATE_CASE(hardsigmoid);
+    FOVEATE_CASE(gelu);
+    FOVEATE_CASE(gelu_tanh);
+    FOVEATE_CASE(softplus);
+    FOVEATE_CASE(mish);
+#undef FOVEATE_CASE
+  }
+}
+
+void any_forward(F function, float alpha, const float* x, float* y, std::int64_t count) {
+  with(function, [&](auto kind) { forward<kind()>(alpha, x, y, count); });
+}
+
+void any_backward(F function, float alpha, const float* known, const float* dy, float* dx, std::int64_t count) {
+  with(function, [&](auto kind) { backward<kind()>(alpha, known, dy, dx, count); });
+}
+
+double exponentials(const float* x, float shift, float* y, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const std::int64_t length = count - i < lanes ? count - i : lanes;
+    float rest[lanes] = {};
+    std::memcpy(rest, x + i, length * sizeof(float));
+    store(rest, Exponential(load(rest) - shift).value());
+    std::memcpy(y + i, rest, length * sizeof(float));
+    for (std::int64_t k = 0; k < length; ++k) sum += rest[k];
+  }
+  return sum;
+}
+
+}  // namespace
+
+namespace FOVEATE_ISA {
+
+#define FOVEATE_TEXT(name) #name
+#define FOVEATE_NAME(name) FOVEATE_TEXT(name)
+
+extern const VectorKernels kernels;
+const VectorKernels kernels{FOVEATE_NAME(FOVEATE_ISA), any_forward,           any_backward,
+                            exponentials,              maximum<Winner>,       maximum<WideWinner>,
+                            to_winners<Winner>,        to_winners<WideWinner>};
+
+}  // namespace FOVEATE_ISA
+
+}  // namespace foveate
