@@ -109,7 +109,7 @@ def test_picture_shows_the_repeating_weights_and_both_counts(name: Any) -> None:
     made = convolution_matrix(fv.Conv2d(1, 3), (1, 5, 5), normal((1, 1, 3, 3)))
     with theme(name):
         kernel, conv, dense = plot_convolution_matrix(made).axes
-    said = "10 parameters; equal colours are equal weights\n81 connections share 9 weights; 64 % zeros"
+    said = "10 parameters\nequal colours are equal weights\n81 connections share 9 weights\n64 % zeros"
     assert said in conv.get_title()
     assert "234 parameters\n225 connections" in dense.get_title()
     empty = np.ma.getmaskarray(np.ma.asarray(conv.images[0].get_array()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.inputs import middle, pixels, show_titled_input, slices
+from foveate.explain.draw.inputs import LONG_SIGNAL, middle, pixels, show_spectrogram, show_titled_input, slices
 from foveate.explain.draw.style import (
     SEQUENTIAL,
     bare,
@@ -150,6 +150,10 @@ def _curves(shown: FloatArray, maps: dict[str, FloatArray], title: str) -> "Figu
 
 
 def _input_curve(axes: "Axes", shown: FloatArray) -> None:
+    if shown.shape[1] >= LONG_SIGNAL:
+        show_spectrogram(axes, shown)
+        axes.set_title("the input: how strong each frequency is, in cycles per sample", fontsize=9, loc="left")
+        return
     for number, channel in enumerate(shown):
         axes.plot(channel, color=tint(number - 1) if number else colour("ink"), linewidth=0.7)
     axes.set_title("the input" + (f", {len(shown)} channels" if len(shown) > 1 else ""), fontsize=9, loc="left")
@@ -173,7 +177,9 @@ def _below(found: Explanation) -> str:
 
 def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:
     """Classes as bars with their percentages, the most probable on top."""
-    axes.barh(np.arange(len(likeliest)), [chance for _, chance in likeliest], color=colour("faint"))
+    axes.barh(
+        np.arange(len(likeliest)), [chance for _, chance in likeliest], color=colour("faint"), edgecolor=colour("soft")
+    )
     for place, (name, chance) in enumerate(likeliest):
         axes.text(0, place, f" {name}: {in_percent(chance)}", va="center", fontsize=8, color=colour("ink"))
     bare(axes)

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.style import bare, colour, show_image
+from foveate.explain.draw.style import SEQUENTIAL, bare, colour, show_image
+from foveate.explain.measure.transforms import spectrogram
 from foveate.explain.measure.words import input_noun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+LONG_SIGNAL = 1024
+"""Signals of so many samples are drawn as spectrograms where the picture is small."""
 
 
 def slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str]]:
@@ -36,7 +41,14 @@ def pixels(shown: FloatArray, place: tuple[int, ...]) -> FloatArray:
 
 
 def show_input(axes: "Axes", shown: FloatArray, title: str = "") -> None:
-    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice."""
+    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice.
+
+    A long signal would be a black blob as a curve; it is drawn as a spectrogram.
+    """
+    if shown.ndim == 2 and shown.shape[1] >= LONG_SIGNAL:
+        show_spectrogram(axes, shown)
+        bare(axes, title)
+        return
     if shown.ndim < 3:
         axes.plot(shown.T, color=colour("ink"), linewidth=0.6)
         bare(axes, title)
@@ -44,7 +56,21 @@ def show_input(axes: "Axes", shown: FloatArray, title: str = "") -> None:
     show_image(axes, pixels(shown, middle(shown.shape[1:])[0]), title)
 
 
+def show_spectrogram(axes: "Axes", shown: FloatArray) -> None:
+    """A signal (C, L) over its samples: how strong each frequency, in cycles per sample, of its channels' mean is."""
+    whole = (-0.5, shown.shape[1] - 0.5, 0.0, 0.5)
+    axes.imshow(spectrogram(shown.mean(axis=0)), origin="lower", aspect="auto", cmap=SEQUENTIAL, extent=whole)
+
+
+def name_axes(axes: "Axes", shown: FloatArray) -> None:
+    """What the axes of a spectrogram are, where `show_input` has drawn one."""
+    if shown.ndim == 2 and shown.shape[1] >= LONG_SIGNAL:
+        axes.set_xlabel(f"time: {shown.shape[1]:,} samples", fontsize=9)
+        axes.set_ylabel("frequency, low to high", fontsize=9)
+
+
 def show_titled_input(axes: "Axes", shown: FloatArray) -> None:
     """The same with what it is called above it, and which slice of a volume it is."""
     cut = middle(shown.shape[1:])[1] if shown.ndim > 2 else ""
     show_input(axes, shown, f"the {input_noun(shown.ndim - 1)}\n{cut}")
+    name_axes(axes, shown)

@@ -41,14 +41,14 @@ def plot_convolution_matrix(matrix: ConvolutionMatrix) -> "Figure":
     _draw_kernel(kernel, conv, first, drawn_weights)
     _draw_matrix(left, numbers, drawn_weights)
     left.set_title(
-        f"Convolution: {conv.parameters:,} parameters; equal colours are equal weights\n"
-        f"{len(conv.values):,} connections share {_count(conv):,} weights; {percent_of_zeros(conv)} % zeros",
+        f"Convolution: {conv.parameters:,} parameters\nequal colours are equal weights\n"
+        f"{len(conv.values):,} connections share {_count(conv):,} weights\n{percent_of_zeros(conv)} % zeros",
         fontsize=10,
     )
     _draw_matrix(right, dense, dense.size)
     right.set_title(
         f"Dense layer: {conv.dense_parameters:,} parameters\n"
-        f"{prod(conv.shape):,} connections, each with its own weight; no zeros",
+        f"{prod(conv.shape):,} connections,\neach with its own weight\nno zeros",
         fontsize=10,
     )
     for axes in (left, right):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.inputs import middle, show_input
+from foveate.explain.draw.inputs import middle, name_axes, show_input
 from foveate.explain.draw.style import drawn, new_figure, tint
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def draw_prediction(shown: FloatArray, names: Sequence[str], shares: FloatArray)
     figure = new_figure(8, max(2.2, 0.28 * len(names) + 1))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     show_input(left, shown)
+    name_axes(left, shown)
     cut = middle(shown.shape[1:])[1] if shown.ndim == 4 else ""
     left.set_title(f"what the network gets{', ' if cut else ''}{cut}", fontsize=10)
     words = [f"{share:.1f} %" if share >= 0.05 else "below 0.1 %" for share in shares]

@@ -71,6 +71,12 @@ def _effective_title(seen: EffectiveField) -> str:
     )
 
 
+def _strength(seen: EffectiveField) -> FloatArray:
+    """The root of the energy, the largest 1: squares would leave one bright position in the dark."""
+    strength: FloatArray = np.sqrt(seen.energy / seen.energy.max())
+    return strength
+
+
 def _visible(picture: FloatArray) -> FloatArray:
     """Three channels are colours; of any other number the first is shown."""
     return picture if len(picture) == 3 else picture[:1]
@@ -109,9 +115,9 @@ def _plot_boxes(
     for index, field in enumerate(fields):
         _rectangle(left, field.region.clipped, _label(field), **_look(index))
     left.plot(at[1], at[0], "+", color=tint(1), markersize=9, label="the position")
-    image = show_map(right, seen.energy / seen.energy.max(), _effective_title(seen))
+    image = show_map(right, _strength(seen), _effective_title(seen))
     _rectangle(right, seen.field.region.clipped, color=tint(1), linewidth=2, clip_on=False)
-    colour_bar(figure, image, right, "mean squared gradient, largest = 1")
+    colour_bar(figure, image, right, "root mean squared gradient, largest = 1")
     _legend(figure, left)
     return figure
 
@@ -130,11 +136,11 @@ def _plot_spans(
     bars.set_yticks(range(len(fields)), [_label(field) for field in fields])
     bars.invert_yaxis()
     bars.set_title(f"Theoretical spans{_cut_off(fields)}", fontsize=9)
-    below.plot(seen.energy / seen.energy.max(), color=tint(0), linewidth=1)
+    below.plot(_strength(seen), color=tint(0), linewidth=1)
     (span,) = seen.field.region.clipped
     below.axvspan(span.start - 0.5, span.stop - 0.5, color=tint(1), alpha=0.15)
     below.set_title(f"{_effective_title(seen)}, shaded", fontsize=9)
-    below.set_ylabel("mean squared gradient,\nlargest = 1")
+    below.set_ylabel("root mean squared gradient,\nlargest = 1")
     below.set_xlabel("sample")
     below.set_xlim(*_around([field.region.clipped[0] for field in (*fields, seen.field)], len(seen.energy)))
     for axes in (curve, bars, below):
@@ -155,7 +161,7 @@ def _plot_slices(
     """Three slices through the position, each along two of the axes; boxes above, energy below."""
     figure = new_figure(10, 7.8)
     grid = figure.subplots(2, 3)
-    energy = seen.energy / seen.energy.max()
+    energy = _strength(seen)
     for axis, name in enumerate(_AXIS_NAMES[3]):
         above, below = grid[:, axis]
         rest = [each for each in range(3) if each != axis]
@@ -168,6 +174,6 @@ def _plot_slices(
             axes.set_ylabel(_AXIS_NAMES[3][rest[0]])
             axes.set_xlabel(_AXIS_NAMES[3][rest[1]])
     grid[1, 1].set_title(_effective_title(seen), fontsize=9)
-    colour_bar(figure, image, list(grid[1]), "mean squared gradient,\nlargest = 1")
+    colour_bar(figure, image, list(grid[1]), "root mean squared gradient,\nlargest = 1")
     _legend(figure, grid[0, 0])
     return figure

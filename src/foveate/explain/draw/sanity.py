@@ -1,5 +1,7 @@
 """Pictures of the sanity check: maps at each stage, and their rank correlations."""
 
+from math import ceil
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,9 @@ _MAPS_SHOWN = 5
 
 
 _LONGEST_LINE = 12
+
+_MOST_TICKS = 16
+"""Names of stages under the curve; of more stages some are left out."""
 
 
 @drawn
@@ -73,6 +78,10 @@ def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
     axes.set_ylim(-1.05 if min(values.min() for values in lines.values()) < -0.3 else -0.35, 1.08)
     axes.set_ylabel("rank correlation with\nthe network's own map")
     axes.set_xlabel("random from the output layer down to")
-    axes.set_xticks(places, ["none", *check.stages], rotation=35, ha="right")
-    axes.set_title(check.verdict, fontsize=10)
+    every = ceil(len(places) / _MOST_TICKS)
+    shown = sorted({*places[::every][:-1].tolist(), len(places) - 1}) if every > 1 else places.tolist()
+    names = ["none", *check.stages]
+    axes.set_xticks(shown, [names[place] for place in shown], rotation=35, ha="right")
+    axes.set_xticks(places, minor=True)
+    axes.set_title(fill(check.verdict, 100), fontsize=10)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from functools import wraps
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
@@ -124,13 +125,19 @@ def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figur
 
 
 def new_figure(width: float, height: float, title: str = "") -> "Figure":
-    """An empty figure of `width` by `height` inches; use it inside a function that is `drawn`."""
+    """An empty figure of `width` by `height` inches, its title broken to its width; for functions that are `drawn`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=13)
+        figure.suptitle(broken(title, width, 13), fontsize=13)
     return figure
+
+
+def broken(text: str, width: float, size: float) -> str:
+    """Each line of a text in letters of `size` points broken to so many inches."""
+    letters = int(width * 72 / (0.6 * size))
+    return "\n".join(fill(line, letters) for line in text.split("\n"))
 
 
 def png(figure: "Figure") -> bytes:

@@ -113,7 +113,7 @@ def note(figure: "Figure", text: str) -> None:
 
 def titled(width: float, height: float, title: str) -> "Figure":
     """A new figure, its title broken to its width."""
-    return new_figure(width, height, fill(title, int(width * 9)))
+    return new_figure(width, height, title)
 
 
 def middle_slice(volume: NDArray[Any], depth: int | None = None) -> NDArray[Any]:

@@ -42,6 +42,13 @@ class SanityCheck(Result):
         return max((float(values[-1].mean()) for values in (self.signed, self.magnitudes)), key=abs)
 
     @property
+    def _until(self) -> str:
+        """Which stage is the last at which the map was still alike, where there is one."""
+        means = np.abs([values.mean(axis=1) for values in (self.signed, self.magnitudes)]).max(axis=0)
+        alike = np.flatnonzero(means >= SIMILAR)
+        return f"; with random parameters down to {self.stages[alike[-1]]} it was still alike" if len(alike) else ""
+
+    @property
     def blank(self) -> bool:
         """Whether the trained network's own maps are the same everywhere, so no change of them can be seen."""
         return bool((np.ptp(self.maps[0].reshape(len(self.maps[0]), -1), axis=1) == 0).all())
@@ -58,7 +65,8 @@ class SanityCheck(Result):
             return "The map of the network as it is has one value everywhere, so the check can say nothing of it."
         measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
         if self.passed:
-            return f"The map changes when the parameters are random {measured}: it depends on what was learnt."
+            changed = f"With all parameters random the map is another {measured}"
+            return f"{changed}, so it depends on what was learnt{self._until}."
         return f"The map hardly changes when the parameters are random {measured}: it shows the image."
 
 

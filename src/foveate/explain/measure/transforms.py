@@ -215,3 +215,17 @@ def _finite(value: float, name: str) -> float:
     if not np.isfinite(value):
         raise DataError(f"{name} is {value}; give a finite number")
     return float(value)
+
+
+def spectrogram(signal: FloatArray, *, window: int = 256) -> NDArray[np.float64]:
+    """How strong each frequency is at each time: (window / 2 + 1 frequencies, times) in decibels below the strongest.
+
+    Hann windows, each half over the one before; no value is below -80.
+
+    >>> spectrogram(np.sin(np.arange(2048) * 2 * np.pi / 8)).argmax(axis=0)[:3].tolist()
+    [32, 32, 32]
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(np.asarray(signal, np.float64), window)[:: window // 2]
+    windows = windows - windows.mean(axis=1, keepdims=True)
+    strength = np.abs(np.fft.rfft(windows * np.hanning(window), axis=1)).T
+    return np.asarray(np.maximum(20 * np.log10(np.maximum(strength, 1e-12) / max(strength.max(), 1e-12)), -80.0))

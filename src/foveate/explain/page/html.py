@@ -29,6 +29,7 @@ nav h2 { font-size: 1rem; margin: 0.25rem 0 }
 nav ol { margin: 0.25rem 0; padding-left: 1.5rem }
 figure { margin: 1.5rem 0; overflow-x: auto }
 img { display: block; max-width: 100%; height: auto }
+@media (max-width: 62rem) { figure img { max-width: max(100%, 60rem) } }
 figcaption, caption { color: var(--soft); font-size: 0.95rem; text-align: left; max-width: 44rem }
 figcaption { margin-top: 0.5rem }
 caption { margin-bottom: 0.5rem }

@@ -29,7 +29,7 @@ def plot_filters(
         model: whose filters.
         layer: name of a convolution.
         order: of the filters.
-        most: filters to draw (default: 64, or 24 where a filter has several channels, or 16 over one axis).
+        most: filters to draw (default: 64, or 12 where a filter has several channels, or 16 over one axis).
         sample_rate: of the network's input in Hz, for the frequencies of filters over one axis.
 
     Returns:
