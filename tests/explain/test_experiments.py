@@ -143,7 +143,11 @@ def fabricated(plain: dict, normalized: dict, norms=((1.0, 1e3), (1.0, 2.0)), st
         for kind, cells in ((False, plain), (True, normalized))
         for cell, accuracy in cells.items()
     ]
-    flows = [bn.GradientFlow(kind, name, norms[kind]) for kind in (False, True) for name in settings.initializations]
+    flows = [
+        bn.GradientFlow(kind, name, norms[kind], (bn.factor_of(norms[kind]),))
+        for kind in (False, True)
+        for name in settings.initializations
+    ]
     return bn.Result(settings, "reference", (10, 12), 10, tuple(runs), tuple(flows))
 
 
@@ -161,7 +165,7 @@ def test_sentences_on_batch_normalisation_that_helps():
     assert "Of 4 combinations of initialisation and learning rate, 1 learn without batch normalisation and 4" in easier
     assert "1 of 4 trainings diverged without it, 0 of 4 with it" in easier
     assert "He: 10^3.0 without, 2.0 with" in flow
-    assert "more even with batch normalisation for 2 of 2 initialisations" in flow
+    assert "makes the gradient more even for 2 of 2 initialisations, and less even for 0" in flow
     assert "He: 0.01 without, 0.1 with; Xavier: none without, 0.1 with" in rates
     assert "the network without batch normalisation needs 66 steps, that with it needs 26 steps" in speed
     assert "best learning rate 0.01, the mean validation accuracy goes from 30.0 % (Xavier) to 80.0 % (He)" in robust
@@ -182,6 +186,30 @@ def test_sentences_on_batch_normalisation_that_does_not_help():
     assert "higher with batch normalisation for 0 of 2 initialisations, lower for 2" in rates
     assert "needs 26 steps, that with it needs 66 steps" in speed
     assert "a gap of 2.0 points" in robust
+
+
+def test_gradient_flow_is_judged_beside_the_spread_of_the_seeds():
+    same = cells(0.8, 0.8, 0.8, 0.8)
+    plain = fabricated(same, same)
+
+    def found(*spreads: tuple[tuple[float | None, ...], tuple[float | None, ...]]):
+        flows = [
+            bn.GradientFlow(kind, name, (1.0, 2.0), spread[kind])
+            for name, spread in zip(("he", "xavier"), spreads, strict=True)
+            for kind in (False, True)
+        ]
+        settings = replace(plain.settings, seeds=3)
+        return batch_normalization_page.findings(replace(plain, flows=tuple(flows), settings=settings))[1]
+
+    apart = ((50.0, 20.0, None), (2.0, 5.0, 19.0))
+    overlap, reverse = ((1.2, 6.0, 3.0), (2.0, 4.9, 5.0)), ((1.1, 1.2, 1.3), (4.0, 4.9, 5.0))
+    assert [found(apart, each).holds for each in (apart, overlap, reverse)] == [True, False, False]
+    words = found(apart, reverse).numbers
+    assert (
+        "(from the least to the most of 3 seeds): He: 20.0 to infinite (it vanishes) without, 2.0 to 19.0 with" in words
+    )
+    assert "Xavier: 1.1 to 1.3 without, 4.0 to 5.0 with" in words
+    assert "more even for 1 of 2 initialisations, and less even for 1." in words
 
 
 def test_no_difference_is_no_finding():

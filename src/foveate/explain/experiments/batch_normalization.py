@@ -73,17 +73,31 @@ class Run:
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """At initialisation, the norm of the loss's gradient at each convolution's output, from the first to the last."""
+    """At initialisation, the norm of the loss's gradient at each convolution's output, from the first to the last.
+
+    `norms` are means over the seeds; `factors` say for each seed by which factor its largest norm exceeds its smallest,
+    None where the gradient vanishes.
+    """
 
     normalized: bool
     initialization: str
     norms: tuple[float, ...]
+    factors: tuple[float | None, ...]
 
     @property
-    def factor(self) -> float | None:
-        """By which factor the largest norm exceeds the smallest; None where the gradient vanishes or overflows."""
-        smallest, largest = min(self.norms), max(self.norms)
-        return largest / smallest if smallest > 0 else None
+    def spread(self) -> tuple[float, float]:
+        """The smallest and the largest factor of all seeds; infinite where a gradient vanishes."""
+        every = [float("inf") if factor is None else factor for factor in self.factors]
+        return min(every), max(every)
+
+
+def factor_of(norms: Sequence[float]) -> float | None:
+    """By which factor the largest norm exceeds the smallest; None where the gradient vanishes.
+
+    >>> factor_of([1.0, 4.0, 2.0]), factor_of([0.0, 1.0])
+    (4.0, None)
+    """
+    return max(norms) / min(norms) if min(norms) > 0 else None
 
 
 @dataclass(frozen=True)
@@ -213,4 +227,5 @@ def _measure_flow(settings: Settings, data: Splits, normalized: bool, initializa
         batch = draw_samples(data.train, settings.batch_size, seed, "training")
         model = build_model(settings, data, normalized, initialization, seed)
         every.append(gradient_norms(model, batch, data.preprocessing.apply(batch.inputs)))
-    return GradientFlow(normalized, initialization, tuple(float(norm) for norm in np.mean(every, axis=0)))
+    means = tuple(float(norm) for norm in np.mean(every, axis=0))
+    return GradientFlow(normalized, initialization, means, tuple(map(factor_of, every)))
