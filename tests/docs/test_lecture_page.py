@@ -96,3 +96,12 @@ def test_a_picture_written_anew_counts_for_the_later_block(tmp_path: Path):
     block = "```python\nfrom pathlib import Path\nPath('a.png').write_text({!r})\n```\n\n"
     blocks = list(run_page(page(tmp_path, block.format("x") + block.format("xy")), tmp_path))
     assert [list(each.pictures) for each in blocks] == [["a.png"], ["a.png"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Stanford University's cs231n", "better scalability to large datasets", "acts as regularization during training",
+     "can be used in recurrent networks", "N x D features"],
+)  # fmt: skip
+def test_the_page_says_what_the_slides_say(words: str):
+    assert words in " ".join(TEXT.split())
