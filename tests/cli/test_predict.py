@@ -142,3 +142,17 @@ def test_numbers_that_json_has_not_are_null(capsys):
     print_json({"loss": float("nan"), "rows": [{"largest": float("inf")}, (1.5, None, "nan")]})
     told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told == {"loss": None, "rows": [{"largest": None}, [1.5, None, "nan"]]}
+
+
+def test_top_cuts_the_answers_of_every_task(foveate, images, tmp_path):
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(4)).build((1, 8, 8))
+    task = fv.tasks.MultiLabel(("a", "b", "c", "d"))
+    plain = fv.Preprocessing((1, 8, 8), (0.0,), (1.0,))
+    model = fv.Model(graph, task=task, preprocessing=plain, engine="reference")
+    model.state.load("linear1.weight", np.zeros((4, 64)))
+    model.state.load("linear1.bias", np.array([1.0, 4.0, 3.0, 2.0]))
+    model.save(tmp_path / "labels.safetensors")
+    image = images / "dark" / "0.png"
+    for options, names in ([], ["b", "c", "d", "a"]), (["--top", 2], ["b", "c"]):
+        result = foveate("predict", tmp_path / "labels.safetensors", image, "--engine", "reference", *options)
+        assert [each.split()[0] for each in result.stdout.strip().split(": ", 1)[1].split(", ")] == names

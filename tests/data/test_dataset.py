@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import foveate as fv
 from foveate import DataError, Dataset, Preprocessing, Splits
 from foveate.data.dataset import split
 from foveate.tasks import Classification, Regression, Several
@@ -155,3 +156,15 @@ def test_the_parts_of_a_data_set_must_fit_together():
         Splits(dataset, small_dataset(classes=4), dataset, fitting, "toy")
     with pytest.raises(DataError, match=r"toy: the preprocessing is for 1x6x6, but a sample is 1x6x5; make it with"):
         Splits(dataset, dataset, dataset, Preprocessing.measure(other), "toy")
+
+
+def test_masks_may_have_an_axis_for_their_one_channel():
+    task = fv.tasks.Segmentation(("no", "yes"))
+    masks = np.arange(2 * 4 * 5).reshape(2, 1, 4, 5) % 2
+    data = fv.Dataset(np.zeros((2, 3, 4, 5), np.uint8), masks, task)
+    np.testing.assert_array_equal(data.targets, masks[:, 0])
+    both = fv.tasks.Several({"a": task, "b": fv.tasks.Regression(("n",))})
+    named = fv.Dataset(np.zeros((2, 3, 4, 5), np.uint8), {"a": masks, "b": [1.0, 2.0]}, both)
+    np.testing.assert_array_equal(named.targets["a"], masks[:, 0])
+    volumes = fv.Dataset(np.zeros((2, 3, 1, 4, 5), np.uint8), masks, task)  # of one layer: nothing is to be left out
+    assert volumes.targets.shape == (2, 1, 4, 5)

@@ -1,11 +1,12 @@
 """`foveate data fetch` and `foveate data list`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from foveate.cli.output import LARGEST, Commands, JsonOption, print_json
+from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, wrapped
 from foveate.errors import DataError, FileError
 from foveate.text import named, printable
 
@@ -78,4 +79,4 @@ def list_datasets(as_json: JsonOption = False) -> None:
         return
     for each in found:
         place = f"in {each.folder}" if each.found else f"not here; foveate data fetch {each.name}"
-        typer.echo(f"{each.name}: {each.description}, {place}")
+        typer.echo(wrapped(f"{each.name}: {each.description}, {place}", sys.stdout))

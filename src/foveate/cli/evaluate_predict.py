@@ -51,7 +51,10 @@ def evaluate(
 def predict(
     model: ModelArgument,
     images: Annotated[list[Path], typer.Argument(help="Images, or .npy arrays.", metavar="IMAGE...")],
-    top: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of classes to list, most likely first.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, max=LARGEST, help="How many answers to list, the best first (default: 3 classes, or all)."),
+    ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
@@ -89,13 +92,13 @@ def predict(
         raise typer.Exit(1)
 
 
-def _answer(model: "Model", decoded: Any, top: int) -> tuple[str, dict[str, Any]]:
+def _answer(model: "Model", decoded: Any, top: int | None) -> tuple[str, dict[str, Any]]:
     """What is said of an image, as a line and as plain data."""
     names = model.classes
     if names is None:
-        answers = _answers(model, decoded)
+        answers = {name: each[:top] for name, each in _answers(model, decoded).items()}
         return "; ".join(_told(name, each) for name, each in answers.items()), {"answers": _plain(answers)}
-    best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[:top]]
+    best = [(names[index], float(decoded[index])) for index in (-decoded).argsort(kind="stable")[: top or 3]]
     line = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
     return line, {"classes": [{"name": name, "probability": share} for name, share in best]}
 

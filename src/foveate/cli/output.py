@@ -6,7 +6,9 @@ import warnings
 from enum import StrEnum
 from io import TextIOWrapper
 from math import isfinite
-from typing import Annotated, Any
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -36,11 +38,24 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise
         except (FoveateError, OSError) as error:
-            typer.echo(f"foveate: {error if isinstance(error, FoveateError) else printable(error)}", err=True)
+            told = f"foveate: {error if isinstance(error, FoveateError) else printable(error)}"
+            typer.echo(wrapped(told, sys.stderr), err=True)
             _offer_changes(error)
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
         raise typer.Exit(1)
+
+
+def wrapped(words: str, stream: TextIO) -> str:
+    """Sentences broken between words where a terminal would break them within; as they are for anything else."""
+    if not stream.isatty():
+        return words
+    width = max(20, get_terminal_size((80, 24)).columns)
+    lines = (
+        fill(line, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+        for line in words.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def _plain_switches(params: Any) -> Any:
@@ -98,7 +113,7 @@ def warn_in_sentences() -> None:
     """Show each warning as a sentence on standard error, without the line of code it came from."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        typer.echo(f"foveate: {FoveateError(message)}", err=True)  # printable in every line
+        typer.echo(wrapped(f"foveate: {FoveateError(message)}", sys.stderr), err=True)  # printable in every line
 
     warnings.showwarning = show
 

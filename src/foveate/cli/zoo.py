@@ -1,11 +1,14 @@
 """`foveate zoo`: well-known networks, with their figures."""
 
 from shutil import get_terminal_size
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from foveate.cli.output import JsonOption, print_json
+
+LEAST_FOR_PAPERS = 24
+"""Columns without which papers would break into scraps."""
 
 
 def zoo(
@@ -54,14 +57,22 @@ def to_markdown() -> str:
 def _render(width: int) -> str:
     from io import StringIO
 
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption="MACs: multiply-accumulates with weights, for one sample.", caption_justify="left")
-    for title in ("name", "parameters", "MACs", "input", "classes", "paper"):
-        table.add_column(title, justify="right" if title in ("parameters", "MACs", "classes") else "left")
-    for row in networks():
-        table.add_row(row["name"], *_figures(row), row["paper"])
+    titles = ("name", "parameters", "MACs", "input", "classes", "paper")
+    rows = [(row["name"], *_figures(row), row["paper"]) for row in networks()]
+    figures = sum(max(map(len, column)) + 2 for column in list(zip(titles, *rows, strict=True))[:-1])
+    papers = width >= figures + LEAST_FOR_PAPERS
+    caption = "MACs: multiply-accumulates with weights, for one sample."
+    hint = "" if papers else " A wider terminal shows the papers too."
+    table = Table(caption=caption + hint, caption_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
+    for title in titles if papers else titles[:-1]:
+        justify: Literal["left", "right"] = "right" if title in ("parameters", "MACs", "classes") else "left"
+        table.add_column(title, justify=justify, no_wrap=title != "paper")
+    for row in rows:
+        table.add_row(*(row if papers else row[:-1]))
     text = StringIO()
     Console(file=text, width=width).print(table)
     return text.getvalue().rstrip()

@@ -13,7 +13,7 @@ from foveate.data.preprocessing import InputArray, Preprocessing, first_not_fini
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
-from foveate.tasks import AnyTask, Classification, Several, Task
+from foveate.tasks import AnyTask, Classification, Segmentation, Several, Task
 
 Targets: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
 """What a task made of the targets: one array, or for `Several` one for each output by its name."""
@@ -58,7 +58,8 @@ class Dataset(metaclass=Called):
         count = len(next(iter(by_input.values())))
         object.__setattr__(self, "by_input", by_input)
         object.__setattr__(self, "task", owner)
-        object.__setattr__(self, "targets", owner.check_targets(targets, count))  # type: ignore[arg-type]
+        given = _masks(owner, targets, by_input[self.image_input].ndim)
+        object.__setattr__(self, "targets", owner.check_targets(given, count))
 
     def __len__(self) -> int:
         return len(next(iter(self.by_input.values())))
@@ -228,6 +229,20 @@ def _check_named(inputs: Mapping[str, ArrayLike]) -> dict[str, InputArray]:
                 "every input"
             )
     return checked
+
+
+def _masks(task: AnyTask, targets: Any, axes: int) -> Any:
+    """Masks without the axis of one channel that they may have, (N, 1, H, W) beside (N, C, H, W); others as given."""
+    if isinstance(task, Several) and isinstance(targets, Mapping):
+        tasks = task.tasks
+        return {name: _masks(tasks[name], each, axes) if name in tasks else each for name, each in targets.items()}
+    if not isinstance(task, Segmentation):
+        return targets
+    try:
+        masks = np.asarray(targets)
+    except ValueError:  # of different shapes, which the task says better
+        return targets
+    return masks[:, 0] if masks.ndim == axes and masks.shape[1] == 1 else targets
 
 
 def _other_task(task: AnyTask, wanted: AnyTask) -> str:

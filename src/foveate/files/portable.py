@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +10,10 @@ from foveate.engines import Engine, State
 from foveate.engines.pytorch import as_torch
 from foveate.files.weights import fit_weights, named_arrays, read_weights
 from foveate.graph import Graph
+from foveate.graph.shown import network_words
 from foveate.log import logger
+from foveate.tasks import AnyTask
+from foveate.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +23,7 @@ class Portable(ABC):
     """A graph with a state that PyTorch can have, and can give."""
 
     graph: Graph
+    task: AnyTask | None
     state: State
     engine: Engine
     frozen: frozenset[str]
@@ -28,6 +33,14 @@ class Portable(ABC):
     @abstractmethod
     def described(self) -> dict[str, Any]:
         """All but the arrays, as plain data."""
+
+    def __repr__(self) -> str:
+        words = [network_words(self.graph), "no task yet" if self.task is None else printable(self.task, 60)]
+        return f"Model({', '.join(words)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the network's table, under what the model is for."""
+        return f"<p>{escape(repr(self))}</p>\n{self.graph.summary().to_html()}"
 
     def to_torch(self) -> "nn.Module":
         """The model in PyTorch: modules of torch.nn under the same names, in inference mode.

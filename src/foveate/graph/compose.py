@@ -11,11 +11,28 @@ from foveate.graph.analysis.borders import Strict
 from foveate.graph.builder import GraphBuilder, Value
 from foveate.graph.graph import Graph
 from foveate.graph.joining import Place
+from foveate.graph.shown import html_table, listed
 from foveate.layers import Add, Concatenate, Layer, Shape
 
 
 class Composite(metaclass=Called):
     """Blocks joined in some manner; can stand wherever a layer can."""
+
+    def __repr__(self) -> str:
+        blocks = [block.describe() if isinstance(block, Layer) else repr(block) for block in self._inside()]
+        return f"{type(self).__name__}({listed(blocks)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the blocks, one in a row."""
+        rows = [
+            (number, block.describe() if isinstance(block, Layer) else repr(block))
+            for number, block in enumerate(self._inside(), start=1)
+        ]
+        return html_table(f"{type(self).__name__}, shapes not known before build(input_shape)", ("", "block"), rows)
+
+    def _inside(self) -> "Sequence[Block]":
+        """The blocks that it joins; none unless told."""
+        return ()
 
     @abstractmethod
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
@@ -76,6 +93,9 @@ class Sequential(Composite):
     def __init__(self, *blocks: Block) -> None:
         self.blocks = check_blocks(blocks, "Sequential")
 
+    def _inside(self) -> Sequence[Block]:
+        return self.blocks
+
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Each block after the one before."""
         for block in self.blocks:
@@ -96,6 +116,9 @@ class Named(Composite):
             raise GraphError(f'"{name}" cannot be a name: it must be a word without dots (dots join nested names)')
         self.name = name
         (self.block,) = check_blocks((block,), "Named")
+
+    def _inside(self) -> Sequence[Block]:
+        return (self.block,)
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """The block under its name."""
@@ -122,6 +145,9 @@ class Residual(Composite):
         self.block = Sequential(*check_blocks(block, "Residual"))
         self.shortcut = None if shortcut is None else check_blocks((shortcut,), "Residual")[0]
         self.after = None if after is None else check_blocks((after,), "Residual")[0]
+
+    def _inside(self) -> Sequence[Block]:
+        return self.block.blocks
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Both ways, the addition and what comes after, in a scope of their own."""
@@ -171,6 +197,9 @@ class Concat(Composite):
 
     def __init__(self, *branches: Block) -> None:
         self.branches = check_blocks(branches, "Concat")
+
+    def _inside(self) -> Sequence[Block]:
+        return self.branches
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Every branch in a scope of its own, then the concatenation."""

@@ -9,6 +9,7 @@ from foveate.calls import called
 from foveate.errors import GraphError
 from foveate.graph.analysis.receptive_field import ReceptiveField, Region, receptive_fields, region
 from foveate.graph.nodes import Nodes, nearest
+from foveate.graph.shown import network_words
 
 if TYPE_CHECKING:
     from foveate.graph.analysis.summary import Summary
@@ -50,6 +51,13 @@ class Graph(Nodes):
     @cached_property
     def _fields(self) -> dict[str, Mapping[str, ReceptiveField]]:
         return {}
+
+    def __repr__(self) -> str:
+        return f"Graph({network_words(self)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table of `summary`."""
+        return self.summary().to_html()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `Graph.from_json` makes an equal graph."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from foveate.errors import FileError
 from foveate.files import write_atomically
+from foveate.graph.shown import html_table
 from foveate.opening import open_regular
 
 _LARGEST = 64 << 20
@@ -97,6 +98,18 @@ class History:
 
     def __len__(self) -> int:
         return len(self.epochs)
+
+    def __repr__(self) -> str:
+        stopped = ", interrupted" if self.interrupted else ""
+        last = f", {self.epochs[-1]}" if self.epochs else ""
+        return f"History({len(self)} epoch{'s' * (len(self) != 1)}{stopped}{last})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row for each epoch."""
+        names = columns(self.epochs[0].metric) if self.epochs else columns()
+        return html_table(
+            "", [name.replace("_", " ") for name in names], [tuple(row.values()) for row in self.to_json()]
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain data: a dict for each epoch."""

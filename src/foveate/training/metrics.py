@@ -15,6 +15,7 @@ from foveate.engines import State
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError
 from foveate.graph import Graph
+from foveate.graph.shown import html_table, number_rows
 from foveate.layers.activations import Softmax
 from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
@@ -45,6 +46,16 @@ class Evaluation:
 
     def __str__(self) -> str:
         return f"loss {self.loss:.4g}, {self.measured}"
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the numbers, and under them what they are for each class, label or value."""
+        rows = number_rows({"loss": self.loss, **self.numbers})
+        for name, each in self.measured.each.items():
+            rows += [(f"{name}, {part}", told) for part, told in number_rows(each)]
+        return html_table(f"{self.samples:,} samples", ("metric", "value"), rows)
 
     @property
     def samples(self) -> int:

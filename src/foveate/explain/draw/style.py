@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -119,6 +119,8 @@ def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figur
         with rc_context(settings | _settings()):
             figure = plot(*args, **kwargs)
             _let_powers_be_formulas(figure)
+            # A notebook shows it as a cell's last line; matplotlib alone does only for figures of pyplot.
+            figure._repr_png_ = partial(png, figure)  # type: ignore[attr-defined]
             return figure
 
     return styled

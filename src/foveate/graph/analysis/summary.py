@@ -204,7 +204,11 @@ class Summary:
             caption=f"{totals} {CONVENTION} {self.memory_sentence(batch_size)}",
         )  # fmt: skip
         lines = [["  " * depth + cells[0], *cells[1:]] for depth, cells in self._nested()]
-        columns = _columns_that_fit([list(TITLES), *lines, self._totals()], width)
+        cells = [list(TITLES), *lines, self._totals()]
+        columns = _columns_that_fit(cells, width)
+        left_out = [TITLES[column] for column in _columns_that_fit(cells, 1_000) if column not in columns]
+        if left_out:
+            table.caption = f"{table.caption} A wider terminal shows {' and '.join(left_out)} of each layer too."
         for column in columns:
             title, footer = TITLES[column], self._totals()[column]
             table.add_column(title, footer=footer, overflow="fold", no_wrap=title != "layer")
