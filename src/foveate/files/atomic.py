@@ -7,10 +7,11 @@ from secrets import token_hex
 
 from foveate.errors import FileError
 from foveate.log import logger
+from foveate.text import named
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
-    """Replace `path` by `parts`, one behind the other, in one instant; missing folders are made.
+    """Replace `path` by `parts`, one behind the other, in one instant; missing folders are made; none behind a link.
 
     Whatever goes wrong, at whatever moment, `path` holds either all of what it held or all of `parts`.
 
@@ -19,12 +20,18 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
         parts: its bytes.
 
     Raises:
-        FileError: it cannot be written (disk full, no permission); the old file is untouched.
+        FileError: it cannot be written (disk full, no permission, a link to nowhere); the old file is untouched.
     """
     target = path.resolve()
     temporary = target.with_name(f".{target.name}.{token_hex(4)}.partial")
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.resolve().exists() and not (link == path and target.parent.is_dir()):
+            raise FileError(
+                f"{named(path)} cannot be written: {named(link)} is a link into a folder that does not exist; make "
+                f"{named(link.resolve())} or remove the link"
+            )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write_through(temporary, parts)
             temporary.replace(target)

@@ -8,10 +8,12 @@ from foveate.graph import SGD, Optimizer
 
 def add_update(ledger: Ledger, optimizer: Optimizer) -> None:
     """Add the step; the program's gradients must be there."""
+    stretches = _stretches(ledger)
+    if not stretches:  # nothing learns, and there are no gradients
+        return
     numbers = _native.Layout.plain([max(1, ledger.packing.parameter_bytes // 4)])
     spaces = {"parameters": "parameters", "gradients": "gradients"} | {s: f"slot:{s}" for s in optimizer.slots}
     operands = {name: ledger.outside(space, numbers) for name, space in spaces.items()}
-    stretches = _stretches(ledger)
     if isinstance(optimizer, SGD):
         operation = _native.sgd(stretches, optimizer.nesterov, optimizer.weight_decay)
     else:

@@ -219,6 +219,7 @@ class NativeSession(Session):
         assert isinstance(state, NativeState), "the state was made by another engine"
         if state is not self._state:
             for space, array in state.spaces.items():
+                self._check_space(space, array)
                 self._bind(space, array)
         derived_from = (id(state), state.version)
         if derived_from != self._derived_from or state is not self._state:
@@ -233,6 +234,15 @@ class NativeSession(Session):
         scalars.momentum = (own.momentum if own is not None else 0.0) if rates.momentum is None else rates.momentum
         scalars.step = self._running.step = state.step_count
         scalars.seed = self._running.seed = state.seed % 2**64
+
+    def _check_space(self, space: str, array: FloatArray) -> None:
+        """Steps write where the array lies, whatever Python says of it."""
+        writes = self.request.mode == "training"
+        if array.dtype != np.float32 or not array.flags.c_contiguous or (writes and not array.flags.writeable):
+            raise EngineError(
+                f"the state's {space} must be float32 without gaps{', and such as can be written' * writes}; "
+                "use state.load(name, array), which copies"
+            )
 
     def _give(self, batch: Batch) -> None:
         for output, targets in batch.targets.items():
