@@ -153,7 +153,8 @@ def tried(seed: int, number: int) -> bool:
     mode = str(random.choice(["inference", "differentiable", "training"]))
     options: dict[str, Any] = {"mode": "training" if mode == "training" else "inference"}
     if mode == "training":
-        options |= {"loss": fv.CrossEntropy(), "optimizer": random.choice([None, fv.SGD(), fv.AdamW()])}
+        optimizers = (None, fv.SGD(), fv.AdamW())
+        options |= {"loss": fv.CrossEntropy(), "optimizer": optimizers[random.integers(len(optimizers))]}
     elif mode == "differentiable":
         options |= {"differentiable": True}
     program = engine.compile(graph, batch_size=size, **options)

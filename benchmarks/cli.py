@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import compare, damage, environment, startup, stress, tables, versions
+from benchmarks import calls, compare, damage, environment, names, startup, stress, tables, versions
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -30,6 +30,7 @@ Modes = Annotated[str, typer.Option(help="Modes of PyTorch, with commas between.
 Rounds = Annotated[int, typer.Option(min=1, help="How often each worker is timed; medians are reported.")]
 Seconds = Annotated[float, typer.Option(min=0.0, help="How long one timing lasts at least.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads for every framework (default: all cores).")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every round, median and ratio to this file.")]
 
 _ALL_NETS = "lenet5,vgg6,resnet20"
@@ -134,14 +135,38 @@ def damaged_files(
     descriptions: Annotated[
         int, typer.Option(min=0, help="Files whose description is changed, checksum and all.")
     ] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of what is changed.")] = 0,
+    checkpoints: Annotated[int, typer.Option(min=0, help="Checkpoints changed in the same way.")] = 1000,
+    seed: Seed = 0,
 ) -> None:
     """Load damaged model files: each must end in a sentence, within two seconds and in little memory.
 
-    Example: python -m benchmarks damage --flips 300 --descriptions 2000
+    Example: python -m benchmarks damage --flips 5000 --descriptions 10000 --checkpoints 5000
     """
     print(f"{flips:,} files with one bit flipped: {damage.flipped_bits(flips, seed)}")
     print(f"{descriptions:,} changed descriptions: {damage.mutated_descriptions(descriptions, seed)}")
+    print(f"{checkpoints:,} changed checkpoints: {damage.mutated_checkpoints(checkpoints, seed)}")
+
+
+@app.command(name="calls")
+def random_calls(
+    count: Annotated[int, typer.Option(min=1, help="Calls, 250 in a process.")] = 20_000, seed: Seed = 0
+) -> None:
+    """Make random networks, compile and run them: each call must end in an answer or a sentence.
+
+    Example: python -m benchmarks calls --count 20000
+    """
+    print(f"{count:,} calls: {calls.random_calls(count, seed)}")
+
+
+@app.command(name="names")
+def hostile_names(
+    count: Annotated[int, typer.Option(min=1, help="Names, ten in a file.")] = 2000, seed: Seed = 0
+) -> None:
+    """Put hostile names into model files, and these through every command that reads one.
+
+    Example: python -m benchmarks names --count 2000
+    """
+    print(f"{count:,} names: {names.hostile_names(count, seed)}")
 
 
 app.command()(versions.versions)

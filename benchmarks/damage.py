@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,16 @@ from safetensors.numpy import load as load_arrays
 import foveate as fv
 from benchmarks.errors import BenchmarkError
 from foveate.errors import FoveateError
+from foveate.files import read_checkpoint
 from foveate.files.container import packed, read_header
 from foveate.files.description import FEATURES
+from foveate.training import History
 
 LARGEST_RUN = 10**6
 """Numbers in all layers of a network that is run."""
 
 LONGEST = 2.0
-"""Seconds that a file may take to be refused, or to be read and summarised."""
+"""Seconds of the processor that a file may take to be refused, or to be read and summarised."""
 
 MOST_GROWTH = 500e6
 """Bytes by which the memory may grow over all files."""
@@ -101,12 +103,44 @@ def mutated_descriptions(count: int, seed: int = 0) -> Report:
         return _tried(path, files(), _used)
 
 
+def mutated_checkpoints(count: int, seed: int = 0) -> Report:
+    """A checkpoint with one to three entries of its document changed, `count` times; the checksums fit.
+
+    What can still be read is loaded as a model, and its history as a training does that goes on.
+
+    Raises:
+        BenchmarkError: as `mutated_descriptions`.
+    """
+    random = np.random.default_rng(seed)
+    with TemporaryDirectory() as folder:
+        path = _trained(Path(folder))
+        arrays, document = load_arrays(path.read_bytes()), dict(read_header(path, FEATURES).document)
+
+        def files() -> Iterator[bytes]:
+            for _ in range(count):
+                changed = copy.deepcopy(document)
+                for _ in range(random.integers(1, 4)):
+                    _mutate(changed, random)
+                yield b"".join(packed(arrays, changed))
+
+        return _tried(path, files(), lambda _: History.from_json(read_checkpoint(path).history).to_json())
+
+
+def _trained(folder: Path) -> Path:
+    """A checkpoint after the first of two epochs."""
+    graph = fv.Sequential(fv.Flatten(), fv.BatchNorm1d(), fv.Linear(2)).build((1, 2, 2))
+    inputs = np.random.default_rng(0).integers(0, 256, (8, 1, 2, 2)).astype(np.uint8)
+    data = fv.Dataset(inputs, np.arange(8) % 2, ("a", "b"))
+    fv.Model(graph, engine="reference").fit(data, validation=data, epochs=1, out=folder, progress=False)
+    return folder / "checkpoint.safetensors"
+
+
 def _tried(path: Path, files: Iterator[bytes], use: Callable[[fv.Model], object]) -> Report:
     refused, read, slowest = 0, 0, 0.0
     before = _peak()
     for number, content in enumerate(files):
         path.write_bytes(content)
-        start = perf_counter()
+        start = process_time()
         try:
             use(fv.load(path))
             read += 1
@@ -116,7 +150,7 @@ def _tried(path: Path, files: Iterator[bytes], use: Callable[[fv.Model], object]
                 raise BenchmarkError(f"file {number}: more than a sentence: {error}") from None
         except Exception as error:
             raise BenchmarkError(f"file {number}: {type(error).__name__} {error}") from error
-        slowest = max(slowest, perf_counter() - start)
+        slowest = max(slowest, process_time() - start)
         if slowest > LONGEST:
             raise BenchmarkError(f"file {number} took {slowest:.1f} s")
     growth = _peak() - before

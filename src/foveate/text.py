@@ -41,6 +41,16 @@ def for_markdown(words: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", words)
 
 
+def as_code(words: str) -> str:
+    """Text as code in Markdown, whatever backticks are in it.
+
+    >>> as_code("conv1"), as_code("a`b")
+    ('`conv1`', '`` a`b ``')
+    """
+    fence = "`" * (1 + max(map(len, re.findall("`+", words)), default=0))
+    return f"{fence}{words}{fence}" if len(fence) == 1 else f"{fence} {words} {fence}"
+
+
 def for_csv(words: str) -> str:
     """Text that a spreadsheet does not take for a formula.
 

@@ -3,7 +3,7 @@
 import pytest
 
 import foveate as fv
-from benchmarks import damage
+from benchmarks import calls, damage, names
 from benchmarks.cli import main
 from benchmarks.errors import BenchmarkError
 
@@ -19,14 +19,34 @@ def test_every_mutated_description_ends_in_a_sentence_or_an_answer():
     assert report.refused > 75
 
 
+def test_every_mutated_checkpoint_ends_in_a_sentence_or_an_answer():
+    report = damage.mutated_checkpoints(150)
+    assert report.refused + report.read == 150
+    assert report.refused > 75
+
+
 def test_the_command_line(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["benchmarks", "damage", "--flips", "5", "--descriptions", "5"])
+    monkeypatch.setattr(
+        "sys.argv", ["benchmarks", "damage", "--flips", "5", "--descriptions", "5", "--checkpoints", "5"]
+    )
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 0
     printed = capsys.readouterr().out
     assert "5 files with one bit flipped: 5 refused in a sentence, 0 read" in printed
     assert "5 changed descriptions: " in printed
+    assert "5 changed checkpoints: " in printed
+
+
+@pytest.mark.parametrize("command", ["calls", "names"])
+def test_the_command_line_of_its_brothers(monkeypatch, capsys, command):
+    monkeypatch.setattr(calls, "random_calls", lambda count, seed: (count, seed))
+    monkeypatch.setattr(names, "hostile_names", lambda count, seed: (count, seed))
+    monkeypatch.setattr("sys.argv", ["benchmarks", command, "--count", "1000", "--seed", "3"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"1,000 {command}: (1000, 3)\n"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from rich.console import Console
 
 import foveate as fv
 from foveate.graph import Graph
+from foveate.graph.analysis.explanation import explain_arithmetic
 from foveate.graph.analysis.summary import TITLES
+from foveate.text import as_code, for_markdown
 
 NAMES = (
     "[red]x[-foo]", "[bold]", ":smile:", "a|b", "`x`", "<script>alert(1)<b>", "[a](b)", "=cmd|' -C calc'!A0",
@@ -80,3 +82,14 @@ def test_blocks_within_blocks_get_a_line_each_up_to_a_depth():
     lines = builder.build(value).summary().render(2000).splitlines()
     assert len(lines) < 20 * 18 + 20
     assert any(line.strip().startswith(".".join("x" * 385)) for line in lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_arithmetic(name: str):
+    """Its headings and lists are Markdown, in which a name is text or code."""
+    page = explain_arithmetic(network(name))
+    assert f"# The arithmetic of {for_markdown(name + '[/foo]')}" in page
+    assert f"## 1. {for_markdown(name)}: Conv2d" in page
+    assert f"from {as_code(name)}" in page
+    if name == "`x`":
+        assert "from `` `x` ``" in page

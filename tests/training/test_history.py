@@ -109,3 +109,35 @@ def test_curves_are_saved_as_an_image(tmp_path):
 def test_nothing_to_draw():
     with pytest.raises(TrainingError, match="there are no learning curves to draw: no epoch was finished"):
         draw_curves(History())
+
+
+ROW = {
+    "epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": None, "validation_accuracy": None,
+    "learning_rate": 0.1, "seconds": 1.0, "images_per_second": 9.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train_loss": "x" * 10_000}, r"train_loss is 'xxx.*\.\.\., not a number"),
+        ({"train_loss": [1.0]}, r"train_loss is \[1.0\], not a number"),
+        ({"epoch": None}, "epoch is None, not a number"),
+        ({"seconds": True}, "seconds is True, not a number"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf, not a number"),
+        ({"validation_accuracy": 10**400}, "validation_accuracy is 1000.*not a number"),
+        ({"colour": 1}, "unexpected keyword argument 'colour'"),
+        ({"validation_\x1b[2J": 0.5}, r"a metric is called \\x1b\[2J|unexpected"),
+    ],
+)
+def test_a_row_that_is_no_epoch_is_a_sentence(change: dict[str, object], said: str):
+    assert History.from_json([ROW]).to_json() == [ROW]
+    with pytest.raises(FileError, match=f"^a row of the history is not an epoch's: .*{said}") as caught:
+        History.from_json([{**ROW, **change}])
+    assert len(str(caught.value)) < 400
+
+
+def test_a_metric_that_cannot_be_printed_is_a_sentence():
+    row = {name: value for name, value in ROW.items() if "accuracy" not in name}
+    with pytest.raises(FileError, match=r"a metric is called \\x1b\[2J$"):
+        History.from_json([{**row, "validation_\x1b[2J": 0.5}])

@@ -11,9 +11,13 @@ from foveate.errors import FileError
 from foveate.files import write_atomically
 from foveate.graph.shown import html_table
 from foveate.opening import open_regular
+from foveate.text import printable
 
 _LARGEST = 64 << 20
 """Bytes of a history in a file."""
+
+_LONGEST_METRIC = 200
+_LARGEST_NUMBER = 1e300
 
 ACCURACY = "accuracy"
 """The metric of a classification."""
@@ -60,8 +64,12 @@ class Epoch:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Epoch":
-        """The epoch that `to_json` described."""
+        """The epoch that `to_json` described; a KeyError, TypeError or ValueError where a row is none."""
         metric = _metric(row)
+        if not metric.isprintable() or len(metric) > _LONGEST_METRIC:
+            raise ValueError(f"a metric is called {printable(metric)}")
+        for name, value in row.items():
+            _check_number(name, value)
         if metric == ACCURACY:
             return cls(**row)
         values = {name: value for name, value in row.items() if name != f"validation_{metric}"}
@@ -117,8 +125,15 @@ class History:
 
     @classmethod
     def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> "History":
-        """The history that `to_json` described."""
-        return cls([Epoch.from_json(row) for row in rows])
+        """The history that `to_json` described.
+
+        Raises:
+            FileError: a row is not an epoch's.
+        """
+        try:
+            return cls([Epoch.from_json(row) for row in rows])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"a row of the history is not an epoch's: {printable(error)}") from None
 
     def to_csv(self, path: str | Path) -> None:
         """Write the epochs as comma-separated values under a line of column names, atomically."""
@@ -157,6 +172,13 @@ def _metric(names: Iterable[str]) -> str:
     """The metric that a table with such columns has."""
     own = (name.removeprefix("validation_") for name in names if name.startswith("validation_"))
     return next((name for name in own if name != "loss"), ACCURACY)
+
+
+def _check_number(name: str, value: Any) -> None:
+    if value is None and name.startswith(("validation_", "train_accuracy")):
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < _LARGEST_NUMBER:
+        raise ValueError(f"{printable(name)} is {printable(repr(value), 60)}, not a number")
 
 
 def _epoch_from(row: Mapping[str, str]) -> Epoch:

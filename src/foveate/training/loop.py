@@ -210,7 +210,7 @@ class _Run:
             # Until format 2, every sample counted.
             self.totals = Totals(**{"counted": checkpoint.totals.get("samples", 0.0), **checkpoint.totals})
             self.history = History.from_json(checkpoint.history)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, FileError) as error:
             raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
         if checkpoint.position > self._batches or not self.totals.samples >= checkpoint.position:
             raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._batches} cannot come next")

@@ -1,6 +1,6 @@
 """A page that derives a whole network as a lecturer would: sizes, parameters and receptive fields, number by number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from foveate.geometry import format_sizes
@@ -8,6 +8,7 @@ from foveate.graph.analysis.receptive_field import ReceptiveField, receptive_fie
 from foveate.graph.analysis.summary import summarize
 from foveate.graph.node import Node
 from foveate.graph.nodes import Nodes
+from foveate.text import as_code, for_markdown
 
 RULES = """\
 A window of F taps, D apart, spans `F_eff = D(F - 1) + 1` positions. Over W positions with padding P on both sides,
@@ -27,13 +28,20 @@ def explain_arithmetic(graph: Nodes, batch_size: int = 1) -> str:
     # The arithmetic of network
     """
     fields = {name: receptive_fields(graph, name) for name in graph.inputs}
-    inputs = " and ".join(f"`{name}` {format_sizes(shape)}" for name, shape in graph.inputs.items())
-    parts = [f"# The arithmetic of {graph.name}", f"Input: {inputs}, channels first, one sample.", RULES.strip()]
+    inputs = " and ".join(f"{as_code(name)} {format_sizes(shape)}" for name, shape in graph.inputs.items())
+    parts = [
+        f"# The arithmetic of {for_markdown(graph.name)}",
+        f"Input: {inputs}, channels first, one sample.",
+        RULES.strip(),
+    ]
     owners = {node.name for node in graph.owners}
     for number, node in enumerate(graph.nodes, start=1):
         views = [each for each in fields.values() if each[node.name].sees]
         steps = [*_size_steps(node), *_cost_steps(node, node.name in owners), *_field_steps(node, views)]
-        parts += [f"## {number}. {node.name}: {node.layer.describe()}", "\n".join(f"- {step}" for step in steps)]
+        parts += [
+            f"## {number}. {for_markdown(node.name)}: {node.layer.describe()}",
+            "\n".join(f"- {step}" for step in steps),
+        ]
     summary = summarize(graph, fields)
     parts += ["## All together", summary.to_markdown(batch_size).strip(), *_sight_lines(graph)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -42,7 +50,7 @@ def explain_arithmetic(graph: Nodes, batch_size: int = 1) -> str:
 def _size_steps(node: Node) -> list[str]:
     """From the input's shape to the output's."""
     came = " and ".join(format_sizes(shape) for shape in node.input_shapes)
-    joined = ", ".join(f"`{name}`" for name in node.inputs)
+    joined = ", ".join(as_code(name) for name in node.inputs)
     steps = [f"in: {came} from {joined}", f"out: {format_sizes(node.output_shape)}"]
     steps += node.layer.size_steps(node.input_shapes)
     if any(node.dropped):
@@ -64,7 +72,7 @@ def _cost_steps(node: Node, owns: bool) -> list[str]:
         total = f" = {sum(counts):,}" if len(counts) > 1 or len(next(iter(arrays.values()))) > 1 else ""
         steps.append(f"parameters: {' + '.join(products)}{total}")
         if not owns:
-            steps[-1] += f", shared with `{node.parameters}` and counted there"
+            steps[-1] += f", shared with {as_code(node.parameters)} and counted there"
     if node.cost.macs:
         steps.append(f"MACs: {_mac_words(node)} = {node.cost.macs:,}")
     return steps
@@ -103,10 +111,10 @@ def _derivation(node: Node, below: ReceptiveField, field: ReceptiveField) -> str
 def _sight_lines(graph: Nodes) -> list[str]:
     if len(graph.inputs) != 1 or len(graph.input_shape) < 2:
         return []
-    return sight_sentences(graph)
+    return sight_sentences(graph, for_markdown)
 
 
-def sight_sentences(graph: Nodes) -> list[str]:
+def sight_sentences(graph: Nodes, shown: Callable[[str], str] = str) -> list[str]:
     """How many layers with windows it takes until an output sees the whole input, with the strides and without."""
     image = format_sizes(graph.input_shape[1:])
     lines = []
@@ -116,7 +124,7 @@ def sight_sentences(graph: Nodes) -> list[str]:
         if sight.node is not None:
             lines.append(
                 f"{how}, an output sees the whole {image} input after {sight.depth} layers with windows, "
-                f"at {sight.node} ({seen})."
+                f"at {shown(sight.node)} ({seen})."
             )
             continue
         missing = max(size - reach for size, reach in zip(graph.input_shape[1:], sight.size, strict=True))
