@@ -39,6 +39,7 @@ def test_the_list_as_json():
         "classes": 10,
         "paper": NETWORKS["audio4"].paper,
         "source": NETWORKS["audio4"].source,
+        "weights": "none published",
     }
 
 

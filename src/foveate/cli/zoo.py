@@ -41,6 +41,7 @@ def networks() -> list[dict[str, Any]]:
             "classes": network.classes,
             "paper": network.paper,
             "source": network.source,
+            "weights": network.weights,
         }
         for name, network in NETWORKS.items()
     ]
@@ -48,9 +49,10 @@ def networks() -> list[dict[str, Any]]:
 
 def to_markdown() -> str:
     """The Markdown table of the guide, whose counts say where they come from."""
-    titles = ["name", "network", "parameters", "MACs", "input", "classes", "paper", "whose count"]
-    rows = [[f"`{row['name']}`", row["title"], *_figures(row), row["paper"], row["source"]] for row in networks()]
-    rules = ["---", "---", "---:", "---:", "---", "---:", "---", "---"]
+    titles = ["name", "network", "parameters", "MACs", "input", "classes", "paper", "whose count", "whose weights"]
+    told = ("paper", "source", "weights")
+    rows = [[f"`{row['name']}`", row["title"], *_figures(row), *(row[each] for each in told)] for row in networks()]
+    rules = ["---", "---", "---:", "---:", "---", "---:", "---", "---", "---"]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [titles, rules, *rows])
 
 

@@ -1,7 +1,13 @@
 """What several families share: numbered layers, and convolution with normalisation and activation."""
 
+from typing import Any
+
+from foveate.errors import GraphError
 from foveate.graph import Block, Composite, GraphBuilder, Named, Sequential, Value
 from foveate.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Layer, Multiply, ReLU
+
+TORCH, TENSORFLOW = "torch", "tensorflow"
+"""Whose published weights a network takes: TensorFlow pads at the end first, and its normalisations have eps 1e-3."""
 
 
 def numbered(*blocks: Block) -> Sequential:
@@ -17,10 +23,21 @@ def convolution(
     groups: int = 1,
     activation: Layer | None = ReLU(),  # noqa: B008 (frozen)
     normalization: Layer = BatchNorm2d(),  # noqa: B008 (frozen)
+    variant: str = TORCH,
 ) -> Sequential:
     """Convolution without bias that keeps the size at stride 1, normalisation and activation, called 0, 1, 2."""
-    layer = Conv2d(channels, kernel_size, stride=stride, padding=kernel_size // 2, groups=groups, bias=False)
+    padding: Any = kernel_size // 2
+    if variant == TENSORFLOW:
+        padding, normalization = "same", BatchNorm2d(eps=1e-3)
+    layer = Conv2d(channels, kernel_size, stride=stride, padding=padding, groups=groups, bias=False)
     return numbered(layer, normalization, *([] if activation is None else [activation]))
+
+
+def check_variant(variant: str) -> str:
+    """`variant` if there is one of that name, else a GraphError."""
+    if variant not in (TORCH, TENSORFLOW):
+        raise GraphError(f'there is no variant {variant!r}; choose "{TORCH}" or "{TENSORFLOW}"')
+    return variant
 
 
 class SqueezeExcitation(Composite):

@@ -1,7 +1,7 @@
 """MobileNets: depthwise convolutions for small computers."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from foveate.graph import Block, Graph, Named, Residual, Sequential
 from foveate.layers import (
@@ -15,23 +15,27 @@ from foveate.layers import (
     ReLU,
     ReLU6,
 )
-from foveate.zoo.blocks import SqueezeExcitation, convolution, divisible, numbered
+from foveate.zoo.blocks import TENSORFLOW, TORCH, SqueezeExcitation, check_variant, convolution, divisible, numbered
 
 _IMAGENET = (3, 224, 224)
 
 
-def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
+def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000, variant: str = TORCH) -> Graph:
     """MobileNet v1 at width 1; 4,231,976 parameters.
+
+    It takes pytorchcv's weights. With variant="tensorflow" it is as Keras has it: ReLU6, padded at the end first.
 
     Howard et al.: MobileNets: efficient convolutional neural networks for mobile vision applications, 2017, table 1.
     """
-    features: list[Block] = [convolution(32, 3, stride=2)]
+    activation = ReLU6() if check_variant(variant) == TENSORFLOW else ReLU()
+    look: Any = {"activation": activation, "variant": variant}
+    features: list[Block] = [convolution(32, 3, stride=2, **look)]
     incoming = 32
     for channels, stride in (
         (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1),
     ):  # fmt: skip
-        depthwise = convolution(incoming, 3, stride=stride, groups=incoming)
-        features.append(Sequential(Named("depthwise", depthwise), Named("pointwise", convolution(channels, 1))))
+        depthwise = convolution(incoming, 3, stride=stride, groups=incoming, **look)
+        features.append(Sequential(Named("depthwise", depthwise), Named("pointwise", convolution(channels, 1, **look))))
         incoming = channels
     network = Sequential(
         Named("features", numbered(*features)), Named("avgpool", GlobalAvgPool2d()), Named("fc", Linear(classes))

@@ -12,7 +12,7 @@ class Network:
     """An entry of the index: call it as one calls its function.
 
     `parameters` is the published count at the function's own input shape and number of classes; `source` says which
-    variant that is and who counted.
+    variant that is and who counted; `weights` whose published weights it takes.
     """
 
     function: Callable[..., Graph]
@@ -20,6 +20,7 @@ class Network:
     paper: str
     parameters: int
     source: str
+    weights: str = "none published"
 
     @property
     def name(self) -> str:
@@ -35,6 +36,11 @@ class Network:
     def classes(self) -> int:
         """Number of classes unless another is given."""
         return int(self._default("classes"))
+
+    @property
+    def has_variants(self) -> bool:
+        """Whether `variant="tensorflow"` can be chosen."""
+        return "variant" in (self.function.__kwdefaults__ or {})
 
     def __call__(self, **options: Any) -> Graph:
         """The network; `input_shape` and `classes` can be chosen."""
