@@ -126,3 +126,20 @@ def test_the_native_engine_begins_with_as_many_threads(asked: str | None, thread
     command = [sys.executable, "-c", QUOTA]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
     assert done.stdout.strip() == threads
+
+
+WAITING = """
+import os
+from foveate.engines.native import WAITING
+import foveate.engines.native._native
+print(int(WAITING["GOMP_SPINCOUNT"]) <= 1000, os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
+def test_threads_that_wait_sleep_soon_and_the_environment_stays_as_it_was():
+    """A longer spin stands in the way of whatever else runs: two trainings side by side took four times as long."""
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    settings = {name: text for name, text in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", WAITING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    assert done.stdout.split() == ["True", "None"]

@@ -5,15 +5,15 @@ from importlib import import_module
 
 from foveate.engines.machine import limit_of_instructions, threads_within_quota
 
-_WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "20000"}
-"""How OpenMP's threads wait for each other: they spin for a fraction of a millisecond, which bridges the gaps between
-steps, and then sleep. Unless told otherwise GNU's library spins for milliseconds, which slows down all else that runs
-on the machine, or hardly at all once there are more threads than cores."""
+WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "1000"}
+"""How OpenMP's threads wait for each other: they spin for some microseconds, which bridges the gaps between short
+steps, and then sleep. Unless told otherwise GNU's library spins for milliseconds; where other programs want the cores
+too, as a second training does, each wait then costs a whole slice of time."""
 
 
 def _load_extension() -> None:
     """OpenMP and oneDNN read their settings once, when loaded; afterwards the environment is as it was."""
-    own = {} if any(name in os.environ for name in _WAITING) else dict(_WAITING)
+    own = {} if any(name in os.environ for name in WAITING) else dict(WAITING)
     limit = limit_of_instructions(os.environ)
     if limit is not None:
         own["ONEDNN_MAX_CPU_ISA"] = limit
