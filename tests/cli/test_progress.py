@@ -86,8 +86,8 @@ def test_fetching_shows_the_way_that_is_tried(progress, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "Bar", Watched)
     monkeypatch.setattr(module, "find", lambda: None)
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(module, "_download", fail)
-    monkeypatch.setattr(module, "_install_package", fail)
+    monkeypatch.setattr(module, "fetch_from_publisher", fail)
+    monkeypatch.setattr(module, "fetch_from_package", fail)
     with pytest.raises(DataError, match=r"apt-get failed: not today"):
         module.fashion_mnist(progress=progress)
     stream = sys.stderr if progress else None

@@ -87,13 +87,13 @@ def test_a_wrong_data_set_is_a_sentence(inputs, labels, classes, message: str):
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ([], "no sample of the 10 was chosen"),
+        ([], "none of the 10 samples was chosen"),
         ([3, 10], "there is no sample 10: the 10 samples count from 0 to 9"),
         ([-1], "there is no sample -1"),
         ([0.5], "indices have the shape 1 and the type float64; give a list of whole numbers, or 10 booleans"),
         (3, "indices have the shape of one number"),
         ([True, False], "indices have the shape 2 and the type bool"),
-        ([False] * 10, "no sample of the 10 was chosen"),
+        ([False] * 10, "none of the 10 samples was chosen"),
     ],
 )
 def test_a_wrong_subset_is_a_sentence(indices, message: str):

@@ -59,7 +59,7 @@ def test_the_version_that_wrote_it_is_quoted(path: Path):
 @pytest.mark.parametrize("change", [{"dtype": TRICK}, {"shape": [TRICK]}])
 def test_an_arrays_name_is_quoted(path: Path, change: dict[str, object]):
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **change}
-    header = json.dumps({"__metadata__": {KEY: "{}"}, TRICK: entry}).encode()
+    header = json.dumps({"__metadata__": {KEY: json.dumps({"format_version": 1})}, TRICK: entry}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(FileError, match=r"is damaged: (its header describes )?\\x1b\[2J\\nfoveate: all") as caught:
         read_model(path)

@@ -153,7 +153,7 @@ def test_a_damaged_description_is_refused_in_a_sentence(damage: Callable[[dict[s
         (lambda data: data["inputs"].update(input=[1, 2, 2]), fv.ShapeError, "layer 1, conv1 .* does not fit its 2x2"),
         (lambda data: data["inputs"].update(input=[1, "5", 5]), fv.ShapeError, "must be ints of at least 1"),
         (lambda data: data["nodes"][1].update(name="conv1"), fv.GraphError, 'two layers are called "conv1"'),
-        (lambda data: data["nodes"][1].update(inputs=[]), fv.ShapeError, "takes exactly 1 input, but 0 are joined"),
+        (lambda data: data["nodes"][1].update(inputs=[]), fv.ShapeError, "takes exactly 1 input, but 0 are connected"),
         (lambda data: data.update(outputs=[]), fv.GraphError, "a graph needs at least one output"),
     ],
     ids=["type", "option", "value", "input shape", "input axis", "name", "joins", "outputs"],

@@ -107,9 +107,9 @@ CLASSES = {"kind": "classification", "classes": ["a"]}
         ({"kind": "classification", "classes": ["a", "a"]}, 'two classes are called "a"'),
         ({"kind": "multi_label", "labels": ["a"], "threshold": 7}, "threshold is 7; it must be above 0"),
         ({"kind": "segmentation", "classes": ["a", "b"], "ignore_index": "x"}, "ignore_index is 'x'"),
-        ({"kind": "several"}, 'are described by a "kind" and "outputs" alone'),
-        ({"kind": "several", "outputs": []}, 'are described by a "kind" and "outputs" alone'),
-        ({"kind": "several", "outputs": {}, "x": 1}, 'are described by a "kind" and "outputs" alone'),
+        ({"kind": "several"}, 'are described by a "kind" and by "outputs" alone'),
+        ({"kind": "several", "outputs": []}, 'are described by a "kind" and by "outputs" alone'),
+        ({"kind": "several", "outputs": {}, "x": 1}, 'are described by a "kind" and by "outputs" alone'),
         ({"kind": "several", "outputs": {}}, "outputs are {}; give the name of each output"),
         ({"kind": "several", "outputs": {"a": CLASSES}}, 'the output a is described by a "task" and a "weight" alone'),
         (

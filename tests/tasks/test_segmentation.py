@@ -51,7 +51,7 @@ def test_one_channel_fits_two_classes(activation):
             r"output x has 4 channels, but there are 3 classes \(background, cat, dog\)",
         ),
         (TASK, SINGLE, "output conv9 has 1 channel, but there are 3 classes"),
-        (TASK, Output("x", (3, 2, 2), "sigmoid"), "output x ends with Sigmoid, but of 3 classes one is right"),
+        (TASK, Output("x", (3, 2, 2), "sigmoid"), "output x ends with Sigmoid, but one of 3 classes is right"),
         (PAIR, Output("x", (1, 2, 2), "softmax"), "output x is a softmax over one number"),
         (
             Segmentation(("background", "road"), 255),
