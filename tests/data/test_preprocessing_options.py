@@ -88,7 +88,7 @@ def test_undone_and_written_and_read(preprocessing: Preprocessing):
 def test_defaults_are_left_out_of_files():
     plain = Preprocessing((1, 2, 2), (0.5,), (0.25,))
     assert plain.to_json() == {"shape": [1, 2, 2], "mean": [0.5], "std": [0.25]}
-    with pytest.raises(FileError, match="its preprocessing is damaged: .*there is no option letterbox"):
+    with pytest.raises(FileError, match=r"its preprocessing is damaged: .*there is no option letterbox"):
         Preprocessing.from_json({**plain.to_json(), "letterbox": True})
 
 

@@ -10,6 +10,7 @@ from foveate import BinaryCrossEntropy, CrossEntropy, DataError, Dataset, FileEr
 from foveate.errors import TrainingError
 from foveate.tasks import Classification, MultiLabel, Regression, Segmentation, Several
 from foveate.training import History, RunFolder, draw_curves
+from tests.files.support import rewritten
 
 SIDES = MultiLabel(("left", "right"))
 VALUES = Regression(("brightness", "contrast"))
