@@ -13,10 +13,9 @@ from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation
 from foveate.explain.probe.attribution import asked
 from foveate.explain.probe.explanation import explain_class, one_image, without_preprocessing
-from foveate.explain.probe.probe import Images, Target, class_name, displayed
+from foveate.explain.probe.probe import Images, Target, class_chances, class_name, displayed
 from foveate.geometry import format_sizes
 from foveate.model import Model
-from foveate.training import logits_of, softmax
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +70,7 @@ def plot_attributions(
     """
     prepared = one_image(model, image)
     _, classes = asked(without_preprocessing(model), prepared, target)
-    chances = softmax(logits_of(model.graph, model.logits(prepared)))[0]
+    chances = class_chances(model, prepared)[0]
     index = int(classes[0])
     title = f"Why “{class_name(model, index)}”? The network gives it {in_percent(chances[index])}"
     explained = explained or explain_class(model, image, index, layer)

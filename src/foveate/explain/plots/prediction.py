@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.explain.draw.prediction import draw_prediction
-from foveate.explain.probe.probe import Images, check_classifier, class_name, displayed, prepare_one
+from foveate.explain.probe.probe import Images, check_classifier, class_chances, class_name, displayed, prepare_one
 from foveate.model import Model
-from foveate.training import logits_of, softmax
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ def plot_prediction(model: Model, image: Images) -> "Figure":
     """
     check_classifier(model)
     prepared = prepare_one(model, image)
-    probabilities = softmax(logits_of(model.graph, model.logits(prepared)))[0]
+    probabilities = class_chances(model, prepared)[0]
     best = np.argsort(-probabilities, kind="stable")[:_MOST_CLASSES]
     names = [class_name(model, int(index)) for index in best]
     return draw_prediction(displayed(model, prepared)[0], names, 100 * probabilities[best])

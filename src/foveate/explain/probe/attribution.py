@@ -1,7 +1,7 @@
 """Why this class: maps of what in an input speaks for a class, by gradients, by activations and by occlusion.
 
-The score that is explained is the network's output for the class: the logit, or the probability where the network ends
-with a softmax."""
+The score that is explained is the logit of the class: the network's output, or what a final softmax or sigmoid is taken
+of. Where one logit tells two classes apart, class 0 has the negative."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
@@ -20,8 +20,10 @@ from foveate.explain.probe.probe import (
     Probe,
     Target,
     check_classifier,
+    class_scores,
     fitting_batch,
     prepare,
+    scored_graph,
     spatial_layer,
     targets,
 )
@@ -65,7 +67,7 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
     Simonyan, Vedaldi, Zisserman: Deep inside convolutional networks, 2014.
     """
     prepared, classes = asked(model, images, target)
-    return _input_gradients(model, prepared, classes, batch_size, model.graph)
+    return _input_gradients(model, prepared, classes, batch_size, scored_graph(model.graph))
 
 
 def guided_backpropagation(
@@ -83,7 +85,7 @@ def guided_backpropagation(
     Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for simplicity, 2015.
     """
     prepared, classes = asked(model, images, target)
-    return _input_gradients(model, prepared, classes, batch_size, guided_graph(model.graph))
+    return _input_gradients(model, prepared, classes, batch_size, guided_graph(scored_graph(model.graph)))
 
 
 def integrated_gradients(
@@ -134,7 +136,7 @@ def integrated_gradients(
         (gradients,) = probe.class_gradients(every[indices], model.graph.only_input)
         weighted = weights[indices % len(places)].reshape(axes) * gradients
         np.add.at(total, indices[:real] // len(places), weighted[:real])
-        scores[indices] = probe.outputs[np.arange(len(indices)), every[indices]]
+        scores[indices] = class_scores(probe.outputs, every[indices])
     attributions = way * total
     at_start, at_end = scores.reshape(len(classes), -1)[:, -2:].T
     change = at_end - at_start
@@ -226,7 +228,7 @@ def occlusion(
     for box in boxes:
         counts[box] += 1
     total, size = len(classes) * len(boxes), _samples_at_once(model.graph, len(classes) * len(boxes), batch_size)
-    outputs = Outputs(model, size)
+    outputs = Outputs(model, size, graph=scored_graph(model.graph))
     before = _scores(outputs, prepared, classes)
     with told(progress, "covering") as tell:
         for begin in range(0, total, size):
@@ -257,7 +259,8 @@ def asked(model: Model, images: Images, target: Target) -> tuple[NDArray[np.floa
     check_classifier(model)
     prepared = prepare(model, images)
     if target is None:
-        return prepared, targets(model, None, Outputs(model, _samples_at_once(model.graph, len(prepared)))(prepared))
+        size, graph = _samples_at_once(model.graph, len(prepared)), scored_graph(model.graph)
+        return prepared, targets(model, None, Outputs(model, size, graph=graph)(prepared))
     return prepared, targets(model, target, np.empty((len(prepared), model.graph.output_shape[0])))
 
 
@@ -289,7 +292,7 @@ def _runs(
     The last batch is filled with its last sample, so one program serves for all.
     """
     size = _samples_at_once(model.graph, count, batch_size)
-    probe = Probe(model, size, keep=keep, differentiable=True, graph=graph)
+    probe = Probe(model, size, keep=keep, differentiable=True, graph=graph or scored_graph(model.graph))
     for begin in range(0, count, size):
         indices = np.minimum(np.arange(begin, begin + size), count - 1)
         probe.run(samples(indices))
@@ -300,14 +303,13 @@ def _input_gradients(
     model: Model, prepared: FloatArray, classes: Classes, batch_size: int | None, graph: Graph
 ) -> FloatArray:
     result = np.zeros(prepared.shape)
-    other = None if graph is model.graph else graph
-    for indices, _, probe in _runs(model, len(classes), prepared.__getitem__, batch_size, graph=other):
+    for indices, _, probe in _runs(model, len(classes), prepared.__getitem__, batch_size, graph=graph):
         (result[indices],) = probe.class_gradients(classes[indices], graph.only_input)
     return result
 
 
 def _scores(outputs: Outputs, prepared: FloatArray, classes: Classes) -> FloatArray:
-    return outputs(prepared)[np.arange(len(classes)), classes].astype(np.float64)
+    return class_scores(outputs(prepared), classes).astype(np.float64)
 
 
 def _samples_at_once(graph: Graph, count: int, batch_size: int | None = None) -> int:

@@ -18,7 +18,7 @@ from foveate.explain.probe.attribution import (
     occlusion,
     saliency,
 )
-from foveate.explain.probe.probe import Images, Outputs, Target, prepare_one
+from foveate.explain.probe.probe import Images, Outputs, Target, class_scores, prepare_one, scored_graph
 from foveate.geometry import format_sizes
 from foveate.model import Model
 
@@ -68,7 +68,8 @@ def explain_class(
 
     def occluded() -> Explanation:
         found = occlusion(model, prepared, index)[0]
-        score = float(Outputs(model, 1)(prepared)[0, index])
+        outputs = Outputs(model, 1, graph=scored_graph(model.graph))(prepared)
+        score = float(class_scores(outputs, np.array([index]))[0])
         told = f"at most {np.abs(found).max():.2g}\nof a score of {score:.3g}"
         return Explanation(found, told, whole=abs(score))
 

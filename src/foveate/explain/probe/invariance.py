@@ -26,6 +26,7 @@ from foveate.explain.probe.probe import (
     Target,
     check_classifier,
     check_takes_dataset,
+    class_chances,
     displayed,
     fitting_batch,
     prepare,
@@ -35,7 +36,7 @@ from foveate.explain.probe.probe import (
 )
 from foveate.graph import Graph
 from foveate.model import Model
-from foveate.training import check_dataset, logits_of, softmax
+from foveate.training import check_dataset
 
 ANGLES = tuple(range(-180, 181, 15))
 
@@ -77,7 +78,7 @@ def response_curves(
     if not signal:
         turned = _curve(model, "turned left by (degrees)", angles, [turn(prepared, each) for each in angles])
     return ResponseCurves(
-        target=int(targets(model, target, _probabilities(model, prepared))[0]),
+        target=int(targets(model, target, class_chances(model, prepared))[0]),
         moved=_curve(
             model,
             f"{'delayed' if signal else 'moved right'} by ({element_noun(prepared.ndim - 2)}s)",
@@ -198,11 +199,6 @@ def equivariance_error(
     )
 
 
-def _probabilities(model: Model, prepared: FloatArray) -> FloatArray:
-    outputs = Outputs(model, min(len(prepared), fitting_batch(model.graph, ())))(prepared)
-    return softmax(logits_of(model.graph, outputs))
-
-
 def _decisions(outputs: Outputs, prepared: FloatArray) -> NDArray[np.int64]:
     found: NDArray[np.int64] = outputs(prepared).argmax(axis=1)
     return found
@@ -210,7 +206,7 @@ def _decisions(outputs: Outputs, prepared: FloatArray) -> NDArray[np.int64]:
 
 def _curve(model: Model, label: str, values: Sequence[float], changed: Sequence[FloatArray]) -> ResponseCurve:
     inputs = np.concatenate(changed)
-    return ResponseCurve(label, np.array(values, float), _probabilities(model, inputs), displayed(model, inputs))
+    return ResponseCurve(label, np.array(values, float), class_chances(model, inputs), displayed(model, inputs))
 
 
 def _directions(axes: int) -> dict[str, tuple[int, ...]]:

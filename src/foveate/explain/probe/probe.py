@@ -17,6 +17,7 @@ from foveate.graph import Graph, Node, cut, nearest
 from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
+from foveate.tasks.decoding import sigmoid, softmax
 
 Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
 """What `Model.predict` takes: one or a list of paths, PIL images or arrays; or a batch as one array."""
@@ -133,14 +134,14 @@ def spatial_layer(model: Model, layer: str | None) -> Node:
 
 
 def targets(model: Model, target: Target, outputs: FloatArray) -> NDArray[np.int64]:
-    """For each of N outputs (N, classes) the index of the class that is meant.
+    """For each of N outputs (N, classes) the index of the class that is meant; one logit tells two classes apart.
 
     Raises:
         DataError: there is no such class; the message gives the nearest.
     """
-    count, classes = outputs.shape
+    count, classes = len(outputs), max(2, outputs.shape[1])
     if target is None:
-        found: NDArray[np.int64] = outputs.argmax(axis=1)
+        found: NDArray[np.int64] = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
         return found
     if not isinstance(target, int | str | np.integer | Iterable):
         raise DataError(f"the class is {target!r}; give its name, its index, or one for each image")
@@ -163,6 +164,23 @@ def class_layers(graph: Graph) -> tuple[str, ...]:
         if node is not None and isinstance(node.layer, Softmax | LogSoftmax | Sigmoid):
             found += node.inputs
     return tuple(found)
+
+
+def scored_graph(graph: Graph) -> Graph:
+    """The network up to its logits: a final softmax or sigmoid that is sure has no slope left to explain."""
+    name = class_layers(graph)[-1]
+    return graph if name == graph.outputs[0] or name in graph.inputs else network_up_to(graph, name)
+
+
+def class_scores(outputs: FloatArray, classes: NDArray[np.int64]) -> FloatArray:
+    """The score of each sample's class; of a single logit, which tells two classes apart, class 0 has the negative."""
+    if outputs.shape[1] == 1:
+        return outputs[:, 0] * _signs(classes)
+    return outputs[np.arange(len(classes)), classes]
+
+
+def _signs(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(classes == 0, -1, 1)
 
 
 class Probe:
@@ -218,7 +236,10 @@ class Probe:
     def class_gradients(self, classes: NDArray[np.int64], *of: str) -> list[FloatArray]:
         """Gradients of each sample's output `classes[n]` with respect to each input or kept layer in `of`."""
         seed = np.zeros_like(self.outputs)
-        seed[np.arange(len(seed)), classes] = 1
+        if seed.shape[1] == 1:
+            seed[:, 0] = _signs(classes)
+        else:
+            seed[np.arange(len(seed)), classes] = 1
         return self.gradients({self.graph.only_output: seed}, *of)
 
 
@@ -276,9 +297,9 @@ class Outputs:
     Programs of several batch sizes would each hold a large network's weights; so the last batch is filled up.
     """
 
-    def __init__(self, model: Model, batch_size: int) -> None:
+    def __init__(self, model: Model, batch_size: int, *, graph: Graph | None = None) -> None:
         self._size = batch_size
-        self._probe = Probe(model, batch_size)
+        self._probe = Probe(model, batch_size, graph=graph)
 
     def __call__(self, prepared: FloatArray) -> FloatArray:
         """Run on (N, *input shape)."""
@@ -288,6 +309,20 @@ class Outputs:
             filling = np.broadcast_to(batch[:1], (self._size - len(batch), *batch.shape[1:]))
             outputs.append(self._probe.run(np.concatenate([batch, filling]))[: len(batch)])
         return np.concatenate(outputs)
+
+
+def class_chances(model: Model, prepared: FloatArray) -> FloatArray:
+    """The probability of each class (N, classes): softmax of the logits, or the sigmoid that ends the network.
+
+    A single logit gives two: that of class 0 is the rest.
+    """
+    graph = scored_graph(model.graph)
+    logits = Outputs(model, min(len(prepared), fitting_batch(graph, ())), graph=graph)(prepared)
+    ending = model.graph.by_name.get(model.graph.outputs[0])
+    if logits.shape[1] == 1:
+        certainty = sigmoid(logits)
+        return np.concatenate([1 - certainty, certainty], axis=1)
+    return sigmoid(logits) if ending is not None and isinstance(ending.layer, Sigmoid) else softmax(logits)
 
 
 def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, most: int = 64) -> int:
