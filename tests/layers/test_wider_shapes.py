@@ -90,13 +90,14 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
         [(3, 9, 4)],
         'padding_mode "reflect" takes its padding from the input, and the border itself is not repeated: from 4 '
         "positions come at most 3 on a side, but the padding is 4. Use at most padding 3, or padding_mode "
-        '"zeros" or "replicate"',
+        '"zeros" or "replicate", or a larger input',
     ),
     "circular padding longer than the input": (
         fv.Conv1d(4, 3, padding=((0, 5),), padding_mode="circular"),
         [(3, 4)],
         'padding_mode "circular" takes its padding from the input, and it goes round once: from 4 positions come at '
-        'most 4 on a side, but the padding is 5. Use at most padding 4, or padding_mode "zeros" or "replicate"',
+        'most 4 on a side, but the padding is 5. Use at most padding 4, or padding_mode "zeros" or "replicate", '
+        "or a larger input",
     ),
     "transposed convolution of features": (
         fv.ConvTranspose2d(8, 3),

@@ -7,6 +7,7 @@ from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Unseen, Window, unseen_through, window_reach
+from foveate.layers.advice import Way, those_that_work
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     FILTERS_FIRST,
@@ -88,18 +89,28 @@ class Convolution(SpatialLayer):
             )
         windows = self.windows(input_shapes)
         for size, window in zip(spatial, windows, strict=True):
-            self._check_padding_mode(size, max(window.padding))
-        return self.out_channels, *window_sizes(spatial, windows)
+            self._check_padding_mode(input_shapes[0], size, max(window.padding))
+        return self.out_channels, *window_sizes(self, input_shapes[0], windows)
 
-    def _check_padding_mode(self, size: int, padding: int) -> None:
-        most = {"reflect": size - 1, "circular": size}.get(self.padding_mode, padding)
-        if padding > most:
-            takes = "the border itself is not repeated" if self.padding_mode == "reflect" else "it goes round once"
-            raise ShapeError(
-                f'padding_mode "{self.padding_mode}" takes its padding from the input, and {takes}: from {size} '
-                f"positions come at most {most} on a side, but the padding is {padding}. "
-                f'Use at most padding {most}, or padding_mode "zeros" or "replicate"'
-            )
+    def _check_padding_mode(self, input_shape: Shape, size: int, padding: int) -> None:
+        spare = {"reflect": 1, "circular": 0}.get(self.padding_mode)
+        if spare is None or padding <= size - spare:
+            return
+        most = min(input_shape[1:]) - spare
+        takes = "the border itself is not repeated" if self.padding_mode == "reflect" else "it goes round once"
+        ways = those_that_work(
+            self,
+            [
+                Way(f"at most padding {most}", input_shape, {"padding": most}),
+                Way('padding_mode "zeros" or "replicate"', input_shape, {"padding_mode": "zeros"}),
+                Way("a larger input", (input_shape[0], *(max(each, padding + spare) for each in input_shape[1:]))),
+            ],
+        )
+        raise ShapeError(
+            f'padding_mode "{self.padding_mode}" takes its padding from the input, and {takes}: from {size} '
+            f"positions come at most {size - spare} on a side, but the padding is {padding}."
+            + (f" Use {ways}" if ways else "")
+        )
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (O, C/groups, *kernel_size), and bias (O,) unless `bias` is False."""

@@ -47,21 +47,24 @@ class Pooling(SpatialLayer):
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.padding != "same":
-            for axis, pair in enumerate(self.padding):
-                self._check_padding(Window(self.kernel_size[axis], 1, pair, self.dilation[axis]))
-
-    def _check_padding(self, window: Window) -> None:
-        if max(window.padding) >= window.effective_size:
-            raise self.refuse(
-                f"padding {max(window.padding)} is as long as the window ({window.effective_size}), so a window "
-                f"would see only padding. Use at most padding {window.effective_size - 1}, or a Pad layer before it"
+            self._check_padding(
+                [Window(self.kernel_size[axis], 1, pair, self.dilation[axis]) for axis, pair in enumerate(self.padding)]
             )
+
+    def _check_padding(self, windows: Sequence[Window]) -> None:
+        most = min(window.effective_size for window in windows) - 1
+        for window in windows:
+            if max(window.padding) >= window.effective_size:
+                raise self.refuse(
+                    f"padding {max(window.padding)} is as long as the window ({window.effective_size}), so a window "
+                    f"would see only padding. Use at most padding {most}, or a Pad layer before it"
+                )
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """(C, *sizes), each size floor((W - F_eff + P_begin + P_end)/S) + 1, or rounded up under `ceil_mode`."""
         channels, spatial = self.spatial_input(input_shapes)
         windows = self.windows(input_shapes)
-        outputs = window_sizes(spatial, windows, ceil_mode=self.ceil_mode)
+        outputs = window_sizes(self, input_shapes[0], windows, ceil_mode=self.ceil_mode)
         for size, window, count in zip(spatial, windows, outputs, strict=True):
             position = sees_only_padding(size, window, count)
             if position is not None:

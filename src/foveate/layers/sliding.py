@@ -1,11 +1,12 @@
 """What convolution and pooling share: the sliding windows of a layer over its input."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isqrt
 
 from foveate.errors import ShapeError
 from foveate.geometry import Window, fit, format_sizes, formula, output_size, same_padding
-from foveate.layers.base import Shape, axis_letters
+from foveate.layers.advice import Way, those_that_work
+from foveate.layers.base import Layer, Shape, axis_letters
 from foveate.layers.options import Padding
 
 _MOST_LISTED = 24
@@ -47,12 +48,15 @@ def describe_windows(
     return ", ".join(words)
 
 
-def window_sizes(spatial: Shape, windows: Sequence[Window], *, ceil_mode: bool = False) -> Shape:
-    """Output size of each axis, or a ShapeError where the window is longer than the padded input."""
-    for size, window in zip(spatial, windows, strict=True):
-        if output_size(size, window, ceil_mode=ceil_mode) < 1:
-            raise ShapeError(_too_long(spatial, size, window))
-    return tuple(output_size(size, window, ceil_mode=ceil_mode) for size, window in zip(spatial, windows, strict=True))
+def window_sizes(layer: Layer, input_shape: Shape, windows: Sequence[Window], *, ceil_mode: bool = False) -> Shape:
+    """Output size of each axis, or a ShapeError where a window of `layer` is longer than the padded input."""
+    axes = list(zip(input_shape[1:], windows, strict=True))
+    sizes = tuple(output_size(*axis, ceil_mode=ceil_mode) for axis in axes)
+    for made, axis in zip(sizes, axes, strict=True):
+        if made < 1:
+            ways = those_that_work(layer, _ways_to_fit(input_shape, windows))
+            raise ShapeError(_too_long(input_shape[1:], *axis) + (f" Fits: {ways}" if ways else ""))
+    return sizes
 
 
 def derive_sizes(spatial: Shape, windows: Sequence[Window], made: Shape) -> tuple[str, ...]:
@@ -99,8 +103,6 @@ def divisors(number: int) -> str:
 
 def _too_long(spatial: Shape, size: int, window: Window) -> str:
     padded = size + sum(window.padding)
-    need = -(-(window.effective_size - size) // 2)
-    largest = (padded - 1) // window.dilation + 1
     span = (
         f"{window.effective_size}"
         if window.dilation == 1
@@ -108,10 +110,22 @@ def _too_long(spatial: Shape, size: int, window: Window) -> str:
     )
     return (
         f"does not fit its {format_sizes(spatial)} input: the window spans {span}, but the padded input is only "
-        f"{size} + {window.padding[0]} + {window.padding[1]} = {padded} long. "
-        f"Fits: kernel_size {largest}, or padding {need}, or an input of at least "
-        f"{size + window.effective_size - padded}"
+        f"{size} + {window.padding[0]} + {window.padding[1]} = {padded} long."
     )
+
+
+def _ways_to_fit(input_shape: Shape, windows: Sequence[Window]) -> Iterator[Way]:
+    """A smaller kernel, more padding, or a larger input, for all axes alike where one number will do."""
+    axes = list(zip(input_shape[1:], windows, strict=True))
+    kernel = min((size + sum(window.padding) - 1) // window.dilation + 1 for size, window in axes)
+    yield Way(f"kernel_size {kernel}", input_shape, {"kernel_size": kernel})
+    padding = max(-(-(window.effective_size - size) // 2) for size, window in axes)
+    yield Way(f"padding {padding}", input_shape, {"padding": padding})
+    lengths = [window.effective_size - sum(window.padding) for _, window in axes]
+    larger = [max(size, length) for (size, _), length in zip(axes, lengths, strict=True)]
+    short = [length for (size, _), length in zip(axes, lengths, strict=True) if length > size]
+    least = str(short[0]) if len(short) == 1 or len({*larger}) == 1 else format_sizes(larger)
+    yield Way(f"an input of at least {least}", (input_shape[0], *larger))
 
 
 def _shortest(values: Sequence[object]) -> str:
