@@ -141,7 +141,7 @@ def _within(bound: float, sentence: str, theirs: float, ours: float) -> float:
     if not (isfinite(difference) and difference <= bound):
         raise BenchmarkError(
             f"{sentence} {theirs:.6g}, but foveate {ours:.6g}: they differ by more than {bound:g} of it, "
-            "so that the two do not compute the same and their times cannot be compared"
+            "so that the two do not compute the same thing and their times cannot be compared"
         )
     return difference
 
@@ -152,7 +152,7 @@ def _output_difference(place: str, ours: Mapping[str, Any], theirs: Mapping[str,
     if not (isfinite(difference) and difference <= OUTPUT_BOUND):
         raise BenchmarkError(
             f"{place} gives an output that differs from foveate's by {difference:.2g} of its norm, more than "
-            f"{OUTPUT_BOUND:g}, so the two do not compute the same and their times cannot be compared"
+            f"{OUTPUT_BOUND:g}, so the two do not compute the same thing and their times cannot be compared"
         )
     return {"output": difference}
 

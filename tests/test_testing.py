@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[dict[str, Callable[..., Any]], str]] = {
     ),
     "parameter gradient of a wrong shape": (
         {"backward": lambda *a: ([a[4] * a[2]["weight"][:, None]], {"weight": a[4] * a[1][0]})},
-        re.escape("Scale: backward returns a gradient of the parameter weight of shape 2x3x2, but it must have 3"),
+        re.escape("Scale: backward returns a gradient of the parameter weight of shape 2x3x2, but it must be 3"),
     ),
     "no gradient of the input": (
         {"backward": lambda *a: ([None], {"weight": (a[4] * a[1][0]).sum(axis=(0, 2))})},
@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[dict[str, Callable[..., Any]], str]] = {
     ),
     "output of a wrong shape": (
         {"forward": lambda *a: a[1][0].sum(axis=2)},
-        re.escape("Scale: forward returns an output of shape 2x3, but it must have 2x3x2"),
+        re.escape("Scale: forward returns an output of shape 2x3, but it must be 2x3x2"),
     ),
     "a gradient that is not a number": (
         {"backward": lambda *a: ([a[4] * np.nan], {"weight": (a[4] * a[1][0]).sum(axis=(0, 2))})},

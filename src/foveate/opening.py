@@ -20,8 +20,8 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
         most: bytes that it may have (default: any number).
 
     Raises:
-        FileError: it is a pipe, a socket or a device, or has more bytes.
-        OSError: there is none, it is a folder, or it may not be read.
+        FileError: it is a pipe, a socket or a device, or has more than `most` bytes.
+        OSError: it does not exist, is a folder, or may not be read.
     """
     file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115 - by descriptor, and for the caller to close
     try:

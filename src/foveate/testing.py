@@ -178,7 +178,7 @@ class _Check:
     def _check_shape(self, what: str, array: NDArray[np.floating], expected: Shape) -> None:
         if np.shape(array) != expected:
             given = format_sizes(np.shape(array)) or "no axes"
-            raise self._wrong(f"{what} of shape {given}, but it must have {format_sizes(expected)}")
+            raise self._wrong(f"{what} of shape {given}, but it must be {format_sizes(expected)}")
 
     def _check_names(self, of_parameters: Mapping[str, object]) -> None:
         if set(of_parameters) != set(self.parameters):

@@ -20,7 +20,7 @@ def test_a_test_image_becomes_a_file_that_predict_takes(foveate, images, trained
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["FOLDER", 9], "foveate: there is no image 9: the 9 test images count from 0 to 8\n"),
+        (["FOLDER", 9], "foveate: there is no image 9: the 9 test images are numbered 0 to 8\n"),
         (["FOLDER", "--out", "/dev/null/x.png"], 'foveate: "/dev/null/x.png" cannot be written: File exists\n'),
         (
             ["FOLDER", "--out", "photo.nosuch"],

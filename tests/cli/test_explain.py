@@ -66,7 +66,7 @@ def test_json_and_an_array_and_a_class_by_number(model: Path, tmp_path: Path):
         (["MODEL", "none.png"], 'foveate: there is no file "none.png"; a PNG'),
         (["MODEL", "none.npy"], 'foveate: there is no file "none.npy"'),
         (["MODEL", "IMAGE", "--class", "cow"], 'foveate: there is no class "cow". Nearest: '),
-        (["MODEL", "IMAGE", "--class", "9"], "foveate: there is no class 9: the 3 classes count from 0 to 2"),
+        (["MODEL", "IMAGE", "--class", "9"], "foveate: there is no class 9: the 3 classes are numbered 0 to 2"),
         (["MODEL", "IMAGE", "--data", "mnist"], "foveate: there is no data set"),
         (["none.safetensors", "IMAGE"], "foveate: none.safetensors"),
         (["MODEL", "text.npy"], "foveate: text.npy is not an array written by numpy.save:"),

@@ -57,7 +57,7 @@ WRONG_DATASETS = {
     "infinite": (TOO_LARGE, [0, 0], NAMES, "sample 0 of 2 holds NaN or infinity"),
     "type": (IMAGES.astype(int), LABELS, NAMES, "inputs of type int64 cannot be used; give uint8 from 0 to 255"),
     "axes": (np.zeros(3, np.uint8), LABELS, NAMES, r"inputs have the shape 3; they need a batch axis and channels"),
-    "above": (IMAGES, [0, 2, 0], NAMES, "sample 1 has the label 2, but the 2 classes count from 0 to 1"),
+    "above": (IMAGES, [0, 2, 0], NAMES, "sample 1 has the label 2, but the 2 classes are numbered 0 to 1"),
     "below": (IMAGES, [0, 1, -1], NAMES, "sample 2 has the label -1, but the 2 classes"),
     "fractions": (
         IMAGES,
@@ -88,7 +88,7 @@ def test_a_wrong_data_set_is_a_sentence(inputs, labels, classes, message: str):
     ("indices", "message"),
     [
         ([], "none of the 10 samples was chosen"),
-        ([3, 10], "there is no sample 10: the 10 samples count from 0 to 9"),
+        ([3, 10], "there is no sample 10: the 10 samples are numbered 0 to 9"),
         ([-1], "there is no sample -1"),
         ([0.5], "indices have the shape 1 and the type float64; give a list of whole numbers, or 10 booleans"),
         (3, "indices have the shape of one number"),

@@ -276,8 +276,8 @@ REFUSED: dict[str, tuple[Loss, tuple[int, ...], Any, str]] = {
         fv.CrossEntropy(ignore_index=255),
         (2, 3),
         np.full((2, 3), 1 / 3),
-        "CrossEntropy has ignore_index=255, which does not go with soft labels: leave it out, and give "
-        "samples that do not count the sample_weight 0",
+        "CrossEntropy has ignore_index=255, which does not go with soft labels: leave it out, and set "
+        "sample_weight to 0 for samples to ignore",
     ),
     "soft labels of Dice": (
         fv.Dice(),

@@ -310,7 +310,7 @@ def test_what_cannot_be_drawn_is_a_sentence():
 def test_channels_and_elements_that_are_not_there_are_a_sentence():
     model = small()
     image = image_of(model)
-    with pytest.raises(fv.DataError, match="there is no channel 6: the 6 channels count from 0 to 5"):
+    with pytest.raises(fv.DataError, match="there is no channel 6: the 6 channels are numbered 0 to 5"):
         plot_activation_maps(model, image, "conv1", channels=[0, 6])
     with pytest.raises(fv.DataError, match="channels is empty"):
         plot_activation_maps(model, image, "conv1", channels=[])

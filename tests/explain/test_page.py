@@ -137,7 +137,7 @@ def test_a_network_without_convolutions_keeps_the_chapters_it_can_have(tmp_path:
         (np.zeros((3, 9, 9)), None, r"the network takes 3x12x12 \(a batch N x 3x12x12\), but the array is 3x9x9"),
         (np.full((3, 12, 12), np.nan), None, "the array holds NaN or infinity; fix or remove it"),
         (np.zeros((3, 12, 12)), "cow", 'there is no class "cow". Nearest: cat, dog'),
-        (np.zeros((3, 12, 12)), 7, "there is no class 7: the 3 classes count from 0 to 2"),
+        (np.zeros((3, 12, 12)), 7, "there is no class 7: the 3 classes are numbered 0 to 2"),
     ],
 )
 def test_what_cannot_be_explained_is_refused_before_anything_is_written(

@@ -301,7 +301,7 @@ def test_refusals():
     with pytest.raises(DataError, match="no images"):
         exciting_patches(model, [], "conv1")
     found = exciting_patches(model, data, "conv1")
-    with pytest.raises(DataError, match="conv1 has no channel 6: the 6 channels count from 0 to 5"):
+    with pytest.raises(DataError, match="conv1 has no channel 6: the 6 channels are numbered 0 to 5"):
         cut_patches(model, found, data, [0, 6])
     with pytest.raises(DataError, match="no channel was asked for"):
         plot_exciting_patches(model, found, data, [])

@@ -370,7 +370,7 @@ def test_a_large_network_gets_fewer_at_once(trained, monkeypatch):
 def test_refusals(trained):
     with pytest.raises(GraphError, match=r'no layer "conv9".*conv1'):
         exciting_images(trained, "conv9")
-    with pytest.raises(DataError, match=r"conv1 .* has no channel 8: its 8 channels count from 0 to 7"):
+    with pytest.raises(DataError, match=r"conv1 .* has no channel 8: its 8 channels are numbered 0 to 7"):
         exciting_images(trained, "conv1", [0, 8])
     with pytest.raises(DataError, match="has no channel 'flat'"):
         exciting_images(trained, "conv1", ["flat"])

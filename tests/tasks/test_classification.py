@@ -126,7 +126,7 @@ def test_shares_of_the_classes():
         (["cat", "dog", "cat"], "labels must be numbers, but they are strings; give one class index"),
         ([0, None, 1], "labels must be numbers, but they are of the type object"),
         ([0.0, 1.0, 2.0], r"labels must be whole numbers .*, but they are float64; .* convert them with astype\(int\)"),
-        ([0, 3, 1], "sample 1 has the label 3, but the 3 classes count from 0 to 2$"),
+        ([0, 3, 1], "sample 1 has the label 3, but the 3 classes are numbered 0 to 2$"),
         ([0, 1, -1], "sample 2 has the label -1, but"),
         (np.zeros((3, 2)), "labels have the shape 3x2; give one class index .*: 3 or 3x3"),
         (np.zeros((3, 3, 1)), "labels have the shape 3x3x1; give"),

@@ -130,7 +130,7 @@ def test_masks_that_cannot_be_used(values, message):
 def test_a_target_that_is_ignored_is_no_class(ignored):
     task = Segmentation(TASK.classes, ignored)
     assert task.check_targets([[0, ignored, 2]], 1).tolist() == [[0, ignored, 2]]
-    with pytest.raises(DataError, match=r"sample 0 has the class 7, but the 3 classes count from 0 to 2$"):
+    with pytest.raises(DataError, match=r"sample 0 has the class 7, but the 3 classes are numbered 0 to 2$"):
         task.check_targets([[0, ignored, 7]], 1)
 
 

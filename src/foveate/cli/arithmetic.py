@@ -34,17 +34,17 @@ def receptive_field(
         typer.Option(metavar="HxW", help="Also show the part of the input that --node sees at this position: 0x0."),
     ] = None,
     kernel: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST, metavar="K", help="Instead of a network: layers of K x K.")
+        int | None, typer.Option(min=1, max=LARGEST, metavar="K", help="Instead of a network: a stack of K x K layers.")
     ] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, max=MOST_LAYERS, metavar="L", help="How many of them, one after the other.")
+        int | None, typer.Option(min=1, max=MOST_LAYERS, metavar="L", help="Number of layers in the stack.")
     ] = None,
-    stride: Annotated[int, typer.Option(min=1, max=LARGEST, metavar="S", help="The stride of each of them.")] = 1,
+    stride: Annotated[int, typer.Option(min=1, max=LARGEST, metavar="S", help="Stride of each stacked layer.")] = 1,
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how much of the input each layer sees: size, jump, first centre, and where it sees everything.
+    """Show how much of the input each layer sees: size, jump, first centre, and the first layer to see it all.
 
     Example: foveate receptive-field resnet20 --node stage2.0.conv1
 
@@ -56,7 +56,7 @@ def receptive_field(
         _show_stack(kernel, layers, stride, as_json)
         return
     if kernel is not None or layers is not None or stride != 1:
-        raise typer.BadParameter("--kernel, --layers and --stride go without a network, which has its own")
+        raise typer.BadParameter("--kernel, --layers and --stride do not go with a network, which has its own")
     graph = find_graph(net_or_model, input_shape, classes)
     fields = graph.receptive_fields()
     if position is not None and node is None:
@@ -110,7 +110,7 @@ def explain_arithmetic(
     batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size for the memory estimate.")] = 1,
     out: Annotated[Path | None, typer.Option(help="File to write (default: print to the terminal).")] = None,
 ) -> None:
-    """Derive a network as a lecturer would: each size, parameter count and receptive field.
+    """Work through a network as a lecturer would: each size, parameter count and receptive field.
 
     Example: foveate explain-arithmetic lenet5 --out lenet5.md
     """

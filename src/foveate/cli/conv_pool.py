@@ -77,10 +77,10 @@ def conv(
     groups: Annotated[int, typer.Option(help="Number of channel groups, each convolved separately.")] = 1,
     bias: Annotated[bool, typer.Option(help="Whether each filter has a bias.")] = True,
     transposed: Annotated[
-        bool, typer.Option("--transposed", help="Explain the transposed convolution, which spreads its input.")
+        bool, typer.Option("--transposed", help="Explain a transposed convolution, which spreads its inputs out.")
     ] = False,
     output_padding: Annotated[
-        str | None, typer.Option(metavar="P", help="Positions added at the output's end, with --transposed.")
+        str | None, typer.Option(metavar="P", help="Positions added to the end of each output axis, with --transposed.")
     ] = None,
     solve: SolveOption = None,
     common: Annotated[bool, typer.Option("--common", help="Show a table of common settings for --input.")] = False,
@@ -88,7 +88,7 @@ def conv(
 ) -> None:
     """Explain a convolution: output size, what fits, parameters, cost, and where its windows fall.
 
-    Over 1, 2 or 3 axes, by the number of axes in --input.
+    It runs over the 1, 2 or 3 axes that --input has after its channels.
 
     Example: foveate conv --input 3x32x32 --filters 10 --kernel 5 --stride 1 --padding 2
     """
@@ -108,7 +108,7 @@ def conv(
     size = parse_numbers(kernel, "--kernel")
     if transposed:
         if solve is not None:
-            raise typer.BadParameter("--solve is for convolutions; a transposed one has an output of any size")
+            raise typer.BadParameter("--solve does not go with --transposed, which never leaves a remainder")
         extra = parse_numbers("0" if output_padding is None else output_padding, "--output-padding")
         spread = TransposedConvolution.over(len(shape) - 1)(filters, size, output_padding=extra, **options)
         found = transposed_report(spread, shape)

@@ -37,10 +37,10 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as
 @commands.command()
 def image(
     name: Annotated[str, typer.Argument(help="Name of the data set.")],
-    number: Annotated[int, typer.Argument(min=0, max=LARGEST, help="Which of its test images, counted from 0.")] = 0,
+    number: Annotated[int, typer.Argument(min=0, max=LARGEST, help="Which test image, counting from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="File to write, such as photo.png.")] = Path("photo.png"),
 ) -> None:
-    """Write a test image of a data set as a file, to try `foveate predict` and `foveate explain` on.
+    """Save a test image from a data set as a file for `foveate predict` and `foveate explain`.
 
     Example: foveate data image fashion-mnist 0 --out photo.png
     """
@@ -50,7 +50,7 @@ def image(
 
     test = datasets.load(name).test
     if number >= len(test):
-        raise DataError(f"there is no image {number}: the {len(test):,} test images count from 0 to {len(test) - 1}")
+        raise DataError(f"there is no image {number}: the {len(test):,} test images are numbered 0 to {len(test) - 1}")
     pixels = test.inputs[number]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,7 @@ class Findings:
 def doctor(as_json: JsonOption = False) -> None:
     """Say what foveate found on this computer: versions, engine, threads, processor, data sets.
 
-    Ends with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
+    Exits with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
 
     Example: foveate doctor --json
     """
@@ -110,7 +110,7 @@ def doctor(as_json: JsonOption = False) -> None:
     else:
         typer.echo(render(found, min(_WIDE, max(_NARROW, get_terminal_size((_WIDE, 24)).columns))))
     if found.native is None:
-        raise EngineError("the native engine cannot be used, so the slow reference engine is; the report says why")
+        raise EngineError("the native engine cannot be used, so the slow reference engine is used; the report says why")
 
 
 def examine() -> Findings:
@@ -154,7 +154,7 @@ def _native() -> tuple[Native | None, str]:
 
     return (
         Native(engine.threads, library.onednn_version(), library.instruction_set(), library.runs_winograd()),
-        "the fastest one, and it is there",
+        "the fastest, and it is available",
     )
 
 
@@ -182,7 +182,7 @@ def _data() -> Data:
 def _native_rows(native: Native) -> list[tuple[str, str]]:
     asked = os.environ.get("OMP_NUM_THREADS")
     threads = f"{native.threads}" + (f"; OMP_NUM_THREADS is {asked}" if asked else "")
-    lacking = "does not run: it needs more instructions than are used here"
+    lacking = "does not run: it needs a larger instruction set"
     limits = [
         f"{name} is {os.environ[name]}" for name in ("FOVEATE_MAX_ISA", "ONEDNN_MAX_CPU_ISA") if name in os.environ
     ]

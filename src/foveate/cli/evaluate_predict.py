@@ -53,7 +53,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or .npy arrays.", metavar="IMAGE...")],
     top: Annotated[
         int | None,
-        typer.Option(min=1, max=LARGEST, help="How many answers to list, the best first (default: 3 classes, or all)."),
+        typer.Option(
+            min=1, max=LARGEST, help="How many answers to list, best first (default: 3 classes; all for other tasks)."
+        ),
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -61,8 +63,8 @@ def predict(
 ) -> None:
     """Classify images, or predict whatever else the model was trained for.
 
-    Give anything but grey and RGB images, such as sounds, as .npy files. A file that cannot be read gets a line of its
-    own on standard error and makes the exit status 1; the others are still answered.
+    Anything that is not a grey or RGB image, a sound for instance, must be a .npy file. A file that cannot be read gets
+    a line of its own on standard error and makes the exit status 1; the others are still answered.
 
     Example: foveate predict runs/fashion/model.safetensors photo.png --top 3
     """

@@ -26,7 +26,7 @@ def experiment(
 ) -> None:
     """Put a claim from the lecture to the test: train, measure, and write a page on what the numbers show.
 
-    Writes report.html with its pictures inside, the pictures as PNG for light and dark pages, and result.json to --out.
+    Writes report.html (pictures included), the pictures as PNG for light and dark pages, and result.json to --out.
 
     Example: foveate experiment batch-normalization --quick --out runs/bn
     """

@@ -35,9 +35,9 @@ def explain(
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a model sees: filters, activation maps, what excites a channel, why it decides as it does.
+    """Show what a model sees: filters, activation maps, what excites a channel, and why the model decides as it does.
 
-    Writes index.html, one page to read from top to bottom with its pictures inside, and the pictures as files.
+    Writes index.html, one page to read from top to bottom (pictures included), and each picture as a file.
 
     Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
     """

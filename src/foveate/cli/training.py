@@ -34,14 +34,14 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps as well.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
     ] = None,
     augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a data set, and test it on the test images.
 
-    Writes model.safetensors (class names and preprocessing inside), history.csv, curves.png and a checkpoint to --out.
+    Writes model.safetensors (with class names and preprocessing), history.csv, curves.png and a checkpoint to --out.
     Ctrl-C saves and stops; --resume continues.
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion

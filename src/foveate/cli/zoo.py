@@ -15,7 +15,7 @@ def zoo(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks of the zoo with parameters, cost, input size and paper.
+    """List the networks in the zoo with their parameters, cost, input size and paper.
 
     Example: foveate zoo --json
     """

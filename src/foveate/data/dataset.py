@@ -126,7 +126,7 @@ class Dataset(metaclass=Called):
             raise DataError(f"none of the {len(self)} samples was chosen; a data set needs at least one")
         wrong = chosen[(chosen < 0) | (chosen >= len(self))]
         if wrong.size:
-            raise DataError(f"there is no sample {wrong[0]}: the {len(self)} samples count from 0 to {len(self) - 1}")
+            raise DataError(f"there is no sample {wrong[0]}: the {len(self)} samples are numbered 0 to {len(self) - 1}")
         inputs = {name: array[chosen] for name, array in self.by_input.items()}
         if isinstance(self.targets, Mapping):
             return Dataset(inputs, {name: array[chosen] for name, array in self.targets.items()}, self.task)

@@ -59,7 +59,7 @@ def measure_loss(
 
 
 def count_correct(loss: Loss, outputs: FloatArray, targets: NDArray[Any]) -> tuple[int, int]:
-    """How many were answered correctly, and of how many: positions, samples, or none where no class is asked for."""
+    """How many answers are correct, out of how many positions or samples; 0 out of 0 where no class is asked for."""
     if targets.dtype.kind == "i":
         counts = targets >= 0
         return int((counts & (outputs.argmax(axis=1) == targets)).sum()), int(counts.sum())

@@ -56,7 +56,7 @@ def _soft_labels(loss: Loss, values: NDArray[Any], expected: Shape, dtype: type[
     if loss.ignored is not None:
         raise DataError(
             f"{type(loss).__name__} has ignore_index={loss.ignored}, which does not go with soft labels: leave it out, "
-            "and give samples that do not count the sample_weight 0"
+            "and set sample_weight to 0 for samples to ignore"
         )
     return _numbers(loss, values, expected, dtype)
 

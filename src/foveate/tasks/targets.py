@@ -60,8 +60,8 @@ def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | No
     if wrong.any():
         place = np.unravel_index(int(wrong.argmax()), wrong.shape)
         raise DataError(
-            f"sample {int(place[0])} has the {what} {int(values[place])}, but the {classes:,} classes count from 0 to "
-            f"{classes - 1:,}{hint}"
+            f"sample {int(place[0])} has the {what} {int(values[place])}, but the {classes:,} classes are numbered 0 "
+            f"to {classes - 1:,}{hint}"
         )
 
 

@@ -27,9 +27,9 @@ ACCURACY = "accuracy"
 class Epoch:
     """One epoch.
 
-    `epoch` counts from 1; accuracies go from 0 to 1, and are None but for classifications; `learning_rate` is that of
-    the last step; `seconds` and `images_per_second` are those of the training, without the validation. `metric` is the
-    task's headline, and `validation_metric` what it was in the validation.
+    `epoch` counts from 1; accuracies go from 0 to 1, and are None except for classifications; `learning_rate` is that
+    of the last step; `seconds` and `images_per_second` are for training alone, without validation. `metric` names the
+    task's headline metric, and `validation_metric` is its value in validation.
     """
 
     epoch: int

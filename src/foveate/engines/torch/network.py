@@ -29,9 +29,9 @@ _TAKEN = {
 
 
 def torch_network(graph: Graph, frozen: frozenset[str] = frozenset()) -> nn.Module:
-    """A PyTorch model that computes what `graph` does; its parameters are PyTorch's own until `load_arrays`.
+    """A PyTorch model that computes what `graph` does; until `load_arrays`, its parameters are PyTorch's initial ones.
 
-    It takes the graph's inputs in order, and gives its only output, or a tuple of them.
+    It takes the graph's inputs in order, and returns the only output, or a tuple of all outputs.
 
     Args:
         graph: the network.

@@ -79,7 +79,7 @@ def shown_channels(maps: FloatArray, channels: Channels, most: int, asked: int |
     numbers = [int(channel) for channel in channels]
     wrong = [channel for channel in numbers if not 0 <= channel < total]
     if wrong:
-        raise DataError(f"there is no channel {wrong[0]}: the {total} channels count from 0 to {total - 1}")
+        raise DataError(f"there is no channel {wrong[0]}: the {total} channels are numbered 0 to {total - 1}")
     if not numbers:
         raise DataError("channels is empty; give at least one number, or None for all")
     numbers = numbers if asked is None or asked in numbers else [asked, *numbers]

@@ -42,7 +42,7 @@ def normalized_cells(layer: Layer, shape: Sequence[int], cell: Sequence[int] | N
     place = (0,) * len(sizes) if cell is None else tuple(cell)
     inside = len(place) == len(sizes) and all(0 <= index < size for index, size in zip(place, sizes, strict=True))
     if not inside:
-        raise ShapeError(f"there is no cell {place} in a batch of {format_sizes(sizes)}; indices count from 0")
+        raise ShapeError(f"there is no cell {place} in a batch of {format_sizes(sizes)}; indices start at 0")
     axes = normalization.normalized_axes(len(sizes) - 2)
     window = [
         slice(None) if letter in axes else slice(index, index + 1)

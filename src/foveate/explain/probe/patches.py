@@ -102,7 +102,7 @@ def cut_patches(
     wrong = [channel for channel in channels if not 0 <= channel < known]
     if wrong or not len(channels):
         problem = f"{patches.layer} has no channel {wrong[0]}" if wrong else "no channel was asked for"
-        raise DataError(f"{problem}: the {known} channels count from 0 to {known - 1}")
+        raise DataError(f"{problem}: the {known} channels are numbered 0 to {known - 1}")
     rows = np.asarray(channels, np.int64)
     chosen, where = np.unique(patches.samples[rows], return_inverse=True)
     if chosen[-1] >= len(inputs):

@@ -362,5 +362,5 @@ def _class_index(model: Model, target: int | str, classes: int) -> int:
             raise DataError(f'there is no class "{target}".{nearest(target, names)}')
         return names.index(target)
     if not 0 <= int(target) < classes:
-        raise DataError(f"there is no class {target}: the {classes} classes count from 0 to {classes - 1}")
+        raise DataError(f"there is no class {target}: the {classes} classes are numbered 0 to {classes - 1}")
     return int(target)

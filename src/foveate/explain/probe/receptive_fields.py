@@ -101,7 +101,7 @@ def input_position(sizes: Sequence[int], position: Sequence[int] | None) -> Posi
     at = tuple(size // 2 for size in sizes) if position is None else tuple(int(each) for each in position)
     if len(at) != len(sizes) or any(not 0 <= each < size for each, size in zip(at, sizes, strict=True)):
         raise ShapeError(
-            f"the input has no position {at}: its spatial sizes are {format_sizes(sizes)}, and positions count from 0"
+            f"the input has no position {at}: its spatial sizes are {format_sizes(sizes)}, and positions start at 0"
         )
     return at
 

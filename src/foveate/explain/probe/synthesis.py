@@ -186,7 +186,7 @@ def _channels(model: Model, node: Node, channels: Sequence[int | str] | None, *,
         return targets(model, list(channels), np.zeros((len(channels), count)))
     for channel in channels:
         if isinstance(channel, str) or not 0 <= channel < count:
-            raise DataError(f"{node} has no channel {channel!r}: its {count} channels count from 0 to {count - 1}")
+            raise DataError(f"{node} has no channel {channel!r}: its {count} channels are numbered 0 to {count - 1}")
     return np.array(channels, np.int64)
 
 

@@ -25,7 +25,7 @@ class Border:
 class Held:
     """A tensor without its batch axis.
 
-    `shape` is PyTorch's; where it is not the value's, a change of shape is waiting. `border` and `steps` wait likewise;
+    `shape` is PyTorch's; where the value's differs, a reshape is pending. `border` and `steps` may be pending too;
     `groups` are those of channels that were transposed and will be joined again.
     """
 
@@ -37,7 +37,7 @@ class Held:
 
     @property
     def waits(self) -> bool:
-        """Whether something other than a change of shape is waiting."""
+        """Whether something other than a reshape is pending."""
         return self.border is not None or self.steps is not None or self.groups is not None
 
     def seen_as(self, shape: Shape) -> "Held":
