@@ -49,7 +49,8 @@ class Guided(torch.autograd.Function):
 
 
 def network(rectifier: Layer, engine: Engine) -> fv.Model:
-    layers = (fv.Conv2d(6, 3, padding=1), rectifier, fv.Conv2d(5, 3), rectifier, fv.GlobalAvgPool2d(), fv.Linear(3))
+    again = rectifier.with_options()  # an object of its own: one with a slope that is learned would be shared in vain
+    layers = (fv.Conv2d(6, 3, padding=1), rectifier, fv.Conv2d(5, 3), again, fv.GlobalAvgPool2d(), fv.Linear(3))
     model = fv.Model(fv.Sequential(*layers).build((2, 8, 8)), engine=engine)
     for name, array in random_arrays(model.graph).items():
         model.state.load(name, np.full_like(array, 0.25) if name.startswith("prelu") else 3 * array)

@@ -149,8 +149,8 @@ def test_statistics_shared_by_layers_with_other_options_are_refused():
         value = builder.add(fv.BatchNorm2d(**options), value, parameters="norm")
     with pytest.raises(
         EngineError,
-        match=r'^bn2 \(BatchNorm2d\) shares running statistics with another layer as "norm", but its options are '
-        "others, which PyTorch cannot say. Give both the same options, or parameters of their own$",
+        match=r'^bn2 \(BatchNorm2d\) shares running statistics with another layer as "norm", but has other '
+        "options, which PyTorch cannot express. Give both the same options, or parameters of their own$",
     ):
         torch_network(builder.build(value))
 
