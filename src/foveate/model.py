@@ -245,7 +245,8 @@ class Model(Portable, metaclass=Called):
                 or no task yet.
             ShapeError: an array does not have the network's shape.
         """
-        given = (self.state, self._programs, self._heads(), self._prepared(), images)
+        preprocessing = self._prepared()
+        given = (self.state, self._programs, self._heads(), preprocessing, images)
         decoded = answers_at_once(*given, progress=progress)
         return decoded if isinstance(self.task, Several) else decoded[self.graph.only_output]
 
@@ -266,7 +267,8 @@ class Model(Portable, metaclass=Called):
         Raises:
             FileError, DataError, ShapeError: as `predict`, when the image's batch is reached.
         """
-        given = (self.state, self._programs, self._heads(), self._prepared(), images)
+        preprocessing = self._prepared()
+        given = (self.state, self._programs, self._heads(), preprocessing, images)
         named = isinstance(self.task, Several)
         yield from answers_one_by_one(*given, batch_size=batch_size, return_errors=return_errors, named=named)
 

@@ -44,7 +44,7 @@ def test_the_saliency_of_a_sure_sigmoid_is_the_logits_gradient_in_pytorch():
 
 
 def test_a_single_output_has_the_classes_0_and_1():
-    with pytest.raises(fv.DataError, match="there is no class 2: the 2 classes count from 0 to 1"):
+    with pytest.raises(fv.DataError, match="there is no class 2: the 2 classes are numbered 0 to 1"):
         fv.explain.saliency(sure(1, fv.Sigmoid()), X, 2)
 
 
