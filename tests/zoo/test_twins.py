@@ -30,14 +30,25 @@ every_twin = pytest.mark.parametrize("name", TWINS)
 def example(name: str, *, smooth: bool = False) -> tuple[Graph, Arrays, Array]:
     """The network without dropout, arrays for it and a batch.
 
-    A `smooth` one has Tanh for its rectifiers: where float32 is compared with float64, a single rectifier that rounding
-    turns over would change gradients by a percent, and which ones turn differs from processor to processor.
+    A `smooth` one has Tanh for its rectifiers and means for its maxima: where float32 is compared with float64, a
+    single rectifier or maximum that rounding turns over would change gradients by a percent, and which ones turn
+    differs from processor to processor.
     """
     graph = make(name, input_shape=SHAPE, classes=CLASSES)
     others = {fv.Dropout: fv.Dropout(0.0)} | ({fv.ReLU: fv.Tanh(), fv.ReLU6: fv.Tanh()} if smooth else {})
-    nodes = (replace(node, layer=others.get(type(node.layer), node.layer)) for node in graph.nodes)
+    nodes = [replace(node, layer=others.get(type(node.layer), node.layer)) for node in graph.nodes]
+    if smooth:
+        nodes = [replace(node, layer=mean_instead(node.layer)) for node in nodes]
     graph = replace(graph, nodes=tuple(nodes))
     return graph, random_arrays(graph, seed=3), normal((BATCH, *SHAPE), BATCHES[name])
+
+
+def mean_instead(layer: fv.Layer) -> fv.Layer:
+    """A mean over the same windows where the layer takes a maximum."""
+    if not isinstance(layer, fv.MaxPool2d):
+        return layer
+    options = {name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "ceil_mode")}
+    return fv.AvgPool2d(**options, count_include_pad=False)
 
 
 def torchvision_name(name: str) -> str:
@@ -58,6 +69,12 @@ def torch_step(name: str, dtype: torch.dtype, *, smooth: bool = False) -> tuple[
         for child, rectifier in module.named_children():
             if isinstance(rectifier, (nn.ReLU, nn.ReLU6)):
                 setattr(module, child, nn.Tanh())
+            if isinstance(rectifier, nn.MaxPool2d):
+                pool = rectifier
+                mean = nn.AvgPool2d(
+                    pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False
+                )
+                setattr(module, child, mean)
     with patch("torch.relu", torch.tanh if smooth else torch.relu):
         outputs = twin(torch.tensor(x, dtype=dtype))
     loss = nn.functional.cross_entropy(outputs, torch.tensor(LABELS))

@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 from foveate.errors import FileError
 from foveate.text import printable
 
+_DAMAGE = (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError, MemoryError)
+"""What a changed byte leads to: a length, for one, that no memory holds."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -49,7 +52,7 @@ def read_pickle(path: object, file: BinaryIO) -> Any:
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.run(opcode.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError) as error:
+    except _DAMAGE as error:
         raise FileError(f"{path} is damaged: what it says of its tensors cannot be read ({printable(error)})") from None
     raise FileError(f"{path} is damaged: what it says of its tensors has no end")
 
