@@ -25,7 +25,7 @@ PAUSE = 0.1
 LEAST_RUNS = 3
 
 FIRST_LOSS_BOUND = 1e-4
-LAST_LOSS_BOUND = 1e-2
+LOSS_CHANGE_BOUND = 1e-2
 OUTPUT_BOUND = 1e-4
 
 Reports: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -131,9 +131,9 @@ def check(kind: Kind, case: Case, reports: Reports) -> dict[str, dict[str, float
 
 def _loss_differences(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, float]:
     first = _within(FIRST_LOSS_BOUND, f"{place} begins with the loss", theirs["losses"][0], ours["losses"][0])
-    steps = f"after {CHECKED_STEPS - 1} steps"
-    last = _within(LAST_LOSS_BOUND, f"{place} has {steps} the loss", theirs["losses"][-1], ours["losses"][-1])
-    return {"first_loss": first, "last_loss": last}
+    changes = (losses["losses"][-1] - losses["losses"][0] for losses in (theirs, ours))
+    change = _within(LOSS_CHANGE_BOUND, f"{place} changes the loss over {CHECKED_STEPS - 1} steps by", *changes)
+    return {"first_loss": first, "loss_change": change}
 
 
 def _within(bound: float, sentence: str, theirs: float, ours: float) -> float:

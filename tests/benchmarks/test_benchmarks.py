@@ -173,7 +173,7 @@ def test_a_failing_command_is_not_timed():
     ("losses", "message"),
     [
         ([2.001, 1.0], "begins with the loss 2.001, but foveate 2: they differ by more than 0.0001"),
-        ([2.0, 1.02], "has after 3 steps the loss 1.02, but foveate 1: they differ by more than 0.01"),
+        ([2.0, 1.02], "changes the loss over 3 steps by -0.98, but foveate -1: they differ by more than 0.01"),
         ([float("nan"), 1.0], "begins with the loss nan"),
     ],
 )
