@@ -53,7 +53,8 @@ def assert_same(ours: NDArray, theirs: torch.Tensor) -> None:
 def test_activations_pass_them_on_as_pytorchs_do(engine: Engine, name: str):
     layer, theirs = ACTIVATIONS[name]
     output, _ = forward(engine, [layer], [SPECIAL])
-    assert_same(output, theirs(torch.tensor([SPECIAL])))
+    exactly = theirs(torch.tensor([SPECIAL], dtype=torch.float64))  # in float32 a GELU of infinity is NaN on AVX-512
+    assert_same(output, exactly.float())
 
 
 @pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ReLU6", "Hardswish", "Hardsigmoid"])

@@ -6,7 +6,8 @@ import pytest
 import foveate as fv
 from foveate import explain
 from foveate.engines import Engine
-from foveate.explain.probe.probe import Probe, class_layers, prepare
+from foveate.explain.probe.classes import logit_layers
+from foveate.explain.probe.probe import Probe, prepare
 from tests.support import normal
 
 
@@ -42,9 +43,9 @@ def test_a_network_with_several_inputs_is_refused():
 def test_units_stand_for_classes_at_the_outputs_and_before_their_softmax():
     layers = (fv.Flatten(), fv.Linear(3))
     plain, ended = (fv.Sequential(*layers, *last).build((1, 4, 4)) for last in ((), (fv.Softmax(),)))
-    assert class_layers(plain) == ("linear1",)
-    assert class_layers(ended) == ("softmax1", "linear1")
-    assert class_layers(fv.Sequential(fv.Softmax()).build((3,))) == ("softmax1", "input")
+    assert logit_layers(plain) == ("linear1",)
+    assert logit_layers(ended) == ("softmax1", "linear1")
+    assert logit_layers(fv.Sequential(fv.Softmax()).build((3,))) == ("softmax1", "input")
 
 
 def test_what_a_probe_gives_stays(engine: Engine):

@@ -55,3 +55,53 @@ def test_the_pictures_of_two_classes_give_both_their_probability(units: int):
     names = {text.get_text() for axes in figure.axes for text in axes.get_yticklabels()}
     assert names == {"cat", "dog"}
     assert "“dog”" in str(fv.explain.plot_attributions(model, X, "dog").get_suptitle())
+
+
+def test_a_softmax_whose_axes_are_flattened_after_it_is_looked_behind():
+    layers = (fv.Conv2d(4, 3), fv.AvgPool2d(4))
+    ended = fv.Model(fv.Sequential(*layers, fv.Softmax(), fv.Flatten()).build((2, 6, 6)), engine="reference", seed=3)
+    plain = fv.Model(fv.Sequential(*layers, fv.Flatten()).build((2, 6, 6)), engine="reference", seed=3)
+    np.testing.assert_array_equal(fv.explain.saliency(ended, X, 2), fv.explain.saliency(plain, X, 2))
+
+
+def test_labels_that_do_not_exclude_each_other_have_a_sigmoid_each():
+    model = sure(3, None, 1.0, fv.tasks.MultiLabel(("cat", "dog", "fox")))
+    figure = fv.explain.plot_prediction(model, X)
+    shown = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert shown == {f"{100 * chance:.1f} %" for chance in 1 / (1 + np.exp(-model.logits(X)[0]))}
+    assert {text.get_text() for axes in figure.axes for text in axes.get_yticklabels()} == {"cat", "dog", "fox"}
+
+
+def test_what_raises_the_only_value_of_a_regression_is_explained_with_its_sign():
+    model = sure(1, None, 1.0, fv.tasks.Regression(("age",)))
+    np.testing.assert_array_equal(fv.explain.saliency(model, X), fv.explain.saliency(sure(1, None, 1.0), X, 1))
+    title = fv.explain.plot_attributions(model, X).get_suptitle()
+    assert title == f"What makes “age” {model.logits(X)[0, 0]:.4g}?"
+    for picture in (fv.explain.plot_prediction, fv.explain.plot_response_curves):
+        with pytest.raises(fv.DataError, match="the model is for Regression, whose outputs are amounts"):
+            picture(model, X)
+    with pytest.raises(fv.DataError, match="there is no class 1"):
+        fv.explain.saliency(model, X, 1)
+
+
+def test_the_only_unit_of_two_classes_stands_for_the_second():
+    model = sure(1, fv.Sigmoid(), 1.0, fv.tasks.Classification(("cat", "dog")))
+    options = {"steps": 2, "progress": False}
+    assert fv.explain.exciting_images(model, channels=["dog"], **options).channels.tolist() == [0]
+    with pytest.raises(fv.DataError, match=r'linear1 .* has no unit for a class "cat". Nearest: dog'):
+        fv.explain.exciting_images(model, channels=["cat"], **options)
+    names = {text.get_text() for axes in fv.explain.plot_activation_maps(model, X, "sigmoid1").axes
+             for text in axes.get_xticklabels()}  # fmt: skip
+    assert "dog" in " ".join(names)
+
+
+def test_shifts_are_seen_to_change_what_a_single_logit_says():
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(1), fv.Sigmoid()).build((1, 6, 6))
+    data = fv.Dataset(np.eye(6, dtype=np.uint8)[:, None, :, None] * np.full((1, 1, 1, 6), 200, np.uint8),
+                      np.array([0, 0, 0, 1, 1, 1]), ("left", "right"))  # fmt: skip
+    model = fv.Model(graph, preprocessing=fv.Preprocessing.measure(data), engine="reference", classes=data.classes)
+    weight = np.where(np.arange(6)[:, None] < 3, -1.0, 1.0) * np.ones((6, 6))
+    model.state.load("linear1.weight", weight.reshape(1, 36).astype(np.float32))
+    shares = fv.explain.surviving_share(model, data, shifts=[0, 3])
+    assert shares.accuracy[0].tolist() == [1.0] * 4
+    assert (shares.share[1] < 1).any()

@@ -372,11 +372,11 @@ def test_refusals(trained):
         exciting_images(trained, "conv9")
     with pytest.raises(DataError, match=r"conv1 .* has no channel 8: its 8 channels are numbered 0 to 7"):
         exciting_images(trained, "conv1", [0, 8])
-    with pytest.raises(DataError, match="has no channel 'flat'"):
+    with pytest.raises(DataError, match='has no channel "flat"; give its number'):
         exciting_images(trained, "conv1", ["flat"])
-    with pytest.raises(DataError, match=r'no class "flot".*flat'):
+    with pytest.raises(DataError, match=r'no unit for a class "flot".*flat'):
         exciting_images(trained, None, ["flot"])
-    with pytest.raises(DataError, match="no class 3: the 3 classes"):
+    with pytest.raises(DataError, match="has no channel 3: its 3 channels"):
         exciting_images(trained, "linear1", [3])
     with pytest.raises(DataError, match=r"no channel was asked for; conv1 .* has 8"):
         exciting_images(trained, "conv1", [])

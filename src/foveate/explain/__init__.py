@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         train_baselines,
         without_pooling,
     )
+    from foveate.explain.probe.classes import Target
     from foveate.explain.probe.explanation import explain_class
     from foveate.explain.probe.features import features, penultimate
     from foveate.explain.probe.filters import filters
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
     from foveate.explain.probe.matrix import layer_matrix
     from foveate.explain.probe.normalization import normalization_effect
     from foveate.explain.probe.patches import cut_patches, exciting_patches
-    from foveate.explain.probe.probe import Images, Target, displayed, prepare
+    from foveate.explain.probe.probe import Images, displayed, prepare
     from foveate.explain.probe.receptive_fields import effective_field, theoretical_fields
     from foveate.explain.probe.sanity import sanity_check
     from foveate.explain.probe.synthesis import exciting_image, exciting_images
@@ -165,7 +166,7 @@ _LAZY = {
     "strongest_channels": "measure.activation_maps",
     "surviving_share": "probe.invariance",
     "SurvivingShare": "measure.invariance",
-    "Target": "probe.probe",
+    "Target": "probe.classes",
     "theme": "draw.style",
     "theoretical_fields": "probe.receptive_fields",
     "TheoreticalField": "measure.receptive_fields",

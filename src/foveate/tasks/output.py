@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.graph import Graph
+from foveate.graph import Graph, Node
 from foveate.layers import Flatten, Layer, LogSoftmax, Shape, Sigmoid, Softmax
 
 Activation: TypeAlias = Literal["none", "softmax", "log_softmax", "sigmoid"]
@@ -40,7 +40,16 @@ class Output:
         Output(name='softmax1', shape=(3,), activation='softmax')
         """
         name = graph.only_output if name is None else name
-        return Output(name, graph.shapes[name], _activation(graph, name))
+        node = Output.ending(graph, name)
+        return Output(name, graph.shapes[name], "none" if node is None else _ACTIVATIONS[type(node.layer)])
+
+    @staticmethod
+    def ending(graph: Graph, name: str) -> Node | None:
+        """The softmax or sigmoid that gives the output `name`; a Flatten that only drops axes of size 1 may follow."""
+        node = graph.by_name.get(name)
+        while node is not None and isinstance(node.layer, Flatten) and node.input_shapes[0][:1] == node.output_shape:
+            node = graph.by_name.get(node.inputs[0])
+        return node if node is not None and type(node.layer) in _ACTIVATIONS else None
 
     def logits(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The network's (N, ...) values as the logits that losses take: those before a last softmax or sigmoid.
@@ -58,11 +67,3 @@ class Output:
             held = np.clip(exact, tiny, 1 - float(np.finfo(np.float32).epsneg) / 2)
             return np.asarray(np.log(held) - np.log1p(-held))
         return exact
-
-
-def _activation(graph: Graph, name: str) -> Activation:
-    """That of the last layer; Flatten is looked through where it only drops axes of size 1."""
-    node = graph.by_name.get(name)
-    while node is not None and isinstance(node.layer, Flatten) and node.input_shapes[0][:1] == node.output_shape:
-        node = graph.by_name.get(node.inputs[0])
-    return "none" if node is None else _ACTIVATIONS.get(type(node.layer), "none")

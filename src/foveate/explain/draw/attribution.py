@@ -176,7 +176,10 @@ def _below(found: Explanation) -> str:
 
 
 def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:
-    """Classes as bars with their percentages, the most probable on top."""
+    """Classes as bars with their percentages, the most probable on top; nothing where there are none."""
+    if not likeliest:
+        axes.set_axis_off()
+        return
     axes.barh(
         np.arange(len(likeliest)), [chance for _, chance in likeliest], color=colour("faint"), edgecolor=colour("soft")
     )

@@ -18,7 +18,8 @@ from foveate.explain.experiments.progress import Progress
 from foveate.explain.experiments.report import percent
 from foveate.explain.experiments.running import Settings as CommonSettings
 from foveate.explain.experiments.running import draw_samples, load_data, plain, train
-from foveate.explain.probe.probe import check_classifier, class_name, displayed, prepare
+from foveate.explain.probe.classes import check_classifier, class_name
+from foveate.explain.probe.probe import displayed, prepare
 from foveate.geometry import format_sizes
 from foveate.graph import Block, Graph, OneCycle, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU

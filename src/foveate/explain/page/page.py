@@ -12,8 +12,8 @@ from foveate.explain.measure.words import network_name
 from foveate.explain.page.contents import CHAPTERS
 from foveate.explain.page.html import Section, write_page
 from foveate.explain.page.subject import Subject
-from foveate.explain.probe.attribution import asked
-from foveate.explain.probe.probe import Target, check_takes_dataset, prepare_one
+from foveate.explain.probe.classes import Target, asked
+from foveate.explain.probe.probe import check_takes_dataset, prepare_one
 from foveate.model import Model
 
 PICTURES = "pictures"

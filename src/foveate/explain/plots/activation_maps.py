@@ -9,6 +9,7 @@ from foveate.explain.draw.activation_maps import draw_bars, draw_curves, draw_la
 from foveate.explain.measure.activation_maps import Channels, Focus, element_index, largest_element, shown_channels
 from foveate.explain.measure.words import input_noun, network_name
 from foveate.explain.probe.activation_maps import layers_to_walk, maps_of
+from foveate.explain.probe.classes import unit_names
 from foveate.explain.probe.probe import displayed, prepare_one
 from foveate.geometry import format_sizes
 from foveate.model import Model
@@ -55,7 +56,7 @@ def plot_activation_maps(
     focus = Focus(displayed(model, prepared)[0], region, index, float(maps[index]))
     title = f"{node}{f', {format_sizes(maps.shape)}' if maps.ndim > 1 else ''}: {words}"
     if maps.ndim == 1:
-        names = model.classes if layer in model.graph.outputs else None
+        names = unit_names(model, layer)
         return draw_bars(maps, focus, shown, title, names)
     if maps.ndim == 2:
         return draw_curves(maps, focus, shown, title, shared_scale)

@@ -11,9 +11,9 @@ from foveate.errors import ShapeError
 from foveate.explain.draw.attribution import draw_attribution, draw_curve_comparison, draw_map_comparison, in_percent
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation
-from foveate.explain.probe.attribution import asked
+from foveate.explain.probe.classes import Target, asked, decoded, class_name, gives_chances
 from foveate.explain.probe.explanation import explain_class, one_image, without_preprocessing
-from foveate.explain.probe.probe import Images, Target, class_chances, class_name, displayed
+from foveate.explain.probe.probe import Images, displayed
 from foveate.geometry import format_sizes
 from foveate.model import Model
 
@@ -70,14 +70,19 @@ def plot_attributions(
     """
     prepared = one_image(model, image)
     _, classes = asked(without_preprocessing(model), prepared, target)
-    chances = class_chances(model, prepared)[0]
     index = int(classes[0])
-    title = f"Why “{class_name(model, index)}”? The network gives it {in_percent(chances[index])}"
+    name = class_name(model, index)
+    values = decoded(model, prepared)[0]
+    if gives_chances(model):
+        title = f"Why “{name}”? The network gives it {in_percent(values[index])}"
+        likeliest = _likeliest(model, values)
+    else:
+        title, likeliest = f"What makes “{name}” {values[index]:.4g}?", []
     explained = explained or explain_class(model, image, index, layer)
     shown = displayed(model, prepared)[0]
     if shown.ndim == 2:
         return draw_curve_comparison(shown, explained, title)
-    return draw_map_comparison(shown, explained, title, _likeliest(model, chances))
+    return draw_map_comparison(shown, explained, title, likeliest)
 
 
 def _likeliest(model: Model, chances: FloatArray) -> list[tuple[str, float]]:

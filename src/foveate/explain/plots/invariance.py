@@ -10,8 +10,9 @@ from foveate.errors import DataError
 from foveate.explain.draw.invariance import Line, draw_equivariance_errors, draw_response_curves, draw_shares
 from foveate.explain.draw.style import class_tints
 from foveate.explain.measure.invariance import ResponseCurves
+from foveate.explain.probe.classes import Target, class_name
 from foveate.explain.probe.invariance import equivariance_error, response_curves, surviving_share
-from foveate.explain.probe.probe import Images, Target, class_name
+from foveate.explain.probe.probe import Images
 from foveate.model import Model
 
 if TYPE_CHECKING:

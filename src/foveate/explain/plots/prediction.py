@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.explain.draw.prediction import draw_prediction
-from foveate.explain.probe.probe import Images, check_classifier, class_chances, class_name, displayed, prepare_one
+from foveate.explain.probe.classes import check_classifier, class_chances, class_name
+from foveate.explain.probe.probe import Images, displayed, prepare_one
 from foveate.model import Model
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from foveate.explain.draw.attribution import METHOD_NAMES
 from foveate.explain.draw.sanity import draw_sanity_check
 from foveate.explain.measure.sanity import SanityCheck
-from foveate.explain.probe.attribution import Method, asked
+from foveate.explain.probe.attribution import Method
+from foveate.explain.probe.classes import Target, asked, class_name
 from foveate.explain.probe.explanation import one_image, without_preprocessing
-from foveate.explain.probe.probe import Images, Target, class_name, displayed
+from foveate.explain.probe.probe import Images, displayed
 from foveate.explain.probe.sanity import sanity_check
 from foveate.model import Model
 

@@ -13,20 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain.measure.attribution import IntegratedGradients
+from foveate.explain.probe.classes import Classes, Target, asked, class_gradients, class_scores, scored_graph
 from foveate.explain.probe.guided import guided_graph
-from foveate.explain.probe.probe import (
-    Images,
-    Outputs,
-    Probe,
-    Target,
-    check_classifier,
-    class_scores,
-    fitting_batch,
-    prepare,
-    scored_graph,
-    spatial_layer,
-    targets,
-)
+from foveate.explain.probe.probe import Images, Outputs, Probe, fitting_batch, spatial_layer
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node
 from foveate.layers.adaptive import AdaptivePooling
@@ -39,8 +28,6 @@ Rule: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right", "rie
 
 Method: TypeAlias = Callable[[Model, Images, Target], FloatArray]
 """method(model, images, target) -> attributions, the images first."""
-
-Classes: TypeAlias = NDArray[np.int64]
 
 _WORKING_BYTES = 1 << 28
 
@@ -67,7 +54,7 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
     Simonyan, Vedaldi, Zisserman: Deep inside convolutional networks, 2014.
     """
     prepared, classes = asked(model, images, target)
-    return _input_gradients(model, prepared, classes, batch_size, scored_graph(model.graph))
+    return _input_gradients(model, prepared, classes, batch_size, scored_graph(model))
 
 
 def guided_backpropagation(
@@ -85,7 +72,7 @@ def guided_backpropagation(
     Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for simplicity, 2015.
     """
     prepared, classes = asked(model, images, target)
-    return _input_gradients(model, prepared, classes, batch_size, guided_graph(scored_graph(model.graph)))
+    return _input_gradients(model, prepared, classes, batch_size, guided_graph(scored_graph(model)))
 
 
 def integrated_gradients(
@@ -133,10 +120,10 @@ def integrated_gradients(
     every = np.repeat(classes, len(places))
     scores = np.zeros(len(every))
     for indices, real, probe in _runs(model, len(every), points, batch_size):
-        (gradients,) = probe.class_gradients(every[indices], model.graph.only_input)
+        (gradients,) = class_gradients(model, probe, every[indices], model.graph.only_input)
         weighted = weights[indices % len(places)].reshape(axes) * gradients
         np.add.at(total, indices[:real] // len(places), weighted[:real])
-        scores[indices] = class_scores(probe.outputs, every[indices])
+        scores[indices] = class_scores(model, probe.outputs, every[indices])
     attributions = way * total
     at_start, at_end = scores.reshape(len(classes), -1)[:, -2:].T
     change = at_end - at_start
@@ -177,7 +164,7 @@ def grad_cam(
     prepared, classes = asked(model, images, target)
     maps = np.zeros((len(classes), *node.output_shape[1:]))
     for indices, _, probe in _runs(model, len(classes), prepared.__getitem__, batch_size, keep=(node.name,)):
-        (gradient,) = probe.class_gradients(classes[indices], node.name)
+        (gradient,) = class_gradients(model, probe, classes[indices], node.name)
         weights = gradient.mean(axis=tuple(range(2, gradient.ndim)), keepdims=True)
         maps[indices] = (weights * probe.activation(node.name)).sum(axis=1)
     return np.maximum(maps, 0) if relu else maps
@@ -228,8 +215,8 @@ def occlusion(
     for box in boxes:
         counts[box] += 1
     total, size = len(classes) * len(boxes), _samples_at_once(model.graph, len(classes) * len(boxes), batch_size)
-    outputs = Outputs(model, size, graph=scored_graph(model.graph))
-    before = _scores(outputs, prepared, classes)
+    outputs = Outputs(model, size, graph=scored_graph(model))
+    before = _scores(model, outputs, prepared, classes)
     with told(progress, "covering") as tell:
         for begin in range(0, total, size):
             pairs = [divmod(index, len(boxes)) for index in range(begin, min(begin + size, total))]
@@ -237,7 +224,7 @@ def occlusion(
             covered = prepared[owners]
             for sample, (_, number) in zip(covered, pairs, strict=True):
                 sample[:, *boxes[number]] = cover[:, *boxes[number]]
-            fallen = before[owners] - _scores(outputs, covered, classes[owners])
+            fallen = before[owners] - _scores(model, outputs, covered, classes[owners])
             for (image, number), fall in zip(pairs, fallen, strict=True):
                 falls[image][boxes[number]] += fall
             tell(begin + len(pairs), total)
@@ -252,16 +239,6 @@ METHODS: Mapping[str, Method] = {
     "occlusion": occlusion,
 }
 """Every method by its name, each as method(model, images, target)."""
-
-
-def asked(model: Model, images: Images, target: Target) -> tuple[NDArray[np.float32], Classes]:
-    """The prepared images, and for each the index of the class that is meant."""
-    check_classifier(model)
-    prepared = prepare(model, images)
-    if target is None:
-        size, graph = _samples_at_once(model.graph, len(prepared)), scored_graph(model.graph)
-        return prepared, targets(model, None, Outputs(model, size, graph=graph)(prepared))
-    return prepared, targets(model, target, np.empty((len(prepared), model.graph.output_shape[0])))
 
 
 def cam_layer(model: Model, layer: str | None) -> Node:
@@ -292,7 +269,7 @@ def _runs(
     The last batch is filled with its last sample, so one program serves for all.
     """
     size = _samples_at_once(model.graph, count, batch_size)
-    probe = Probe(model, size, keep=keep, differentiable=True, graph=graph or scored_graph(model.graph))
+    probe = Probe(model, size, keep=keep, differentiable=True, graph=graph or scored_graph(model))
     for begin in range(0, count, size):
         indices = np.minimum(np.arange(begin, begin + size), count - 1)
         probe.run(samples(indices))
@@ -304,12 +281,12 @@ def _input_gradients(
 ) -> FloatArray:
     result = np.zeros(prepared.shape)
     for indices, _, probe in _runs(model, len(classes), prepared.__getitem__, batch_size, graph=graph):
-        (result[indices],) = probe.class_gradients(classes[indices], graph.only_input)
+        (result[indices],) = class_gradients(model, probe, classes[indices], graph.only_input)
     return result
 
 
-def _scores(outputs: Outputs, prepared: FloatArray, classes: Classes) -> FloatArray:
-    return class_scores(outputs(prepared), classes).astype(np.float64)
+def _scores(model: Model, outputs: Outputs, prepared: FloatArray, classes: Classes) -> FloatArray:
+    return class_scores(model, outputs(prepared), classes).astype(np.float64)
 
 
 def _samples_at_once(graph: Graph, count: int, batch_size: int | None = None) -> int:

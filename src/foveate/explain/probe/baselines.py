@@ -9,8 +9,8 @@ from foveate.data import Splits
 from foveate.data.batches import permutation
 from foveate.errors import DataError, FoveateError, GraphError
 from foveate.explain.measure.invariance import SurvivingShare
+from foveate.explain.probe.classes import check_classifier
 from foveate.explain.probe.invariance import surviving_share
-from foveate.explain.probe.probe import check_classifier
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node, Sequential, as_it_is, rewrite
 from foveate.layers import Flatten, Layer, Linear, MaxPool1d, MaxPool2d, MaxPool3d, Pad, ReLU

@@ -10,7 +10,6 @@ from foveate.errors import DataError, GraphError
 from foveate.explain.measure.explanation import Explanation, emptiness
 from foveate.explain.probe.activation_maps import activation_maps
 from foveate.explain.probe.attribution import (
-    asked,
     cam_layer,
     grad_cam,
     guided_backpropagation,
@@ -18,7 +17,8 @@ from foveate.explain.probe.attribution import (
     occlusion,
     saliency,
 )
-from foveate.explain.probe.probe import Images, Outputs, Target, class_scores, prepare_one, scored_graph
+from foveate.explain.probe.classes import Target, asked, class_scores, scored_graph
+from foveate.explain.probe.probe import Images, Outputs, prepare_one
 from foveate.geometry import format_sizes
 from foveate.model import Model
 
@@ -68,8 +68,8 @@ def explain_class(
 
     def occluded() -> Explanation:
         found = occlusion(model, prepared, index)[0]
-        outputs = Outputs(model, 1, graph=scored_graph(model.graph))(prepared)
-        score = float(class_scores(outputs, np.array([index]))[0])
+        scores = Outputs(model, 1, graph=scored_graph(model))(prepared)
+        score = float(class_scores(model, scores, np.array([index]))[0])
         told = f"at most {np.abs(found).max():.2g}\nof a score of {score:.3g}"
         return Explanation(found, told, whole=abs(score))
 

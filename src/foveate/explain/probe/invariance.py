@@ -19,20 +19,17 @@ from foveate.explain.measure.invariance import (
 )
 from foveate.explain.measure.transforms import move, scale, turn
 from foveate.explain.measure.words import element_noun
+from foveate.explain.probe.classes import Target, asked, check_classifier, class_chances, scored_graph, targets
 from foveate.explain.probe.probe import (
     Images,
     Outputs,
     Probe,
-    Target,
-    check_classifier,
     check_takes_dataset,
-    class_chances,
     displayed,
     fitting_batch,
     prepare,
     prepare_one,
     spatial_layer,
-    targets,
 )
 from foveate.graph import Graph
 from foveate.model import Model
@@ -67,8 +64,8 @@ def response_curves(
         ShapeError: the image has another shape than the network takes.
         DataError: there are several images, a list of changes is empty, or there is no such class.
     """
-    check_classifier(model)
     prepared = prepare_one(model, image)
+    _, classes = asked(model, image, target)
     step = max(1, round(prepared.shape[-1] / 28))
     moves = [step * each for each in range(-8, 9)] if shifts is None else shifts
     for values, name in ((moves, "shifts"), (angles, "angles"), (scales, "scales")):
@@ -78,7 +75,7 @@ def response_curves(
     if not signal:
         turned = _curve(model, "turned left by (degrees)", angles, [turn(prepared, each) for each in angles])
     return ResponseCurves(
-        target=int(targets(model, target, class_chances(model, prepared))[0]),
+        target=int(classes[0]),
         moved=_curve(
             model,
             f"{'delayed' if signal else 'moved right'} by ({element_noun(prepared.ndim - 2)}s)",
@@ -127,15 +124,15 @@ def surviving_share(
     same = np.zeros((len(distances), len(directions)), np.int64)
     right = np.zeros_like(same)
     batch = min(len(chosen), fitting_batch(model.graph, (), most=256))
-    outputs = Outputs(model, batch)
+    outputs = Outputs(model, batch, graph=scored_graph(model))
     for start in range(0, len(chosen), batch):
         prepared = prepare(model, chosen.inputs[start : start + batch])
         labels = chosen.labels[start : start + batch]
-        before = _decisions(outputs, prepared)
+        before = targets(model, None, outputs(prepared))
         for row, distance in enumerate(distances):
             for column, direction in enumerate(directions.values()):
                 moved = move(prepared, [int(distance) * step for step in direction])
-                after = _decisions(outputs, moved) if distance else before
+                after = targets(model, None, outputs(moved)) if distance else before
                 same[row, column] += np.count_nonzero(after == before)
                 right[row, column] += np.count_nonzero(after == labels)
     count = len(chosen)
@@ -197,11 +194,6 @@ def equivariance_error(
         interior=interior,
         whole=whole,
     )
-
-
-def _decisions(outputs: Outputs, prepared: FloatArray) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = outputs(prepared).argmax(axis=1)
-    return found
 
 
 def _curve(model: Model, label: str, values: Sequence[float], changed: Sequence[FloatArray]) -> ResponseCurve:

@@ -11,12 +11,11 @@ from foveate.data import Dataset
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError, ShapeError
 from foveate.explain.measure.patches import ExcitingPatches, best_candidates, cut_patch, merged_candidates
+from foveate.explain.probe.classes import unit_names
 from foveate.explain.probe.probe import (
     Images,
     Probe,
     check_takes_dataset,
-    class_layers,
-    class_name,
     displayed,
     fitting_batch,
     network_up_to,
@@ -119,8 +118,8 @@ def cut_patches(
 
 def channel_name(model: Model, layer: str, channel: int) -> str:
     """The name of the class that a unit stands for at the output or before its softmax; elsewhere "channel 3"."""
-    is_class = model.classes is not None and layer in class_layers(model.graph)
-    return class_name(model, channel) if is_class else f"channel {channel}"
+    names = unit_names(model, layer)
+    return f"channel {channel}" if names is None else names[channel]
 
 
 def _countable(model: Model, images: "Dataset | Images") -> _Inputs:

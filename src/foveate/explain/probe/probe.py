@@ -14,16 +14,12 @@ from foveate.engines.base import FloatArray, State
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node, cut, nearest
-from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
+from foveate.layers import Layer, Shape
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
-from foveate.tasks.decoding import sigmoid, softmax
 
 Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
 """What `Model.predict` takes: one or a list of paths, PIL images or arrays; or a batch as one array."""
-
-Target: TypeAlias = "int | str | Sequence[int | str] | None"
-"""A class by its index or name, one for all images or one for each; None for the class the model finds."""
 
 
 def prepare(model: Model, images: Images) -> NDArray[np.float32]:
@@ -37,7 +33,7 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
         ShapeError: an array does not have the network's shape.
         DataError: an array holds NaN or infinity, or a file is given to a model without preprocessing.
     """
-    _check_model(model)
+    check_model(model)
     if len(model.graph.inputs) != 1:
         raise GraphError(
             f"the network has {len(model.graph.inputs)} inputs ({', '.join(model.graph.inputs)}), but only networks "
@@ -133,56 +129,6 @@ def spatial_layer(model: Model, layer: str | None) -> Node:
     return graph.node(layer)
 
 
-def targets(model: Model, target: Target, outputs: FloatArray) -> NDArray[np.int64]:
-    """For each of N outputs (N, classes) the index of the class that is meant; one logit tells two classes apart.
-
-    Raises:
-        DataError: there is no such class; the message gives the nearest.
-    """
-    count, classes = len(outputs), max(2, outputs.shape[1])
-    if target is None:
-        found: NDArray[np.int64] = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
-        return found
-    if not isinstance(target, int | str | np.integer | Iterable):
-        raise DataError(f"the class is {target!r}; give its name, its index, or one for each image")
-    wanted = [target] * count if isinstance(target, int | str | np.integer) else list(target)
-    if len(wanted) != count:
-        raise DataError(f"there are {count} images, but {len(wanted)} targets; give one for all, or one for each")
-    return np.array([_class_index(model, each, classes) for each in wanted], np.int64)
-
-
-def class_name(model: Model, index: int) -> str:
-    """The name of a class, or "class 3" where the model has no names."""
-    return f"class {index}" if model.classes is None else model.classes[index]
-
-
-def class_layers(graph: Graph) -> tuple[str, ...]:
-    """The outputs, and the layers whose softmax or sigmoid they are: all with a unit for each class."""
-    found = list(graph.outputs)
-    for name in found:
-        node = graph.by_name.get(name)
-        if node is not None and isinstance(node.layer, Softmax | LogSoftmax | Sigmoid):
-            found += node.inputs
-    return tuple(found)
-
-
-def scored_graph(graph: Graph) -> Graph:
-    """The network up to its logits: a final softmax or sigmoid that is sure has no slope left to explain."""
-    name = class_layers(graph)[-1]
-    return graph if name == graph.outputs[0] or name in graph.inputs else network_up_to(graph, name)
-
-
-def class_scores(outputs: FloatArray, classes: NDArray[np.int64]) -> FloatArray:
-    """The score of each sample's class; of a single logit, which tells two classes apart, class 0 has the negative."""
-    if outputs.shape[1] == 1:
-        return outputs[:, 0] * _signs(classes)
-    return outputs[np.arange(len(classes)), classes]
-
-
-def _signs(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(classes == 0, -1, 1)
-
-
 class Probe:
     """A compiled look into a model: run it on prepared inputs, then read copies of activations and gradients.
 
@@ -233,32 +179,9 @@ class Probe:
         self._session.backward(seeds)
         return [self._session.gradient(name) for name in of]
 
-    def class_gradients(self, classes: NDArray[np.int64], *of: str) -> list[FloatArray]:
-        """Gradients of each sample's output `classes[n]` with respect to each input or kept layer in `of`."""
-        seed = np.zeros_like(self.outputs)
-        if seed.shape[1] == 1:
-            seed[:, 0] = _signs(classes)
-        else:
-            seed[np.arange(len(seed)), classes] = 1
-        return self.gradients({self.graph.only_output: seed}, *of)
 
-
-def check_classifier(model: Model) -> None:
-    """Refuse a network whose output is not one number for each class."""
-    _check_model(model)
-    if len(model.graph.outputs) != 1:
-        raise GraphError(
-            f"the network has {len(model.graph.outputs)} outputs ({', '.join(model.graph.outputs)}), but a class can "
-            "be asked for only where there is one"
-        )
-    if len(model.graph.output_shape) != 1:
-        raise ShapeError(
-            f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked for only "
-            "where there is one number for each; end the network with a global pooling and Linear(classes)"
-        )
-
-
-def _check_model(model: object) -> None:
+def check_model(model: object) -> None:
+    """Refuse what is no `Model`."""
     if not isinstance(model, Model):
         raise DataError(f"what is to be looked into is {kind(model)}; give a Model, such as fv.load(path)")
 
@@ -311,20 +234,6 @@ class Outputs:
         return np.concatenate(outputs)
 
 
-def class_chances(model: Model, prepared: FloatArray) -> FloatArray:
-    """The probability of each class (N, classes): softmax of the logits, or the sigmoid that ends the network.
-
-    A single logit gives two: that of class 0 is the rest.
-    """
-    graph = scored_graph(model.graph)
-    logits = Outputs(model, min(len(prepared), fitting_batch(graph, ())), graph=graph)(prepared)
-    ending = model.graph.by_name.get(model.graph.outputs[0])
-    if logits.shape[1] == 1:
-        certainty = sigmoid(logits)
-        return np.concatenate([1 - certainty, certainty], axis=1)
-    return sigmoid(logits) if ending is not None and isinstance(ending.layer, Sigmoid) else softmax(logits)
-
-
 def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, most: int = 64) -> int:
     """How many samples, at most `most`, run at once while kept layers and the largest others fill `memory` bytes."""
     sizes = {name: 4 * prod(shape) for name, shape in graph.shapes.items()}
@@ -353,14 +262,3 @@ def _holders(graph: Graph) -> list[tuple[str, Layer, tuple[Shape, ...]]]:
         for node in graph.owners
         if node.layer.parameters(node.input_shapes) or node.layer.statistics(node.input_shapes)
     ]
-
-
-def _class_index(model: Model, target: int | str, classes: int) -> int:
-    if isinstance(target, str):
-        names = model.class_names
-        if target not in names:
-            raise DataError(f'there is no class "{target}".{nearest(target, names)}')
-        return names.index(target)
-    if not 0 <= int(target) < classes:
-        raise DataError(f"there is no class {target}: the {classes} classes are numbered 0 to {classes - 1}")
-    return int(target)

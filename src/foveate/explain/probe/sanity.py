@@ -4,9 +4,10 @@ import numpy as np
 
 from foveate.errors import DataError, GraphError
 from foveate.explain.measure.sanity import SanityCheck, stage_correlations
-from foveate.explain.probe.attribution import METHODS, Method, asked
+from foveate.explain.probe.attribution import METHODS, Method
+from foveate.explain.probe.classes import Target, asked
 from foveate.explain.probe.explanation import without_preprocessing
-from foveate.explain.probe.probe import Images, Target
+from foveate.explain.probe.probe import Images
 from foveate.graph import Graph, initializers, nearest
 from foveate.model import Model
 

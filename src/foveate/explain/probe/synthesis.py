@@ -12,8 +12,9 @@ from foveate.engines.base import FloatArray
 from foveate.engines.random import generator
 from foveate.errors import DataError
 from foveate.explain.measure.synthesis import ExcitingImages, Fourier, Objective
-from foveate.explain.probe.probe import Probe, check_classifier, class_layers, fitting_batch, network_up_to, targets
-from foveate.graph import Graph, Node
+from foveate.explain.probe.classes import check_classifier, logit_layers, unit_names
+from foveate.explain.probe.probe import Probe, fitting_batch, network_up_to
+from foveate.graph import Graph, Node, nearest
 from foveate.layers import Shape
 from foveate.model import Model
 from foveate.progress import Tell, told
@@ -127,7 +128,7 @@ def exciting_images(
     if batch_size < 1:
         raise DataError(f"batch_size is {batch_size}; it must be at least 1")
     node = _layer(model, layer)
-    wanted = _channels(model, node, channels, named=node.name in class_layers(model.graph))
+    wanted = _channels(model, node, channels)
     graph = network_up_to(model.graph, node.name)
     size = fitting_batch(graph, tuple(graph.by_name), memory=DIFFERENTIABLE_MEMORY, most=batch_size)
     parts = []
@@ -173,21 +174,31 @@ def _layer(model: Model, layer: str | None) -> Node:
     if layer is not None:
         return model.graph.node(layer)
     check_classifier(model)
-    return model.graph.node(class_layers(model.graph)[-1])
+    return model.graph.node(logit_layers(model.graph)[-1])
 
 
-def _channels(model: Model, node: Node, channels: Sequence[int | str] | None, *, named: bool) -> NDArray[np.int64]:
+def _channels(model: Model, node: Node, channels: Sequence[int | str] | None) -> NDArray[np.int64]:
     count = node.output_shape[0]
     if channels is None:
         return np.arange(count)
     if not len(channels):
         raise DataError(f"no channel was asked for; {node} has {count}")
-    if named:
-        return targets(model, list(channels), np.zeros((len(channels), count)))
-    for channel in channels:
-        if isinstance(channel, str) or not 0 <= channel < count:
-            raise DataError(f"{node} has no channel {channel!r}: its {count} channels are numbered 0 to {count - 1}")
-    return np.array(channels, np.int64)
+    names = unit_names(model, node.name) or ()
+    return np.array([_channel(node, channel, names) for channel in channels], np.int64)
+
+
+def _channel(node: Node, channel: int | str, names: Sequence[str]) -> int:
+    """Its index: a channel is given by that, or where units have names by its name."""
+    if isinstance(channel, str):
+        if channel not in names:
+            if names:
+                raise DataError(f'{node} has no unit for a class "{channel}".{nearest(channel, names)}')
+            raise DataError(f'{node} has no channel "{channel}"; give its number')
+        return names.index(channel)
+    count = node.output_shape[0]
+    if not 0 <= channel < count:
+        raise DataError(f"{node} has no channel {channel!r}: its {count} channels are numbered 0 to {count - 1}")
+    return channel
 
 
 class Climb:

@@ -5,8 +5,8 @@ from foveate.explain.page.html import Section
 from foveate.explain.page.subject import Subject
 from foveate.explain.plots.attribution import plot_attributions
 from foveate.explain.plots.sanity import plot_sanity_check
+from foveate.explain.probe.classes import class_name
 from foveate.explain.probe.explanation import explain_class
-from foveate.explain.probe.probe import class_name
 from foveate.explain.probe.sanity import sanity_check
 
 

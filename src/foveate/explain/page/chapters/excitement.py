@@ -8,6 +8,7 @@ from foveate.explain.page.subject import Subject, evenly_chosen
 from foveate.explain.plots.patches import plot_exciting_patches
 from foveate.explain.plots.synthesis import plot_exciting_images
 from foveate.explain.probe.activation_maps import activation_maps
+from foveate.explain.probe.classes import class_count, class_name, tells_two_apart
 from foveate.explain.probe.patches import exciting_patches
 from foveate.explain.probe.probe import convolutions, prepare_one
 from foveate.explain.probe.synthesis import exciting_images
@@ -54,8 +55,8 @@ def excitement(subject: Subject) -> Section:
         ),
         subject.draw(
             "found-classes", lambda: plot_exciting_images(model, ideal),
-            f"For each of {len(ideal.channels)} classes an input found by gradient ascent.",
-            f"The same for {_how_many(len(ideal.channels), model.graph.output_shape[0])}: what the network would most "
+            f"For {_how_many(model, len(ideal.channels))}, an input found by gradient ascent.",
+            f"The same for {_how_many(model, len(ideal.channels))}: what the network would most "
             "like to see. It is rarely what a person would draw.",
         ),
     ]  # fmt: skip
@@ -72,7 +73,10 @@ def excitement(subject: Subject) -> Section:
     )
 
 
-def _how_many(shown: int, count: int) -> str:
+def _how_many(model: Model, shown: int) -> str:
+    if tells_two_apart(model):
+        return f"{class_name(model, 1)}, of which the only output is the logit"
+    count = class_count(model)
     return "all classes" if shown == count else f"the {shown} likeliest of the {count:,} classes"
 
 
@@ -89,8 +93,10 @@ def _layer_to_excite(model: Model) -> str:
 
 
 def classes_to_excite(subject: Subject, most: int) -> list[int]:
-    """The class that is asked for, and the likeliest others after it, `most` at most."""
+    """The class that is asked for, and the likeliest others after it, `most` at most; the only unit where it is one."""
     model = subject.model
+    if tells_two_apart(model):
+        return [0]
     chances = model.logits(prepare_one(model, subject.image))[0]
     others = [int(index) for index in np.argsort(-chances, kind="stable") if index != subject.target]
     return [subject.target, *others[: most - 1]]

@@ -8,9 +8,9 @@ from foveate.explain.measure.words import network_name
 from foveate.explain.page.html import Section, Table
 from foveate.explain.page.subject import Subject
 from foveate.explain.plots.prediction import plot_prediction
-from foveate.explain.probe.attribution import asked
-from foveate.explain.probe.probe import class_name
+from foveate.explain.probe.classes import asked, class_count, class_name, tells_two_apart
 from foveate.geometry import format_sizes
+from foveate.model import Model
 
 
 def overview(subject: Subject) -> Section:
@@ -33,7 +33,7 @@ def overview(subject: Subject) -> Section:
         f"The model and the {subject.noun}",
         [
             f"From an input of {format_sizes(graph.input_shape)}, channels first, {network_name(graph)} computes "
-            f"{graph.output_shape[0]:,} numbers, one for each class. It has {len(graph.nodes)} layers with "
+            f"{_outputs(model)}. It has {len(graph.nodes)} layers with "
             f"{summary.total_parameters:,} parameters, and one input takes {subject.macs:,} multiply-accumulates.",
             f"It takes this {subject.noun} for: {found}. The pictures below ask about: {question}."
             f"{_stretched(subject)}",
@@ -52,6 +52,12 @@ def overview(subject: Subject) -> Section:
 
 
 _LONGEST_TABLE = 40
+
+
+def _outputs(model: Model) -> str:
+    if tells_two_apart(model):
+        return f"one number, the logit of {class_name(model, 1)} against {class_name(model, 0)}"
+    return f"{class_count(model):,} numbers, one for each class"
 
 
 def _stretched(subject: Subject) -> str:
