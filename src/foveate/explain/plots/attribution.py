@@ -11,7 +11,7 @@ from foveate.errors import ShapeError
 from foveate.explain.draw.attribution import draw_attribution, draw_curve_comparison, draw_map_comparison, in_percent
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation
-from foveate.explain.probe.classes import Target, asked, decoded, class_name, gives_chances
+from foveate.explain.probe.classes import Target, asked, class_name, decoded, gives_chances
 from foveate.explain.probe.explanation import explain_class, one_image, without_preprocessing
 from foveate.explain.probe.probe import Images, displayed
 from foveate.geometry import format_sizes
