@@ -22,6 +22,9 @@ ACTIVATION_FUNCTIONS: tuple[Layer, ...] = (
 SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), SiLU(), GELU())
 """Those whose deep networks are compared unless others are named."""
 
+STARTS = ("auto", 0.01)
+"""How the weights start in the pictures of their signals: as foveate starts them, and all of them small."""
+
 
 @dataclass(frozen=True, eq=False)
 class ActivationCurve(Result):

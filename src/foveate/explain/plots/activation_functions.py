@@ -7,7 +7,7 @@ import numpy as np
 
 from foveate.engines import Engine
 from foveate.explain.draw.activation_functions import draw_activation_functions, draw_signal_survival
-from foveate.explain.measure.activation_functions import ACTIVATION_FUNCTIONS, SURVIVORS
+from foveate.explain.measure.activation_functions import ACTIVATION_FUNCTIONS, STARTS, SURVIVORS
 from foveate.explain.probe.activation_functions import activation_curve, kinks, signal_survival
 from foveate.layers import Layer
 
@@ -37,7 +37,7 @@ def plot_activation_functions(
 def plot_signal_survival(
     activations: Sequence[Layer] = SURVIVORS,
     *,
-    initializers: Sequence[str | float] = ("auto", 0.01),
+    initializers: Sequence[str | float] = STARTS,
     **options: Any,
 ) -> "Figure":
     """Signal and gradient by depth, on logarithmic axes: a column for each way in which the weights start.
