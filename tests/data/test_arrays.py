@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -39,22 +40,65 @@ def test_another_file_is_refused(content, sentence, tmp_path):
     path.write_bytes(content)
     with pytest.raises(FileError) as raised:
         read_array(path)
-    assert str(raised.value).startswith(f"{path} {sentence}")
+    assert str(raised.value).startswith(f'"{path}" {sentence}')
+
+
+SAVED = (
+    b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 3), }".ljust(127)
+    + b"\n\x00\x01\x02\x03\x04\x05"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"v\x00", b"\x01\x00"),
+        (b"'|u1'", b"',u1'"),
+        (b"'fort", b"B'for"),
+        (b"{'desc", b" \n {{'"),
+        (b"'descr'", b"(" * 7),
+        (b"(1, 2, 3)", b"(1e999,1)"),
+        (b"(1, 2, 3)", b"(9<<9<<9)"),
+        (b"(1, 2, 3)", b"(-1,-2,3)"),
+        (b"(1, 2, 3)", b"([1],2,3)"),
+        (b"'shape': (1, 2, 3), }", b"'shape': " + b"9" * 40),
+        (b", }" + b" " * 45, b", }" + b"-" * 45),
+    ],
+)
+def test_a_damaged_header_is_refused(old, new, tmp_path):
+    path = tmp_path / "a\n.npy"
+    assert old in SAVED
+    path.write_bytes(SAVED.replace(old, new))
+    with pytest.raises(FileError) as raised:
+        read_array(path)
+    assert str(raised.value).startswith(f'"{tmp_path}/a\\n.npy" is not an array written by numpy.save: ')
+    assert str(raised.value).isprintable()
+
+
+def test_bytes_of_a_header_turned_at_random_are_refused_or_harmless(tmp_path):
+    path, draw = tmp_path / "a.npy", np.random.default_rng(0)
+    for _ in range(2000):
+        content = bytearray(SAVED)
+        for place in draw.integers(6, 70, 2):
+            content[place] = draw.choice(list(b"'\"(){}[],:0189<>fuOVLT#\\\n-+*~ \0\xff"))
+        path.write_bytes(content)
+        with suppress(FileError):
+            assert read_array(path).nbytes <= 6
 
 
 def test_objects_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(FileError, match=r"a\.npy is not an array written by numpy\.save: "):
+    with pytest.raises(FileError, match=r'a\.npy" is not an array written by numpy\.save: '):
         read_array(tmp_path / "a.npy")
 
 
 def test_an_archive_a_folder_and_nothing(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         np.savez(file, np.zeros(3))
-    with pytest.raises(FileError, match=r"a\.npy is an archive that numpy\.savez wrote; write one array"):
+    with pytest.raises(FileError, match=r'a\.npy" is an archive that numpy\.savez wrote; write one array'):
         read_array(tmp_path / "a.npy")
     (tmp_path / "b.npy").mkdir()
-    with pytest.raises(FileError, match=r"b\.npy cannot be read: Is a directory$"):
+    with pytest.raises(FileError, match=r'b\.npy" cannot be read: Is a directory$'):
         read_array(tmp_path / "b.npy")
     with pytest.raises(FileError, match=r'^there is no file ".*c\.npy"; an array written by numpy\.save was expected$'):
         read_array(tmp_path / "c.npy")

@@ -43,6 +43,8 @@ def test_a_row_as_a_line():
         (b"\xff\xfe", r"cannot be read as a history"),
         (",".join(columns()).encode() + b"\n1,2,x,4,5,6,7,8\n", r"line 2: expected 8 numbers"),
         (",".join(columns()).encode() + b"\n1,2\n", r"line 2: expected 8 numbers"),
+        (b"1" * 200_000, r"is not a history: its first line should be epoch,train_loss"),
+        (",".join(columns()).encode() + b"\n" + b"1" * 200_000, r"expected 8 numbers \(field larger than "),
     ],
 )
 def test_other_tables(tmp_path, content, match):

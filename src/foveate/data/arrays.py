@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from foveate.errors import FileError
 from foveate.opening import open_regular
+from foveate.text import named, printable
 
 ARRAY_SUFFIX = ".npy"
 
@@ -35,10 +35,13 @@ def read_array(path: Path) -> NDArray[Any]:
                 return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
             file.seek(0)
             np.load(file, allow_pickle=False).close()
+    except FileError:
+        raise
     except FileNotFoundError:
-        raise FileError(f'there is no file "{path}"; an array written by numpy.save was expected') from None
+        raise FileError(f"there is no file {named(path)}; an array written by numpy.save was expected") from None
     except (PermissionError, IsADirectoryError) as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise FileError(f"{path} is not an array written by numpy.save: {error}") from None
-    raise FileError(f"{path} is an archive that numpy.savez wrote; write one array with numpy.save")
+        raise FileError(f"{named(path)} cannot be read: {error.strerror}") from None
+    except Exception as error:  # NumPy parses a header as Python, and what is wrong with it is of any kind
+        words = f"{named(path)} is not an array written by numpy.save"
+        raise FileError(f"{words}: {printable(error) or type(error).__name__}") from None
+    raise FileError(f"{named(path)} is an archive that numpy.savez wrote; write one array with numpy.save")

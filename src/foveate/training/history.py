@@ -159,12 +159,15 @@ class History:
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(f"{path} cannot be read as a history: {error}") from None
         reader = csv.DictReader(lines)
-        found = tuple(reader.fieldnames or ())
+        try:
+            found = tuple(reader.fieldnames or ())
+        except csv.Error:
+            found = ()
         if found != columns(_metric(found)):
             raise FileError(f"{path} is not a history: its first line should be {','.join(columns())}")
         try:
             return cls([_epoch_from(row) for row in reader])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, csv.Error) as error:
             raise FileError(f"{path}, line {reader.line_num}: expected {len(found)} numbers ({error})") from None
 
 
