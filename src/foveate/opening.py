@@ -23,7 +23,8 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
         FileError: it is a pipe, a socket or a device, or has more than `most` bytes.
         OSError: it does not exist, is a folder, or may not be read.
     """
-    file = open(os.open(path, _FLAGS), "rb")  # noqa: PTH123, SIM115 - by descriptor, and for the caller to close
+    # Where what was opened is a folder, `open` refuses it and closes only what its own opener gave.
+    file = open(path, "rb", opener=lambda name, _: os.open(name, _FLAGS))  # noqa: SIM115 - the caller closes it
     try:
         status = os.fstat(file.fileno())
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))

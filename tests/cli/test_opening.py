@@ -63,6 +63,17 @@ def test_a_socket_cannot_be_read(bound: Path):
         fv.load(bound)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists what a process has open")
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_nothing_that_is_refused_stays_open(reader: Callable[[Path], object], pipe: Path):
+    refused = (pipe, pipe.parent, pipe.parent / "nothing")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for path in refused * 3:
+        with pytest.raises(fv.FileError):
+            reader(path)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
 @pytest.mark.parametrize("command", ["summary", "steps", "predict", "evaluate", "explain"])
 def test_a_command_does_not_wait_for_a_pipe(foveate, pipe: Path, command: str):
     result = foveate(command, pipe, *["x.png"] * (command not in ("summary", "steps")))
