@@ -511,6 +511,12 @@ def test_a_box_at_the_border_goes_into_the_padding_and_is_clipped():
     assert np.zeros((9, 9))[region.slices].shape == (3, 3)
 
 
+def test_a_position_may_come_from_numpy():
+    graph = fv.Sequential(fv.Conv2d(1, 5, padding=2)).build((1, 100, 100))
+    for position in (np.unravel_index(9_998, (100, 100)), np.array([99, 98], np.uint8)):
+        assert graph.region("conv1", position) == graph.region("conv1", (99, 98))
+
+
 def test_a_gap_at_the_border_is_not_seen():
     """Of taps at -2, 0 + 2 only the last is real: the box begins at 2, not at 0."""
     graph = fv.Sequential(fv.Conv1d(1, 2, dilation=4, padding=2)).build((1, 9))

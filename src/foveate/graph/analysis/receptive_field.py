@@ -1,5 +1,6 @@
 """What each output of a network sees of its input: receptive fields of a whole graph, and exact regions."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -168,13 +169,17 @@ def region(graph: Nodes, field: ReceptiveField, position: Sequence[int]) -> Regi
         ShapeError: `position` has not one number for each spatial axis of the node, or lies outside.
     """
     spatial = field.output_sizes
-    if not isinstance(position, Sequence) or not all(isinstance(place, int) for place in position):
-        raise ShapeError(f"the position is {position!r}; give an int for each of the {len(spatial)} spatial axes")
+    try:
+        position = tuple(map(operator.index, position))  # NumPy's ints as Python's, which shift as far as they must
+    except TypeError:
+        raise ShapeError(
+            f"the position is {position!r}; give an int for each of the {len(spatial)} spatial axes"
+        ) from None
     if len(position) != len(spatial) or any(not 0 <= p < size for p, size in zip(position, spatial, strict=True)):
         raise ShapeError(
-            f"{field.node} has no position {tuple(position)}: its output has the spatial sizes {format_sizes(spatial)}"
+            f"{field.node} has no position {position}: its output has the spatial sizes {format_sizes(spatial)}"
             if spatial
-            else f"{field.node} has no position {tuple(position)}: its output is flat; give () for what all of it sees"
+            else f"{field.node} has no position {position}: its output is flat; give () for what all of it sees"
         )
     places = (*position, *(0,) * len(field.fields))
     unclipped = tuple(
