@@ -16,6 +16,7 @@ from foveate.engines.targets import check_targets
 from foveate.errors import CallError, GradientError
 from foveate.geometry import format_sizes
 from foveate.graph import Loss
+from foveate.graph.joining import sample_shape
 from foveate.layers import Layer, Shape
 
 __all__ = ["GradientError", "check_gradients", "check_loss_gradient"]
@@ -57,7 +58,7 @@ def check_gradients(
         raise CallError(f"check_gradients: input_shape is {input_shape!r}; give the sizes of one sample: (3, 8, 8)")
     if isinstance(input_shape[0], int):
         input_shape = (input_shape,)  # type: ignore[assignment]
-    _Check(layer, [tuple(shape) for shape in input_shape], batch_size, seed, tolerance).run()  # type: ignore[arg-type]
+    _Check(layer, [sample_shape(shape) for shape in input_shape], batch_size, seed, tolerance).run()
 
 
 @called()
@@ -88,6 +89,7 @@ def check_loss_gradient(
     """
     if not isinstance(loss, Loss):
         raise CallError(f"check_loss_gradient: loss is {loss!r}; give a loss such as CrossEntropy()")
+    output_shape = sample_shape(output_shape, "output shape")
     name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)
     outputs: _Array = random.standard_normal((batch_size, *output_shape))
     given = _random_targets(loss, outputs.shape, random) if targets is None else targets

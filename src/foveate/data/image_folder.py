@@ -49,12 +49,12 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
         DataError: it has no subfolders with images, or too few images that can be read.
     """
     root = path_from(folder, "folder")
+    if shape is not None and not _is_of_images(shape):
+        raise DataError(f"shape is {shape!r}; give (1, H, W) for grey images or (3, H, W) for RGB")
     classes, paths, labels = _list_images(root)
     skipped: dict[Path, str] = {}
     if shape is None:
         shape = _common_shape(paths, skipped)
-    elif not isinstance(shape, Sequence) or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
-        raise DataError(f"shape is {shape!r}; give (1, H, W) for grey images or (3, H, W) for RGB")
     inputs, kept = _read_all(paths, shape, skipped, progress)
     if skipped:
         warnings.warn(_skipped_sentence(root, skipped, len(paths)), SkippedImagesWarning, stacklevel=2)
@@ -75,6 +75,12 @@ def natural_key(name: str) -> list[tuple[str, int]]:
     """
     parts = re.split(r"(\d+)", name.casefold())
     return [("", int(part)) if place % 2 else (part, 0) for place, part in enumerate(parts)] + [(name, 0)]
+
+
+def _is_of_images(shape: object) -> bool:
+    if not isinstance(shape, Sequence) or not all(isinstance(size, int) and size > 0 for size in shape):
+        return False
+    return len(shape) == 3 and shape[0] in (1, 3)
 
 
 def _list_images(root: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:

@@ -37,14 +37,7 @@ class Joining(Generic[Made]):
 
     def input(self, shape: Sequence[int] | int, name: str = "input") -> Shape:
         """Declare an input; its shape in canonical form."""
-        if not isinstance(shape, int | Sequence) or isinstance(shape, str):
-            raise ShapeError(f"input shape is {shape!r}; give the sizes of one sample as a tuple: (3, 32, 32)")
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if not sizes or any(type(size) is bool or not isinstance(size, int) or size < 1 for size in sizes):
-            raise ShapeError(f"input shape {sizes} must be ints of at least 1, channels first, without the batch axis")
-        if max(sizes) > LARGEST_SIZE:
-            raise ShapeError(f"input shape {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
-        _check_size(sizes)
+        sizes = sample_shape(shape)
         if name in self.inputs:
             raise GraphError(f'two inputs are called "{name}"; give each its own: builder.input(shape, "table")')
         self.claim(name)
@@ -123,6 +116,23 @@ class Joining(Generic[Made]):
         steps += [f"{node.name} {format_sizes(node.output_shape)}" for node in self.nodes.values()]
         shown = steps if len(steps) <= 8 else [steps[0], "...", *steps[-6:]]
         return "Shapes so far: " + " -> ".join(shown)
+
+
+def sample_shape(shape: object, what: str = "input shape") -> Shape:
+    """The sizes of one sample in canonical form; a ShapeError says what they should be.
+
+    >>> sample_shape([3, 32, 32]), sample_shape(5)
+    ((3, 32, 32), (5,))
+    """
+    if not isinstance(shape, int | Sequence) or isinstance(shape, str):
+        raise ShapeError(f"{what} is {shape!r}; give the sizes of one sample as a tuple: (3, 32, 32)")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not sizes or any(type(size) is bool or not isinstance(size, int) or size < 1 for size in sizes):
+        raise ShapeError(f"{what} {sizes} must be ints of at least 1, channels first, without the batch axis")
+    if max(sizes) > LARGEST_SIZE:
+        raise ShapeError(f"{what} {format_sizes(sizes)} has an axis longer than {LARGEST_SIZE}")
+    _check_size(sizes)
+    return sizes
 
 
 def channels_last(shape: Shape, *, surely: bool = False) -> str:

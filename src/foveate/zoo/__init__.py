@@ -7,7 +7,6 @@ shortcuts of residual networks ("shortcut" is torchvision's "downsample").
 from collections.abc import Sequence
 from warnings import warn
 
-from foveate.calls import called
 from foveate.errors import GraphError
 from foveate.graph import ChannelsLastWarning, Graph, nearest
 from foveate.graph.joining import channels_last
@@ -18,7 +17,7 @@ from foveate.zoo.efficientnet import efficientnet_b0, efficientnet_lite0
 from foveate.zoo.googlenet import googlenet
 from foveate.zoo.lenet import lenet5
 from foveate.zoo.mobilenet import mobilenet_like, mobilenet_v1, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
-from foveate.zoo.network import Network
+from foveate.zoo.network import Network, named_network
 from foveate.zoo.nin import nin
 from foveate.zoo.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from foveate.zoo.shufflenet import shufflenet_v1, shufflenet_v2_x1_0
@@ -244,7 +243,7 @@ def find(name: str) -> str:
     return next(each for each in NETWORKS if _letters(each) == _letters(name))
 
 
-@called(num_classes="it is called classes", pretrained="networks come without weights; Model.state.load takes arrays")
+@named_network
 def make(
     name: str, *, input_shape: Sequence[int] | None = None, classes: int | None = None, variant: str | None = None
 ) -> Graph:
@@ -256,13 +255,14 @@ def make(
         GraphError: there is no such network, and the message lists the nearest names; or it has no such variant.
     """
     name = find(name)
-    if hint := channels_last(tuple(input_shape or ()), surely=True):
-        warn(hint, ChannelsLastWarning, stacklevel=3)
     if variant is not None and not NETWORKS[name].has_variants:
         having = ", ".join(each for each, network in NETWORKS.items() if network.has_variants)
         raise GraphError(f"{name} has no variants; those that have are {having}")
     options = {"input_shape": input_shape, "classes": classes, "variant": variant}
-    return NETWORKS[name](**{key: value for key, value in options.items() if value is not None})
+    graph = NETWORKS[name](**{key: value for key, value in options.items() if value is not None})
+    if hint := channels_last(graph.input_shape, surely=True):
+        warn(hint, ChannelsLastWarning, stacklevel=3)
+    return graph
 
 
 def _letters(name: object) -> str:

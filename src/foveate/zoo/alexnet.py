@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from foveate.graph import Block, Graph, Named, Sequential
 from foveate.layers import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def alexnet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """AlexNet in one column without local response normalisation, as in torchvision; 61,100,840 parameters.
 
@@ -27,6 +29,7 @@ def alexnet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) 
     return network.build(input_shape, quiet=True, name="alexnet")
 
 
+@named_network
 def zfnet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """ZFNet: AlexNet with a first filter of 7x7 and stride 2; 62,357,608 parameters.
 

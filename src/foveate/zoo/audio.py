@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from foveate.graph import Block, Graph, Sequential
 from foveate.layers import BatchNorm1d, Conv1d, GlobalAvgPool1d, Linear, MaxPool1d, ReLU
+from foveate.zoo.network import named_network
 
 
+@named_network
 def audio4(*, input_shape: Sequence[int] = (1, 8000), classes: int = 10) -> Graph:
     """Four strided convolutions over the raw wave, one second at 8 kHz; 390,890 parameters.
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from foveate.graph import Block, Composite, Graph, GraphBuilder, Named, Sequential, Value
 from foveate.layers import AvgPool2d, BatchNorm2d, Concatenate, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from foveate.zoo.network import named_network
 
 _GROWTH = 32
 """Channels that each layer adds."""
 
 
+@named_network
 def densenet121(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """DenseNet-121, with bottlenecks and compression; 7,978,856 parameters.
 

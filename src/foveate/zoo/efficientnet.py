@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from foveate.graph import Block, Graph, Named, Residual, Sequential
 from foveate.layers import Dropout, GlobalAvgPool2d, Layer, Linear, ReLU6, Sigmoid, SiLU
 from foveate.zoo.blocks import TORCH, SqueezeExcitation, check_variant, convolution, numbered
+from foveate.zoo.network import named_network
 
 _STAGES = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
@@ -13,6 +14,7 @@ _STAGES = (
 """Expansion, kernel size, stride, channels and number of blocks of each stage: the paper's table 1."""
 
 
+@named_network
 def efficientnet_b0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000, variant: str = TORCH) -> Graph:
     """EfficientNet-B0, without stochastic depth in training; 5,288,548 parameters.
 
@@ -24,6 +26,7 @@ def efficientnet_b0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int 
     return _efficientnet("efficientnet_b0", SiLU(), True, input_shape, classes, variant)
 
 
+@named_network
 def efficientnet_lite0(
     *, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000, variant: str = TORCH
 ) -> Graph:

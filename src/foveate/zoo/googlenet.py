@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from foveate.graph import Block, Concat, Graph, Named, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def googlenet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """GoogLeNet (Inception v1) without auxiliary heads, as in torchvision; 6,624,904 parameters.
 

@@ -16,10 +16,12 @@ from foveate.layers import (
     ReLU6,
 )
 from foveate.zoo.blocks import TENSORFLOW, TORCH, SqueezeExcitation, check_variant, convolution, divisible, numbered
+from foveate.zoo.network import named_network
 
 _IMAGENET = (3, 224, 224)
 
 
+@named_network
 def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000, variant: str = TORCH) -> Graph:
     """MobileNet v1 at width 1; 4,231,976 parameters.
 
@@ -43,6 +45,7 @@ def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000,
     return network.build(input_shape, quiet=True, name="mobilenet_v1")
 
 
+@named_network
 def mobilenet_v2(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """MobileNet v2 at width 1; 3,504,872 parameters.
 
@@ -64,6 +67,7 @@ def mobilenet_v2(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000)
     )
 
 
+@named_network
 def mobilenet_like(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """A stem and six inverted bottlenecks without shortcuts, for small images; 272,362 parameters.
 
@@ -115,11 +119,13 @@ _SMALL = (
 )  # fmt: skip
 
 
+@named_network
 def mobilenet_v3_large(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """MobileNet v3 large; 5,483,032 parameters."""
     return _mobilenet_v3("mobilenet_v3_large", _LARGE, 1280, input_shape, classes)
 
 
+@named_network
 def mobilenet_v3_small(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """MobileNet v3 small; 2,542,856 parameters."""
     return _mobilenet_v3("mobilenet_v3_small", _SMALL, 1024, input_shape, classes)

@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
+from foveate.calls import called
 from foveate.graph import Graph
+
+_NO_WEIGHTS = "networks come without weights; Model(graph).load_torch(path) takes published ones"
+
+named_network = called(num_classes="it is called classes", pretrained=_NO_WEIGHTS, weights=_NO_WEIGHTS)
+"""A function that makes a network; calls that do not fit are told in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,11 @@ class Network:
     @property
     def has_variants(self) -> bool:
         """Whether `variant="tensorflow"` can be chosen."""
-        return "variant" in (self.function.__kwdefaults__ or {})
+        return "variant" in signature(self.function).parameters
 
     def __call__(self, **options: Any) -> Graph:
         """The network; `input_shape` and `classes` can be chosen."""
         return self.function(**options)
 
     def _default(self, option: str) -> Any:
-        return (self.function.__kwdefaults__ or {})[option]
+        return signature(self.function).parameters[option].default

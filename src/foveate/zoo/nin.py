@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from foveate.graph import Block, Graph, Named, Sequential
 from foveate.layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool2d, MaxPool2d, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def nin(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """Network in network for small images, after the authors' configuration for CIFAR-10; 966,986 parameters.
 

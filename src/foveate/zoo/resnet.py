@@ -5,30 +5,36 @@ from collections.abc import Callable, Sequence
 from foveate.graph import Block, Graph, Named, Residual, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 _IMAGENET = (3, 224, 224)
 
 
+@named_network
 def resnet18(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """ResNet-18; 11,689,512 parameters."""
     return _resnet("resnet18", _basic, 1, (2, 2, 2, 2), input_shape, classes)
 
 
+@named_network
 def resnet34(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """ResNet-34; 21,797,672 parameters."""
     return _resnet("resnet34", _basic, 1, (3, 4, 6, 3), input_shape, classes)
 
 
+@named_network
 def resnet50(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """ResNet-50, with the stride in the 3x3 convolution as in torchvision; 25,557,032 parameters."""
     return _resnet("resnet50", _bottleneck, 4, (3, 4, 6, 3), input_shape, classes)
 
 
+@named_network
 def resnet101(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """ResNet-101, with the stride in the 3x3 convolution as in torchvision; 44,549,160 parameters."""
     return _resnet("resnet101", _bottleneck, 4, (3, 4, 23, 3), input_shape, classes)
 
 
+@named_network
 def resnet152(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """ResNet-152, with the stride in the 3x3 convolution as in torchvision; 60,192,808 parameters."""
     return _resnet("resnet152", _bottleneck, 4, (3, 8, 36, 3), input_shape, classes)

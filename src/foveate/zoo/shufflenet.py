@@ -16,11 +16,13 @@ from foveate.layers import (
     ReLU,
 )
 from foveate.zoo.blocks import convolution, numbered
+from foveate.zoo.network import named_network
 
 _REPEATS = (4, 8, 4)
 """Units in stages 2, 3 and 4, the first of which halves the size."""
 
 
+@named_network
 def shufflenet_v1(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """ShuffleNet v1 at width 1 with three groups; 1,865,728 parameters.
 
@@ -54,6 +56,7 @@ def _shuffled(outgoing: int, channels: int, groups: int, stride: int) -> list[Bl
     ]  # fmt: skip
 
 
+@named_network
 def shufflenet_v2_x1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """ShuffleNet v2 at width 1; 2,278,604 parameters.
 

@@ -5,28 +5,34 @@ from collections.abc import Sequence
 from foveate.graph import Block, Graph, Named, Residual, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, Pad, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def resnet20(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """ResNet-20 for small images; 269,722 parameters at 3x32x32 and ten classes."""
     return _small_resnet(20, input_shape, classes)
 
 
+@named_network
 def resnet32(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """ResNet-32 for small images; 464,154 parameters at 3x32x32 and ten classes."""
     return _small_resnet(32, input_shape, classes)
 
 
+@named_network
 def resnet44(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """ResNet-44 for small images; 658,586 parameters at 3x32x32 and ten classes."""
     return _small_resnet(44, input_shape, classes)
 
 
+@named_network
 def resnet56(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """ResNet-56 for small images; 853,018 parameters at 3x32x32 and ten classes."""
     return _small_resnet(56, input_shape, classes)
 
 
+@named_network
 def resnet110(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """ResNet-110 for small images; 1,727,962 parameters at 3x32x32 and ten classes."""
     return _small_resnet(110, input_shape, classes)

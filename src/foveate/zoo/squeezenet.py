@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from foveate.graph import Block, Composite, Graph, GraphBuilder, Named, Sequential, Value
 from foveate.layers import Concatenate, Conv2d, Dropout, GlobalAvgPool2d, MaxPool2d, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def squeezenet1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """SqueezeNet 1.0; 1,248,424 parameters.
 
@@ -21,6 +23,7 @@ def squeezenet1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 
     return _classify(features, classes).build(input_shape, quiet=True, name="squeezenet1_0")
 
 
+@named_network
 def squeezenet1_1(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """SqueezeNet 1.1, with 2.4 times less computation than 1.0; 1,235,496 parameters.
 

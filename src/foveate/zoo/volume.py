@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from foveate.graph import Block, Graph, Sequential
 from foveate.layers import BatchNorm3d, Conv3d, GlobalAvgPool3d, Linear, MaxPool3d, ReLU
+from foveate.zoo.network import named_network
 
 
+@named_network
 def volume3d(*, input_shape: Sequence[int] = (1, 32, 32, 32), classes: int = 10) -> Graph:
     """Four 3x3x3 convolutions, each pooled; 292,506 parameters.
 

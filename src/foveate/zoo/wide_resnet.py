@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from foveate.graph import Block, Graph, Named, Residual, Sequential
 from foveate.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, ReLU
 from foveate.zoo.blocks import numbered
+from foveate.zoo.network import named_network
 
 
+@named_network
 def wide_resnet28_10(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """WideResNet-28-10: 28 layers, ten times as wide as ResNet; 36,479,194 parameters at ten classes.
 

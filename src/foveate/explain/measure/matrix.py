@@ -99,8 +99,8 @@ def convolution_matrix(layer: Convolution, input_shape: Shape, weights: ArrayLik
     [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
     """
     _check_layer(layer)
-    shape = tuple(input_shape)
-    outputs = Sequential(layer).build(shape, quiet=True).output_shape
+    graph = Sequential(layer).build(input_shape, quiet=True)
+    shape, outputs = graph.input_shape, graph.output_shape
     expected = layer.parameters([shape])["weight"].shape
     values = np.asarray(weights, np.float64)
     if values.shape != expected:

@@ -16,6 +16,7 @@ from foveate.explain.measure.activation_functions import (
     maxout_pieces,
 )
 from foveate.graph import Graph, GraphBuilder, Value
+from foveate.graph.joining import sample_shape
 from foveate.layers import Conv1d, Conv2d, Conv3d, Layer, Linear, LogSoftmax, Maxout, Shape, Softmax
 from foveate.layers.base import ElementwiseLayer
 
@@ -114,7 +115,7 @@ def signal_survival(
         raise DataError(
             f"the weights' standard deviation is {initializer}; it must be positive (0.01 is a naive choice)"
         )
-    shape = (width,) if input_shape is None else tuple(input_shape)
+    shape = (width,) if input_shape is None else sample_shape(input_shape)
     if not 1 <= len(shape) <= 4:
         raise ShapeError(f"the input of a sample has 1 axis, or channels and 1 to 3 spatial axes, not {len(shape)}")
     engine = engine or default_engine()

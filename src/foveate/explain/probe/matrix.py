@@ -22,6 +22,5 @@ def layer_matrix(model: Model, layer: str, input_shape: Shape | None = None) -> 
     """
     node = convolution(model, layer)
     assert isinstance(node.layer, Convolution)
-    return convolution_matrix(
-        node.layer, input_shape or node.input_shapes[0], model.state.read(f"{node.parameters}.weight")
-    )
+    shape = node.input_shapes[0] if input_shape is None else input_shape
+    return convolution_matrix(node.layer, shape, model.state.read(f"{node.parameters}.weight"))
