@@ -192,6 +192,20 @@ def test_the_common_settings_are_a_table(foveate, report):
     assert all(row["setting"] in said for row in rows)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "--transposed", "--output-padding 1", "--kernel 3", "--stride 2", "--padding 1", "--dilation 2", "--groups 3",
+        "--no-bias", "--solve padding",
+    ],
+)  # fmt: skip
+def test_the_common_settings_take_no_other_ones(foveate, more):
+    result = foveate("conv", "--common", *more.split())
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert "--common shows settings of its own; besides it, only --input, --filters and --json go" in said
+
+
 def test_values_that_are_equal_are_written_once():
     assert in_short([3, 3]) == "3"
     assert in_short([(1, 2), (0, 0)]) == "(1, 2)x0"

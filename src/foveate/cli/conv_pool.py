@@ -92,6 +92,11 @@ def conv(
 
     Example: foveate conv --input 3x32x32 --filters 10 --kernel 5 --stride 1 --padding 2
     """
+    own = (kernel, stride, padding, dilation, output_padding, solve)
+    if common and (transposed or not bias or groups != 1 or any(given is not None for given in own)):
+        raise typer.BadParameter(
+            "--common shows settings of its own; besides it, only --input, --filters and --json go"
+        )
     shape = parse_shape("3x32x32" if common and input_shape is None else input_shape, "--input")
     if common:
         _show_common(shape, 32 if filters is None else filters, as_json)
