@@ -90,6 +90,29 @@ def test_a_network_or_equal_layers(foveate, options):
     assert foveate("receptive-field", *options).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "most"), [(3, 2, 59), (3, 100_000, 4), (1, 10, 19), (2**31 - 1, 2**31 - 1, 1)]
+)
+def test_layers_that_see_more_than_any_input_has_are_refused(foveate, kernel, stride, most):
+    options = ["receptive-field", "--kernel", kernel, "--stride", stride, "--layers"]
+    for layers in (most + 1, 1000):
+        result = foveate(*options, layers)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert f"{layers:,} layers with --stride {stride} are for inputs of more than 10^18 positions" in said
+        assert f"give --layers {most} at most, or a smaller stride" in said
+    assert foveate(*options, most).exit_code == 0
+    assert foveate(*options[:3], "--layers", 1000).exit_code == 0
+
+
+@pytest.mark.parametrize("more", [["--node", "conv1"], ["--position", "0x0"], ["--input", "3x32x32"], ["--classes", 5]])
+def test_equal_layers_take_no_option_of_a_network(foveate, more):
+    result = foveate("receptive-field", "--kernel", 3, "--layers", 5, *more)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert "--node, --position, --input and --classes go with a network, not with --kernel and --layers" in said
+
+
 @pytest.mark.parametrize("command", [[], ["train"], ["data", "list"], ["summary"]])
 def test_switches_show_no_type_in_help(foveate, command):
     said = foveate(*command, "--help").stdout

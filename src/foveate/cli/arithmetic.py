@@ -1,6 +1,7 @@
 """`foveate receptive-field`, `compare-dense` and `explain-arithmetic`: the lecture's arithmetic of whole networks."""
 
 from itertools import accumulate
+from math import log10
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,9 @@ from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_im
 
 MOST_LAYERS = 1_000
 """That are told one by one."""
+
+LONGEST_INPUT = 18
+"""Of stacked layers, as a power of ten; numbers grow with every layer that has a stride, without an end."""
 
 
 def receptive_field(
@@ -53,6 +57,10 @@ def receptive_field(
     if net_or_model is None:
         if kernel is None or layers is None:
             raise typer.BadParameter("name a network or a model file, or give --kernel and --layers")
+        if any(given is not None for given in (node, position, input_shape, classes)):
+            raise typer.BadParameter(
+                "--node, --position, --input and --classes go with a network, not with --kernel and --layers"
+            )
         _show_stack(kernel, layers, stride, as_json)
         return
     if kernel is not None or layers is not None or stride != 1:
@@ -171,6 +179,12 @@ def _box(axes: tuple[range, ...]) -> str:
 
 def _show_stack(kernel: int, layers: int, stride: int, as_json: bool) -> None:
     """The lecture's 1 + L(K - 1), layer by layer; with a stride each layer adds (K - 1) times the jump before it."""
+    most = _most_layers(kernel, stride)
+    if layers > most:
+        raise typer.BadParameter(
+            f"{layers:,} layers with --stride {stride} are for inputs of more than 10^{LONGEST_INPUT} positions, and "
+            f"there are none; give --layers {most} at most, or a smaller stride"
+        )
     jumps = [stride**number for number in range(layers)]
     sizes = list(accumulate(((kernel - 1) * jump for jump in jumps), initial=1))[1:]
     if as_json:
@@ -186,6 +200,13 @@ def _show_stack(kernel: int, layers: int, stride: int, as_json: bool) -> None:
         typer.echo(f"{layers} {noun} of {kernel}x{kernel}: 1 + L(K - 1) = 1 + {layers}*({kernel} - 1) = {sizes[-1]}")
     else:
         typer.echo(f"{layers} {noun} of {kernel}x{kernel} with stride {stride}: {sizes[-1]}")
+
+
+def _most_layers(kernel: int, stride: int) -> int:
+    """How many stacked layers see no more of an axis than there may be, about K S^(L - 1); at least one."""
+    if stride == 1:
+        return MOST_LAYERS
+    return max(1, min(MOST_LAYERS, 1 + int((LONGEST_INPUT - log10(kernel)) / log10(stride))))
 
 
 def _position(text: str) -> tuple[int, ...]:
