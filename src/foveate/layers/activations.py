@@ -7,9 +7,11 @@ from typing import ClassVar, final
 
 from foveate.errors import ShapeError
 from foveate.geometry import AxisReach
-from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, positionwise
+from foveate.layers.base import OTHER_NAMES, Cost, ElementwiseLayer, Layer, Parameter, Shape, positionwise
 from foveate.layers.options import one_of, positive_int
 from foveate.layers.sliding import divisors
+
+_OVER_CHANNELS = {**OTHER_NAMES, "": "it is always over the channels"}
 
 
 @final
@@ -254,6 +256,11 @@ class Softmax(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "softmax"
+    call_hints: ClassVar[Mapping[str, str]] = _OVER_CHANNELS
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """For each element: an exponential, the sum and a quotient."""
+        return Cost(flops=3 * prod(input_shapes[0]))
 
 
 @final
@@ -265,6 +272,11 @@ class LogSoftmax(ElementwiseLayer):
     """
 
     label: ClassVar[str] = "log_softmax"
+    call_hints: ClassVar[Mapping[str, str]] = _OVER_CHANNELS
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """For each element: an exponential, the sum and a difference."""
+        return Cost(flops=3 * prod(input_shapes[0]))
 
 
 @final

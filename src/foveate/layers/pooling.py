@@ -240,6 +240,10 @@ class LPPooling(Pooling):
         if any(gap != 1 for gap in self.dilation):
             raise self.refuse(f"dilation is {max(self.dilation)}; norms are taken of whole windows: use dilation 1")
 
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """For each position of each window a power and a sum; the root of a window takes the place of its first sum."""
+        return Cost(flops=2 * super().cost(input_shapes).flops)
+
     def describe(self) -> str:
         """For example 'LPPool2d 3x3, stride 3, norm 2'."""
         return f"{super().describe()}, norm {self.norm_type:g}"
