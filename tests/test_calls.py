@@ -43,8 +43,22 @@ MADE = {
     "two missing": (fv.Conv2d, "Conv2d: out_channels and kernel_size are missing"),
     "nothing to give": (
         lambda: fv.ReLU(True),
-        "ReLU: nothing can be given without a name, but there is True: the input's size is inferred, so the first "
-        "value may be one too many",
+        "ReLU: nothing can be given without a name, but there is True: leave it out, memory is planned for the "
+        "whole network",
+    ),
+    "one too many for a function": (
+        lambda: fv.LeakyReLU(0.1, True),
+        "LeakyReLU: only slope can be given without a name, but there is True: leave it out, memory is planned for the "
+        "whole network",
+    ),
+    "an axis": (
+        lambda: fv.Softmax(1),
+        "Softmax: nothing can be given without a name, but there is 1: it is always over the channels",
+    ),
+    "channels first": (
+        lambda: fv.LocalResponseNorm(64, 5),
+        "LocalResponseNorm: only size can be given without a name, but there is 5; by name it takes alpha, beta, k: "
+        "the input's size is inferred, so the first value may be one too many",
     ),
     "too many": (
         lambda: fv.Model(GRAPH, ("a", "b")),

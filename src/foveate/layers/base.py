@@ -245,6 +245,8 @@ class SpatialLayer(Layer):
 class ElementwiseLayer(Layer):
     """A layer that keeps the shape of its only input, whatever that is, and does the same at each position."""
 
+    call_hints: ClassVar[Mapping[str, str]] = {**OTHER_NAMES, "": OTHER_NAMES["inplace"]}
+
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """The input's shape."""
         self.check_inputs(input_shapes)

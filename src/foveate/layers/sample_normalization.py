@@ -8,7 +8,16 @@ from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import LayerError, ShapeError
 from foveate.geometry import format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Parameter, Shape, SpatialLayer, axis_letters
+from foveate.layers.base import (
+    OTHER_NAMES,
+    SPATIAL_LETTERS,
+    Cost,
+    ElementwiseLayer,
+    Parameter,
+    Shape,
+    SpatialLayer,
+    axis_letters,
+)
 from foveate.layers.normalization import Normalization
 from foveate.layers.options import no_surplus, positive_int
 from foveate.layers.sliding import divisors
@@ -279,6 +288,7 @@ class LocalResponseNorm(ElementwiseLayer, Normalization):
     """
 
     label: ClassVar[str] = "lrn"
+    call_hints: ClassVar[Mapping[str, str]] = OTHER_NAMES
 
     size: int
     _: KW_ONLY
