@@ -41,9 +41,13 @@ def test_blocks_tell_what_is_in_them():
     net = fv.Sequential(
         fv.Conv2d(8, 3), fv.Residual(fv.Conv2d(8, 1), shortcut=fv.Conv2d(8, 1)), fv.Named("out", fv.ReLU())
     )
-    assert repr(net) == "Sequential(Conv2d 3x3, Residual(Conv2d 1x1), Named(ReLU))"
+    assert repr(net) == "Sequential(Conv2d 3x3, Residual(Conv2d 1x1, shortcut=Conv2d 1x1), Named(out=ReLU))"
     assert repr(fv.Concat(fv.ReLU(), fv.Tanh())) == "Concat(ReLU, Tanh)"
     assert repr(fv.Sequential(*(fv.ReLU() for _ in range(9)))) == "Sequential(ReLU, ReLU, ReLU, ... 9 in all, ReLU)"
+    residual = fv.Residual(*(fv.ReLU() for _ in range(9)), shortcut=net, after=fv.Tanh())
+    assert repr(residual) == f"Residual(ReLU, ReLU, ReLU, ... 9 in all, ReLU, shortcut={net!r}, after=Tanh)"
+    for role in ("shortcut", "after"):
+        assert f">{role}</td>" in residual._repr_html_()
     table = net._repr_html_()
     assert table.count("<tr>") == 4
     assert "Conv2d 3x3" in table

@@ -19,20 +19,28 @@ class Composite(metaclass=Called):
     """Blocks joined in some manner; can stand wherever a layer can."""
 
     def __repr__(self) -> str:
-        blocks = [block.describe() if isinstance(block, Layer) else repr(block) for block in self._inside()]
-        return f"{type(self).__name__}({listed(blocks)})"
+        words = self._words()
+        others = [f"{role}={each}" for role, each in words if isinstance(role, str)]
+        alike = listed([each for role, each in words if isinstance(role, int)])
+        return f"{type(self).__name__}({', '.join([alike, *others] if alike else others)})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the blocks, one in a row."""
-        rows = [
-            (number, block.describe() if isinstance(block, Layer) else repr(block))
-            for number, block in enumerate(self._inside(), start=1)
-        ]
-        return html_table(f"{type(self).__name__}, shapes not known before build(input_shape)", ("", "block"), rows)
+        title = f"{type(self).__name__}, shapes not known before build(input_shape)"
+        return html_table(title, ("", "block"), self._words())
+
+    def _words(self) -> list[tuple[int | str, str]]:
+        """Each block in a few words, after its number or what it is for."""
+        blocks: list[tuple[int | str, Block]] = [*enumerate(self._inside(), start=1), *self._beside().items()]
+        return [(role, block.describe() if isinstance(block, Layer) else repr(block)) for role, block in blocks]
 
     def _inside(self) -> "Sequence[Block]":
-        """The blocks that it joins; none unless told."""
+        """The blocks that it joins in their order; none unless told."""
         return ()
+
+    def _beside(self) -> "Mapping[str, Block]":
+        """Further blocks by their names, or by what they are for; none unless told."""
+        return {}
 
     @abstractmethod
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
@@ -117,8 +125,8 @@ class Named(Composite):
         self.name = name
         (self.block,) = check_blocks((block,), "Named")
 
-    def _inside(self) -> Sequence[Block]:
-        return (self.block,)
+    def _beside(self) -> Mapping[str, Block]:
+        return {self.name: self.block}
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """The block under its name."""
@@ -148,6 +156,10 @@ class Residual(Composite):
 
     def _inside(self) -> Sequence[Block]:
         return self.block.blocks
+
+    def _beside(self) -> Mapping[str, Block]:
+        ways = {"shortcut": self.shortcut, "after": self.after}
+        return {role: block for role, block in ways.items() if block is not None}
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
         """Both ways, the addition and what comes after, in a scope of their own."""
