@@ -32,8 +32,9 @@ def test_channels_that_cannot_be_shared_out_are_refused_at_once(layer, shape):
 
 
 def test_divisors():
-    for number in (1, 2, 12, 36, 97, 720):
-        assert divisors(number) == ", ".join(str(d) for d in range(1, number + 1) if number % d == 0) or number == 720
+    for number in (1, 2, 12, 36, 97, 360, 720):
+        found = [str(d) for d in range(1, number + 1) if number % d == 0]
+        assert divisors(number) == ", ".join(found if number < 720 else [*found[:22], "...", "720"])
     assert divisors(WIDE).split(", ")[:3] == ["1", "2", "3"]
     assert divisors(WIDE).endswith(f", ..., {WIDE}")
     assert divisors(LARGE) == f"1, {LARGE}"
