@@ -32,7 +32,7 @@ def read_model(path: Path) -> tuple[dict[str, FloatArray], ModelDescription]:
         FileError: the file is missing, cut short, damaged, of another kind or version, or has unknown features.
     """
     with damage_first(path):
-        description = read_description(path)
+        description = _description(path)
         _, arrays = read_container(path, FEATURES)
     return {name: array for name, array in arrays.items() if "/" not in name}, description
 
@@ -44,11 +44,7 @@ def read_description(path: Path) -> ModelDescription:
         FileError: as for `read_model`.
     """
     with damage_first(path):
-        header = read_header(path, FEATURES)
-        description = description_from(path, header)
-        found = {name: shape for name, shape in header.shapes.items() if "/" not in name}
-        check_shapes(path, found, shapes_of(description))
-    return description
+        return _description(path)
 
 
 def shapes_of(description: ModelDescription, slots: Sequence[str] = ()) -> dict[str, Shape]:
@@ -57,3 +53,11 @@ def shapes_of(description: ModelDescription, slots: Sequence[str] = ()) -> dict[
     shapes = {name: parameter.shape for name, parameter in graph.parameters.items()}
     of_slots = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
     return {**shapes, **{name: statistic.shape for name, statistic in graph.statistics.items()}, **of_slots}
+
+
+def _description(path: Path) -> ModelDescription:
+    header = read_header(path, FEATURES)
+    description = description_from(path, header)
+    found = {name: shape for name, shape in header.shapes.items() if "/" not in name}
+    check_shapes(path, found, shapes_of(description))
+    return description
