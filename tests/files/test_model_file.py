@@ -286,6 +286,6 @@ def test_nan_parameters_are_not_written_over_good_ones(path, arrays, description
 def test_more_than_would_be_read_again_is_not_written(path, arrays, description):
     before = path.read_bytes()
     noted = replace(description, remarks={"note": "x" * LARGEST_HEADER})
-    with pytest.raises(FileError, match=r"is not written: all but its arrays takes 32,00\d,\d+ bytes, and at most 32"):
+    with pytest.raises(FileError, match=r"was not written: all but its arrays takes 32,00\d,\d+ bytes, and at most 32"):
         write_model(path, arrays, noted)
     assert path.read_bytes() == before

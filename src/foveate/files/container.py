@@ -91,7 +91,7 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
     header = int.from_bytes(bytes(parts[0][:8]), "little")
     if header > LARGEST_HEADER:
         raise FileError(
-            f"{path} is not written: all but its arrays takes {header:,} bytes, and at most {LARGEST_HEADER:,} would "
+            f"{path} was not written: all but its arrays takes {header:,} bytes, and at most {LARGEST_HEADER:,} would "
             "be read again; keep fewer remarks. What was there before is untouched"
         )
     write_atomically(path, *parts)
