@@ -128,7 +128,9 @@ def test_weights_that_do_not_fit_leave_the_model_as_it_was():
 def test_without_pytorch_the_way_out_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
-        EngineError, match=r"^PyTorch is not there \(.*\)\. Install it with foveate: pip install 'foveate\[torch\]'$"
+        EngineError,
+        match=r"^PyTorch is not there \(.*\)\. Install it: pip install 'foveate\[torch\]', or in a clone of foveate pip "
+        r"install '\.\[torch\]'$",
     ):
         a_model().to_torch()
 

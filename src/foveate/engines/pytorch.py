@@ -46,5 +46,6 @@ def check_torch() -> None:
         import torch  # noqa: F401 (whether it is there is the question)
     except ImportError as error:
         raise EngineError(
-            f"PyTorch is not there ({error}). Install it with foveate: pip install 'foveate[torch]'"
+            f"PyTorch is not there ({error}). Install it: pip install 'foveate[torch]', or in a clone of foveate "
+            "pip install '.[torch]'"
         ) from None
