@@ -6,7 +6,10 @@ import pytest
 
 import foveate as fv
 from foveate.errors import LONGEST_SENTENCE
-from foveate.text import for_csv, for_markdown, printable
+from foveate.graph.shown import number_rows
+from foveate.tasks.measuring import Measured
+from foveate.text import for_csv, for_markdown, number_words, printable
+from foveate.training.history import format_metric
 
 TRICKS = ("\x1b[2J", "\r", "\0", "\u202e", "\u2066", "\u2028", "\x85", "\udcff", "\t", "\u200f")
 
@@ -50,6 +53,20 @@ def test_markdown_shows_it_as_it_is(words: str):
 
 def test_markdown_leaves_ordinary_names():
     assert for_markdown("stage1.0.batch_norm1") == "stage1.0.batch_norm1"
+
+
+def test_a_number_that_was_measured_is_written_alike_everywhere():
+    """By the command line, by what was measured, by a training's history and by notebooks."""
+    assert [number_words(each) for each in (1 / 3, 1234567.0, 0.0, None)] == [
+        "0.3333",
+        "1.235e+06",
+        "0",
+        "undetermined",
+    ]
+    values = {"mae": 1 / 3, "r2": None}
+    assert str(Measured(1, "mae", values, {"mae": "lower", "r2": "higher"})) == "mae 0.3333, r2 undetermined"
+    assert number_rows(values) == [("mae", "0.3333"), ("r2", "undetermined")]
+    assert format_metric("mae", 1 / 3) == "0.3333"
 
 
 @pytest.mark.parametrize("words", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])

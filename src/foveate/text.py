@@ -32,6 +32,15 @@ def named(path: object) -> str:
     return f'"{printable(path, LONGEST_PATH)}"'
 
 
+def number_words(value: float | None) -> str:
+    """A number that was measured, for people; None is one that the data do not determine.
+
+    >>> number_words(0.123456), number_words(None)
+    ('0.1235', 'undetermined')
+    """
+    return "undetermined" if value is None else f"{value:.4g}"
+
+
 def for_markdown(words: str) -> str:
     r"""Text in a cell of a Markdown table that is shown as it is: no link, no HTML, no further cell.
 

@@ -10,7 +10,7 @@ import typer
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.errors import FoveateError
 from foveate.progress import PATIENCE_SECONDS, Bar
-from foveate.text import named
+from foveate.text import LONGEST_PATH, number_words, printable
 
 if TYPE_CHECKING:
     from foveate.data import Dataset
@@ -80,7 +80,7 @@ def predict(
         for path, decoded in zip(map(str, images), answered, strict=True):
             failed = isinstance(decoded, FoveateError)
             line, entry = (str(decoded), {"error": str(decoded)}) if failed else _answer(loaded, decoded, top)
-            shown = named(path)[1:-1]
+            shown = printable(path, LONGEST_PATH)
             listed.append({"image": path, **entry})
             if failed:
                 told = f"foveate: {line}" if shown in line else f"foveate: {shown}: {line}"
@@ -116,11 +116,11 @@ def _print_numbers(result: "Evaluation") -> None:
     """The metrics of any task, and under each what it is for each label or value."""
     typer.echo(f"loss: {result.loss:.4f} over {result.samples:,} samples")
     for name, value in result.numbers.items():
-        typer.echo(f"{name}: {_number(value)}")
+        typer.echo(f"{name}: {number_words(value)}")
         parts = result.measured.each.get(name, {})
         width = max(map(len, parts), default=0)
         for part, each in parts.items():
-            typer.echo(f"  {part:{width}}  {_number(each)}")
+            typer.echo(f"  {part:{width}}  {number_words(each)}")
 
 
 def _answers(model: "Model", decoded: Any) -> "dict[str, Answer]":
@@ -140,12 +140,8 @@ def _plain(answers: "dict[str, Answer]") -> Any:
 
 
 def _told(output: str, answer: "Answer") -> str:
-    said = ", ".join(f"{name} {_number(value)}" for name, value in answer) or "nothing"
+    said = ", ".join(f"{name} {number_words(value)}" for name, value in answer) or "nothing"
     return f"{output}: {said}" if output else said
-
-
-def _number(value: float | None) -> str:
-    return "undetermined" if value is None else f"{value:.4g}"
 
 
 def test_images(model: "Model", dataset: str) -> "Dataset":

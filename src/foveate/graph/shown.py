@@ -7,6 +7,7 @@ from math import prod
 from foveate.geometry import format_sizes
 from foveate.graph.nodes import Nodes
 from foveate.layers import Parameter
+from foveate.text import number_words
 
 MOST_SHOWN = 6
 """Blocks of a `Sequential` that are told by name."""
@@ -47,7 +48,7 @@ def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 def number_rows(numbers: Mapping[str, float | None]) -> list[tuple[str, str]]:
     """Names with their numbers, for a table of two columns."""
-    return [(name, "undetermined" if value is None else f"{value:.4g}") for name, value in numbers.items()]
+    return [(name, number_words(value)) for name, value in numbers.items()]
 
 
 def _cell(value: object) -> str:

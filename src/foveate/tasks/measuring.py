@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from foveate.errors import DataError
 from foveate.tasks.heads import Head
 from foveate.tasks.metrics.base import ByName, Direction, Metric
+from foveate.text import number_words
 
 OwnMetrics: TypeAlias = Sequence[Callable[[], Metric]]
 """Metrics of one's own: classes, or functions that make one with nothing counted yet."""
@@ -38,7 +39,7 @@ class Measured:
         return self.numbers[name]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {_written(value)}" for name, value in self.numbers.items())
+        return ", ".join(f"{name} {number_words(value)}" for name, value in self.numbers.items())
 
     @property
     def value(self) -> float | None:
@@ -170,7 +171,3 @@ def _check_numbers(head: Head, metrics: Sequence[Metric]) -> None:
 def _finite(values: ByName) -> ByName:
     """Numbers that JSON can hold: NaN and infinity, of metrics of one's own, are None."""
     return {name: None if value is None or not isfinite(value) else float(value) for name, value in values.items()}
-
-
-def _written(value: float | None) -> str:
-    return "undetermined" if value is None else f"{value:.4g}"

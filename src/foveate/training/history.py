@@ -11,7 +11,7 @@ from foveate.errors import FileError
 from foveate.files import write_atomically
 from foveate.graph.shown import html_table
 from foveate.opening import open_regular
-from foveate.text import printable
+from foveate.text import number_words, printable
 
 _LARGEST = 64 << 20
 """Bytes of a history in a file."""
@@ -94,7 +94,7 @@ def format_metric(metric: str, value: float) -> str:
     >>> format_metric("accuracy", 0.5), format_metric("mae", 1.23456)
     ('50.00%', '1.235')
     """
-    return f"{value:.2%}" if metric == ACCURACY else f"{value:.4g}"
+    return f"{value:.2%}" if metric == ACCURACY else number_words(value)
 
 
 @dataclass
