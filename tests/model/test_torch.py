@@ -129,8 +129,8 @@ def test_without_pytorch_the_way_out_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
         EngineError,
-        match=r"^PyTorch is not there \(.*\)\. Install it: pip install 'foveate\[torch\]', or in a clone of foveate pip "
-        r"install '\.\[torch\]'$",
+        match=r"^PyTorch is not there \(.*\)\. Install it: pip install 'foveate\[torch\]', or in a clone of foveate "
+        r"pip install '\.\[torch\]'$",
     ):
         a_model().to_torch()
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from foveate.cli.drawing import LEGEND, draw_windows
-from foveate.cli.output import JsonOption, print_json
+from foveate.cli.output import JsonOption, bias_word, print_json, with_biases
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
-from foveate.cli.transposed import transposed_lines, transposed_report
+from foveate.cli.transposed import transposed_lines
 from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
 from foveate.graph.analysis.window_report import (
     Solution,
@@ -20,6 +20,7 @@ from foveate.graph.analysis.window_report import (
     in_short,
     solve_padding,
     solve_stride,
+    transposed_report,
 )
 from foveate.layers.base import SpatialLayer, axis_letters
 from foveate.layers.convolution import Convolution
@@ -178,11 +179,7 @@ def report_lines(report: WindowReport) -> list[str]:
     if cost.macs:
         taps = cost.macs // prod(report.output_shape)
         lines.append(f"MACs        {made} outputs * {taps:,} = {cost.macs:,}")
-        extra = (
-            f" + {cost.flops - 2 * cost.macs:,} for the {'bias' if report.biases == 1 else 'biases'}"
-            if report.biases
-            else ""
-        )
+        extra = f" + {cost.flops - 2 * cost.macs:,} for the {bias_word(report.biases)}" if report.biases else ""
         lines.append(f"FLOPs       2 * {cost.macs:,}{extra} = {cost.flops:,}")
     else:
         lines.append(f"FLOPs       {cost.flops:,}, no multiply-accumulates")
@@ -248,9 +245,8 @@ def _parameter_lines(report: WindowReport) -> list[str]:
     per_filter = f"{report.input_shape[0]}" + (f"/{groups}" if groups != 1 else "")
     letters = "*".join("F" * len(report.windows))
     name = f"{letters}*C{'/G' if groups != 1 else ''}*K"
-    biases = f" + {report.biases:,} {'bias' if report.biases == 1 else 'biases'}" if report.biases else ", no biases"
     return [
-        f"parameters  {report.weights:,} weights{biases} = {report.weights + report.biases:,}",
+        f"parameters  {report.weights:,} weights{with_biases(report.biases)} = {report.weights + report.biases:,}",
         f"            weights: {name} = {kernel}*{per_filter}*{filters} = {report.weights:,}",
     ]
 

@@ -101,6 +101,16 @@ def _finite(data: Any) -> Any:
     return None if isinstance(data, float) and not isfinite(data) else data
 
 
+def bias_word(count: int) -> str:
+    """What so many biases are called."""
+    return "bias" if count == 1 else "biases"
+
+
+def with_biases(count: int) -> str:
+    """What a layer has besides its weights: ' + 10 biases', or ', no biases'."""
+    return f" + {count:,} {bias_word(count)}" if count else ", no biases"
+
+
 def use_threads(count: int | None) -> None:
     """Let the native engine use `count` threads, if a number is given."""
     if count is not None:

@@ -1,4 +1,4 @@
-"""One convolution or pooling on one input, explained: what comes out, what is left over, what it costs, what fits."""
+"""One convolution, plain or transposed, or pooling on one input: what comes out, what it costs, what would fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from foveate.geometry import (
 from foveate.graph.joining import Joining
 from foveate.graph.nodes import Nodes
 from foveate.layers import Cost, Layer, Shape
+from foveate.layers.transposed import TransposedConvolution
 
 BYTES = 4
 """Of a number: float32."""
@@ -197,6 +198,29 @@ def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
     joining = Joining(Nodes, "window")
     shape = joining.input(tuple(input_shape))
     return WindowReport(layer, shape, joining.fitted(f"{layer.label}1", layer, ["input"]).output_shape)
+
+
+def transposed_report(layer: TransposedConvolution, shape: Shape) -> dict[str, Any]:
+    """What the layer does to an input of that shape, as plain data; a ShapeError where nothing comes out."""
+    joining = Joining(Nodes)
+    joining.input(shape)
+    node = joining.fitted(f"{layer.label}1", layer, ["input"])
+    counts = {name: prod(each.shape) for name, each in layer.parameters([shape]).items()}
+    weights, biases = counts["weight"], counts.get("bias", 0)
+    return {
+        "layer": layer.describe(),
+        "input": list(shape),
+        "output": list(node.output_shape),
+        "size_steps": [step.replace("`", "") for step in layer.size_steps([shape])],
+        "parameters": weights + biases,
+        "weights": weights,
+        "biases": biases,
+        "macs": node.cost.macs,
+        "flops": node.cost.flops,
+        "input_bytes": BYTES * prod(shape),
+        "output_bytes": BYTES * prod(node.output_shape),
+        "parameter_bytes": BYTES * (weights + biases),
+    }
 
 
 def solve_padding(size: int, window: Window) -> tuple[Solution, ...]:
