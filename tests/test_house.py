@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,11 +85,18 @@ def test_an_unknown_name_is_an_attribute_error():
 @pytest.mark.parametrize(
     "error",
     [
-        fv.LayerError, fv.ShapeError, fv.GraphError, fv.EngineError, fv.DataError, fv.FileError, fv.TrainingError
+        fv.LayerError, fv.ShapeError, fv.GraphError, fv.EngineError, fv.DataError, fv.FileError, fv.TrainingError,
+        fv.CallError, fv.testing.GradientError,
     ],
 )  # fmt: skip
 def test_every_error_is_a_foveate_error(error: type[Exception]):
     assert issubclass(error, fv.FoveateError)
+
+
+def test_the_list_of_floors_names_every_module_of_the_package():
+    floors = "".join(re.findall(r"^\| \d.*$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE))
+    found = (path.name + "/" * path.is_dir() for path in (ROOT / "src/foveate").iterdir() if path.name[0] != "_")
+    assert {name for name in found if name.endswith((".py", "/")) and f"`{name}`" not in floors} == set()
 
 
 def test_the_package_says_that_it_is_typed():
@@ -153,19 +161,46 @@ def test_no_function_of_the_engines_takes_more_than_six_arguments():
     assert {name: count for name, count in counts.items() if count > 6} == {}
 
 
-def private_names(path: Path) -> list[str]:
-    """What a test takes from foveate that begins with one underscore; `_native` is a module's name."""
-    tree, ours, found = ast.parse(path.read_text(encoding="utf-8")), set(), []
+def private_names(source: str) -> list[str]:
+    """What a test takes from foveate that begins with one underscore; `_native` is a module's name.
+
+    Taken by an import, as an attribute of what was imported, or by its name in a string, as `monkeypatch` does.
+    """
+    tree, ours, found = ast.parse(source), set(), []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "foveate":
             ours |= {each.asname or each.name for each in node.names}
-            found += [each.name for each in node.names if each.name.startswith("_") and each.name != "_native"]
+            found += [each.name for each in node.names]
+        elif isinstance(node, ast.Import):
+            ours |= {each.asname or "foveate" for each in node.names if each.name.split(".")[0] == "foveate"}
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"foveate(\.\w+)+", str(node.value)):
+            found.append(str(node.value))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
-            found += [f"{node.value.id}.{node.attr}"] if node.attr.startswith("_") and node.attr[1] != "_" else []
-    return [name for name in found if name.rpartition(".")[2] != "_native"]
+        if isinstance(node, ast.Attribute) and ast.unparse(node).split(".")[0] in ours:
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.Call) and len(node.args) > 1 and ast.unparse(node.args[0]).split(".")[0] in ours:
+            found += [each.value for each in node.args[1:2] if isinstance(each, ast.Constant)]
+    return [name for name in found if re.search(r"(^|\.)_(?!_|native$)\w+$", str(name))]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from foveate.data.arrays import _secret",
+        "from foveate.data import arrays\narrays._secret()",
+        "import foveate as fv\nfv.data.arrays._secret()",
+        "import foveate.data.arrays\nfoveate.data.arrays._secret",
+        "from foveate.data import arrays\nmonkeypatch.setattr(arrays, '_secret', 1)",
+        "monkeypatch.setattr('foveate.data.arrays._secret', 1)",
+    ],
+)
+def test_a_private_name_is_found_wherever_it_is_used(source: str):
+    assert [name.rpartition(".")[2] for name in private_names(source)] == ["_secret"]
+    for allowed in ("public", "_native", "__doc__"):
+        assert private_names(source.replace("_secret", allowed)) == []
 
 
 def test_no_test_needs_a_private_name():
-    found = {str(path.relative_to(ROOT)): private_names(path) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    sources = {path.relative_to(ROOT): path.read_text("utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))}
+    found = {str(path): private_names(source) for path, source in sources.items()}
     assert {path: names for path, names in found.items() if names} == {}

@@ -81,7 +81,7 @@ def test_fetching_shows_the_way_that_is_tried(progress, tmp_path, monkeypatch):
             super().__init__(stream, **options)
 
     def fail(cache):
-        raise module._NotFetchedError("not today")
+        raise module.NotFetchedError("not today")
 
     monkeypatch.setattr(module, "Bar", Watched)
     monkeypatch.setattr(module, "find", lambda: None)

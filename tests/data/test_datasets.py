@@ -40,7 +40,7 @@ def test_the_status_says_where_each_is(fashion: Splits, tmp_path, monkeypatch: p
     assert found.found
     assert found.folder is not None
     assert found.folder.is_dir()
-    monkeypatch.setattr("foveate.data.fashion_mnist._places", lambda: [("nowhere", tmp_path), ("unset", None)])
+    monkeypatch.setattr("foveate.data.fashion_mnist.places", lambda: [("nowhere", tmp_path), ("unset", None)])
     (lost,) = datasets.status()
     assert not lost.found
     assert lost.folder is None

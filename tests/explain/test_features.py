@@ -64,7 +64,7 @@ def test_neither_batch_size_nor_form_changes_features(monkeypatch: pytest.Monkey
     model, data = small(), dataset(23)
     whole = features(model, data)
     assert np.allclose(features(model, data.inputs), whole, atol=1e-5)
-    monkeypatch.setattr(module, "_PREPARED_AT_ONCE", 8)
+    monkeypatch.setattr(module, "PREPARED_AT_ONCE", 8)
     for size in (1, 5, 23, 64):
         assert np.allclose(features(model, data, batch_size=size), whole, atol=1e-5)
 

@@ -41,9 +41,9 @@ SHAPE = (1, 28, 28)
 # Preprocessing.measure over all 60,000 training images, rounded to 4 digits; a test measures them again.
 PREPROCESSING = Preprocessing(SHAPE, mean=(0.2860,), std=(0.3530,))
 
-_VALIDATION = 5000
-_COUNTS = {"train": 60000, "t10k": 10000}
-_SHA256 = {
+VALIDATION = 5000
+COUNTS = {"train": 60000, "t10k": 10000}
+SHA256 = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -53,10 +53,10 @@ _SHA256 = {
 
 _PUBLISHER = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
 _DEBIAN_PACKAGE = "dataset-fashion-mnist"
-_SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _LARGEST_FILE = 64 << 20
 _CONNECT_SECONDS = 5.0
-_PACKAGE_SECONDS = 300.0
+PACKAGE_SECONDS = 300.0
 
 
 def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None, progress: bool = True) -> Splits:
@@ -75,17 +75,17 @@ def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None, progress: 
     place = find() if folder is None else Path(folder)
     if place is None:
         place = _fetch(cache_folder(), sys.stderr if progress else None)
-    elif folder is not None and (missing := _missing(place)):
+    elif folder is not None and (missing := lacking(place)):
         raise DataError(f'the folder "{place}" {missing}; give one that has them, or none to look elsewhere')
     train, test = _read_part(place, "train"), _read_part(place, "t10k")
     logger.info("read Fashion-MNIST in %s", place)
-    training, validation = split(train, _VALIDATION, seed)
+    training, validation = split(train, VALIDATION, seed)
     return Splits(training, validation, test, PREPROCESSING, name="fashion-mnist")
 
 
 def find() -> Path | None:
     """The first folder on this computer that has all four files, or None; nothing is fetched."""
-    return next((folder for _, folder in _places() if folder is not None and not _missing(folder)), None)
+    return next((folder for _, folder in places() if folder is not None and not lacking(folder)), None)
 
 
 def cache_folder() -> Path:
@@ -95,14 +95,14 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("foveate")) / "fashion-mnist"
 
 
-def _places() -> list[tuple[str, Path | None]]:
+def places() -> list[tuple[str, Path | None]]:
     """Folders to look in, in order, each with its name for a sentence."""
     named = os.environ.get("FOVEATE_DATA")
     own = [Path(named), Path(named) / "fashion-mnist"] if named else [None]
     return [
         ("the cache", cache_folder()),
         *(("FOVEATE_DATA", folder) for folder in own),
-        ("the system's folder", _SYSTEM_FOLDER),
+        ("the system's folder", SYSTEM_FOLDER),
     ]
 
 
@@ -111,16 +111,16 @@ def _file(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
 
 
-def _missing(folder: Path) -> str:
+def lacking(folder: Path) -> str:
     """What `folder` lacks, in words; empty if it has all four files."""
     if not folder.is_dir():
         return "does not exist"
-    missing = [name for name in _SHA256 if _file(folder, name) is None]
+    missing = [name for name in SHA256 if _file(folder, name) is None]
     return f"lacks {', '.join(f'{name}.gz' for name in missing)}" if missing else ""
 
 
 def _read_part(folder: Path, part: str) -> Dataset:
-    count = _COUNTS[part]
+    count = COUNTS[part]
     images = _read_shape(folder, f"{part}-images-idx3-ubyte", (count, *SHAPE[1:]))
     labels = _read_shape(folder, f"{part}-labels-idx1-ubyte", (count,))
     return Dataset(images[:, None], labels.astype(np.int64), CLASSES)
@@ -138,30 +138,30 @@ def _read_shape(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.u
             "get the file again"
         )
     found = sha256(content).hexdigest()
-    if found != _SHA256[name]:
+    if found != SHA256[name]:
         raise FileError(
-            f'"{path}" has the SHA-256 {found}, but Fashion-MNIST\'s is {_SHA256[name]}: it is damaged, or another '
+            f'"{path}" has the SHA-256 {found}, but Fashion-MNIST\'s is {SHA256[name]}: it is damaged, or another '
             "data set; get the file again"
         )
     return array
 
 
-class _NotFetchedError(Exception):
+class NotFetchedError(Exception):
     """Why one way to fetch the files failed, in words that follow "failed:"."""
 
 
 def _fetch(cache: Path, screen: TextIO | None) -> Path:
     """Fetch the files into `cache` in the first way that works, or raise a DataError that lists what was tried."""
     tried = []
-    for name, place in _places():
-        tried.append(f"{name} ({place}) {_missing(place)}" if place else f"{name} is not set")
+    for name, place in places():
+        tried.append(f"{name} ({place}) {lacking(place)}" if place else f"{name} is not set")
     ways: dict[str, Callable[[Path], None]] = {"download": fetch_from_publisher, "apt-get": fetch_from_package}
     for name, way in ways.items():
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with Bar(screen, text=f"Fashion-MNIST: {name}", patience=PATIENCE_SECONDS, ticks=True):
                 way(cache)
-        except _NotFetchedError as error:
+        except NotFetchedError as error:
             tried.append(f"{name} failed: {error}")
         except OSError as error:
             tried.append(f"{name} failed: {error.strerror or error} ({error.filename or cache})")
@@ -169,7 +169,7 @@ def _fetch(cache: Path, screen: TextIO | None) -> Path:
             logger.info("fetched Fashion-MNIST into %s by %s", cache, name)
             return cache
         logger.info("Fashion-MNIST: %s", tried[-1])
-    files = ", ".join(f"{name}.gz" for name in _SHA256)
+    files = ", ".join(f"{name}.gz" for name in SHA256)
     raise DataError(
         f"Fashion-MNIST was not found. Tried: {'; '.join(tried)}. Put {files} into a folder, and set FOVEATE_DATA to "
         "it or pass folder="
@@ -179,7 +179,7 @@ def _fetch(cache: Path, screen: TextIO | None) -> Path:
 def fetch_from_publisher(
     cache: Path,
     base_url: str = _PUBLISHER,
-    checksums: Mapping[str, str] = _SHA256,
+    checksums: Mapping[str, str] = SHA256,
     seconds: float = _CONNECT_SECONDS,
 ) -> None:
     """Get each file that `cache` lacks from `base_url`."""
@@ -203,31 +203,31 @@ def _get(url: str, seconds: float) -> bytes:
             content = bytes(read_up_to(response, _LARGEST_FILE))
     except HTTPError as error:
         error.close()
-        raise _NotFetchedError(f"{url} answered {error.code} {error.reason}") from None
+        raise NotFetchedError(f"{url} answered {error.code} {error.reason}") from None
     except (OSError, HTTPException) as error:
-        raise _NotFetchedError(f"{url}: {getattr(error, 'reason', None) or error}") from None
+        raise NotFetchedError(f"{url}: {getattr(error, 'reason', None) or error}") from None
     if promised is not None and promised != str(len(content)):
-        raise _NotFetchedError(f"{url} ended after {len(content)} of {promised} bytes")
+        raise NotFetchedError(f"{url} ended after {len(content)} of {promised} bytes")
     return content
 
 
-def fetch_from_package(cache: Path, checksums: Mapping[str, str] = _SHA256) -> None:
+def fetch_from_package(cache: Path, checksums: Mapping[str, str] = SHA256) -> None:
     """Unpack the distribution's package into `cache`; needs no administrator, because nothing is installed."""
     with TemporaryDirectory(dir=cache) as temporary:
         folder = Path(temporary)
         try:
             _run(["apt-get", "download", _DEBIAN_PACKAGE], folder)
-        except _NotFetchedError as reason:
+        except NotFetchedError as reason:
             if not _downloaded_with_own_lists(folder):
                 raise reason from None
         packages = list(folder.glob("*.deb"))
         if not packages:
-            raise _NotFetchedError(f"it left no {_DEBIAN_PACKAGE} package")
+            raise NotFetchedError(f"it left no {_DEBIAN_PACKAGE} package")
         _run(["dpkg-deb", "-x", str(packages[0]), "."], folder)
         for name, checksum in checksums.items():
             found = [path for path in folder.rglob(f"{name}*") if path.name in (name, f"{name}.gz")]
             if not found:
-                raise _NotFetchedError(f"the package {_DEBIAN_PACKAGE} has no {name}.gz")
+                raise NotFetchedError(f"the package {_DEBIAN_PACKAGE} has no {name}.gz")
             _keep(found[0], cache, checksum)
 
 
@@ -239,7 +239,7 @@ def _downloaded_with_own_lists(folder: Path) -> bool:
     try:
         _run(["apt-get", *own, "update"], folder)
         _run(["apt-get", *own, "download", _DEBIAN_PACKAGE], folder)
-    except _NotFetchedError:
+    except NotFetchedError:
         return False
     return True
 
@@ -249,15 +249,15 @@ def _run(command: list[str], folder: Path) -> None:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=_PACKAGE_SECONDS, check=False
+            command, cwd=folder, env=environment, capture_output=True, timeout=PACKAGE_SECONDS, check=False
         )
     except FileNotFoundError:
-        raise _NotFetchedError(f"there is no {command[0]} on this computer") from None
+        raise NotFetchedError(f"there is no {command[0]} on this computer") from None
     except subprocess.TimeoutExpired:
-        raise _NotFetchedError(f"{' '.join(command[:2])} took more than {_PACKAGE_SECONDS:g} s") from None
+        raise NotFetchedError(f"{' '.join(command[:2])} took more than {PACKAGE_SECONDS:g} s") from None
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"]
-        raise _NotFetchedError(f"{' '.join(command[:2])}: {lines[-1]}")
+        raise NotFetchedError(f"{' '.join(command[:2])}: {lines[-1]}")
 
 
 def _keep(part: Path, cache: Path, checksum: str) -> None:
@@ -266,8 +266,8 @@ def _keep(part: Path, cache: Path, checksum: str) -> None:
         with opened(part) as file:
             content = read_up_to(file, _LARGEST_FILE)
     except FileError as error:
-        raise _NotFetchedError(str(error)) from None
+        raise NotFetchedError(str(error)) from None
     found = sha256(content).hexdigest()
     if found != checksum:
-        raise _NotFetchedError(f"{part.name} has the SHA-256 {found}, but {checksum} was expected")
+        raise NotFetchedError(f"{part.name} has the SHA-256 {found}, but {checksum} was expected")
     part.replace(cache / part.name)

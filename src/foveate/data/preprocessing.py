@@ -34,7 +34,7 @@ UNIT_SCALE = 1 / 255
 LARGEST_SIDE = 65_535
 """Of an image before the middle is cut out, in pixels."""
 
-_CHUNK = 1 << 22
+CHUNK = 1 << 22
 _ROUNDING = 1e-9
 """Deviations below this part of the mean are the sums' own rounding: the channel is constant."""
 
@@ -399,7 +399,7 @@ def _numbers(values: Iterable[float], name: str) -> tuple[float, ...]:
 
 def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
     """The samples a few million values at a time, each time with the index of the first."""
-    step = max(1, _CHUNK // max(1, prod(inputs.shape[1:])))
+    step = max(1, CHUNK // max(1, prod(inputs.shape[1:])))
     return ((start, inputs[start : start + step]) for start in range(0, len(inputs), step))
 
 

@@ -14,7 +14,7 @@ from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
 from foveate.model import Model
 
-_PREPARED_AT_ONCE = 1024
+PREPARED_AT_ONCE = 1024
 
 
 def penultimate(model: Model) -> str:
@@ -79,7 +79,7 @@ def _batches(model: Model, images: "Dataset | Images", size: int) -> Iterator[Fl
     """Prepared inputs, `size` at a time; of a data set no more than some are prepared at once."""
     if isinstance(images, Dataset):
         check_takes_dataset(model, images)
-        step = max(1, _PREPARED_AT_ONCE // size) * size
+        step = max(1, PREPARED_AT_ONCE // size) * size
         parts: Iterator[FloatArray] = (
             prepare(model, images.inputs[start : start + step]) for start in range(0, len(images), step)
         )
