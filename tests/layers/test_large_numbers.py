@@ -48,3 +48,20 @@ def test_strides_of_a_shortcut():
     start = process_time()
     assert shortcut_strides((1, LARGE), (1, LARGE - 5)) is None
     assert process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "seen"),
+    [
+        (fv.Linear(65_537), (65_539,), "everything"),
+        (fv.Conv1d(1, 65_537), (1, 65_539), "65537"),
+        (fv.ConvTranspose1d(1, 65_540, stride=65_537), (1, 6), "2"),
+        (fv.Upsample(size=65_537, mode="linear"), (1, 6), "2"),
+    ],
+    ids=["Linear", "Conv1d", "ConvTranspose1d", "Upsample"],
+)
+def test_axes_of_tens_of_thousands_are_summed_up_in_seconds(layer, shape, seen):
+    start = process_time()
+    (row,) = fv.Sequential(layer).build(shape, quiet=True).summary().to_json()["layers"]
+    assert process_time() - start < 20
+    assert row["sees"] == seen

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
-from math import floor, gcd, lcm
+from math import gcd, lcm
 from typing import TypeAlias
 
 from foveate.geometry.windows import Unseen, Window, adaptive_bins
@@ -74,11 +74,11 @@ def transposed_reach(window: Window) -> Reach:
     >>> transposed_reach(Window(3, stride=2, padding=(1, 1))).taps
     ((0,), (0, 1))
     """
-    taps = []
-    for output in range(window.stride):
-        places = [output + window.padding[0] - k * window.dilation for k in range(window.kernel_size)]
-        taps.append(tuple(sorted(place // window.stride for place in places if place % window.stride == 0)))
-    return Reach(1, tuple(taps), window=window)
+    taps: list[list[int]] = [[] for _ in range(window.stride)]
+    for k in reversed(range(window.kernel_size)):  # each tap is in one output of a period, so few where there are many
+        before, output = divmod(k * window.dilation - window.padding[0], window.stride)
+        taps[output].append(-before)
+    return Reach(1, tuple(map(tuple, taps)), window=window)
 
 
 def nearest_reach(size: int, outputs: int) -> Reach:
@@ -87,8 +87,8 @@ def nearest_reach(size: int, outputs: int) -> Reach:
     >>> nearest_reach(4, 8).taps
     ((0,), (0,))
     """
-    ratio = Fraction(size, outputs)
-    return Reach(ratio.numerator, tuple((int(o * ratio),) for o in range(ratio.denominator)))
+    advance, period = Fraction(size, outputs).as_integer_ratio()
+    return Reach(advance, tuple((output * advance // period,) for output in range(period)))
 
 
 def linear_reach(size: int, outputs: int) -> Reach:
@@ -97,12 +97,12 @@ def linear_reach(size: int, outputs: int) -> Reach:
     >>> linear_reach(4, 8).taps
     ((-1, 0), (0, 1))
     """
-    ratio = Fraction(size, outputs)
+    advance, period = Fraction(size, outputs).as_integer_ratio()
     taps = []
-    for output in range(ratio.denominator):
-        place = (output + Fraction(1, 2)) * ratio - Fraction(1, 2)
-        taps.append((floor(place),) if place.denominator == 1 else (floor(place), floor(place) + 1))
-    return Reach(ratio.numerator, tuple(taps))
+    for output in range(period):
+        place, between = divmod((2 * output + 1) * advance - period, 2 * period)
+        taps.append((place, place + 1) if between else (place,))
+    return Reach(advance, tuple(taps))
 
 
 def adaptive_reach(size: int, outputs: int) -> Reach:
@@ -210,12 +210,9 @@ class Field:
         >>> see_through(IDENTITY_FIELD, window_reach(Window(4, stride=2, padding=(1, 1)))).first_centre
         Fraction(1, 2)
         """
-        centres = [
-            Fraction(span[0] + span[1], 2) - phase * self.jump
-            for phase, span in enumerate(self.spans)
-            if span is not None
-        ]
-        return sum(centres, Fraction(0)) / max(1, len(centres))
+        there = [(phase, *span) for phase, span in enumerate(self.spans) if span is not None]
+        ends = sum(first + last for _, first, last in there)
+        return (Fraction(ends, 2) - sum(phase for phase, *_ in there) * self.jump) / max(1, len(there))
 
     def span(self, output: int) -> tuple[int, int] | None:
         """(first, last) input that `output` sees, padding included."""
