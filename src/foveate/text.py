@@ -32,6 +32,22 @@ def named(path: object) -> str:
     return f'"{printable(path, LONGEST_PATH)}"'
 
 
+def broken(words: str, width: int) -> str:
+    """Lines broken between words, as far as they have some; what goes on is indented.
+
+    >>> print(broken("a network sees a cat", 12))
+    a network
+      sees a cat
+    """
+    from textwrap import fill
+
+    lines = (
+        fill(line, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+        for line in words.splitlines()
+    )
+    return "\n".join(lines)
+
+
 def number_words(value: float | None) -> str:
     """A number that was measured, for people; None is one that the data do not determine.
 

@@ -46,6 +46,18 @@ def test_a_bar_on_a_terminal(monkeypatch):
         assert word in text
 
 
+def test_an_epoch_is_not_cut_within_a_word_by_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    shown(make_progress(True, stream))
+    assert len(str(ROW)) > 80
+    assert (
+        "epoch 1: loss 0.5000, accuracy 80.00%, validation loss 0.4500, accuracy 85.00%,\n  12.2 s, 4,"
+        in stream.getvalue()
+    )
+
+
 def test_images_per_second_leave_the_validation_out(monkeypatch):
     clock = [0.0]
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -3,18 +3,18 @@
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from enum import StrEnum
 from io import TextIOWrapper
 from math import isfinite
 from shutil import get_terminal_size
-from textwrap import fill
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from foveate.errors import FoveateError
-from foveate.text import printable
+from foveate.text import broken, printable
 
 
 class Commands(TyperGroup):
@@ -50,12 +50,23 @@ def wrapped(words: str, stream: TextIO) -> str:
     """Sentences broken between words where a terminal would break them within; as they are for anything else."""
     if not stream.isatty():
         return words
-    width = max(20, get_terminal_size((80, 24)).columns)
-    lines = (
-        fill(line, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
-        for line in words.splitlines()
-    )
-    return "\n".join(lines)
+    return broken(words, max(20, get_terminal_size((80, 24)).columns))
+
+
+def table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows as lines, each column as wide as its longest word; the first `left` are flush left, the others right.
+
+    >>> table([("layer", "MACs"), ("conv1", "1,000,000")], 1)
+    ['layer       MACs', 'conv1  1,000,000']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:{'<' if place < left else '>'}{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _plain_switches(params: Any) -> Any:

@@ -1,11 +1,13 @@
 """What a person sees while a network trains: a live bar, or a line for each epoch, or nothing."""
 
 import sys
+from shutil import get_terminal_size
 from time import monotonic
 from types import TracebackType
 from typing import Self, TextIO
 
 from foveate.progress import Bar, is_live
+from foveate.text import broken
 from foveate.training.history import Epoch
 
 
@@ -54,7 +56,7 @@ class LiveBar(Progress):
     """A bar over the whole training with images/s, loss, accuracy and time left, and a line above it for each epoch."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._bar = Bar(stream)
+        self._stream, self._bar = stream, Bar(stream)
         self._epochs = 0
         self._samples, self._since = 0, monotonic()
 
@@ -78,7 +80,7 @@ class LiveBar(Progress):
 
     def epoch(self, row: Epoch) -> None:
         """Print the epoch's figures above the bar; validation does not count in the next epoch's images/s."""
-        self._bar.print(str(row))
+        self._bar.print(broken(str(row), get_terminal_size().columns) if self._stream.isatty() else str(row))
         self._samples, self._since = 0, monotonic()
 
     def __enter__(self) -> Self:
