@@ -23,7 +23,7 @@ def read(foveate, *arguments):
 
 def test_receptive_field_of_every_layer(foveate):
     said = foveate("receptive-field", "lenet5").stdout
-    assert "conv2     14x14       2          9/2" in said
+    assert "conv2     14x14       2     9/2" in said
     assert "linear1   everything" in said
     assert "after 4 layers it is 16x16" in said
     assert "after 4 layers it is 11x11; 9 more 3x3 layers would be needed" in said

@@ -98,8 +98,8 @@ def test_shapes_for_a_model_file(foveate, trained):
 def test_steps(foveate, engine):
     result = foveate("steps", "lenet5", "--batch-size", 4, "--mode", "training", "--engine", engine)
     assert result.exit_code == 0, result.output
-    assert "forward  linear3" in result.stdout
-    assert "backward linear3" in result.stdout
+    assert "forward   linear3" in result.stdout
+    assert "backward  linear3" in result.stdout
     assert " bytes read and written" in result.stdout.splitlines()[-1]
     report = json.loads(foveate("steps", "lenet5", "--engine", engine, "--json").stdout)
     assert {step["phase"] for step in report} == {"forward"}

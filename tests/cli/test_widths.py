@@ -4,6 +4,8 @@ import pytest
 
 from foveate import zoo
 from foveate.cli import output
+from foveate.cli.networks import step_lines
+from foveate.engines import StepInfo
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160])
@@ -45,3 +47,51 @@ def test_sentences_break_between_words_on_a_terminal_alone(monkeypatch):
     )
     long = "x" * 90
     assert output.wrapped(f"foveate: {long} is gone", Terminal()).splitlines()[1] == f"  {long}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare-dense",
+        "compare-dense --input 64x56x56 --filters 128 --kernel 3 --groups 4",
+        "conv --common --input 3x224x224 --filters 64",
+        "receptive-field resnet20 --node stage3.2.relu2",
+        "steps lenet5 --mode training --engine reference",
+        "steps lenet5 --mode training --engine native",
+        "steps vgg6 --mode training --engine native",
+        "steps densenet121 --engine native",
+    ],
+)
+def test_tables_fit_in_eighty_columns(command, foveate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = foveate(*command.split()).stdout.splitlines()
+    argument = "Fully connected, each of"  # a paragraph, which only a terminal breaks
+    assert max(len(line) for line in lines if not line.startswith(argument)) <= 80
+    assert len(lines) > 3 or "--node" in command
+
+
+def test_the_layouts_of_steps_stand_beside_them_where_all_have_room():
+    infos = [
+        StepInfo("forward", "conv1", "convolution", "jit", {"src": "abcd", "dst": "aBcd16b"}, 1000),
+        StepInfo("backward", "a", "sum", "numpy", {"output": "plain"}, 20),
+    ]
+    wide = [
+        "phase     node   operation    implementation  bytes  layouts",
+        "forward   conv1  convolution  jit             1,000  src:abcd dst:aBcd16b",
+        "backward  a      sum          numpy              20  output:plain",
+    ]
+    assert step_lines(infos, 80) == step_lines(infos, max(map(len, wide))) == wide
+    assert step_lines(infos, 60) == [
+        "phase     node   operation    implementation  bytes",
+        "forward   conv1  convolution  jit             1,000",
+        "  src:abcd dst:aBcd16b",
+        "backward  a      sum          numpy              20",
+        "  output:plain",
+    ]
+    assert step_lines(infos, 40) == [
+        "phase     node   operation    bytes",
+        "forward   conv1  convolution  1,000",
+        "  jit  src:abcd dst:aBcd16b",
+        "backward  a      sum             20",
+        "  numpy  output:plain",
+    ]

@@ -1,5 +1,6 @@
 """`foveate receptive-field`, `compare-dense` and `explain-arithmetic`: the lecture's arithmetic of whole networks."""
 
+import sys
 from itertools import accumulate
 from math import log10
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli.networks import ClassesOption, InputOption, NetworkArgument, find_graph
-from foveate.cli.output import LARGEST, JsonOption, print_json
+from foveate.cli.output import LARGEST, JsonOption, print_json, table, wrapped
 from foveate.cli.shapes import parse_numbers, parse_shape
 from foveate.errors import FileError
 from foveate.geometry import format_sizes
@@ -17,6 +18,7 @@ from foveate.graph.analysis.dense import Comparison, Way
 from foveate.graph.analysis.explanation import explain_arithmetic as explain
 from foveate.graph.analysis.explanation import sight_sentences
 from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_image
+from foveate.graph.analysis.summary import bytes_in_words
 
 MOST_LAYERS = 1_000
 """That are told one by one."""
@@ -86,7 +88,7 @@ def receptive_field(
         real, padded = (_box(axes) for axes in (box.clipped, box.unclipped))
         typer.echo(f"at {position} it sees {real} (with padding {padded})")
     if node is None and len(graph.input_shape) > 1:
-        typer.echo("\n" + "\n".join(sight_sentences(graph)))
+        typer.echo(wrapped("\n" + "\n".join(sight_sentences(graph)), sys.stdout))
 
 
 def compare_dense(
@@ -108,7 +110,7 @@ def compare_dense(
         print_json(found.to_json())
         return
     for line in comparison_lines(found):
-        typer.echo(line)
+        typer.echo(wrapped(line, sys.stdout))
 
 
 def explain_arithmetic(
@@ -135,19 +137,20 @@ def explain_arithmetic(
 
 def comparison_lines(found: Comparison) -> list[str]:
     """The comparison as text."""
-    names = max(len(way.name) for way in found.ways)
-    layers = max(len(way.layers) for way in found.ways)
     dense, conv = found.ways[:2]
-    head = f"{'':{names}}  {'layer':{layers}}  {'parameters':>14}  {'MACs':>14}  {'memory':>15}  "
+    rows = [("", "parameters", "MACs", "memory", "dense", "conv")]
+    for way in found.ways:
+        saved = ("", "") if way is dense else (_times(dense, way), _times(conv, way))
+        rows.append((way.name, f"{way.parameters:,}", f"{way.macs:,}", bytes_in_words(way.parameter_bytes), *saved))
+    head, *told = table(rows, 1)
     lines = [
         f"{format_sizes(found.input_shape)} to {format_sizes(found.output_shape)}, one sample in float32",
         "",
-        head + "fewer parameters than dense, than conv",
+        f"{'fewer parameters than':>{len(head)}}",
+        head,
     ]
-    for way in found.ways:
-        figures = f"{way.parameters:>14,}  {way.macs:>14,}  {way.parameter_bytes:>9,} bytes"
-        saved = "" if way is dense else f"{_times(dense, way)}, {_times(conv, way)}"
-        lines.append(f"{way.name:{names}}  {way.layers:{layers}}  {figures}  {saved}".rstrip())
+    for way, line in zip(found.ways, told, strict=True):
+        lines += [line, f"  {way.layers}"]
     if found.groups == 1:
         lines += ["", "Groups would have to divide both the channels and the filters; here only 1 does."]
     return [*lines, "", found.argument()]
@@ -159,14 +162,12 @@ def _times(base: Way, way: Way) -> str:
 
 
 def _table(fields: list[ReceptiveField]) -> list[str]:
-    names = max(len("layer"), *(len(field.node) for field in fields))
-    seen = max(len("sees"), *(len(field.short()) for field in fields))
-    lines = [f"{'layer':{names}}  {'sees':{seen}}  {'jump':9}  first centre"]
+    rows = [("layer", "sees", "jump", "first centre")]
     for field in fields:
         local = field.sees and field.known and not field.whole
-        rest = f"{_axes(field.jump):9}  {_axes(field.first_centre)}" if local else ""
-        lines.append(f"{field.node:{names}}  {field.short():{seen}}  {rest}".rstrip())
-    return lines
+        centre = (_axes(field.jump), _axes(field.first_centre)) if local else ("", "")
+        rows.append((field.node, field.short(), *centre))
+    return table(rows, len(rows[0]))
 
 
 def _axes(values: tuple[object, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from foveate.cli.drawing import LEGEND, draw_windows
-from foveate.cli.output import JsonOption, bias_word, print_json, with_biases
+from foveate.cli.output import JsonOption, bias_word, print_json, table, with_biases
 from foveate.cli.shapes import parse_numbers, parse_padding, parse_shape
 from foveate.cli.transposed import transposed_lines
 from foveate.geometry import Fit, Unseen, Window, format_sizes, formula
@@ -322,8 +322,9 @@ def _show_common(shape: tuple[int, ...], filters: int, as_json: bool) -> None:
         print_json(rows)
         return
     typer.echo(f"{filters} filters (K: powers of 2, e.g. 32, 64, 128, 512) on {format_sizes(shape)}\n")
-    typer.echo(f"{'setting':34}{'padding':>9}  {'output':14}{'parameters':>12}{'MACs':>16}")
+    cells = [("setting", "padding", "output", "parameters", "MACs")]
     for row in rows:
         padding = in_short([tuple(pair) for pair in row["padding"]])
-        cells = f"{row['setting']:34}{padding:>9}  {format_sizes(row['output']):14}"
-        typer.echo(f"{cells}{row['parameters']:>12,}{row['macs']:>16,}")
+        made = format_sizes(row["output"])
+        cells.append((row["setting"], padding, made, f"{row['parameters']:,}", f"{row['macs']:,}"))
+    typer.echo("\n".join(table(cells, 3)))

@@ -1,17 +1,26 @@
 """`foveate summary` and `foveate steps`: what a network is, and what a compiled program of it runs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, table, use_threads
 from foveate.cli.shapes import parse_sizes
 from foveate.errors import FoveateError, GraphError
 from foveate.graph import Graph, Rebuilt, nearest, rewrite
+from foveate.text import broken
+
+if TYPE_CHECKING:
+    from foveate.engines import StepInfo
+
+
+ANY_COLUMNS = 1_000
+"""Of what is no terminal: a line is as long as it has to be, and can be searched."""
 
 
 class ModeName(StrEnum):
@@ -86,9 +95,28 @@ def steps(
     if as_json:
         print_json([{**asdict(info), "layouts": dict(info.layouts)} for info in infos])
         return
-    for info in infos:
-        typer.echo(str(info).rstrip())
+    typer.echo("\n".join(step_lines(infos, get_terminal_size((ANY_COLUMNS, 24)).columns)))
     typer.echo(f"{len(infos)} steps, {sum(info.bytes for info in infos):,} bytes read and written")
+
+
+def step_lines(infos: "Sequence[StepInfo]", width: int) -> list[str]:
+    """A row for each step; where rows are wider than the terminal, their ends stand below, the layouts first of all."""
+    layouts = ["layouts", *(" ".join(f"{name}:{each}" for name, each in info.layouts.items()) for info in infos)]
+    cells = [("phase", "node", "operation", "implementation", "bytes")]
+    cells += [(info.phase, info.node, info.operation, info.implementation, f"{info.bytes:,}") for info in infos]
+    rows = table(cells, 4)
+    beside = [f"{row}  {each}".rstrip() for row, each in zip(rows, layouts, strict=True)]
+    if max(map(len, beside)) <= width:
+        return beside
+    kept = 4
+    while kept > 2 and max(map(len, rows)) > width:
+        kept -= 1
+        rows = table([(*cell[:kept], cell[-1]) for cell in cells], kept)
+    below = ["  ".join(("", *cell[kept:-1], each)) for cell, each in zip(cells, layouts, strict=True)]
+    return [
+        rows[0],
+        *(line for row, each in zip(rows[1:], below[1:], strict=True) for line in (row, broken(each, width))),
+    ]
 
 
 def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) -> Graph:

@@ -171,8 +171,8 @@ class Summary:
         """The estimate in words."""
         memory = self.memory(batch_size)
         return (
-            f"Estimated memory with batch size {batch_size}: {_bytes(memory.inference)} for inference, "
-            f"{_bytes(memory.training)} for training."
+            f"Estimated memory with batch size {batch_size}: {bytes_in_words(memory.inference)} for inference, "
+            f"{bytes_in_words(memory.training)} for training."
         )
 
     def __str__(self) -> str:
@@ -310,7 +310,7 @@ def _peak_bytes(graph: Nodes) -> int:
     return BYTES * peak
 
 
-def _bytes(count: int) -> str:
+def bytes_in_words(count: int) -> str:
     """For example '1.5 MB'."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
