@@ -180,6 +180,15 @@ def test_solutions_are_all_there_are(size: int, kernel: int, stride: int, dilati
     assert [solution.value for solution in solve_stride(size, window)] == whole[:8]
 
 
+@pytest.mark.parametrize("command", ["conv --filters 8", "pool"])
+@pytest.mark.parametrize("unknown", ["stride", "padding"])
+def test_what_is_to_be_found_is_not_given(foveate, command, unknown):
+    result = foveate(*command.split(), "--input", "1x7x7", "--kernel", 3, "--solve", unknown, f"--{unknown}", 1)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert f"--solve {unknown} finds every {unknown} that fits; leave --{unknown} out" in said
+
+
 def test_the_common_settings_are_a_table(foveate, report):
     rows = report("conv", "--common")
     assert [row["setting"] for row in rows] == [

@@ -95,6 +95,13 @@ def test_shapes_for_a_model_file(foveate, trained):
     assert "go with a network's name" in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("forms", [("--markdown", "--csv"), ("--html", "--json"), ("--csv", "--json")])
+def test_a_summary_has_one_form(foveate, forms):
+    result = foveate("summary", "lenet5", *forms)
+    assert result.exit_code == 2
+    assert "are forms of one table; give one of them" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_steps(foveate, engine):
     result = foveate("steps", "lenet5", "--batch-size", 4, "--mode", "training", "--engine", engine)
     assert result.exit_code == 0, result.output

@@ -104,6 +104,7 @@ def conv(
         return
     if filters is None or kernel is None:
         raise typer.BadParameter("conv needs --filters and --kernel (or --common, for a table of common settings)")
+    _check_unknown(solve, stride, padding)
     options: dict[str, Any] = {
         "stride": parse_numbers("1" if stride is None else stride, "--stride"),
         "padding": parse_padding("0" if padding is None else padding, len(shape) - 1),
@@ -146,6 +147,7 @@ def pool(
     shape = parse_shape(input_shape, "--input")
     if kernel is None:
         raise typer.BadParameter("pool needs --kernel")
+    _check_unknown(solve, stride, padding)
     family: type[MaxPooling | AveragePooling] = MaxPooling if kind is PoolKind.MAX else AveragePooling
     layer = family.over(len(shape) - 1)(
         parse_numbers(kernel, "--kernel"),
@@ -155,6 +157,12 @@ def pool(
         ceil_mode=ceil_mode,
     )
     _explain(layer, shape, solve, as_json)
+
+
+def _check_unknown(solve: Unknown | None, stride: str | None, padding: str | None) -> None:
+    """Refuse a value for what is to be found."""
+    if solve is not None and {Unknown.STRIDE: stride, Unknown.PADDING: padding}[solve] is not None:
+        raise typer.BadParameter(f"--solve {solve} finds every {solve} that fits; leave --{solve} out")
 
 
 def _explain(layer: SpatialLayer, shape: tuple[int, ...], solve: Unknown | None, as_json: bool) -> None:

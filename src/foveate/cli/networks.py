@@ -52,6 +52,8 @@ def summary(
 
     Example: foveate summary resnet20 --input 3x64x64 --classes 100
     """
+    if markdown + as_csv + as_html + as_json > 1:
+        raise typer.BadParameter("--markdown, --csv, --html and --json are forms of one table; give one of them")
     try:
         graph = find_graph(net_or_model, input_shape, classes)
         table = (_strictly(graph) if strict else graph).summary()
