@@ -7,8 +7,9 @@ import pytest
 from safetensors.numpy import save
 
 from foveate.errors import FileError
-from foveate.files import read_description, read_model, write_model
+from foveate.files import container, read_description, read_model, write_model
 from foveate.files.container import KEY, LARGEST_HEADER, write_container
+from foveate.opening import open_regular
 from foveate.tasks import Classification, Several
 from tests.files.support import document_of, rewritten
 
@@ -75,6 +76,17 @@ def test_a_file_with_any_bit_changed_is_one_sentence(path):
         changed[place] ^= 1 << int(random.integers(8))
         path.write_bytes(changed)
         refused(path, ".")
+
+
+def test_a_damaged_file_is_read_once_more_to_know_that(path, monkeypatch):
+    content = bytearray(path.read_bytes())
+    place = content.index(b"Conv2d")
+    content[place : place + 6] = b"Conv9d"
+    path.write_bytes(content)
+    opened = []
+    monkeypatch.setattr(container, "open_regular", lambda *given: opened.append(given) or open_regular(*given))
+    refused(path, "is damaged: its content does not match its checksum")
+    assert len(opened) == 2
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + b"0" * 50, b"\xff" * 64])
