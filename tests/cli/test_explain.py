@@ -108,3 +108,14 @@ def test_a_network_over_sounds_asks_for_an_array(tmp_path: Path, image: Path):
 
 def test_the_help_shows_an_example():
     assert "Example: foveate explain" in " ".join(run("--help").output.split())
+
+
+@pytest.mark.parametrize(
+    ("rate", "sentence"),
+    [("8000", "sample_rate is for signals, but the network takes 1x10x10; leave it out"), ("0", "sample_rate is 0.0")],
+)
+def test_a_sample_rate_that_cannot_be_is_refused(rate: str, sentence: str, model: Path, image: Path, tmp_path: Path):
+    done = run(model, image, "--sample-rate", rate, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert sentence in done.stderr
+    assert not (tmp_path / "out").exists()

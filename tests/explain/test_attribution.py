@@ -360,3 +360,20 @@ def test_what_cannot_be_drawn_is_a_sentence():
         plot_attribution(model, x[:1], saliency(model, x))
     with pytest.raises(DataError, match="the network takes 4, which has no picture"):
         plot_attributions(Model(DENSE), np.ones((1, 4)))
+
+
+def test_pictures_of_sounds_count_seconds_where_the_sample_rate_is_known():
+    graph = fv.Sequential(fv.Conv1d(2, 3), fv.ReLU(), fv.GlobalAvgPool1d(), fv.Linear(2)).build((1, 64))
+    model = fv.Model(graph, classes=("low", "high"), engine="reference")
+    axes = fv.explain.plot_attributions(model, np.ones((1, 64), np.float32)).axes
+    assert axes[-1].get_xlabel() == "sample (above zero: for the class, below: against it)"
+    with fv.explain.sampled_at(32):
+        axes = fv.explain.plot_attributions(model, np.ones((1, 64), np.float32)).axes
+    assert axes[-1].get_xlabel() == "time in seconds (above zero: for the class, below: against it)"
+    axes[-1].figure.canvas.draw()
+    ticks = {
+        float(tick.get_text()): place
+        for tick, place in zip(axes[-1].get_xticklabels(), axes[-1].get_xticks(), strict=True)
+    }
+    assert {seconds * 32 for seconds in ticks} == set(ticks.values())
+    assert 1.0 in ticks

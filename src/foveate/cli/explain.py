@@ -31,6 +31,9 @@ def explain(
         str | None,
         typer.Option("--class", help="Class to explain, by name or number (default: the predicted class)."),
     ] = None,
+    sample_rate: Annotated[
+        float | None, typer.Option(help="Samples per second of a sound: pictures show seconds and Hz.")
+    ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
@@ -51,7 +54,13 @@ def explain(
     since = monotonic()
     with progress_of_pages(as_json) as tell:
         report = explain_model(
-            loaded, _read(image, loaded), out, data=splits, target=_class(loaded, target), progress=tell
+            loaded,
+            _read(image, loaded),
+            out,
+            data=splits,
+            target=_class(loaded, target),
+            sample_rate=sample_rate,
+            progress=tell,
         )
     if as_json:
         print_json({"page": str(report.path), "seconds": report.seconds, "left_out": report.left_out})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from foveate.explain.draw.matrix import plot_convolution_matrix
     from foveate.explain.draw.normalization import plot_normalization_cubes
+    from foveate.explain.draw.sampling import sampled_at
     from foveate.explain.draw.style import save, theme
     from foveate.explain.measure.activation_functions import ActivationCurve, SignalSurvival
     from foveate.explain.measure.activation_maps import strongest_channels
@@ -167,6 +168,7 @@ _LAZY = {
     "surviving_share": "probe.invariance",
     "SurvivingShare": "measure.invariance",
     "Target": "probe.classes",
+    "sampled_at": "draw.sampling",
     "theme": "draw.style",
     "theoretical_fields": "probe.receptive_fields",
     "TheoreticalField": "measure.receptive_fields",
@@ -262,6 +264,7 @@ __all__ = [
     "statistics_shape",
     "strongest_channels",
     "surviving_share",
+    "sampled_at",
     "theme",
     "theoretical_fields",
     "train_baselines",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.engines.base import FloatArray
+from foveate.explain.draw.sampling import name_samples
 from foveate.explain.draw.style import SEQUENTIAL, colour, colour_bar, diverging, drawn, show_image, tint
 from foveate.explain.draw.tiles import GAP, Tile, frame, grid_of, middle_slice, note, show_tile, show_tiles, titled
 from foveate.explain.measure.activation_maps import Focus, strongest_channels
@@ -180,7 +181,7 @@ def _draw_wave(axes: "Axes", waves: FloatArray, region: Region) -> None:
     more = f", the first 4 of {len(waves)} channels" if len(waves) > 4 else ""
     axes.set_xlim(0, max(1, waves.shape[1] - 1))
     axes.set_title(f"input {format_sizes(waves.shape)}{more}", fontsize=9)
-    axes.set_xlabel("sample")
+    name_samples(axes)
 
 
 def _mark(axes: "Axes", x: float, y: float) -> None:

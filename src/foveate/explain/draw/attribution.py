@@ -8,6 +8,7 @@ import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import LONG_SIGNAL, middle, pixels, show_spectrogram, show_titled_input, slices
+from foveate.explain.draw.sampling import frequency_in_words, name_samples
 from foveate.explain.draw.style import (
     SEQUENTIAL,
     bare,
@@ -45,7 +46,7 @@ _OWN_SCALE = (
 )
 
 
-_SAMPLES = "sample (above zero: for the class, below: against it)"
+_SIGNS = " (above zero: for the class, below: against it)"
 
 
 @drawn
@@ -135,7 +136,7 @@ def draw_curve_comparison(shown: FloatArray, explained: Mapping[str, Explanation
         curve = upsample(values.sum(axis=0)[None], shown.shape[1:])[0]
         note = found.noted.replace("\n", " ")
         _attribution_curve(axes, curve, f"{label} ({note})" if note else label)
-    others[-1].set_xlabel(_SAMPLES)
+    name_samples(others[-1], _SIGNS)
     return figure
 
 
@@ -145,14 +146,14 @@ def _curves(shown: FloatArray, maps: dict[str, FloatArray], title: str) -> "Figu
     _input_curve(first, shown)
     for axes, (label, values) in zip(others, maps.items(), strict=True):
         _attribution_curve(axes, values, label)
-    others[-1].set_xlabel(_SAMPLES if len(maps) > 1 else "sample")
+    name_samples(others[-1], _SIGNS if len(maps) > 1 else "")
     return figure
 
 
 def _input_curve(axes: "Axes", shown: FloatArray) -> None:
     if shown.shape[1] >= LONG_SIGNAL:
         show_spectrogram(axes, shown)
-        axes.set_title("the input: how strong each frequency is, in cycles per sample", fontsize=9, loc="left")
+        axes.set_title(f"the input: how strong each frequency is, {frequency_in_words()}", fontsize=9, loc="left")
         return
     for number, channel in enumerate(shown):
         axes.plot(channel, color=tint(number - 1) if number else colour("ink"), linewidth=0.7)

@@ -107,7 +107,7 @@ def draw_equivariance_errors(errors: Mapping[str, EquivarianceError]) -> "Figure
     """A panel for each model, by its name, with the error of each layer."""
     longest = max(len(error.layers) for error in errors.values())
     crowded = any(map(_crowded, errors.values()))
-    title = "Equivariance error of each layer: 0 where its map moves exactly as the input does"
+    title = "Equivariance error of each layer: 0 where its map moves with the input"
     figure = new_figure(max(8.5, min(11.0, 3 + 0.5 * longest)), 1.2 + (4.0 if crowded else 3.0) * len(errors), title)
     panels = figure.subplots(len(errors), 1, squeeze=False)[:, 0]
     for panel, (name, error) in zip(panels, errors.items(), strict=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveate.engines.base import FloatArray
+from foveate.explain.draw.sampling import name_samples
 from foveate.explain.draw.style import colour, colour_bar, drawn, new_figure, show_image, show_map, tint
 from foveate.explain.measure.receptive_fields import PART, EffectiveField, Position, TheoreticalField
 from foveate.geometry import format_sizes
@@ -141,8 +142,8 @@ def _plot_spans(
     below.axvspan(span.start - 0.5, span.stop - 0.5, color=tint(1), alpha=0.15)
     below.set_title(f"{_effective_title(seen)}, shaded", fontsize=9)
     below.set_ylabel("root mean squared gradient,\nlargest = 1")
-    below.set_xlabel("sample")
     below.set_xlim(*_around([field.region.clipped[0] for field in (*fields, seen.field)], len(seen.energy)))
+    name_samples(below)
     for axes in (curve, bars, below):
         axes.axvline(at[0], color=colour("soft"), linestyle=":", linewidth=1)
     return figure

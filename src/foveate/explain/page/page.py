@@ -7,13 +7,15 @@ from time import monotonic
 
 from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
-from foveate.errors import FileError, FoveateError
+from foveate.errors import DataError, FileError, FoveateError
+from foveate.explain.draw.sampling import sampled_at
 from foveate.explain.measure.words import network_name
 from foveate.explain.page.contents import CHAPTERS
 from foveate.explain.page.html import Section, write_page
 from foveate.explain.page.subject import Subject
 from foveate.explain.probe.classes import Target, asked
 from foveate.explain.probe.probe import check_takes_dataset, prepare_one
+from foveate.geometry import format_sizes
 from foveate.model import Model
 
 PICTURES = "pictures"
@@ -36,6 +38,7 @@ def explain_model(
     *,
     data: Splits | None = None,
     target: Target = None,
+    sample_rate: float | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> PageReport:
     """Draw all pictures of a model and one image, and write them with their explanation into a folder.
@@ -49,6 +52,7 @@ def explain_model(
         out: the folder; made where there is none.
         data: a data set, for the pictures that need one: its test part is looked at, its training part is learnt from.
         target: the class to ask for (default: the one that the model finds).
+        sample_rate: of a signal, in Hz; without it, pictures count samples.
         progress: called with the chapter that begins, its number from 0, and how many there are.
 
     Raises:
@@ -58,10 +62,11 @@ def explain_model(
         FileError: the image cannot be read, or a file cannot be written.
     """
     prepare_one(model, image)
+    _check_rate(model, sample_rate)
     _, classes = asked(model, image, target)
     if data is not None:
         check_takes_dataset(model, data.test)
-    subject = Subject(model, image, int(classes[0]), data, Path(out) / PICTURES)
+    subject = Subject(model, image, int(classes[0]), data, Path(out) / PICTURES, sample_rate)
     sections: list[Section] = []
     seconds: dict[str, float] = {}
     left_out: dict[str, str] = {}
@@ -70,7 +75,8 @@ def explain_model(
             progress(name, number, len(CHAPTERS))
         since = monotonic()
         try:
-            sections.append(chapter(subject))
+            with sampled_at(sample_rate):
+                sections.append(chapter(subject))
         except FileError:
             raise
         except FoveateError as error:
@@ -80,3 +86,11 @@ def explain_model(
     path = Path(out) / "index.html"
     write_page(path, f"What {network_name(model.graph)} sees", sections)
     return PageReport(path, seconds, left_out)
+
+
+def _check_rate(model: Model, sample_rate: float | None) -> None:
+    """Refuse a rate that is none, or that goes with no signal."""
+    with sampled_at(sample_rate):
+        if sample_rate is not None and len(model.graph.input_shape) != 2:
+            shape = format_sizes(model.graph.input_shape)
+            raise DataError(f"sample_rate is for signals, but the network takes {shape}; leave it out")

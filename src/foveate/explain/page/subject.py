@@ -27,7 +27,8 @@ MOST_MACS = 2e12
 class Subject:
     """What a page is about: a model, one image, a class to ask for, and perhaps data.
 
-    `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`.
+    `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`. Of a signal
+    `sample_rate` is in Hz, where it is known.
     """
 
     model: Model
@@ -35,6 +36,7 @@ class Subject:
     target: int
     data: Splits | None
     folder: Path
+    sample_rate: float | None = None
 
     @cached_property
     def noun(self) -> str:

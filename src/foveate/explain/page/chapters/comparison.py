@@ -11,6 +11,9 @@ FEWEST_SAMPLES = 1_000
 """With fewer, a comparison of trained networks would say nothing."""
 
 
+_COUNTS = {2: "Two", 3: "Three"}
+
+
 def comparison(subject: Subject) -> Section:
     """The lecture's argument for convolution and pooling: the network against others of equal size."""
     data = subject.needed("comparing networks")
@@ -31,7 +34,7 @@ def comparison(subject: Subject) -> Section:
             "connected network of equal size"
         )
     what = (
-        f"{len(parameters)} networks were trained anew for this page, all on the same "
+        f"{_COUNTS[len(parameters)]} networks were trained anew for this page, all on the same "
         f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this architecture, "
         f"{others}. Parameters: {counts}."
     )

@@ -1,0 +1,59 @@
+"""How pictures of signals tell the time: in samples, or in seconds where the sample rate is known."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from foveate.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_rate: ContextVar[float | None] = ContextVar("sample_rate", default=None)
+
+
+@contextmanager
+def sampled_at(sample_rate: float | None) -> Iterator[None]:
+    """Draw signals over seconds and Hz within the `with` block, of so many samples per second; None leaves samples.
+
+    Raises:
+        DataError: the rate is not above 0.
+    """
+    if sample_rate is not None and not (isfinite(sample_rate) and sample_rate > 0):
+        raise DataError(f"sample_rate is {sample_rate}; give samples per second, for example 8000")
+    token = _rate.set(sample_rate)
+    try:
+        yield
+    finally:
+        _rate.reset(token)
+
+
+def name_samples(axes: "Axes", said: str = "") -> None:
+    """Name the horizontal axis, which counts the input's samples: ticks at round seconds where the rate is known."""
+    rate = _rate.get()
+    axes.set_xlabel(f"{'sample' if rate is None else 'time in seconds'}{said}")
+    if rate is not None:
+        _round_ticks(axes, rate)
+
+
+def length_in_words(samples: int) -> str:
+    """How long a signal is."""
+    rate = _rate.get()
+    return f"{samples:,} samples" if rate is None else f"{samples / rate:.3g} s"
+
+
+def frequency_in_words() -> str:
+    """What a spectrogram's vertical axis, from 0 to half of the sample rate, counts."""
+    rate = _rate.get()
+    return "in cycles per sample" if rate is None else f"up to {rate / 2:,.0f} Hz"
+
+
+def _round_ticks(axes: "Axes", rate: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    first, last = axes.get_xlim()
+    ticks = [tick for tick in MaxNLocator(8).tick_values(first / rate, last / rate) if first <= tick * rate <= last]
+    axes.set_xticks([tick * rate for tick in ticks])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place / rate:.4g}"))
