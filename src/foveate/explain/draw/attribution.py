@@ -8,7 +8,7 @@ import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import LONG_SIGNAL, middle, pixels, show_spectrogram, show_titled_input, slices
-from foveate.explain.draw.sampling import frequency_in_words, name_samples
+from foveate.explain.draw.sampling import count_frequencies, name_samples
 from foveate.explain.draw.style import (
     SEQUENTIAL,
     bare,
@@ -153,7 +153,7 @@ def _curves(shown: FloatArray, maps: dict[str, FloatArray], title: str) -> "Figu
 def _input_curve(axes: "Axes", shown: FloatArray) -> None:
     if shown.shape[1] >= LONG_SIGNAL:
         show_spectrogram(axes, shown)
-        axes.set_title(f"the input: how strong each frequency is, {frequency_in_words()}", fontsize=9, loc="left")
+        axes.set_title(f"the input: how strong each frequency is, {count_frequencies(axes)}", fontsize=9, loc="left")
         return
     for number, channel in enumerate(shown):
         axes.plot(channel, color=tint(number - 1) if number else colour("ink"), linewidth=0.7)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from foveate.engines.base import FloatArray
-from foveate.explain.draw.sampling import frequency_in_words, length_in_words
+from foveate.explain.draw.sampling import highest_frequency, length_in_words
 from foveate.explain.draw.style import SEQUENTIAL, bare, colour, show_image
 from foveate.explain.measure.transforms import spectrogram
 from foveate.explain.measure.words import input_noun
@@ -67,7 +67,7 @@ def name_axes(axes: "Axes", shown: FloatArray) -> None:
     """What the axes of a spectrogram are, where `show_input` has drawn one."""
     if shown.ndim == 2 and shown.shape[1] >= LONG_SIGNAL:
         axes.set_xlabel(f"time: {length_in_words(shown.shape[1])}", fontsize=9)
-        axes.set_ylabel(f"frequency, {frequency_in_words()}", fontsize=9)
+        axes.set_ylabel(f"frequency, low to {highest_frequency()}", fontsize=9)
 
 
 def show_titled_input(axes: "Axes", shown: FloatArray) -> None:

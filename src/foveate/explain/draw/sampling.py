@@ -44,10 +44,19 @@ def length_in_words(samples: int) -> str:
     return f"{samples:,} samples" if rate is None else f"{samples / rate:.3g} s"
 
 
-def frequency_in_words() -> str:
-    """What a spectrogram's vertical axis, from 0 to half of the sample rate, counts."""
+def highest_frequency() -> str:
+    """What the upper end of a spectrogram is, half of the sample rate."""
     rate = _rate.get()
-    return "in cycles per sample" if rate is None else f"up to {rate / 2:,.0f} Hz"
+    return "high" if rate is None else f"{rate / 2:,.0f} Hz"
+
+
+def count_frequencies(axes: "Axes") -> str:
+    """Let the vertical axis of a spectrogram count Hz where the rate is known; what it counts now."""
+    rate = _rate.get()
+    if rate is None:
+        return "in cycles per sample"
+    axes.yaxis.set_major_formatter(lambda cycles, _: f"{cycles * rate:,.0f}")
+    return "in Hz"
 
 
 def _round_ticks(axes: "Axes", rate: float) -> None:
