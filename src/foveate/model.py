@@ -15,11 +15,12 @@ from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import ModelDescription, Portable, read_model, write_model
-from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary, matching_arrays
+from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
     FIT_HINTS,
     Evaluation,
+    FineTuned,
     GivenLoss,
     History,
     Job,
@@ -52,7 +53,7 @@ from foveate.training import (
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
-class Model(Portable, metaclass=Called):
+class Model(FineTuned, Portable, metaclass=Called):
     """A graph with its parameters, what it is for, and what is done to inputs before it sees them.
 
     Args:
@@ -186,26 +187,6 @@ class Model(Portable, metaclass=Called):
             self.save(job.folder.model)
             job.folder.write(history)
         return history
-
-    def freeze(self, *patterns: str) -> "Model":
-        """Tell parameters not to learn; the model itself is given back.
-
-        A frozen normalisation uses its running statistics in training too, and leaves them alone. What is frozen is
-        kept in the model's file.
-
-        Args:
-            patterns: names of layers ("conv1"), or of arrays with wildcards ("stage1.*", "*.bias").
-
-        Raises:
-            GraphError: a pattern matches nothing; the message gives the nearest names.
-        """
-        self.frozen |= matching_arrays(self.graph, patterns)
-        return self
-
-    def unfreeze(self, *patterns: str) -> "Model":
-        """Let parameters learn again, all of them unless `patterns` say which; arguments as for `freeze`."""
-        self.frozen -= matching_arrays(self.graph, patterns or ("*",))
-        return self
 
     def evaluate(
         self, dataset: Dataset, batch_size: int | None = None, *, loss: GivenLoss = None, progress: bool = True

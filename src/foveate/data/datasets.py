@@ -12,6 +12,7 @@ from foveate.data.fashion_mnist import fashion_mnist
 from foveate.data.image_folder import SkippedImagesWarning, image_folder
 from foveate.errors import DataError
 from foveate.graph import nearest
+from foveate.layers import Shape
 
 __all__ = [
     "DATASETS",
@@ -68,12 +69,13 @@ DATASETS: dict[str, DatasetEntry] = {
 """Every data set that has a name."""
 
 
-def load(name: str | Path, *, seed: int = 0) -> Splits:
+def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Splits:
     """The data set called `name`, or the images in the folder of that path (see `image_folder`).
 
     Args:
         name: of `DATASETS`, or the path of a folder with one subfolder of images for each class.
         seed: chooses which samples are for validation.
+        shape: of the images of a folder (default: as `image_folder` chooses); a named data set keeps its own.
 
     Raises:
         DataError: there is neither such a data set nor such a folder, or it cannot be loaded.
@@ -85,7 +87,7 @@ def load(name: str | Path, *, seed: int = 0) -> Splits:
     if str(name) in DATASETS:
         return DATASETS[str(name)].load(seed=seed)
     if Path(name).is_dir():
-        return image_folder(name, seed=seed)
+        return image_folder(name, shape=shape, seed=seed)
     raise DataError(
         f'there is no data set and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
         "folder with one subfolder of images for each class"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from foveate.graph.analysis.summary import Summary
     from foveate.graph.folding import Folding, fold_normalizations
     from foveate.graph.freezing import matching_arrays
+    from foveate.graph.heading import with_new_head
     from foveate.graph.initialization import initializers
     from foveate.graph.rewriting import Rebuilt, as_it_is, cut, rewrite
 
@@ -50,6 +51,7 @@ _LAZY = {
     "initializers": "foveate.graph.initialization",
     "matching_arrays": "foveate.graph.freezing",
     "rewrite": "foveate.graph.rewriting",
+    "with_new_head": "foveate.graph.heading",
 }
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "matching_arrays",
     "nearest",
     "rewrite",
+    "with_new_head",
 ]
 
 

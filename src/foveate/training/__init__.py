@@ -11,6 +11,7 @@ from foveate.training.compatibility import (
 )
 from foveate.training.curves import draw_curves, save_curves
 from foveate.training.description import training_facts, whole
+from foveate.training.fine_tuning import FineTuned
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.inputs import prepared_inputs
@@ -33,6 +34,7 @@ __all__ = [
     "FIT_HINTS",
     "Epoch",
     "Evaluation",
+    "FineTuned",
     "GivenLoss",
     "History",
     "Job",

@@ -1,0 +1,68 @@
+"""A new head for a network: its last product with other outputs, to be learnt on top of what the network knows."""
+
+from dataclasses import replace
+
+from foveate.errors import GraphError
+from foveate.graph.graph import Graph
+from foveate.graph.node import Node
+from foveate.graph.rewriting import rewrite
+from foveate.layers import Layer, Linear, LogSoftmax, Sigmoid, Softmax
+from foveate.layers.convolution import Convolution
+
+
+def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
+    """The graph with so many outputs, and the node that gives them, whose parameters are new.
+
+    A softmax or sigmoid at the end is left out: losses take logits.
+
+    Args:
+        graph: a network with one output, which a Linear or a convolution gives; layers without parameters may follow.
+        outputs: how many.
+
+    Raises:
+        GraphError: there is no such layer, or it shares its parameters with another.
+
+    >>> from foveate import Conv2d, Flatten, Sequential, Softmax
+    >>> old = Sequential(Conv2d(4, 3), Flatten(), Linear(10), Softmax()).build((1, 8, 8))
+    >>> with_new_head(old, 3)[0].output_shape
+    (3,)
+    """
+    head = _head(graph)
+    layer: Layer
+    match head.layer:
+        case Linear():
+            layer = replace(head.layer, out_features=outputs)
+        case Convolution():
+            layer = replace(head.layer, out_channels=outputs)
+
+    def change(node: Node) -> dict[str, Layer]:
+        if node is head:
+            return {node.name: layer}
+        ends = node.name in graph.outputs and isinstance(node.layer, Softmax | LogSoftmax | Sigmoid)
+        return {} if ends else {node.name: node.layer}
+
+    changed = rewrite(graph, change)
+    return changed, changed.node(head.name)
+
+
+def _head(graph: Graph) -> Node:
+    """The product from which the output comes, by layers without parameters alone."""
+    if len(graph.outputs) != 1:
+        raise GraphError(
+            f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but a new head is for one; "
+            "fv.graph.cut leaves the one that you name"
+        )
+    node = graph.by_name.get(graph.only_output)
+    while node is not None and not isinstance(node.layer, Linear | Convolution):
+        if len(node.inputs) != 1 or node.layer.parameters(node.input_shapes):
+            raise GraphError(
+                f"the network's output comes from {node}, but a new head takes the place of a Linear or of a "
+                "convolution; build the network with another end, and load_torch or read and load its arrays"
+            )
+        node = graph.by_name.get(node.inputs[0])
+    if node is None:
+        raise GraphError("the network has no Linear and no convolution, so there is no head to replace")
+    sharing = [each.name for each in graph.nodes if each.parameters == node.parameters and each is not node]
+    if sharing:
+        raise GraphError(f"{node} shares its parameters with {', '.join(sharing)}, which a new head would change too")
+    return node

@@ -1,0 +1,80 @@
+"""What makes a model learn something new from what it knows: frozen parameters and a new head; `Model` inherits it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from foveate.data.preprocessing import Preprocessing
+from foveate.engines import Engine, State
+from foveate.errors import DataError
+from foveate.graph import Graph, matching_arrays, with_new_head
+
+
+class FineTuned:
+    """A graph with a state of which parts can be kept."""
+
+    graph: Graph
+    preprocessing: Preprocessing | None
+    seed: int
+    state: State
+    engine: Engine
+    frozen: frozenset[str]
+    names: dict[str, str]
+    remarks: dict[str, Any]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, graph: Graph, **options: Any) -> None: ...
+
+    def freeze(self, *patterns: str) -> Self:
+        """Tell parameters not to learn; the model itself is given back.
+
+        A frozen normalisation uses its running statistics in training too, and leaves them alone. What is frozen is
+        kept in the model's file.
+
+        Args:
+            patterns: names of layers ("conv1"), or of arrays with wildcards ("stage1.*", "*.bias").
+
+        Raises:
+            GraphError: a pattern matches nothing; the message gives the nearest names.
+        """
+        self.frozen |= matching_arrays(self.graph, patterns)
+        return self
+
+    def unfreeze(self, *patterns: str) -> Self:
+        """Let parameters learn again, all of them unless `patterns` say which; arguments as for `freeze`."""
+        self.frozen -= matching_arrays(self.graph, patterns or ("*",))
+        return self
+
+    def with_head(self, classes: Sequence[str] | int, *, seed: int | None = None) -> Self:
+        """A new model for other classes: its last Linear or convolution starts anew, all before it is this model's.
+
+        A softmax or sigmoid at the end is left out. Preprocessing stays, and so does what is frozen.
+
+        Args:
+            classes: their names, or how many there are.
+            seed: of the new parameters (default: the model's own).
+
+        Raises:
+            GraphError: the network has several outputs, or a layer of another kind gives the output.
+            DataError: there is no class, or a name is missing, there twice, or cannot be printed.
+
+        >>> import foveate as fv
+        >>> model = fv.Model(fv.zoo.lenet5()).with_head(["cat", "dog"]).freeze("conv*")
+        >>> model
+        Model(lenet5: input 1x28x28, 12 layers, 61,026 parameters, output 2, Classification(classes=('cat', 'dog')))
+        """
+        counted = isinstance(classes, int | Sequence) and not isinstance(classes, bool | str)
+        count = classes if isinstance(classes, int) else len(classes) if counted else 0
+        if not counted or count < 1:
+            raise DataError(f"classes is {classes!r}; give the names of at least one class, or how many there are")
+        graph, head = with_new_head(self.graph, count)
+        named = {} if isinstance(classes, int) else {"classes": tuple(classes)}
+        seed = self.seed if seed is None else seed
+        result = type(self)(graph, preprocessing=self.preprocessing, seed=seed, engine=self.engine, **named)
+        kept = {name for name in result.state.names() if not name.startswith(f"{head.parameters}.")}
+        for name in kept:
+            result.state.load(name, self.state.read(name))
+        result.frozen = self.frozen & kept
+        result.names = {name: other for name, other in self.names.items() if name in kept}
+        result.remarks = dict(self.remarks)
+        return result

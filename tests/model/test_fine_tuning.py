@@ -1,0 +1,154 @@
+"""A model that learns something new from what it knows: a new head, frozen parameters, and `foveate train --from`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import foveate as fv
+from foveate.cli import app
+from foveate.layers import Layer
+
+
+def network(*ending: Layer) -> fv.Model:
+    layers = (fv.Conv2d(4, 3, padding=1), fv.BatchNorm2d(), fv.ReLU(), fv.Flatten(), fv.Linear(5), *ending)
+    graph = fv.Sequential(*layers).build((1, 6, 6))
+    return fv.Model(graph, classes=tuple("abcde"), preprocessing=fv.Preprocessing((1, 6, 6), (0.5,), (0.25,)), seed=1)
+
+
+def data(classes: tuple[str, ...], count: int = 24) -> fv.Dataset:
+    random = np.random.default_rng(0)
+    labels = np.arange(count) % len(classes)
+    images = random.integers(0, 100, (count, 1, 6, 6)) + 50 * labels[:, None, None, None]
+    return fv.Dataset(images.astype(np.uint8), labels, classes)
+
+
+def test_a_new_head_keeps_everything_before_it():
+    old = network().freeze("conv1")
+    new = old.with_head(("cat", "dog", "eel"), seed=7)
+    assert new.graph.output_shape == (3,)
+    assert new.classes == ("cat", "dog", "eel")
+    assert (new.preprocessing, new.frozen) == (old.preprocessing, {"conv1.weight", "conv1.bias"})
+    for name in old.state.names():
+        if not name.startswith("linear1"):
+            np.testing.assert_array_equal(new.read(name), old.read(name))
+    other = old.with_head(3, seed=8)
+    assert other.task is None
+    assert not np.array_equal(new.read("linear1.weight"), other.read("linear1.weight"))
+    np.testing.assert_array_equal(new.read("linear1.weight"), old.with_head(3, seed=7).read("linear1.weight"))
+
+
+def test_a_head_of_as_many_classes_is_new_too():
+    old = network()
+    old.state.load("linear1.weight", np.ones((5, 144)))
+    assert not np.array_equal(old.with_head(5).read("linear1.weight"), old.read("linear1.weight"))
+    assert (old.read("linear1.weight") == 1).all()
+
+
+@pytest.mark.parametrize("ending", [fv.Softmax(), fv.LogSoftmax(), fv.Sigmoid()])
+def test_the_last_probabilities_are_left_out(ending: Layer):
+    old = network() if isinstance(ending, fv.Sigmoid) else network(ending)
+    if isinstance(ending, fv.Sigmoid):
+        old = fv.Model(fv.Sequential(fv.Flatten(), fv.Linear(5), ending).build((1, 6, 6)))
+    assert old.with_head(2).graph.only_output == "linear1"
+
+
+def test_a_convolution_whose_maps_are_averaged_is_a_head():
+    new = fv.Model(fv.zoo.make("squeezenet1_1")).with_head(3)
+    assert new.graph.owners[-1].output_shape[0] == 3
+    assert new.graph.output_shape == (3,)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v3_small", "googlenet", "densenet121", "zfnet", "audio4"])
+def test_networks_of_the_zoo_take_a_new_head(name: str):
+    graph = fv.Model(fv.zoo.make(name), engine="reference").with_head(3).graph
+    assert graph.output_shape == (3,)
+    assert len(graph.parameters) == len(fv.zoo.make(name).parameters)
+
+
+def test_what_is_frozen_stays_bit_for_bit_while_the_head_learns():
+    new = network().with_head(("dark", "light")).freeze("conv1", "bn1")
+    before = {name: new.read(name) for name in new.state.names()}
+    new.fit(data(("dark", "light")), epochs=2, batch_size=8, progress=False)
+    changed = {name for name in before if not np.array_equal(before[name], new.read(name))}
+    assert changed == {"linear1.weight", "linear1.bias"}
+
+
+@pytest.mark.parametrize("classes", ["cat", 0, [], True, 2.5, None])
+def test_classes_are_names_or_their_number(classes: object):
+    with pytest.raises(fv.DataError, match="give the names of at least one class, or how many there are"):
+        network().with_head(classes)  # type: ignore[arg-type]
+
+
+def test_a_network_without_a_head_to_replace_is_refused():
+    with pytest.raises(fv.GraphError, match="there is no head to replace"):
+        fv.Model(fv.Sequential(fv.Flatten()).build((1, 6, 6))).with_head(2)
+    with pytest.raises(fv.GraphError, match=r"output comes from bn1 \(BatchNorm1d\), but a new head takes the place"):
+        fv.Model(fv.Sequential(fv.Linear(3), fv.BatchNorm1d()).build((4,))).with_head(2)
+    builder = fv.GraphBuilder()
+    x = builder.input((4,))
+    with pytest.raises(fv.GraphError, match=r"the network has 2 outputs \(linear1, linear2\)"):
+        fv.Model(builder.build(builder.add(fv.Linear(3), x), builder.add(fv.Linear(2), x))).with_head(2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, grey in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(12):
+            noise = np.random.default_rng(number).integers(-30, 30, (9, 9))
+            Image.fromarray((grey + noise).astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def train(*arguments: object):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_the_command_starts_from_a_file_and_keeps_what_is_frozen(folder: Path, tmp_path: Path):
+    network().save(tmp_path / "old.safetensors")
+    options = ("--freeze", "conv1", "--freeze", "bn1", "--epochs", 2, "--batch-size", 4, "--out", tmp_path / "new")
+    done = train(folder, "--from", tmp_path / "old.safetensors", *options)
+    assert done.exit_code == 0, done.output
+    old, new = fv.load(tmp_path / "old.safetensors"), fv.load(tmp_path / "new/model.safetensors")
+    assert (new.classes, new.graph.input_shape) == (("dark", "light"), (1, 6, 6))
+    assert new.preprocessing == old.preprocessing
+    for name in ("conv1.weight", "bn1.running_mean"):
+        np.testing.assert_array_equal(new.read(name), old.read(name))
+
+
+def test_the_command_has_one_network(folder: Path, tmp_path: Path):
+    done = train(folder, "--from", tmp_path / "old.safetensors", "--net", "lenet5")
+    assert done.exit_code == 2
+    assert "--from has a network of its own; leave --net out" in done.output
+
+
+@pytest.mark.slow
+def test_classes_that_a_network_never_saw_are_learnt_from_few_pictures():
+    """Five pictures of each: the features of seven other classes are worth more than what five pictures teach."""
+    splits = fv.datasets.fashion_mnist()
+
+    def part(dataset: fv.Dataset, names: tuple[str, ...], count: int) -> fv.Dataset:
+        wanted = [dataset.classes.index(name) for name in names]
+        chosen = np.concatenate([np.flatnonzero(dataset.labels == index)[:count] for index in wanted])
+        labels = np.array([wanted.index(label) for label in dataset.labels[chosen]])
+        return fv.Dataset(dataset.inputs[chosen], labels, names)
+
+    new_names = ("Pullover", "Sandal", "Bag")
+    old_names = tuple(name for name in splits.train.classes if name not in new_names)
+    graph = fv.zoo.make("vgg6", classes=len(old_names))
+    body = fv.Model(graph, classes=old_names, preprocessing=splits.preprocessing)
+    body.fit(part(splits.train, old_names, 800), epochs=3, batch_size=64, progress=False)
+    few, unseen = part(splits.train, new_names, 5), part(splits.validation, new_names, 400)
+    tuned = body.with_head(new_names)
+    head = {name for name in tuned.graph.parameters if tuned.read(name).shape[0] == 3}
+    tuned.freeze(*(name for name in tuned.state.names() if name not in head))
+    before = {name: tuned.read(name) for name in tuned.frozen}
+    scratch = fv.Model(tuned.graph, classes=new_names, preprocessing=splits.preprocessing)
+    for model in (tuned, scratch):
+        model.fit(few, epochs=30, batch_size=15, schedule=fv.OneCycle(0.03), progress=False)
+    assert all(np.array_equal(before[name], tuned.read(name)) for name in before)
+    accuracies = [model.evaluate(unseen, progress=False).accuracy for model in (tuned, scratch)]
+    assert accuracies[0] > accuracies[1] + 0.05, accuracies
