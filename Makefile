@@ -66,7 +66,7 @@ $(VENV)/.tested-with: $(VENV)/.installed
 	@echo "Installing what the tests need (PyTorch and others)"
 	$(PIP) install torch==2.13.0
 	$(PIP) install --group test
-	$(PIP) install --no-deps pytorchcv==0.0.74  # what it asks for, torchvision, is not what its modules need
+	$(PIP) install --no-deps pytorchcv==0.0.74 facenet-pytorch==2.6.0  # torchvision, which they ask for, is not needed
 	touch $@
 
 $(DOCS_VENV)/.documents-with: pyproject.toml

