@@ -118,6 +118,18 @@ class Preprocessing(metaclass=Called):
         std[std <= _ROUNDING * np.abs(mean)] = 1.0
         return Preprocessing(inputs.shape[1:], tuple(mean.tolist()), tuple(std.tolist()))
 
+    @staticmethod
+    def from_configuration(configuration: Any) -> "Preprocessing":
+        """The preprocessing that timm, torchvision or Transformers wrote down; see `configurations.from_configuration`.
+
+        >>> timm = {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_pct": 0.875}
+        >>> Preprocessing.from_configuration(timm).resize
+        256
+        """
+        from foveate.data.configurations import from_configuration
+
+        return from_configuration(configuration)
+
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.
 
