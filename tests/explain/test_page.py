@@ -188,8 +188,8 @@ def test_every_normalisation_has_its_effect_drawn(tmp_path: Path):
 @pytest.mark.parametrize(
     ("pooling", "said"),
     [
-        ((fv.MaxPool2d(2),), ("3 networks", "the same without its pooling (each window")),
-        ((), ("2 networks", "and a fully connected network of equal size (it has no pooling")),
+        ((fv.MaxPool2d(2),), ("Three networks", "the same without its pooling (each window")),
+        ((), ("Two networks", "and a fully connected network of equal size (it has no pooling")),
     ],
 )
 def test_the_comparison_says_which_networks_there_are(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from foveate.calls import kind
-from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError, FileError
 from foveate.opening import open_regular
 from foveate.text import LONGEST_PATH, printable
@@ -24,35 +23,19 @@ _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic")
 _SAYS = 'say "input_size" (timm), "image_mean" (Transformers), or be torchvision\'s transforms'
 
 
-def from_configuration(configuration: Any) -> Preprocessing:
-    """The preprocessing that a configuration describes.
-
-    Known are timm's `pretrained_cfg` (input_size, mean, std, interpolation, crop_pct), alone or in a config.json;
-    Transformers' preprocessor_config.json (size, crop_size, image_mean, image_std, rescale_factor, resample and the do_
-    switches); and torchvision's transforms of its weights (`ResNet18_Weights.DEFAULT.transforms()`).
-
-    Args:
-        configuration: a mapping, the path of a JSON file, or torchvision's object.
-
-    Raises:
-        FileError: the file is missing, or is not JSON.
-        DataError: it is none of these, or an entry cannot be what it says.
-
-    >>> from_configuration({"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_pct": 0.875})
-    Preprocessing(shape=(3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize=256, \
-interpolation='bilinear', scale=0.00392156862745098, channel_order='RGB')
-    """
+def options_of(configuration: Any) -> Options:
+    """What `Preprocessing` is to be made with; arguments and errors are those of `Preprocessing.from_configuration`."""
     if isinstance(configuration, str | Path):
         configuration = _read(Path(configuration))
     if isinstance(configuration, Mapping):
         known = configuration.get("pretrained_cfg", configuration)
         if isinstance(known, Mapping) and "input_size" in known:
-            return Preprocessing(**_of_timm(known))
-        if "image_mean" in configuration or "feature_extractor_type" in configuration:
-            return Preprocessing(**_of_transformers(configuration))
+            return _of_timm(known)
+        if "image_mean" in configuration:
+            return _of_transformers(configuration)
         raise DataError(f"the configuration has no entry that is known; it must {_SAYS}")
     if all(hasattr(configuration, name) for name in ("crop_size", "resize_size", "mean", "std")):
-        return Preprocessing(**_of_torchvision(configuration))
+        return _of_torchvision(configuration)
     raise DataError(f"the configuration is {kind(configuration)}; give a mapping or a JSON file, which must {_SAYS}")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from foveate.calls import Called, kind
 from foveate.data.arrays import is_array_file, read_array
+from foveate.data.configurations import options_of
 from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
 from foveate.errors import DataError, FileError, ShapeError
 from foveate.geometry import format_sizes
@@ -120,15 +121,21 @@ class Preprocessing(metaclass=Called):
 
     @staticmethod
     def from_configuration(configuration: Any) -> "Preprocessing":
-        """The preprocessing that timm, torchvision or Transformers wrote down; see `configurations.from_configuration`.
+        """The preprocessing that timm, torchvision or Transformers wrote down.
+
+        Args:
+            configuration: timm's `pretrained_cfg`, Transformers' preprocessor_config.json, either as a mapping or as
+                the path of a JSON file; or the transforms of torchvision's weights.
+
+        Raises:
+            FileError: the file is missing, or is not JSON.
+            DataError: it is none of these, or an entry cannot be what it says.
 
         >>> timm = {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_pct": 0.875}
         >>> Preprocessing.from_configuration(timm).resize
         256
         """
-        from foveate.data.configurations import from_configuration
-
-        return from_configuration(configuration)
+        return Preprocessing(**options_of(configuration))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.
