@@ -61,7 +61,8 @@ class Portable(ABC):
     def load_torch(self, weights: str | Path | Mapping[str, Any]) -> Self:
         """Take the weights of the same network from PyTorch; the model itself is given back.
 
-        Arrays are taken by their names where these agree, by order and shape where only one order is possible.
+        Arrays are taken by their names where these agree, by order and shape where only one order is possible; an
+        alphabetical order, as safetensors has, counts for nothing.
         Dictionaries around the weights and words before all names ("module.") are found; `remarks["weights"]` says what
         was, and `names` what each array was called.
 

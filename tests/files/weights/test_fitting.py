@@ -1,11 +1,14 @@
 """Which array is which: by names, by order and shape where only one order is possible, else a table."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import foveate as fv
 from foveate.errors import FileError
-from foveate.files.weights import fit_weights, named_arrays
+from foveate.files.weights import Weights, fit_weights, named_arrays, read_weights
 from foveate.graph import Graph
 from tests.support import Arrays, random_arrays
 
@@ -87,6 +90,57 @@ def test_order_proves_nothing_for_layers_side_by_side():
     assert same(fitted(graph, renamed(arrays, {names[-1]: "fc"}))[0], arrays)
     with pytest.raises(FileError, match="does not fit the network, neither by names nor by order and shape"):
         fitted(graph, renamed(arrays, {name: f"m{n}" for n, name in enumerate(dict.fromkeys(names))}))
+
+
+def in_the_order_of_safetensors(arrays: Arrays, tmp_path: Path) -> Weights:
+    save_file(arrays, tmp_path / "weights.safetensors")
+    return read_weights(tmp_path / "weights.safetensors")
+
+
+def loaded_from_safetensors(arrays: Arrays, tmp_path: Path) -> Weights:
+    save_file(arrays, tmp_path / "weights.safetensors")
+    return named_arrays("the dictionary", load_file(tmp_path / "weights.safetensors"))
+
+
+def twelve() -> Graph:
+    """As many convolutions of one shape as make "10" stand before "2"."""
+    return fv.Sequential(*(fv.Conv2d(3, 3, padding=1) for _ in range(12))).build((3, 5, 5))
+
+
+@pytest.mark.parametrize("read", [in_the_order_of_safetensors, loaded_from_safetensors])
+def test_an_alphabetical_order_is_not_taken_for_that_of_the_layers(read, tmp_path: Path):
+    graph = twelve()
+    arrays = {name: array.astype(np.float32) for name, array in random_arrays(graph).items()}
+    others = renamed(arrays, {f"conv{n + 1}": f"features.{n}" for n in range(12)})
+    with pytest.raises(FileError, match=r"neither by names nor by shape:\n(.*\n)*.*Give the module's own state_dict"):
+        fit_weights(graph, read(others, tmp_path))
+    assert same(fitted(graph, others)[0], arrays)  # the way out
+    assert same(dict(fit_weights(graph, read(arrays, tmp_path)).arrays), arrays)
+
+
+def test_shapes_that_occur_once_need_no_order(tmp_path: Path):
+    graph = fv.Sequential(fv.Conv2d(4, 3), fv.Conv2d(3, 3), fv.GlobalAvgPool2d(), fv.Linear(2)).build((3, 9, 9))
+    arrays = {name: array.astype(np.float32) for name, array in random_arrays(graph).items()}
+    others = renamed(arrays, {"conv1": "z", "conv2": "y", "linear1": "a"})
+    found = fit_weights(graph, in_the_order_of_safetensors(others, tmp_path))
+    assert same(dict(found.arrays), arrays)
+    assert found.said == ("6 arrays were found by their shape, because their names differ",)
+
+
+def test_two_arrays_of_one_name_are_never_taken_for_one():
+    """The table names the one that is left over; without names neither is taken."""
+    graph = chain()
+    arrays = random_arrays(graph)
+    twice = {"bn1.gamma": np.zeros(3), **arrays}
+    with pytest.raises(FileError, match=r"by order and shape:\n  unexpected \(1\):\n    bn1\.gamma 3$"):
+        fitted(graph, twice)
+    with pytest.raises(FileError, match=r"unexpected \(5\):\n    b\.gamma 3\n    b\.weight 3"):
+        fitted(graph, renamed(twice, {"bn1": "b"}))
+
+
+def test_a_dictionary_without_arrays_fits_no_network():
+    with pytest.raises(FileError, match=r"the dictionary does not fit .*:\n  missing \(10\):"):
+        fit_weights(chain(), Weights("the dictionary", {}))
 
 
 def test_zoo_networks_take_torchvisions_names():

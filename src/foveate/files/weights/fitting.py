@@ -1,6 +1,7 @@
-"""Which of a file's arrays is which of a network's: by names where they agree, else by order and shape where these do.
+"""Which of a file's arrays is which of a network's: by names where they agree, else by shape where that is proof.
 
-Modules, not arrays, are fitted: a weight and its bias stay together.
+Order helps where the arrays have that of the layers. Modules, not arrays, are fitted: a weight and its bias stay
+together.
 """
 
 from collections import defaultdict
@@ -31,6 +32,11 @@ SPELLINGS = (
 KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
 """Other words for the arrays of a module."""
 
+_UNSORTED = (
+    "\nIts names are in alphabetical order, as safetensors has them, which is not that of the network. Give the "
+    "module's own state_dict, or what torch.save makes of it: these keep the order of the layers"
+)
+
 MOST_ROWS = 12
 """Names in each part of the table of what does not fit."""
 
@@ -59,27 +65,41 @@ def fit_weights(graph: Graph, weights: Weights) -> Fitted:
     said = list(weights.said)
     found = {name: tuple(array.shape) for name, array in weights.arrays.items()}
     called = _without_prefix(wanted, found, said)
+    proof = "order and shape" if weights.ordered else "shape"
     pairs = {name: called[name] for name in wanted if name in called and wanted[name] == found[called[name]]}
     rest = {name: shape for name, shape in wanted.items() if name not in pairs}
     left = {name: found[name] for name in found if name not in set(pairs.values())}
     if rest or left:
-        by_order = _by_order(graph, rest, left)
-        if by_order is None:
-            raise FileError(_table(weights.source, wanted, called, found))
-        said.append(f"{len(by_order)} arrays were found by their order and shape, because their names differ")
-        pairs |= by_order
+        proven = _proven(graph, rest, left, ordered=weights.ordered)
+        if proven is None:
+            unsorted = not weights.ordered and _proven(graph, rest, left, ordered=True) is not None
+            raise FileError(
+                f"{weights.source} does not fit the network, neither by names nor by {proof}:\n"
+                f"{_table(wanted, called, found)}{_UNSORTED if unsorted else ''}"
+            )
+        said.append(f"{len(proven)} arrays were found by their {proof}, because their names differ")
+        pairs |= proven
     return Fitted({name: _numbers(weights, other) for name, other in pairs.items()}, pairs, tuple(said))
 
 
 def _without_prefix(wanted: Shapes, found: Shapes, said: list[str]) -> dict[str, str]:
     """The file's names by what they are here: without what stands before all, and in the zoo's spelling."""
-    called = {_spelt(name, wanted): name for name in found}
-    while not called.keys() & wanted.keys():
-        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in called)), None)
-        if prefix is None:
+    plain = {name: name for name in found}
+    while not (called := _as_here(plain, wanted)).keys() & wanted.keys():
+        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in plain)), None)
+        if prefix is None or not plain:
             break
         said.append(f'"{prefix}" stands before every name')
-        called = {_spelt(name.removeprefix(prefix), wanted): other for name, other in called.items()}
+        plain = {name.removeprefix(prefix): other for name, other in plain.items()}
+    return called
+
+
+def _as_here(plain: Mapping[str, str], wanted: Shapes) -> dict[str, str]:
+    """The same names as the network has them; of several that are one name here, the one spelt so is meant."""
+    called = {name: other for name, other in plain.items() if name in wanted}
+    for name, other in plain.items():
+        spelt = _spelt(name, wanted)
+        called.setdefault(name if spelt in called else spelt, other)
     return called
 
 
@@ -96,16 +116,16 @@ def _spelt(name: str, wanted: Shapes) -> str:
     return spelt if spelt in wanted else name
 
 
-def _by_order(graph: Graph, rest: Shapes, left: Shapes) -> dict[str, str] | None:
-    """The pairs that order and shape prove, or None.
+def _proven(graph: Graph, rest: Shapes, left: Shapes, *, ordered: bool) -> dict[str, str] | None:
+    """The pairs that shape proves, with the help of order where that says something, or None.
 
     Modules of the same arrays are taken in order, which says nothing where those of the network stand side by side.
     """
     ours, theirs = _by_signature(rest), _by_signature({_own_kind(name): shape for name, shape in left.items()})
     original = {_own_kind(name): name for name in left}
-    if {s: len(m) for s, m in ours.items()} != {s: len(m) for s, m in theirs.items()}:
+    if len(original) < len(left) or {s: len(m) for s, m in ours.items()} != {s: len(m) for s, m in theirs.items()}:
         return None
-    if not all(_one_after_the_other(graph, modules) for modules in ours.values()):
+    if not all(len(modules) == 1 or (ordered and _one_after_the_other(graph, modules)) for modules in ours.values()):
         return None
     return {
         f"{module}.{kind}": original[f"{other}.{kind}"]
@@ -157,7 +177,7 @@ def _numbers(weights: Weights, name: str) -> FloatArray:
     return numbers
 
 
-def _table(source: str, wanted: Shapes, called: Mapping[str, str], found: Shapes) -> str:
+def _table(wanted: Shapes, called: Mapping[str, str], found: Shapes) -> str:
     """What does not fit, in three parts."""
     missing = [f"{name} {_sizes(shape)}" for name, shape in wanted.items() if name not in called]
     unexpected = [f"{printable(other)} {_sizes(found[other])}" for name, other in called.items() if name not in wanted]
@@ -166,7 +186,7 @@ def _table(source: str, wanted: Shapes, called: Mapping[str, str], found: Shapes
         for name, shape in wanted.items()
         if name in called and found[called[name]] != shape
     ]
-    lines = [f"{source} does not fit the network, neither by names nor by order and shape:"]
+    lines: list[str] = []
     for title, rows in (("missing", missing), ("unexpected", unexpected), ("of another shape", other_shape)):
         lines += _part(title, rows)
     if other_shape and not missing and not unexpected:

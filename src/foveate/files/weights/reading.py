@@ -1,8 +1,9 @@
 """Named arrays out of a file or a dictionary, whatever wraps them, and a sentence on each thing found on the way."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +36,9 @@ class Weights:
 
     source: str
     arrays: Mapping[str, Array]
-    said: tuple[str, ...] = field(default=())
+    said: tuple[str, ...] = ()
+    ordered: bool = True
+    """Whether their order may be that of the layers."""
 
 
 def read_weights(path: Path) -> Weights:
@@ -63,7 +66,7 @@ def _content(path: Path, file: BinaryIO) -> Any:
         if not _is_whole(file, int.from_bytes(start[:8], "little")):
             raise FileError(f"{path} is damaged: its header is not that of a file of {file.seek(0, 2):,} bytes")
         try:
-            return load(file.read())
+            return dict(sorted(load(file.read()).items()))
         except (SafetensorError, ValueError, TypeError, KeyError) as error:
             raise FileError(f"{path} is damaged: {error}") from None
     if start[:2] == b"PK" or start[:1] == b"\x80":
@@ -99,13 +102,25 @@ def named_arrays(source: str, content: Any) -> Weights:
     said: list[str] = []
     inner = _unwrapped(content, said)
     arrays = dict(_flat(inner))
+    ordered = not _are_sorted(arrays)
     counters = [name for name in arrays if name.endswith(_COUNTERS) or name == _COUNTERS[1:]]
     if counters:
         said.append(f"{len(counters)} counters of batches ({_COUNTERS[1:]}) are not needed")
     arrays = {name: array for name, array in arrays.items() if name not in set(counters)}
     if not arrays:
         raise FileError(f"{source} has no arrays by name; give a state_dict, or a file that holds one")
-    return Weights(source, arrays, tuple(said))
+    return Weights(source, {name: _as_array(array) for name, array in arrays.items()}, tuple(said), ordered)
+
+
+def _are_sorted(arrays: Mapping[str, Any]) -> bool:
+    """Whether names are in alphabetical order, those of each type by themselves: so safetensors has them.
+
+    A state_dict of PyTorch has the weight of a layer before its bias.
+    """
+    by_type = defaultdict[str, list[str]](list)
+    for name, array in arrays.items():
+        by_type[str(array.dtype)].append(name)
+    return all(names == sorted(names) for names in by_type.values())
 
 
 def _unwrapped(content: Any, said: list[str]) -> Any:
@@ -126,14 +141,14 @@ def _holds_arrays(value: Any) -> bool:
     return any(True for _ in _flat(value))
 
 
-def _flat(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Array]]:
-    """Every array below `value` with its dotted name."""
+def _flat(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every array or tensor below `value` with its dotted name."""
     inside = value if isinstance(value, Mapping) else module_arrays(value)
     if inside is None or depth > 64:
         return
     for name, item in inside.items():
         if _is_array(item):
-            yield f"{prefix}{name}", _as_array(item)
+            yield f"{prefix}{name}", item
         else:
             yield from _flat(item, f"{prefix}{name}.", depth + 1)
 
