@@ -196,6 +196,7 @@ def test_a_long_table_is_cut():
     ("broken", "message"),
     [
         (np.full((2, 3), np.nan), r"the dictionary cannot be used: linear1\.weight holds NaN or infinity"),
+        (np.full((2, 3), 1e200), r"the dictionary cannot be used: linear1\.weight holds numbers too large for float32"),
         (np.ones((2, 3), complex), r"the dictionary cannot be used: linear1\.weight holds complex128, no real numbers"),
     ],
 )

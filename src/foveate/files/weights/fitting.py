@@ -171,9 +171,12 @@ def _numbers(weights: Weights, name: str) -> FloatArray:
     array: Array = weights.arrays[name]
     if array.dtype.kind not in "fiub":
         raise FileError(f"{weights.source} cannot be used: {printable(name)} holds {array.dtype}, no real numbers")
-    numbers = array.astype(np.float32)
-    if not np.isfinite(numbers).all():
+    if not np.isfinite(array).all():
         raise FileError(f"{weights.source} cannot be used: {printable(name)} holds NaN or infinity")
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise FileError(f"{weights.source} cannot be used: {printable(name)} holds numbers too large for float32")
     return numbers
 
 

@@ -9,11 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from foveate.errors import FileError
-from foveate.text import printable
-
-_DAMAGE = (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError, MemoryError)
-"""What a changed byte leads to: a length, for one, that no memory holds."""
+_NAMES = (str, int, float, bool, bytes, type(None))
+"""What an entry may be called; hashing a deep tuple would end the process, and no array is called so."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +37,17 @@ class Called:
     entries: dict[Any, Any] = field(default_factory=dict)
 
 
-def read_pickle(path: object, file: BinaryIO) -> Any:
+def read_pickle(file: BinaryIO) -> Any:
     """The first object that `file` describes; the file then stands after it.
 
-    Raises:
-        FileError: it is not a pickle, or does what no program that writes tensors does.
+    Anything may be raised where it is not a pickle, or does what no program that writes tensors does.
     """
     machine = _Machine()
-    try:
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name == "STOP":
-                return machine.stack.pop()
-            machine.run(opcode.name, argument)
-    except _DAMAGE as error:
-        raise FileError(f"{path} is damaged: what it says of its tensors cannot be read ({printable(error)})") from None
-    raise FileError(f"{path} is damaged: what it says of its tensors has no end")
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "STOP":
+            return machine.stack.pop()
+        machine.run(opcode.name, argument)
+    raise ValueError("it has no end")
 
 
 class _Machine:
@@ -106,7 +99,8 @@ class _Machine:
 
     def set_items(self, values: list[Any]) -> None:
         target = self.stack[-1].entries if isinstance(self.stack[-1], Called) else self.stack[-1]
-        target.update(zip(values[::2], values[1::2], strict=True))
+        entries = zip(values[::2], values[1::2], strict=True)
+        target.update({name: value for name, value in entries if isinstance(name, _NAMES)})
 
     def call(self, what: Any, arguments: Any) -> None:
         made = what == Named("collections OrderedDict") and not arguments

@@ -1,6 +1,5 @@
 """Named arrays out of a file or a dictionary, whatever wraps them, and a sentence on each thing found on the way."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,15 +8,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from foveate.errors import FileError
-from foveate.files.container import LARGEST_HEADER
+from foveate.files.weights.safe import read_safetensors
 from foveate.files.weights.tensors import module_arrays, read_torch_file
 from foveate.log import logger
 from foveate.opening import open_regular
-from foveate.text import printable
+from foveate.text import named, printable
 
 Array = NDArray[Any]
 
@@ -26,6 +23,11 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 """What data-parallel and compiled models, and those inside another, put before every name."""
+
+GIVE = "give a state_dict, or a file that holds one"
+
+DEEPEST, MOST_ENTERED = 64, 100_000
+"""How deep dictionaries are entered, and how many: some files hold one dictionary in another twice, and so on."""
 
 _COUNTERS = ".num_batches_tracked"
 
@@ -50,43 +52,23 @@ def read_weights(path: Path) -> Weights:
     try:
         file = open_regular(path)
     except FileNotFoundError:
-        raise FileError(f"{path} does not exist; expected a safetensors file, or one of torch.save's") from None
+        raise FileError(f"{named(path)} does not exist; expected a safetensors file, or one of torch.save's") from None
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise FileError(f"{named(path)} cannot be read: {error.strerror or error}") from None
     with file:
         content = _content(path, file)
     logger.info("read %s", path)
-    return named_arrays(str(path), content)
+    return named_arrays(named(path), content)
 
 
 def _content(path: Path, file: BinaryIO) -> Any:
     start = file.read(9)
     file.seek(0)
     if start[8:] == b"{":
-        if not _is_whole(file, int.from_bytes(start[:8], "little")):
-            raise FileError(f"{path} is damaged: its header is not that of a file of {file.seek(0, 2):,} bytes")
-        try:
-            return dict(sorted(load(file.read()).items()))
-        except (SafetensorError, ValueError, TypeError, KeyError) as error:
-            raise FileError(f"{path} is damaged: {error}") from None
+        return read_safetensors(path, file)
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return read_torch_file(path, file)
-    raise FileError(f"{path} is neither a safetensors file nor one that torch.save wrote")
-
-
-def _is_whole(file: BinaryIO, length: int) -> bool:
-    """Whether a file is as long as its header of `length` bytes says: known before gigabytes are read."""
-    size = file.seek(0, 2)
-    if length > min(LARGEST_HEADER, size - 8):
-        return False
-    file.seek(8)
-    try:
-        entries = json.loads(file.read(length))
-        ends = [int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"]
-    except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-        return False
-    file.seek(0)
-    return size == 8 + length + max(ends, default=0)
+    raise FileError(f"{named(path)} is neither a safetensors file nor one that torch.save wrote")
 
 
 def named_arrays(source: str, content: Any) -> Weights:
@@ -100,16 +82,17 @@ def named_arrays(source: str, content: Any) -> Weights:
         FileError: there are no arrays.
     """
     said: list[str] = []
-    inner = _unwrapped(content, said)
-    arrays = dict(_flat(inner))
+    inner = _unwrapped(content, source, said)
+    arrays = dict(_flat(inner, source))
     ordered = not _are_sorted(arrays)
     counters = [name for name in arrays if name.endswith(_COUNTERS) or name == _COUNTERS[1:]]
     if counters:
         said.append(f"{len(counters)} counters of batches ({_COUNTERS[1:]}) are not needed")
     arrays = {name: array for name, array in arrays.items() if name not in set(counters)}
     if not arrays:
-        raise FileError(f"{source} has no arrays by name; give a state_dict, or a file that holds one")
-    return Weights(source, {name: _as_array(array) for name, array in arrays.items()}, tuple(said), ordered)
+        raise FileError(f"{source} has no arrays by name; {GIVE}")
+    numbers = {name: _as_array(source, name, array) for name, array in arrays.items()}
+    return Weights(source, numbers, tuple(said), ordered)
 
 
 def _are_sorted(arrays: Mapping[str, Any]) -> bool:
@@ -123,12 +106,12 @@ def _are_sorted(arrays: Mapping[str, Any]) -> bool:
     return all(names == sorted(names) for names in by_type.values())
 
 
-def _unwrapped(content: Any, said: list[str]) -> Any:
+def _unwrapped(content: Any, source: str, said: list[str]) -> Any:
     """What is inside the entry that holds the weights, as deep as there are such entries."""
     for _ in range(4):
         if not isinstance(content, Mapping) or any(_is_array(value) for value in content.values()):
             return content
-        held = {name: value for name, value in content.items() if _holds_arrays(value)}
+        held = {name: value for name, value in content.items() if _holds_arrays(value, source)}
         entry = next((name for name in WRAPPERS if name in held), next(iter(held), None))
         if entry is None or (len(held) > 1 and entry not in WRAPPERS):
             return content
@@ -137,29 +120,44 @@ def _unwrapped(content: Any, said: list[str]) -> Any:
     return content
 
 
-def _holds_arrays(value: Any) -> bool:
-    return any(True for _ in _flat(value))
+def _holds_arrays(value: Any, source: str) -> bool:
+    return any(True for _ in _flat(value, source))
 
 
-def _flat(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every array or tensor below `value` with its dotted name."""
-    inside = value if isinstance(value, Mapping) else module_arrays(value)
-    if inside is None or depth > 64:
-        return
-    for name, item in inside.items():
-        if _is_array(item):
-            yield f"{prefix}{name}", item
-        else:
-            yield from _flat(item, f"{prefix}{name}.", depth + 1)
+def _flat(value: Any, source: str) -> Iterator[tuple[str, Any]]:
+    """Every array or tensor below `value` with its dotted name; one that is held twice has two names."""
+    entered = 0
+
+    def below(value: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+        nonlocal entered
+        inside = value if isinstance(value, Mapping) else module_arrays(value)
+        if inside is None or depth > DEEPEST:
+            return
+        entered += 1
+        if entered > MOST_ENTERED:
+            raise FileError(f"{source} holds more than {MOST_ENTERED:,} dictionaries in one another; {GIVE}")
+        for name, item in inside.items():
+            if _is_array(item):
+                yield f"{prefix}{name}", item
+            else:
+                yield from below(item, f"{prefix}{name}.", depth + 1)
+
+    return below(value, "", 0)
 
 
 def _is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "shape"))
 
 
-def _as_array(value: Any) -> Array:
+def _as_array(source: str, name: str, value: Any) -> Array:
     """A NumPy array of an array or a PyTorch tensor; bfloat16, which NumPy does not know, becomes float32."""
     if isinstance(value, np.ndarray):
         return value
-    plain = value.detach().cpu()
-    return np.asarray(plain.float() if plain.is_floating_point() else plain)
+    try:
+        plain = value.detach().cpu()
+        return np.asarray(plain.float() if plain.is_floating_point() else plain)
+    except (RuntimeError, TypeError, ValueError):  # it has no numbers, or not one after the other
+        raise FileError(
+            f"{source} cannot be used: {printable(name)} is a tensor of {value.dtype}, {value.layout}, on "
+            f"{value.device}, of which no array can be made; give dense tensors that hold numbers"
+        ) from None

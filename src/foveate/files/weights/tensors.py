@@ -1,8 +1,11 @@
 """The tensors in a file that torch.save wrote, as NumPy arrays; no code in it runs, and PyTorch is not needed."""
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +15,13 @@ from numpy.typing import NDArray
 
 from foveate.errors import FileError
 from foveate.files.weights.pickled import Called, Named, Stored, read_pickle
-from foveate.text import printable
+from foveate.text import named, printable
+
+DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
+    *(MemoryError, EOFError, OSError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What a changed byte leads to somewhere in the libraries that read: a length, for one, that no memory holds."""
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first object in a file as PyTorch wrote them before version 1.6."""
@@ -21,7 +30,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
-    "BFloat16Storage": np.dtype("<u2"),  # the upper half of a float32; see `_widened`
+    "BFloat16Storage": np.dtype("<u2"),  # the upper half of a float32; see `widened`
     "LongStorage": np.dtype("<i8"),
     "IntStorage": np.dtype("<i4"),
     "ShortStorage": np.dtype("<i2"),
@@ -29,7 +38,17 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+_UNREAD = {
+    "torch._utils _rebuild_sparse_tensor": "a sparse tensor",
+    "torch._utils _rebuild_nested_tensor": "a nested tensor",
+    "torch._utils _rebuild_qtensor": "a quantised tensor",
+    "torch._utils _rebuild_meta_tensor_no_storage": "a tensor without numbers",
+}
+_TYPED = "torch._utils _rebuild_tensor_v3"
+"""How PyTorch writes the types that are younger than its storages: eight bits of floating point, unsigned ones."""
+
 _REBUILT = ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor")
+_OF_A_CLASS = "torch._tensor _rebuild_from_type_v2"
 _WRAPPED = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
 
 Array = NDArray[Any]
@@ -52,7 +71,11 @@ def read_torch_file(path: Path, file: BinaryIO) -> Any:
     Raises:
         FileError: it is damaged.
     """
-    return _Zipped(path, file).content() if zipfile.is_zipfile(file) else _legacy(path, file)
+    try:
+        return _Zipped(path, file).content() if zipfile.is_zipfile(file) else _legacy(path, file)
+    except DAMAGE as error:
+        what = printable(error) or type(error).__name__
+        raise damaged(path, f"what it says of its tensors cannot be read ({what})") from None
 
 
 class _Zipped:
@@ -60,53 +83,47 @@ class _Zipped:
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
-        try:
-            self.archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise FileError(f"{path} is damaged: its archive cannot be opened ({error})") from None
+        self.archive = zipfile.ZipFile(file)
         self.names = {name.partition("/")[2]: name for name in self.archive.namelist()}
 
     def content(self) -> Any:
         """The pickled object with its tensors."""
         if "data.pkl" not in self.names:
-            raise FileError(f"{self.path} is a zip archive, but not one of torch.save's: it has no data.pkl")
+            raise FileError(f"{named(self.path)} is a zip archive, but not one of torch.save's: it has no data.pkl")
         if "byteorder" in self.names and self._bytes("byteorder").strip() != b"little":
-            raise FileError(f"{self.path} was written on a big-endian machine; save it again on another")
+            raise FileError(f"{named(self.path)} was written on a big-endian machine; save it again on another")
         return _with_arrays(self.path, self._pickle(), self._storage)
 
     def _pickle(self) -> Any:
-        self._check(self.names["data.pkl"])
-        with self.archive.open(self.names["data.pkl"]) as pickle:
-            return read_pickle(self.path, pickle)  # type: ignore[arg-type]  # as good as a BinaryIO
+        return read_pickle(BytesIO(self._bytes("data.pkl")))
 
     def _storage(self, key: str) -> bytes:
         return self._bytes(f"data/{key}")
 
     def _bytes(self, name: str) -> bytes:
         if name not in self.names:
-            raise FileError(f"{self.path} is damaged: it names a storage {printable(name)}, but does not have it")
+            raise damaged(self.path, f"it names a storage {printable(name)}, but does not have it")
         self._check(self.names[name])
-        try:
-            return self.archive.read(self.names[name])
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-            raise FileError(f"{self.path} is damaged: {printable(name)} cannot be read ({printable(error)})") from None
+        return self.archive.read(self.names[name])
 
     def _check(self, name: str) -> None:
         """PyTorch compresses nothing, so nothing can be longer than the file."""
         if self.archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-            raise FileError(f"{self.path} is damaged: {printable(name)} is compressed, which torch.save never does")
+            raise damaged(self.path, f"{printable(name)} is compressed, which torch.save never does")
 
 
 def _legacy(path: Path, file: BinaryIO) -> Any:
     """A file as PyTorch wrote them before: five pickles, and behind them the storages, each after its length."""
     file.seek(0)
-    if read_pickle(path, file) != MAGIC:
-        raise FileError(f"{path} is a pickle, but not one of torch.save's; save the model's state_dict with torch.save")
-    read_pickle(path, file)  # the protocol
-    read_pickle(path, file)  # sizes of C's types
-    described, keys = read_pickle(path, file), read_pickle(path, file)
-    if not isinstance(keys, list):
-        raise FileError(f"{path} is damaged: it has no list of its storages")
+    if read_pickle(file) != MAGIC:
+        raise FileError(
+            f"{named(path)} is a pickle, but not one of torch.save's; save the model's state_dict with torch.save"
+        )
+    read_pickle(file)  # the protocol
+    read_pickle(file)  # sizes of C's types
+    described, keys = read_pickle(file), read_pickle(file)
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
+        raise damaged(path, "it has no list of its storages")
     item_sizes = {tensor.key: _TYPES[tensor.kind].itemsize for tensor in _tensors(path, described)}
     storages = {}
     for key in keys:
@@ -114,7 +131,7 @@ def _legacy(path: Path, file: BinaryIO) -> Any:
         size = count * item_sizes.get(str(key), 4)
         left = path.stat().st_size - file.tell()
         if size > left:
-            raise FileError(f"{path} is cut short: a storage of {size:,} bytes has only {left:,}")
+            raise FileError(f"{named(path)} is cut short: a storage of {size:,} bytes has only {left:,}")
         storages[str(key)] = file.read(size)
     return _with_arrays(path, described, lambda key: storages.get(key, b""))
 
@@ -169,9 +186,16 @@ def _tensor(path: Path, called: Called) -> _Tensor | None:
     """The tensor that a note stands for, or None where it stands for something else."""
     if not isinstance(called.what, Named):
         return None
-    if called.what.name in _WRAPPED and isinstance(called.arguments[0], Called):
+    name = called.what.name
+    if name in _WRAPPED and isinstance(called.arguments[0], Called):
         return _tensor(path, called.arguments[0])
-    if called.what.name not in _REBUILT:
+    if name == _OF_A_CLASS:  # what to call, the class, and the arguments
+        return _tensor(path, Called(called.arguments[0], called.arguments[2]))
+    if name == _TYPED:
+        raise not_read(path, f"a tensor of {printable(called.arguments[6].name.rpartition(' ')[2])}")
+    if name in _UNREAD:
+        raise not_read(path, _UNREAD[name])
+    if name not in _REBUILT:
         return None
     try:
         storage, offset, sizes, strides = called.arguments[:4]
@@ -179,15 +203,12 @@ def _tensor(path: Path, called: Called) -> _Tensor | None:
         kind = kind.name.rpartition(" ")[2]
         numbers = (offset, *sizes, *strides)
     except (TypeError, ValueError, AttributeError):
-        raise FileError(f"{path} is damaged: it describes a tensor wrongly") from None
+        raise damaged(path, "it describes a tensor wrongly") from None
     if kind not in _TYPES:
-        raise FileError(
-            f"{path} has a tensor of {printable(kind)}, which is not read; convert it to float32 and save it again"
-        )
-    if not isinstance(storage, Stored) or any(not isinstance(n, int) or n < 0 for n in numbers):
-        raise FileError(f"{path} is damaged: it describes a tensor wrongly")
-    if len(sizes) != len(strides):
-        raise FileError(f"{path} is damaged: it describes a tensor wrongly")
+        raise not_read(path, f"a tensor of {printable(kind)}")
+    plain = isinstance(storage, Stored) and isinstance(key, str | int) and len(sizes) == len(strides)
+    if not plain or any(not isinstance(n, int) or n < 0 for n in numbers):
+        raise damaged(path, "it describes a tensor wrongly")
     return _Tensor(kind, str(key), offset, tuple(sizes), tuple(strides))
 
 
@@ -198,15 +219,25 @@ def _viewed(path: Path, tensor: _Tensor, content: bytes) -> Array:
     count = prod(tensor.sizes)
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.sizes, tensor.strides, strict=True))
     if count and (last >= len(numbers) or count > len(numbers)):
-        raise FileError(f"{path} is damaged: a tensor of {count:,} numbers has a storage of {len(numbers):,}")
+        raise damaged(path, f"a tensor of {count:,} numbers has a storage of {len(numbers):,}")
     if not count:
         return np.zeros(tensor.sizes, np.float32)
     steps = tuple(step * kind.itemsize for step in tensor.strides)
     view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.sizes, steps, writeable=False)
-    return _widened(view) if tensor.kind == "BFloat16Storage" else view.copy()
+    return widened(view) if tensor.kind == "BFloat16Storage" else view.copy()
 
 
-def _widened(halves: Array) -> Array:
+def damaged(path: Path, what: str) -> FileError:
+    """That a file is not as its writer left it."""
+    return FileError(f"{named(path)} is damaged: {what}")
+
+
+def not_read(path: Path, what: str) -> FileError:
+    """That a file has a tensor of another kind than those that are read."""
+    return FileError(f"{named(path)} has {what}, which is not read; make it a dense one of float32 and save it again")
+
+
+def widened(halves: Array) -> Array:
     """bfloat16 as float32, whose upper half it is."""
     return (halves.astype(np.uint32) << 16).view(np.float32)
 
