@@ -141,6 +141,8 @@ KINDS = [
      'a parameter is told by its name or a pattern such as "conv1.*", but got 3'),
     (lambda m: m.read(3), fv.EngineError,
      "an array is told by its name, but got 3; there are conv1.weight, conv1.bias, linear1.weight, linear1.bias"),
+    (lambda m: m.load_torch(3), fv.CallError, "weights is 3; give a path or a state_dict"),
+    (lambda m: m.load_torch(), fv.CallError, "load_torch: weights is missing"),
     (lambda m: m.save(3), fv.CallError, "path is 3; give a path"),
     (lambda m: fv.load(None), fv.CallError, "path is None; give a path"),
     (lambda m: fv.load(), fv.CallError, "load: path is missing"),

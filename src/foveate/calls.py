@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from foveate.errors import CallError
+from foveate.text import printable
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -122,10 +123,10 @@ def kind(value: object) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"
 
 
-def path_from(value: object, name: str) -> Path:
-    """A path as it was given, or a CallError where it is something else."""
+def path_from(value: object, name: str, other: str = "") -> Path:
+    """A path as it was given, or a CallError where it is something else; `other` says what else it may be."""
     if not isinstance(value, str | PathLike):
-        raise CallError(f"{name} is {value!r}; give a path")
+        raise CallError(f"{name} is {printable(repr(value))}; give a path{other}")
     return Path(value)
 
 

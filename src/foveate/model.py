@@ -102,7 +102,7 @@ class Model(FineTuned, Portable, metaclass=Called):
             heads(self.task, graph)
         check_preprocessing(graph, preprocessing)
         self.state: State = self.engine.new_state(graph, seed=seed)
-        self._programs = Programs(self.engine, graph)
+        self._programs: Programs = Programs(self.engine, graph)
 
     @called(**FIT_HINTS)
     def fit(

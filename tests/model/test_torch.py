@@ -1,9 +1,11 @@
 """A model goes out to PyTorch and takes PyTorch's weights."""
 
 import copy
+import gc
 import io
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from torch import nn
 
 import foveate as fv
-from foveate.errors import EngineError, FileError
+from foveate.errors import CallError, EngineError, FileError
 from tests.support import random_arrays, relative_error
 from tests.zoo.test_twins import torchvision_name
 from tests.zoo.torch_twins import TWINS
@@ -123,6 +125,25 @@ def test_weights_that_do_not_fit_leave_the_model_as_it_was():
         )
     assert all(np.array_equal(model.read(name), before[name]) for name in before)
     assert model.names == {}
+
+
+def test_what_ran_on_the_weights_before_is_let_go():
+    model = a_model()
+    before, weights = model.logits(batch(model)), {name: model.read(name) for name in model.state.names()}
+    sessions = [weakref.ref(model.state)]
+    with model.program().borrowed() as session:
+        sessions.append(weakref.ref(session))
+    del session
+    model.load_torch({name: -array if "running" not in name else array for name, array in weights.items()})
+    gc.collect()
+    assert [each() for each in sessions] == [None, None]
+    assert relative_error(model.logits(batch(model)), before) > 0.1
+
+
+def test_a_module_in_place_of_its_state_dict_is_told():
+    model = a_model()
+    with pytest.raises(CallError, match=r"^weights is Sequential\(.*; give a path or a state_dict$"):
+        model.load_torch(nn.Sequential(nn.ReLU(), nn.ReLU()))
 
 
 def test_without_pytorch_the_way_out_says_how_to_install_it(monkeypatch):

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from foveate.calls import called, path_from
 from foveate.engines import Engine, State
 from foveate.engines.pytorch import as_torch
 from foveate.files.weights import fit_weights, named_arrays, read_weights
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class Releasable(Protocol):
+    """What keeps something of a state that it ran on."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
 class Portable(ABC):
     """A graph with a state that PyTorch can have, and can give."""
 
@@ -29,6 +37,7 @@ class Portable(ABC):
     frozen: frozenset[str]
     names: dict[str, str]
     remarks: dict[str, Any]
+    _programs: Releasable
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
@@ -58,6 +67,7 @@ class Portable(ABC):
         inputs = {name: list(shape) for name, shape in self.graph.inputs.items()}
         return as_torch(self.graph, self.state, self.frozen, {**about, "inputs": inputs})
 
+    @called()
     def load_torch(self, weights: str | Path | Mapping[str, Any]) -> Self:
         """Take the weights of the same network from PyTorch; the model itself is given back.
 
@@ -74,8 +84,10 @@ class Portable(ABC):
             FileError: the file is missing or damaged, or its arrays do not fit; the message is a table of those that do
                 not, with both shapes.
         """
-        source = isinstance(weights, str | Path)
-        found = read_weights(Path(weights)) if source else named_arrays("the dictionary", weights)  # type: ignore[arg-type]
+        if isinstance(weights, Mapping):
+            found = named_arrays("the dictionary", weights)
+        else:
+            found = read_weights(path_from(weights, "weights", " or a state_dict"))
         fitted = fit_weights(self.graph, found)
         for sentence in fitted.said:
             logger.info("%s: %s", found.source, sentence)
@@ -83,5 +95,6 @@ class Portable(ABC):
         for name, array in fitted.arrays.items():
             state.load(name, array)
         self.state = state  # whole, or not at all
+        self._programs.release()
         self.names, self.remarks = dict(fitted.names), {**self.remarks, "weights": list(fitted.said)}
         return self
