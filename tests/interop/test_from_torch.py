@@ -5,9 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 import foveate as fv
-from foveate.errors import GraphError
+from foveate.errors import CallError, GraphError
+from tests.engines.cases import ALL_CASES
 from tests.interop.networks import NETWORKS, PatchStem, made
 from tests.support import relative_error
 from tests.zoo.torch_twins import TWINS
@@ -82,8 +84,8 @@ def test_out_to_pytorch_and_back_is_the_same_network(name: str):
     there_and_back(model.freeze(f"{model.graph.nodes[0].name}.*"))
 
 
-SMALLER = [name for name in fv.zoo.NETWORKS if fv.zoo.NETWORKS[name].parameters < 1e8 and name != "zfnet"]
-"""All whose weights need little memory but ZFNet, whose local response normalisation does not come back."""
+SMALLER = [name for name in fv.zoo.NETWORKS if fv.zoo.NETWORKS[name].parameters < 1e8]
+"""All whose weights need little memory."""
 
 
 @pytest.mark.slow
@@ -111,10 +113,43 @@ def test_every_task_comes_back(task: fv.tasks.Task):
     there_and_back(fv.Model(graph, task=task))
 
 
-def test_a_local_response_norm_is_refused_by_what_pytorch_makes_of_it():
-    model = fv.Model(fv.Sequential(fv.Conv2d(6, 3), fv.LocalResponseNorm(3)).build((1, 5, 5)))
-    with pytest.raises(fv.GraphError, match=r"operations that no layer here computes:\n.*lrn1: (pad|pow|div)"):
-        fv.from_torch(model.to_torch(), torch.zeros(1, 1, 5, 5))
+ELEMENTWISE = {
+    case.layer: case.shapes[0]
+    for case in ALL_CASES.values()
+    if isinstance(case.layer, fv.ElementwiseLayer | fv.Maxout) and len(case.shapes) == 1
+}
+
+
+@pytest.mark.parametrize("layer", ELEMENTWISE, ids=str)
+def test_every_elementwise_layer_comes_back(layer: fv.Layer):
+    there_and_back(fv.Model(fv.Sequential(layer).build(ELEMENTWISE[layer]), engine="reference"))
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (6, 5, 4), (6, 3, 4, 2)])
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_a_local_response_norm_comes_back_with_its_numbers(size: int, shape: tuple[int, ...]):
+    layer = fv.LocalResponseNorm(size, alpha=0.3, beta=0.6, k=2.5)
+    there_and_back(fv.Model(fv.Sequential(layer).build(shape)))
+
+
+def divided(x: Tensor, amounts: tuple[int, int], k: float) -> Tensor:
+    """Local response normalisation with other neighbours, or with something below zero."""
+    squares = F.pad((x * x)[:, None], (0, 0, 0, 0, *amounts))
+    return x / torch.pow(F.avg_pool3d(squares, (3, 1, 1), 1)[:, 0] * 0.1 + k, 2)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: x / torch.pow(F.avg_pool2d(F.pad(x * x, (1, 1, 1, 1)), 3, 1) * 0.1 + 1.0, 0.75),
+        lambda x: divided(x, (2, 0), 1.0),
+        lambda x: divided(x, (1, 1), -1.0),
+    ],
+    ids=["over positions", "to one side", "minus"],
+)
+def test_other_divisions_are_not_taken_for_a_local_response_norm(code):
+    with pytest.raises(GraphError, match=r"operations? that no layer here computes"):
+        fv.from_torch(function(code), torch.randn(1, 4, 5, 5))
 
 
 def test_a_segmentation_comes_back():
@@ -132,6 +167,28 @@ def test_what_does_not_learn_there_is_frozen_here():
     model = fv.from_torch(module, torch.randn(2, 1, 5, 5))
     statistics = {f"{n}.running_{kind}" for n in (1, 4) for kind in ("mean", "var")}
     assert model.frozen == {"0.weight", "0.bias", "1.weight", "1.bias", "2.bias"} | statistics
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    [("bn1.*",), ("bn1.running_mean", "bn1.running_var"), ("bn1.weight", "bn1.bias"), ("bn1.weight",), ("bn2.*",), ()],
+    ids=str,
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_frozen_is_when_it_is_back(frozen: tuple[str, ...], training: bool):
+    net = fv.Sequential(fv.Conv2d(3, 1), fv.BatchNorm2d(), fv.Conv2d(2, 1), fv.BatchNorm2d(affine=False))
+    model = fv.Model(net.build((2, 4, 4))).freeze(*frozen) if frozen else fv.Model(net.build((2, 4, 4)))
+    back = fv.from_torch(model.to_torch().train(training), torch.randn(1, 2, 4, 4))
+    assert back.frozen == model.frozen
+
+
+def test_layers_that_are_frozen_themselves_are_when_they_are_back():
+    net = fv.Sequential(fv.Conv2d(3, 1, frozen=True), fv.BatchNorm2d(frozen=True), fv.BatchNorm2d())
+    model = fv.Model(net.build((2, 4, 4)))
+    back = fv.from_torch(model.to_torch(), torch.randn(1, 2, 4, 4))
+    assert back.frozen == {f"conv1.{name}" for name in ("weight", "bias")} | {
+        f"bn1.{name}" for name in ("weight", "bias", "running_mean", "running_var")
+    }
 
 
 class Unknown(nn.Module):
@@ -276,7 +333,11 @@ def test_modules_that_are_no_networks_are_refused(code, message: str):
     [
         (torch.zeros(2, 3, dtype=torch.int64), "a tensor of torch.int64 with 2 axes"),
         (torch.zeros(3), "a tensor of torch.float32 with 1 axes"),
-        ((3, 32, 32), "a int"),
+        ((3, 32, 32), "an int"),
+        (None, "None"),
+        ([torch.zeros(2, 3)], "a list"),
+        (torch.zeros(2, 3, device="meta"), r"a tensor of torch\.float32 with 2 axes \(torch\.strided, on meta\)"),
+        (torch.eye(3).to_sparse(), r"a tensor of torch\.float32 with 2 axes \(torch\.sparse_coo, on cpu\)"),
     ],
 )
 def test_an_example_of_another_kind_is_refused(given, words: str):
@@ -286,6 +347,97 @@ def test_an_example_of_another_kind_is_refused(given, words: str):
         rf"{words}$",
     ):
         fv.from_torch(nn.ReLU(), given)
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [("resnet18", "a str"), (nn.ReLU, "the class ReLU"), (None, "a NoneType"), (lambda x: x, "a function")],
+)
+def test_what_is_no_module_is_told(module, what: str):
+    with pytest.raises(
+        CallError, match=rf"^module is {what}; give a module of PyTorch, an instance of torch\.nn\.Module$"
+    ):
+        fv.from_torch(module, torch.zeros(1, 3, 8, 8))
+
+
+def test_a_call_without_an_example_is_told():
+    with pytest.raises(CallError, match=r"^from_torch: example_input is missing$"):
+        fv.from_torch(nn.ReLU())  # type: ignore[call-arg]
+
+
+def test_a_module_without_numbers_is_told():
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Conv2d(1, 2, 3))
+    with pytest.raises(
+        GraphError, match=r"^the module's 0\.weight is on the device meta, without numbers; load its weights first$"
+    ):
+        fv.from_torch(module, torch.zeros(1, 1, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (lambda x: (F.relu(x), None), "gives back None"),
+        (lambda x: (F.relu(x), 3), "gives back an int"),
+        (lambda x: None, "gives back None"),
+        (lambda x: {}, "gives back nothing"),
+        (lambda x: F.relu(x).argmax(1), r"gives back a tensor of torch\.int64 with 3 axes"),
+    ],
+)
+def test_outputs_that_are_no_tensors_of_numbers_are_told(code, words: str):
+    with pytest.raises(GraphError, match=rf"^Functional {words}; let it give back a tensor"):
+        fv.from_torch(function(code), torch.randn(1, 4, 3, 3))
+
+
+def test_an_output_whose_shape_no_layer_makes_is_told():
+    for code in (lambda x: F.relu(x).flatten(2), lambda x: F.relu(x).flatten(2)[:, :, None]):
+        with pytest.raises(
+            GraphError, match=r"^what the module gives back is not taken: it reads a tensor whose shape was changed"
+        ):
+            fv.from_torch(function(code), torch.randn(1, 4, 3, 3))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda a, b: {"out": a, "aux": b}, lambda a, b: [a, (b,)], lambda a, b: {"aux": [b], "out": a}]
+)
+def test_outputs_in_a_dictionary_or_list_come_in_its_order(wrap):
+    def code(x: Tensor) -> object:
+        return wrap(F.relu(x), torch.tanh(x))
+
+    x = torch.randn(2, 4, 3, 3)
+    found = fv.from_torch(function(code), x).outputs(x.numpy())
+    wanted = tree_leaves(code(x))
+    assert all(relative_error(a, b) <= 1e-6 for a, b in zip(found.values(), wanted, strict=True))
+
+
+PADDED = {
+    "zeros and same": (lambda x, w: F.conv2d(F.pad(x, (1, 2, 0, 3)), w, padding="same"), (2, 4, 3, 3)),
+    "zeros and same, even": (lambda x, w: F.conv2d(F.pad(x, (1, 0, 2, 0)), w, padding="same"), (2, 4, 2, 4)),
+    "zeros and same, dilated": (
+        lambda x, w: F.conv2d(F.pad(x, (2, 2)), w, padding="same", dilation=(2, 1)), (2, 4, 3, 2)
+    ),
+    "zeros and numbers": (lambda x, w: F.conv2d(F.pad(x, (1, 2, 0, 3)), w, padding=(2, 1), stride=2), (2, 4, 3, 3)),
+    "zeros and valid": (lambda x, w: F.conv2d(F.pad(x, (1, 2, 0, 3)), w, padding="valid"), (2, 4, 3, 3)),
+    "cropped and same": (lambda x, w: F.conv2d(F.pad(x, (-1, 2, 0, 0)), w, padding="same"), (2, 4, 3, 3)),
+    "reflected": (lambda x, w: F.conv2d(F.pad(x, (1, 2, 0, 3), "reflect"), w), (2, 4, 3, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_padding_before_a_convolution_adds_to_its_own(name: str):
+    code, shape = PADDED[name]
+
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(*shape))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return code(x, self.weight)
+
+    module, x = Padded(), torch.randn(2, 4, 7, 6)
+    model = fv.from_torch(module, x)
+    assert relative_error(model.logits(x.numpy()), module(x).detach()) <= 1e-5
 
 
 def test_a_model_that_came_out_otherwise_would_be_noticed(monkeypatch):

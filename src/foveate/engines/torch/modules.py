@@ -23,6 +23,7 @@ from foveate.engines.torch.own import (
     Padding,
     Pairs,
     Subsampling,
+    amounts,
 )
 from foveate.errors import EngineError
 from foveate.geometry import Window
@@ -138,7 +139,7 @@ def _(layer: Convolution, node: Node) -> Parts:
     )
     if even:
         return [("", convolution)]
-    return [("_padding", _BORDERS[layer.padding_mode][axes](_amounts(pairs))), ("", convolution)]
+    return [("_padding", _BORDERS[layer.padding_mode][axes](amounts(pairs))), ("", convolution)]
 
 
 @parts.register
@@ -158,7 +159,7 @@ def _(layer: TransposedConvolution, node: Node) -> Parts:
     )
     if even:
         return [("", convolution)]
-    return [("", convolution), ("_crop", _BORDERS["zeros"][axes](_amounts([(-begin, -end) for begin, end in pairs])))]
+    return [("", convolution), ("_crop", _BORDERS["zeros"][axes](amounts([(-begin, -end) for begin, end in pairs])))]
 
 
 @parts.register
@@ -166,7 +167,7 @@ def _(layer: MaxPooling, node: Node) -> Parts:
     windows, make = layer.windows(node.input_shapes), _MAX_POOLS[layer.spatial_axes]
     padding = _padding_as_pytorch_takes_it(layer, windows)
     if padding is None:
-        border = _CONSTANT_PADS[layer.spatial_axes](_amounts(_to_whole_windows(node, windows)), -inf)
+        border = _CONSTANT_PADS[layer.spatial_axes](amounts(_to_whole_windows(node, windows)), -inf)
         return [("_padding", border), ("", make(layer.kernel_size, layer.stride, 0, layer.dilation))]
     if set(layer.kernel_size) == {1} and not layer.ceil_mode:
         return [("", Subsampling(layer.stride))]
@@ -181,14 +182,14 @@ def _(layer: AveragePooling, node: Node) -> Parts:
         return [("", make(layer.kernel_size, layer.stride, padding, layer.ceil_mode, layer.count_include_pad))]
     pairs, pool = _to_whole_windows(node, windows), make(layer.kernel_size, layer.stride)
     if layer.count_include_pad and not layer.ceil_mode:
-        return [("_padding", _BORDERS["zeros"][layer.spatial_axes](_amounts(pairs))), ("", pool)]
+        return [("_padding", _BORDERS["zeros"][layer.spatial_axes](amounts(pairs))), ("", pool)]
     return [("", CountedAverage(pairs, pool, prod(layer.kernel_size), _counts(layer, node, windows)))]
 
 
 @parts.register
 def _(layer: LPPooling, node: Node) -> Parts:
     pairs = _to_whole_windows(node, layer.windows(node.input_shapes))
-    border = _BORDERS["zeros"][layer.spatial_axes](_amounts(pairs))
+    border = _BORDERS["zeros"][layer.spatial_axes](amounts(pairs))
     windows = (layer.kernel_size[0], layer.stride[0]) if layer.spatial_axes == 1 else (layer.kernel_size, layer.stride)
     pool = _NORM_POOLS[layer.spatial_axes](layer.norm_type, *windows)
     # A slope of -1 below zero makes magnitudes, of which PyTorch takes the powers as they are.
@@ -258,7 +259,7 @@ def _(layer: Flatten, node: Node) -> Parts:
 def _(layer: Pad, node: Node) -> Parts:
     channels, *spatial = layer.padding
     if channels == (0, 0) and spatial and any(map(any, spatial)):
-        return [("", _BORDERS["zeros"][len(spatial)](_amounts(spatial)))]
+        return [("", _BORDERS["zeros"][len(spatial)](amounts(spatial)))]
     return [("", Padding(layer.padding))]
 
 
@@ -337,11 +338,6 @@ for _type in built_in_layers():
     _module = _same_name(_type)
     if _module is not None:
         parts.register(_type, lambda layer, node, make=_module: [("", make())])
-
-
-def _amounts(pairs: Pairs) -> tuple[int, ...]:
-    """Padding in PyTorch's order: the last axis first."""
-    return tuple(amount for pair in reversed(pairs) for amount in pair)
 
 
 def _symmetric(pairs: Pairs) -> bool:

@@ -11,12 +11,17 @@ Pairs: TypeAlias = Sequence[tuple[int, int]]
 """(begin, end) of each of the last axes."""
 
 
+def amounts(pairs: Pairs) -> tuple[int, ...]:
+    """Padding in PyTorch's order: the last axis first."""
+    return tuple(amount for pair in reversed(pairs) for amount in pair)
+
+
 class Padding(nn.Module):
     """Zeros around any axes; a negative number crops. `pairs` are (begin, end) of the last axes."""
 
     def __init__(self, pairs: Pairs) -> None:
         super().__init__()
-        self.amounts = [amount for pair in reversed(pairs) for amount in pair]
+        self.amounts = amounts(pairs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The padded tensor."""
@@ -24,7 +29,7 @@ class Padding(nn.Module):
 
     def extra_repr(self) -> str:
         """The amounts in PyTorch's order, the last axis first."""
-        return str(self.amounts)
+        return str(list(self.amounts))
 
 
 class Subsampling(nn.Module):
@@ -95,7 +100,7 @@ class FeatureShuffle(nn.Module):
         return str(self.groups)
 
 
-class _Frozen(nn.modules.batchnorm._BatchNorm):
+class FrozenNorm(nn.modules.batchnorm._BatchNorm):
     """Uses the running statistics in training too, and leaves them alone."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -107,13 +112,13 @@ class _Frozen(nn.modules.batchnorm._BatchNorm):
         return super().train(False)
 
 
-class FrozenBatchNorm1d(_Frozen, nn.BatchNorm1d):
+class FrozenBatchNorm1d(FrozenNorm, nn.BatchNorm1d):
     """nn.BatchNorm1d that stays as in inference."""
 
 
-class FrozenBatchNorm2d(_Frozen, nn.BatchNorm2d):
+class FrozenBatchNorm2d(FrozenNorm, nn.BatchNorm2d):
     """nn.BatchNorm2d that stays as in inference."""
 
 
-class FrozenBatchNorm3d(_Frozen, nn.BatchNorm3d):
+class FrozenBatchNorm3d(FrozenNorm, nn.BatchNorm3d):
     """nn.BatchNorm3d that stays as in inference."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from foveate.calls import called
 from foveate.engines import Engine
 from foveate.engines.pytorch import check_torch
 from foveate.model import Model
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@called()
 def from_torch(module: "nn.Module", example_input: Any, *, engine: str | Engine | None = None) -> Model:
     """The model that computes what a PyTorch module does in inference.
 
@@ -19,11 +21,12 @@ def from_torch(module: "nn.Module", example_input: Any, *, engine: str | Engine 
     The result is compared with the module on `example_input` before it is given back.
 
     Args:
-        module: what to take; it is left as it is.
+        module: what to take; it is left as it is. It gives back a tensor, or several in a tuple, a list or a dict.
         example_input: a tensor as the module takes it, batch first, or a tuple of several.
         engine: as for `Model`.
 
     Raises:
+        CallError: it is no module.
         GraphError: PyTorch cannot export the module, or it has operations that no layer computes; the message lists
             all of them, each with its module's path.
         EngineError: PyTorch is not installed.

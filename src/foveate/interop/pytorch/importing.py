@@ -3,15 +3,19 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_leaves
 
+from foveate.calls import kind
 from foveate.data import Preprocessing
 from foveate.engines import Engine
-from foveate.errors import FoveateError, GraphError
+from foveate.engines.torch.own import FrozenNorm
+from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
 from foveate.interop.pytorch.held import Held, held
@@ -30,6 +34,7 @@ _IGNORED = ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constr
 
 def imported(module: nn.Module, example_input: Any, engine: str | Engine | None) -> Model:
     """The model; see `from_torch`."""
+    _check_module(module)
     example = example_input if isinstance(example_input, tuple) else (example_input,)
     _check_example(example)
     statistics = _kept_statistics(module)
@@ -54,19 +59,38 @@ def imported(module: nn.Module, example_input: Any, engine: str | Engine | None)
     return model
 
 
+def _check_module(module: object) -> None:
+    if not isinstance(module, nn.Module):
+        what = f"the class {module.__name__}" if isinstance(module, type) else kind(module)
+        raise CallError(f"module is {what}; give a module of PyTorch, an instance of torch.nn.Module")
+    arrays = chain(module.named_parameters(), module.named_buffers())
+    empty = next((name for name, array in arrays if array.is_meta), None)
+    if empty is not None:
+        raise GraphError(f"the module's {empty} is on the device meta, without numbers; load its weights first")
+
+
 def _check_example(example: tuple[Any, ...]) -> None:
     for tensor in example:
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.dim() < 2:
+        if not _is_plain(tensor) or tensor.dim() < 2:
             raise GraphError(
                 "example_input must be a tensor of floating-point numbers, batch first, or a tuple of such; "
                 f"it has {_described(tensor)}"
             )
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether this is a tensor of real numbers that are there."""
+    if not isinstance(value, torch.Tensor):
+        return False
+    return value.is_floating_point() and value.layout == torch.strided and not value.is_meta
+
+
 def _described(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"a tensor of {value.dtype} with {value.dim()} axes"
-    return f"a {type(value).__name__}"
+    if not isinstance(value, torch.Tensor):
+        return "None" if value is None else kind(value)
+    plain = value.layout == torch.strided and not value.is_meta
+    where = "" if plain else f" ({value.layout}, on {value.device})"
+    return f"a tensor of {value.dtype} with {value.dim()} axes{where}"
 
 
 @contextmanager
@@ -82,14 +106,17 @@ def _inference(module: nn.Module) -> Iterator[None]:
 
 
 def _kept_statistics(module: nn.Module) -> set[str]:
-    """Running statistics that training leaves alone: of normalisations that stay in inference mode, or do not learn."""
-    found = set()
+    """Running statistics that training leaves alone: of normalisations that stay in inference mode, or do not learn.
+
+    `to_torch` writes the former as modules of their own; where it says so, what does not learn may still measure.
+    """
+    found, ours = set(), hasattr(getattr(module, "about", None), "inputs")
     for path, each in module.named_modules():
         if not isinstance(each, nn.modules.batchnorm._BatchNorm):
             continue
         parameters = list(each.parameters(recurse=False))
-        still = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-        if still or (module.training and not each.training):
+        still = bool(parameters) and not any(parameter.requires_grad for parameter in parameters) and not ours
+        if still or isinstance(each, FrozenNorm) or (module.training and not each.training):
             found |= {f"{path}.{name}" if path else name for name in ("running_mean", "running_var")}
     return found
 
@@ -105,9 +132,18 @@ def _exported(module: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.exp
 
 
 def _outputs(module: nn.Module, example: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """What the module gives back, in the order in which torch.export has it."""
     with torch.no_grad():
-        made = module(*example)
-    return list(made) if isinstance(made, tuple | list) else [made]
+        made: list[Any] = tree_leaves(module(*example))
+    for each in made:
+        if not _is_plain(each):
+            raise GraphError(
+                f"{type(module).__name__} gives back {_described(each)}; let it give back a tensor of floating-point "
+                "numbers, or several in a tuple or dict"
+            )
+    if not made:
+        raise GraphError(f"{type(module).__name__} gives back nothing; let it give back a tensor, or several")
+    return made
 
 
 def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Graph]:
@@ -139,7 +175,10 @@ def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Gr
 
 
 def _built(taking: Taking, outputs: list[Any]) -> Graph:
-    values = [taking.value(output) for output in outputs]
+    try:
+        values = [taking.value(output) for output in outputs]
+    except NotTakenError as error:
+        raise GraphError(f"what the module gives back is not taken: {error}") from None
     inputs = [value.name for value in values if value.name in taking.builder.partial().inputs]
     if inputs:
         raise GraphError(f"the module gives back its input {inputs[0]} as it is; let it compute something")
@@ -151,7 +190,7 @@ def _built(taking: Taking, outputs: list[Any]) -> Graph:
 def _take(taking: Taking, node: fx.Node, refused: list[str], spelt: Spelt) -> None:
     """One operation: what stands for its result, or a line about why there is nothing."""
     name, in_place = operation(node)
-    layer, source = spelt.activations.get(node, (None, node))
+    layer, source = spelt.layers.get(node, (None, node))
     needed = node.all_input_nodes if layer is None else [source]
     missing = [each for each in needed if taking.known.get(each, taking) is None]
     taking.known[node] = None

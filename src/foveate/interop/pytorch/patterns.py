@@ -1,36 +1,43 @@
-"""Activations that a module spells out in several operations, for which there is one layer."""
+"""What a module, or PyTorch itself, spells out in several operations, and is one layer here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isclose
+from typing import Any
 
 from torch import fx
 
 from foveate.interop.pytorch.rules import operation
-from foveate.layers import Hardsigmoid, Hardswish, Layer, SiLU
+from foveate.layers import Hardsigmoid, Hardswish, Layer, LocalResponseNorm, SiLU
 
 
 @dataclass(frozen=True)
 class Spelt:
     """A layer and its input, for the last operation of each; `parts` are the others, which are left out."""
 
-    activations: dict[fx.Node, tuple[Layer, fx.Node]] = field(default_factory=dict)
+    layers: dict[fx.Node, tuple[Layer, fx.Node]] = field(default_factory=dict)
     parts: set[fx.Node] = field(default_factory=set)
 
     def enter(self, last: fx.Node, layer: Layer, source: fx.Node, parts: tuple[fx.Node, ...]) -> None:
-        """One activation, if nobody else reads what it makes on the way."""
+        """One layer, if nobody else reads what it makes on the way."""
         inside = {last, *parts}
         if all(set(part.users) <= inside for part in parts):
-            self.activations[last] = (layer, source)
+            self.layers[last] = (layer, source)
             self.parts.update(parts)
 
 
 def spelt_out(graph: fx.Graph) -> Spelt:
-    """x sigmoid(x), x min(max(x + 3, 0), 6) / 6 and the latter without x, however the division is placed."""
+    """x sigmoid(x), x min(max(x + 3, 0), 6) / 6 and the latter without x, however the division is placed.
+
+    And a local response normalisation, of which PyTorch makes ten operations.
+    """
     found = Spelt()
     for node in graph.nodes:
+        normalization = _local_response_norm(node)
+        if normalization is not None:
+            found.enter(node, *normalization)
         for factor, other in _factors(node):
-            if _is(factor, "sigmoid") and factor.args[0] is other:
+            if _keeps(factor, "sigmoid") and factor.args[0] is other:
                 found.enter(node, SiLU(), other, (factor,))
             gate = _gate(factor)
             if gate is not None and gate[0] is other and _divided(factor) is not None:
@@ -50,6 +57,11 @@ def spelt_out(graph: fx.Graph) -> Spelt:
 
 def _is(node: object, *names: str) -> bool:
     return isinstance(node, fx.Node) and node.op == "call_function" and operation(node)[0] in names
+
+
+def _keeps(node: fx.Node, name: str) -> bool:
+    """Whether this is the operation, and leaves its input as it is."""
+    return _is(node, name) and not operation(node)[1]
 
 
 def _factors(node: fx.Node) -> Iterator[tuple[fx.Node, fx.Node]]:
@@ -73,7 +85,7 @@ def _open_gate(node: fx.Node) -> tuple[fx.Node, tuple[fx.Node, ...]] | None:
     """x and the operations of min(max(x + 3, 0), 6)."""
     clipped = _is(node, "relu6") or (_is(node, "hardtanh", "clamp") and tuple(node.args[1:3]) == (0, 6))
     plus = node.args[0] if clipped else None
-    if not isinstance(plus, fx.Node) or not _is(plus, "add") or plus.args[1] != 3 or plus.kwargs:
+    if not isinstance(plus, fx.Node) or not _keeps(plus, "add") or plus.args[1] != 3 or plus.kwargs:
         return None
     return (plus.args[0], (plus,)) if isinstance(plus.args[0], fx.Node) else None
 
@@ -88,3 +100,51 @@ def _gate(node: fx.Node) -> tuple[fx.Node, tuple[fx.Node, ...]] | None:
 def _multiplied_with(node: fx.Node, source: fx.Node) -> bool:
     """Whether the only thing that is made of a gate is a hard swish."""
     return len(node.users) == 1 and any(other is source for user in node.users for _, other in _factors(user))
+
+
+def _local_response_norm(node: fx.Node) -> tuple[LocalResponseNorm, fx.Node, tuple[fx.Node, ...]] | None:
+    """x / (k + alpha mean of x^2 over channels)^beta: the layer, x, and the operations but for the last."""
+    if not _is(node, "div") or not all(isinstance(each, fx.Node) for each in node.args[:2]):
+        return None
+    source, power = node.args[:2]
+    base, beta = _with_number(power, "pow")
+    scaled, k = _with_number(base, "add")
+    mean, alpha = _with_number(scaled, "mul")
+    pool, seen = _behind_views(mean)
+    if k <= 0 or not _is(pool, "avg_pool2d", "avg_pool3d"):
+        return None
+    squares, seen_before = _behind_views(pool.args[0].args[0])
+    size = _neighbours(pool)
+    if size is None or not _keeps(squares, "mul") or not squares.args[0] is squares.args[1] is source:
+        return None
+    if mean.meta["val"].shape != squares.meta["val"].shape:
+        return None
+    parts: Any = (power, base, scaled, *seen, pool, pool.args[0], *seen_before, squares)
+    return LocalResponseNorm(size, alpha=alpha, beta=beta, k=k), source, parts
+
+
+def _with_number(node: Any, name: str) -> tuple[Any, float]:
+    """What an operation joins with a number, and the number; None where it does something else."""
+    if _is(node, name) and not node.kwargs and isinstance(node.args[1], int | float):
+        return node.args[0], float(node.args[1])
+    return None, 0.0
+
+
+def _behind_views(node: Any) -> tuple[Any, tuple[fx.Node, ...]]:
+    """The operation whose result is seen in another shape, and the operations that do that."""
+    seen = []
+    while _is(node, "view", "reshape", "squeeze", "unsqueeze"):
+        seen.append(node)
+        node = node.args[0]
+    return node, tuple(seen)
+
+
+def _neighbours(pool: Any) -> int | None:
+    """Over how many channels the averages of padded squares go, if over nothing else; before them is an axis of one."""
+    padding = pool.args[0]
+    if not _is(padding, "pad") or len(pool.args) != 3 or len(padding.args) != 2 or pool.kwargs or padding.kwargs:
+        return None
+    (size, *others), steps = pool.args[1:]
+    around = [*(0,) * (2 * len(others)), size // 2, (size - 1) // 2]
+    alone = {padding.args[0].meta["val"].shape[1], *others, *steps} == {1}
+    return int(size) if alone and list(padding.args[1]) == around else None

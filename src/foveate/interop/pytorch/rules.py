@@ -26,6 +26,8 @@ from foveate.layers import (
     LeakyReLU,
     Linear,
     LogSoftmax,
+    Maxout,
+    Mish,
     Multiply,
     Pad,
     PReLU,
@@ -87,7 +89,7 @@ def _activation(*names: str, make: Callable[[Arguments], Layer]) -> None:
 
 for _name, _layer in (
     ("relu", ReLU), ("relu6", ReLU6), ("sigmoid", Sigmoid), ("tanh", Tanh), ("silu", SiLU), ("hardswish", Hardswish),
-    ("hardsigmoid", Hardsigmoid),
+    ("hardsigmoid", Hardsigmoid), ("mish", Mish),
 ):  # fmt: skip
     _activation(_name, make=lambda given, layer=_layer: layer())  # type: ignore[misc]
 
@@ -133,6 +135,24 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         raise NotTakenError(f"it is over axis {given['dim'] % axes} of {axes}, not over the channels")
     layer = LogSoftmax() if "log" in str(node.target) else Softmax()
     return held(taking.add(layer, value, node=node))
+
+
+@rule("max")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
+    """Over neighbouring channels, each group of which was made an axis."""
+    source = taking.held(given["self"])
+    groups, *rest = source.shape
+    grouped = len(rest) > 0 and source.value.shape == (groups * rest[0], *rest[1:]) and not source.waits
+    if not grouped or given.get("dim", 0) % (len(rest) + 2) != 2 or given.get("keepdim"):
+        raise NotTakenError("it is not over groups of neighbouring channels")
+    refuse_places(node)
+    return [held(taking.add(Maxout(rest[0]), source.value, node=node)), None]
+
+
+def refuse_places(node: fx.Node) -> None:
+    """Of an operation that gives the maxima and their places: both are always taken out, the latter rarely read."""
+    if any(user.args[1] != 0 and user.users for user in node.users):
+        raise NotTakenError("the places of its maxima are used")
 
 
 @rule("linear")
@@ -250,7 +270,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """Before a product, which repeats axes by itself."""
     source = taking.held(given["self"])
-    if source.shape != shape_of(node) and any(_operation(user) != "mul" for user in node.users):
+    if source.shape != shape_of(node) and any(operation(user)[0] != "mul" for user in node.users):
         raise NotTakenError("it repeats an axis, which only products do here")
     return source
 
@@ -286,10 +306,6 @@ def cropped(taking: Taking, node: fx.Node, value: Any, axis: int, begin: int, en
     pairs = [(0, 0)] * len(value.shape)
     pairs[axis] = (-begin, end - size)
     return held(taking.add(Pad(tuple(pairs)), value, node=node))
-
-
-def _operation(node: fx.Node) -> str:
-    return operation(node)[0]
 
 
 def operation(node: fx.Node) -> tuple[str, bool]:

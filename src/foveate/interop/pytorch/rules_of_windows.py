@@ -6,7 +6,7 @@ from typing import Any
 from torch import fx
 
 from foveate.interop.pytorch.held import Border, Held, Pairs, held
-from foveate.interop.pytorch.rules import RULES, Arguments, cropped, operation, rule
+from foveate.interop.pytorch.rules import RULES, Arguments, cropped, operation, refuse_places, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
 from foveate.layers import Layer, Pad, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
@@ -25,8 +25,6 @@ __all__ = ["RULES"]
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 AVERAGES = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
 _RESHAPES = ("view", "reshape", "flatten", "squeeze", "_unsafe_view")
-_BORDERS = {"reflect": "reflect", "replicate": "replicate", "circular": "circular"}
-_END = 2**62
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
@@ -35,10 +33,10 @@ def _each(value: Any, axes: int) -> tuple[int, ...]:
     return numbers * axes if len(numbers) == 1 else numbers
 
 
-def _joined(border: Border | None, own: Sequence[int]) -> Pairs:
+def _joined(border: Border | None, own: Pairs) -> Pairs:
     """The operation's own padding, and what waits before it."""
     around = border.pairs if border is not None else ((0, 0),) * len(own)
-    return tuple((begin + size, end + size) for (begin, end), size in zip(around, own, strict=True))
+    return tuple((first + begin, last + end) for (first, last), (begin, end) in zip(around, own, strict=True))
 
 
 @rule(*CONVOLUTIONS)
@@ -50,14 +48,14 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     padding, border = given["padding"], source.border
     if padding == "same":  # PyTorch's own: an odd position goes to the end
         whole = [gap * (size - 1) for gap, size in zip(dilation, taps, strict=True)]
-        pairs = tuple((total // 2, total - total // 2) for total in whole)
+        own = tuple((total // 2, total - total // 2) for total in whole)
     else:
-        pairs = _joined(border, (0,) * axes if padding == "valid" else _each(padding, axes))
+        own = tuple((size, size) for size in ((0,) * axes if padding == "valid" else _each(padding, axes)))
     layer = Convolution.over(axes)(
         int(given["weight"].meta["val"].shape[0]),
         tuple(map(int, taps)),
         stride=_each(given["stride"], axes),
-        padding=pairs,
+        padding=_joined(border, own),
         dilation=dilation,
         groups=given["groups"],
         bias=given["bias"] is not None,
@@ -100,14 +98,8 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Any:
     pooled = held(taking.add(layer, value, node=node))
     if "indices" not in operation(node)[0]:
         return pooled
-    _refuse_places(node)
+    refuse_places(node)
     return [pooled, None]
-
-
-def _refuse_places(node: fx.Node) -> None:
-    """Of an operation that gives the maxima and their places: both are always taken out, the latter rarely read."""
-    if any(user.args[1] != 0 and user.users for user in node.users):
-        raise NotTakenError("the places of its maxima are used")
 
 
 @rule(*AVERAGES)
@@ -120,7 +112,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     layer = AveragePooling.over(axes)(
         kernel,
         stride=_each(given["stride"] or kernel, axes),
-        padding=_joined(source.border, _each(given["padding"], axes)),
+        padding=_joined(source.border, tuple((size, size) for size in _each(given["padding"], axes))),
         ceil_mode=given["ceil_mode"],
         count_include_pad=given["count_include_pad"],
     )
@@ -135,7 +127,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
-    _refuse_places(node)
+    refuse_places(node)
     return [_adaptive(taking, node, (AdaptiveMaximumPooling, GlobalMaximumPooling)), None]
 
 
@@ -197,7 +189,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         return held(taking.add(Pad(tuple(pairs)), value, node=node))
     if not inside or user not in CONVOLUTIONS or _padding(next(iter(node.users))):
         raise NotTakenError(f'it pads with "{mode}", which only convolutions do here')
-    return Held(value, shape_of(node), border=Border(tuple(pairs[1:]), _BORDERS[mode]))
+    return Held(value, shape_of(node), border=Border(tuple(pairs[1:]), mode))
 
 
 def _padding(node: fx.Node) -> bool:

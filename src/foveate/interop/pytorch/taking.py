@@ -32,9 +32,6 @@ class Taking:
     names: dict[str, str] = field(default_factory=dict)
     """PyTorch's name of each of foveate's arrays."""
 
-    values: dict[str, Tensor] = field(default_factory=dict)
-    """Foveate's arrays that are not PyTorch's own, or not in its layout."""
-
     frozen: set[str] = field(default_factory=set)
     keys: dict[tuple[str | None, ...], str] = field(default_factory=dict)
     """The key under which nodes share the same arrays of PyTorch."""
