@@ -224,35 +224,9 @@ def _(layer: BatchNormalization, node: Node) -> Parts:
 
 
 @parts.register
-def _(layer: LayerNorm, node: Node) -> Parts:
-    shape = layer.affine_shape(node.input_shapes[0])
-    return [("", nn.LayerNorm(shape, eps=layer.eps, elementwise_affine=layer.affine))]
-
-
-@parts.register
 def _(layer: InstanceNormalization, node: Node) -> Parts:
     channels = node.input_shapes[0][0]
     return [("", _INSTANCE_NORMS[layer.spatial_axes](channels, eps=layer.eps, affine=layer.affine))]
-
-
-@parts.register
-def _(layer: GroupNorm, node: Node) -> Parts:
-    return [("", nn.GroupNorm(layer.groups, node.input_shapes[0][0], eps=layer.eps, affine=layer.affine))]
-
-
-@parts.register
-def _(layer: LocalResponseNorm, node: Node) -> Parts:
-    return [("", nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k))]
-
-
-@parts.register
-def _(layer: Linear, node: Node) -> Parts:
-    return [("", nn.Linear(node.input_shapes[0][0], layer.out_features, bias=layer.bias))]
-
-
-@parts.register
-def _(layer: Flatten, node: Node) -> Parts:
-    return [("", nn.Flatten())]
 
 
 @parts.register
@@ -278,61 +252,33 @@ def _(layer: ChannelShuffle, node: Node) -> Parts:
     return [("", make(layer.groups))]
 
 
-@parts.register
-def _(layer: Dropout, node: Node) -> Parts:
-    return [("", nn.Dropout(layer.rate))]
-
-
-@parts.register
-def _(layer: SpatialDropout, node: Node) -> Parts:
-    return [("", _CHANNEL_DROPOUTS[len(node.input_shapes[0]) - 1](layer.rate))]
-
-
-@parts.register
-def _(layer: LeakyReLU, node: Node) -> Parts:
-    return [("", nn.LeakyReLU(layer.slope))]
-
-
-@parts.register
-def _(layer: ELU, node: Node) -> Parts:
-    return [("", nn.ELU(layer.alpha))]
-
-
-@parts.register
-def _(layer: GELU, node: Node) -> Parts:
-    return [("", nn.GELU(layer.approximate))]
-
-
-@parts.register
-def _(layer: Softplus, node: Node) -> Parts:
-    return [("", nn.Softplus(layer.beta))]
-
-
-@parts.register
-def _(layer: PReLU, node: Node) -> Parts:
-    return [("", nn.PReLU(node.input_shapes[0][0] if layer.per_channel else 1))]
-
-
-@parts.register
-def _(layer: Softmax, node: Node) -> Parts:
-    return [("", nn.Softmax(1))]
-
-
-@parts.register
-def _(layer: LogSoftmax, node: Node) -> Parts:
-    return [("", nn.LogSoftmax(1))]
-
-
-@parts.register
-def _(layer: MaxoutLayer, node: Node) -> Parts:
-    return [("", Maxout(layer.pieces))]
-
-
 def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
     """What torch.nn calls like an activation function without options: it is the same."""
     plain = layer_type.notation and not fields(layer_type)  # type: ignore[arg-type]
     return getattr(nn, layer_type.__name__, None) if plain else None
 
+
+_BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
+    LayerNorm: lambda layer, shape: nn.LayerNorm(layer.affine_shape(shape), layer.eps, layer.affine),
+    GroupNorm: lambda layer, shape: nn.GroupNorm(layer.groups, shape[0], layer.eps, layer.affine),
+    LocalResponseNorm: lambda layer, shape: nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
+    Linear: lambda layer, shape: nn.Linear(shape[0], layer.out_features, layer.bias),
+    Flatten: lambda layer, shape: nn.Flatten(),
+    Dropout: lambda layer, shape: nn.Dropout(layer.rate),
+    SpatialDropout: lambda layer, shape: _CHANNEL_DROPOUTS[len(shape) - 1](layer.rate),
+    LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
+    ELU: lambda layer, shape: nn.ELU(layer.alpha),
+    GELU: lambda layer, shape: nn.GELU(layer.approximate),
+    Softplus: lambda layer, shape: nn.Softplus(layer.beta),
+    PReLU: lambda layer, shape: nn.PReLU(shape[0] if layer.per_channel else 1),
+    Softmax: lambda layer, shape: nn.Softmax(1),
+    LogSoftmax: lambda layer, shape: nn.LogSoftmax(1),
+    MaxoutLayer: lambda layer, shape: Maxout(layer.pieces),
+}
+"""What one module computes, made of the layer's options and the shape of its input."""
+
+for _type, _make in _BY_SHAPE.items():
+    parts.register(_type, lambda layer, node, make=_make: [("", make(layer, node.input_shapes[0]))])
 
 for _type in built_in_layers():
     _module = _same_name(_type)
