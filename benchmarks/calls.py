@@ -10,9 +10,11 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from math import prod
+from tempfile import TemporaryFile
+from threading import Event, Timer
 from time import process_time
 from typing import Any
 
@@ -26,6 +28,9 @@ from foveate.layers.registry import built_in_layers
 
 LONGEST = 2.0
 """Seconds of the processor that a call may take."""
+
+PATIENCE = 60.0
+"""Seconds after which a process that is silent is ended: importing the library and a call take far less."""
 
 MOST_MEMORY = 1e9
 """Bytes that a process may hold at most, with all that it imported."""
@@ -52,6 +57,7 @@ _CHANCE_OF_REFUSAL = 0.02
 class Counts:
     """What came of some calls; `failures` are sentences on those that ended as they should not."""
 
+    calls: int = 0
     refused: int = 0
     compiled: int = 0
     ran: int = 0
@@ -61,6 +67,7 @@ class Counts:
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
+            self.calls + other.calls,
             self.refused + other.refused,
             self.compiled + other.compiled,
             self.ran + other.ran,
@@ -76,46 +83,72 @@ class Counts:
         )
 
 
-def random_calls(count: int, seed: int = 0) -> Counts:
-    """`count` calls, so many in a process.
+def random_calls(count: int, seed: int = 0, report: Callable[[str], object] = lambda _: None) -> Counts:
+    """`count` calls, so many in a process; `report` is told how far it is.
 
     Raises:
-        BenchmarkError: a process ended by a signal, or a call otherwise than in an answer or a sentence, too late or
-            with too much memory.
+        BenchmarkError: a process ended by a signal or not at all, or a call otherwise than in an answer or a sentence,
+            too late or with too much memory; or no process starts.
     """
-    total = Counts()
-    for first in range(0, count, IN_A_PROCESS):
-        total += _in_a_process(seed, first, min(IN_A_PROCESS, count - first))
+    total, first = Counts(), 0
+    while first < count:
+        report(f"{first:,} of {count:,} calls, {len(total.failures)} failed")
+        made = _in_a_process(seed, first, min(IN_A_PROCESS, count - first))
+        total, first = total + made, first + made.calls
     if total.failures:
-        raise BenchmarkError("\n".join((f"{len(total.failures)} of {count:,} calls failed:", *total.failures)))
+        raise BenchmarkError(
+            "\n".join((f"{len(total.failures)} of {count:,} calls failed:", *total.failures, str(total)))
+        )
     return total
 
 
 def _in_a_process(seed: int, first: int, count: int) -> Counts:
+    """What came of the calls that a process made; the last of them failed where it did not make all."""
     command = [sys.executable, "-c", PROGRAM.format(seed=seed, first=first, count=count)]
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    lines = done.stdout.splitlines()
-    if done.returncode:
-        reason = signal.Signals(-done.returncode).name if done.returncode < 0 else done.stderr.strip()[-300:]
-        number = int(lines[-1]) if lines else first
-        ended = Counts(failures=(f"seed {seed}, call {number}: {reason}",))
-        return (
-            ended
-            if number + 1 >= first + count
-            else ended + _in_a_process(seed, number + 1, first + count - number - 1)
-        )
-    found = json.loads(lines[-1])
-    return Counts(**{**found, "failures": tuple(found["failures"])})
+    made = Counts()
+    with TemporaryFile("w+") as wrong:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=wrong, text=True, env=environment) as process:
+            silent = Event()
+            for line in _lines(process, silent):
+                if line.startswith("{"):
+                    found = json.loads(line)
+                    made = Counts(**{**found, "failures": tuple(found["failures"])})
+        if made.calls == count and not process.returncode:
+            return made
+        wrong.seek(0)
+        reason = wrong.read().strip()[-300:]
+    place = f"seed {seed}, call {first + made.calls}"
+    if process.returncode >= 0:  # Python ended outside of the call, and would do so again
+        raise BenchmarkError(f"{place}: {reason}")
+    reason = f"no end in {PATIENCE:g} s" if silent.is_set() else signal.Signals(-process.returncode).name
+    return made + Counts(calls=1, failures=(f"{place}: {reason}",))
+
+
+def _lines(process: subprocess.Popen[str], silent: Event) -> Iterator[str]:
+    """What a process prints; where it is silent for too long, it is ended and `silent` set."""
+    assert process.stdout is not None
+
+    def end() -> None:
+        silent.set()
+        process.kill()
+
+    while True:
+        timer = Timer(PATIENCE, end)
+        timer.start()
+        line = process.stdout.readline()
+        timer.cancel()
+        if not line:
+            return
+        yield line
 
 
 def batch(seed: int, first: int, count: int) -> None:
-    """What a process does: print the number of each call before it, and at last what came of all."""
+    """What a process does: make the calls, and print after each what came of all so far."""
     total = Counts()
     for number in range(first, first + count):
-        print(number, flush=True)
         before = process_time()
-        counts = Counts()
+        counts = Counts(calls=1)
         try:
             if tried(seed, number):
                 counts.ran = 1
@@ -132,7 +165,7 @@ def batch(seed: int, first: int, count: int) -> None:
         if total.memory <= MOST_MEMORY < counts.memory:
             counts.failures += (f"seed {seed}, call {number}: {counts.memory / 1e6:.0f} MB",)
         total += counts
-    print(json.dumps(vars(total)))
+        print(json.dumps(vars(total)), flush=True)
 
 
 def tried(seed: int, number: int) -> bool:

@@ -155,7 +155,9 @@ def random_calls(
 
     Example: python -m benchmarks calls --count 20000
     """
-    print(f"{count:,} calls: {calls.random_calls(count, seed)}")
+    with Console(stderr=True).status("starting") as status:
+        made = calls.random_calls(count, seed, status.update)
+    print(f"{count:,} calls: {made}")
 
 
 @app.command(name="names")
@@ -166,7 +168,9 @@ def hostile_names(
 
     Example: python -m benchmarks names --count 2000
     """
-    print(f"{count:,} names: {names.hostile_names(count, seed)}")
+    with Console(stderr=True).status("starting") as status:
+        report = names.hostile_names(count, seed, status.update)
+    print(f"{count:,} names: {report}")
 
 
 app.command()(versions.versions)

@@ -26,6 +26,9 @@ from foveate.files.description import FEATURES
 LONGEST = 2.0
 """Seconds of the processor that a command may take; `explain`, which draws a page, is not timed."""
 
+PATIENCE = 60.0
+"""Seconds after which a process is ended."""
+
 IN_A_FILE = 10
 EXPLAINED_EVERY = 40
 IN_PROCESSES_EVERY = 20
@@ -61,8 +64,8 @@ class Report:
         )
 
 
-def hostile_names(count: int, seed: int = 0) -> Report:
-    """`count` names, ten in a file, through the commands.
+def hostile_names(count: int, seed: int = 0, tell: Callable[[str], object] = lambda _: None) -> Report:
+    """`count` names, ten in a file, through the commands; `tell` is told how far it is.
 
     Raises:
         BenchmarkError: a command ended otherwise than in an answer or a sentence, printed what moves a cursor, or took
@@ -74,6 +77,7 @@ def hostile_names(count: int, seed: int = 0) -> Report:
         _images(folder)
         arrays, document = _written(folder)
         for number in range(-(-count // IN_A_FILE)):
+            tell(f"{report.names:,} of {count:,} names")
             names = _names(random, printable=number % 2 == 0)
             path = folder / "model.safetensors"
             path.write_bytes(b"".join(packed(*_renamed(arrays, document, names))))
@@ -129,7 +133,10 @@ def _in_process(arguments: list[str]) -> tuple[int, str, str]:
 
 def _as_process(arguments: list[str]) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "foveate", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return -1, "", f"no end in {PATIENCE:g} s"
     return done.returncode, done.stdout + done.stderr, ""
 
 

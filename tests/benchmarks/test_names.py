@@ -10,7 +10,9 @@ from foveate.graph import Summary
 
 def test_hostile_names(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(names, "EXPLAINED_EVERY", 10**9)
-    report = names.hostile_names(40)
+    told: list[str] = []
+    report = names.hostile_names(40, tell=told.append)
+    assert told == [f"{number} of 40 names" for number in (0, 10, 20, 30)]
     assert (report.names, report.processes) == (40, 2)
     assert report.commands == 4 * 14 + 1 + 2
     assert 20 < report.refused < 50
@@ -43,4 +45,10 @@ def test_a_wrong_status_is_found(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(Summary, "render", wrong)
     with pytest.raises(BenchmarkError, match=r"^file 0: foveate summary .*: status 3"):
+        names.hostile_names(10)
+
+
+def test_a_process_without_an_end_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(names, "PATIENCE", 0.01)
+    with pytest.raises(BenchmarkError, match=r"^file 0: foveate summary .*: status -1, no end in 0\.01 s$"):
         names.hostile_names(10)
