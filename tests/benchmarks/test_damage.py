@@ -40,8 +40,8 @@ def test_the_command_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", ["calls", "names"])
 def test_the_command_line_of_its_brothers(monkeypatch, capsys, command):
-    monkeypatch.setattr(calls, "random_calls", lambda count, seed: (count, seed))
-    monkeypatch.setattr(names, "hostile_names", lambda count, seed: (count, seed))
+    monkeypatch.setattr(calls, "random_calls", lambda count, seed, report: (count, seed))
+    monkeypatch.setattr(names, "hostile_names", lambda count, seed, report: (count, seed))
     monkeypatch.setattr("sys.argv", ["benchmarks", command, "--count", "1000", "--seed", "3"])
     with pytest.raises(SystemExit) as caught:
         main()
