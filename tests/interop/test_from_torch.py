@@ -1,5 +1,7 @@
 """PyTorch's modules become models with the same outputs, gradients, names and frozenness; the rest is listed."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -247,7 +249,9 @@ REFUSED = {
     "its terms have different shapes": lambda x: x + x.mean((2, 3), keepdim=True),
     "it joins along axis 2, not along the channels": lambda x: torch.cat([x, x], 2),
     "it changes the batch axis": lambda x: F.relu(x).reshape(4, -1),
-    "it exchanges the axes 2 and 3": lambda x: x.transpose(2, 3) * 1.0,
+    "it reads a tensor whose axes were moved; only a Linear takes that": lambda x: F.max_pool2d(x.transpose(2, 3), 2),
+    "it puts the axes into the order 0, 2, 1": lambda x: F.relu(x.flatten(2).permute(0, 2, 1)),
+    "it puts the axes into the order 1, 0, 2, 3": lambda x: F.relu(x.permute(1, 0, 2, 3)),
     "it repeats an axis, which only products do here": lambda x: F.relu(x[:, :1].expand(-1, 4, -1, -1)),
     "it takes the batch apart": lambda x: F.relu(x.chunk(2, 0)[0]),
     "it takes a part of the batch": lambda x: F.relu(x[1:]),
@@ -278,6 +282,37 @@ def test_what_a_layer_does_otherwise_is_refused_with_the_reason(reason: str):
     with pytest.raises(GraphError) as caught:
         fv.from_torch(module, torch.randn(2, 4, 6, 6))
     assert reason in str(caught.value)
+
+
+MOVED: dict[str, Callable[[Tensor], Tensor]] = {
+    "last to first": lambda x: x.permute(0, 3, 1, 2).flatten(1),
+    "as Keras flattens": lambda x: x.permute(0, 2, 3, 1).contiguous().view(x.shape[0], -1),
+    "two exchanged": lambda x: x.transpose(-1, 1).reshape(x.shape[0], -1),
+    "moved twice": lambda x: x.transpose(1, 2).permute(0, 1, 3, 2).flatten(1),
+    "moved and back": lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2).flatten(1),
+    "with activations between": lambda x: torch.tanh(F.silu(x.permute(0, 2, 3, 1)).flatten(1)),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_linear_takes_a_tensor_whose_axes_were_moved_before_it_was_flattened(name: str):
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 4, 2)
+            self.linear = nn.Linear(4 * 4 * 3, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            plain = self.linear(self.conv(x).flatten(1))  # the same weights, whose columns are others
+            return self.linear(MOVED[name](self.conv(x))) + plain
+
+    module, x = Head().eval(), torch.randn(3, 2, 5, 4)
+    model = fv.from_torch(module, x)
+    with torch.no_grad():
+        assert relative_error(model.logits(x.numpy()), module(x).numpy()) <= 1e-5
+    copy = fv.Model(model.graph)
+    copy.load_torch(model.to_torch().state_dict())
+    assert relative_error(copy.logits(x.numpy()), model.logits(x.numpy())) <= 1e-6
 
 
 def test_an_array_without_a_layer_is_named():

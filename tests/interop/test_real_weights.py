@@ -1,6 +1,7 @@
 """Published weights, as their packages bring them: the networks say the same here and where they come from."""
 
 import sys
+from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
 from torch import nn
 
 import foveate as fv
@@ -45,6 +47,7 @@ def test_efficientnet_lite0_names_the_cat_as_its_own_code_does():
     assert answer[0][0] in {f"class {index}" for index in (TABBY, TIGER_CAT, EGYPTIAN_CAT)}
 
 
+@cache
 def face_detectors() -> ModuleType:
     """MTCNN's three networks; what its package needs besides (torchvision, to draw boxes) is left out."""
     package = folder_of("facenet_pytorch")
@@ -62,7 +65,7 @@ def face_detectors() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("name", "side"), [("PNet", 60)])
+@pytest.mark.parametrize(("name", "side"), [("PNet", 60), ("RNet", 24), ("ONet", 48)])
 def test_a_face_detector_comes_in_with_its_weights(name: str, side: int):
     theirs: nn.Module = getattr(face_detectors(), name)().eval()
     photographs = np.random.default_rng(0).normal(size=(2, 3, side, side)).astype(np.float32)
@@ -71,3 +74,13 @@ def test_a_face_detector_comes_in_with_its_weights(name: str, side: int):
         expected = theirs(torch.tensor(photographs))
     for ours, wanted in zip(model.outputs(photographs).values(), expected, strict=True):
         np.testing.assert_allclose(ours, wanted.numpy(), atol=1e-5 * wanted.abs().max().item())
+
+
+def test_a_detector_sees_the_face_in_a_photograph():
+    model = fv.from_torch(face_detectors().ONet().eval(), torch.zeros(1, 3, 48, 48))
+    scaled = fv.Preprocessing((3, 48, 48), mean=(127.5,) * 3, std=(128.0,) * 3, scale=1)
+    with Image.open(folder_of("skimage") / "data" / "astronaut.png") as photograph:
+        face, sleeve = (photograph.crop(box) for box in ((170, 60, 280, 190), (0, 300, 110, 430)))
+    *_, chances = model.outputs(scaled.from_images([face, sleeve])).values()
+    assert chances[0, 1] > 0.999
+    assert chances[1, 1] < 0.1

@@ -26,7 +26,8 @@ class Held:
     """A tensor without its batch axis.
 
     `shape` is PyTorch's; where the value's differs, a reshape is pending. `border` and `steps` may be pending too;
-    `groups` are those of channels that were transposed and will be joined again.
+    `groups` are those of channels that were transposed and will be joined again; `order` says which axis of the value
+    each of PyTorch's axes was before they were moved, and perhaps flattened.
     """
 
     value: Value
@@ -34,10 +35,16 @@ class Held:
     border: Border | None = None
     steps: tuple[int, ...] | None = None
     groups: int | None = None
+    order: tuple[int, ...] | None = None
 
     @property
     def waits(self) -> bool:
         """Whether something other than a reshape is pending."""
+        return self.order is not None or self.waits_for_window
+
+    @property
+    def waits_for_window(self) -> bool:
+        """Whether something is pending that another operation on single numbers would come too early for."""
         return self.border is not None or self.steps is not None or self.groups is not None
 
     def seen_as(self, shape: Shape) -> "Held":

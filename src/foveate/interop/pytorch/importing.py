@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from foveate.calls import kind
 from foveate.data import Preprocessing
 from foveate.engines import Engine
+from foveate.engines.base import FloatArray
 from foveate.engines.torch.own import FrozenNorm
 from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
@@ -22,7 +23,7 @@ from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
 from foveate.interop.pytorch.rules import FREE, operation
 from foveate.interop.pytorch.rules_of_windows import RULES
-from foveate.interop.pytorch.taking import NotTakenError, Taking, later_users, path_of, shape_of
+from foveate.interop.pytorch.taking import Columns, NotTakenError, Taking, later_users, path_of, shape_of
 from foveate.model import Model
 from foveate.tasks import from_json
 
@@ -52,11 +53,20 @@ def imported(module: nn.Module, example_input: Any, engine: str | Engine | None)
         engine=engine,
     )
     for name, target in taking.names.items():
-        model.state.load(name, _numbers(taking.arrays[target]))
+        model.state.load(name, _placed(_numbers(taking.arrays[target]), taking.columns.get(name)))
     frozen = {name for name, target in taking.names.items() if target in statistics}
     model.frozen, model.names = frozenset(taking.frozen | frozen), taking.names
     _compare(model, example, expected)
     return model
+
+
+def _placed(weight: FloatArray, columns: Columns | None) -> FloatArray:
+    """The weight with its columns where the layer here has them."""
+    if columns is None:
+        return weight
+    placed = np.empty_like(weight)
+    placed[:, columns] = weight
+    return placed
 
 
 def _check_module(module: object) -> None:

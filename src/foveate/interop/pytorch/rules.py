@@ -3,10 +3,12 @@
 A rule is given the operation's arguments by the names in PyTorch's schema. Rules for windows are in `rules_of_windows`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, TypeAlias
 
+import numpy as np
 from torch import fx
 
 from foveate.interop.pytorch.held import Held, held
@@ -18,6 +20,7 @@ from foveate.layers import (
     ChannelShuffle,
     Concatenate,
     Dropout,
+    Flatten,
     GroupNorm,
     Hardsigmoid,
     Hardswish,
@@ -80,10 +83,10 @@ def _activation(*names: str, make: Callable[[Arguments], Layer]) -> None:
     @rule(*names)
     def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         source = taking.held(node.args[0])
-        ready = not source.waits and prod(source.value.shape) == prod(source.shape)
+        ready = not source.waits_for_window and prod(source.value.shape) == prod(source.shape)
         layer = make(given)
         if ready:  # elementwise, so it does not mind a shape that waits
-            return Held(taking.add(layer, source.value, node=node), source.shape)
+            return replace(source, value=taking.add(layer, source.value, node=node))
         return held(taking.add(layer, taking.value(node.args[0]), node=node))
 
 
@@ -157,9 +160,15 @@ def refuse_places(node: fx.Node) -> None:
 
 @rule("linear")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    value = taking.value(given["input"])
+    source, columns = taking.held(given["input"]), None
+    if source.order is not None and len(source.shape) == 1:
+        columns = np.arange(source.shape[0]).reshape(source.value.shape).transpose(source.order).ravel()
+        value = taking.add(Flatten(), source.value, node=node)
+    else:
+        value = taking.value(given["input"])
     layer = Linear(shape_of(node)[-1], bias=given["bias"] is not None)
-    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"], "bias": given["bias"]}))
+    arrays = {"weight": given["weight"], "bias": given["bias"]}
+    return held(taking.add(layer, value, node=node, arrays=arrays, columns=columns))
 
 
 @rule("batch_norm")
@@ -245,7 +254,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         raise NotTakenError("it changes the batch axis")
     if source.groups is not None and shape == source.value.shape:
         return held(taking.add(ChannelShuffle(source.groups), source.value, node=node))
-    if source.waits:
+    if source.waits and not (source.order is not None and len(shape) == 1):
         source = held(taking.done(source, where=node))
     return source.seen_as(shape)
 
@@ -257,13 +266,34 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("transpose")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """Of groups of channels, on the way to a channel shuffle."""
+    """Of groups of channels, on the way to a channel shuffle; or of any axes, on the way to a Linear."""
     source = taking.held(given["self"])
     groups, *rest = source.shape
     channels, *spatial = source.value.shape
-    if {given["dim0"], given["dim1"]} != {1, 2} or source.waits or rest[1:] != spatial or groups * rest[0] != channels:
-        raise NotTakenError(f"it exchanges the axes {given['dim0']} and {given['dim1']}")
-    return Held(source.value, (rest[0], groups, *spatial), groups=groups)
+    first, second = (given[name] % (len(source.shape) + 1) for name in ("dim0", "dim1"))
+    if {first, second} == {1, 2} and not source.waits and rest[1:] == spatial and groups * rest[0] == channels:
+        return Held(source.value, (rest[0], groups, *spatial), groups=groups)
+    axes = list(range(len(source.shape) + 1))
+    axes[first], axes[second] = second, first
+    return _moved(source, axes, f"it exchanges the axes {first} and {second}")
+
+
+@rule("permute")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source = taking.held(given["self"])
+    axes = [axis % (len(source.shape) + 1) for axis in given["dims"]]
+    return _moved(source, axes, f"it puts the axes into the order {', '.join(map(str, axes))}")
+
+
+def _moved(source: Held, axes: Sequence[int], told: str) -> Held:
+    """With its axes, the batch first, in another order: what a Linear after flattening makes up for."""
+    before = source.order or tuple(range(len(source.shape)))
+    whole = source.order is not None or source.shape == source.value.shape
+    if axes[0] != 0 or source.waits_for_window or not whole or len(before) != len(source.shape):
+        raise NotTakenError(told)
+    order = tuple(before[axis - 1] for axis in axes[1:])
+    shape = tuple(source.shape[axis - 1] for axis in axes[1:])
+    return replace(source, shape=shape, order=None if order == tuple(range(len(order))) else order)
 
 
 @rule("expand", "expand_as")

@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from foveate.graph.builder import GraphBuilder, Value
 from foveate.interop.pytorch.held import Border, Held, held
 from foveate.layers import Flatten, Layer, Pad, Shape
 from foveate.layers.pooling import MaxPooling
+
+Columns: TypeAlias = NDArray[np.intp]
 
 
 class NotTakenError(Exception):
@@ -31,6 +35,9 @@ class Taking:
 
     names: dict[str, str] = field(default_factory=dict)
     """PyTorch's name of each of foveate's arrays."""
+
+    columns: dict[str, Columns] = field(default_factory=dict)
+    """For a weight whose input's axes were moved in PyTorch: which column here each one there is."""
 
     frozen: set[str] = field(default_factory=set)
     keys: dict[tuple[str | None, ...], str] = field(default_factory=dict)
@@ -59,6 +66,8 @@ class Taking:
 
     def done(self, waiting: Held, where: fx.Node) -> Value:
         """A held tensor with everything done that was waiting, named after `where`."""
+        if waiting.order is not None:
+            raise NotTakenError("it reads a tensor whose axes were moved; only a Linear takes that, after flattening")
         if waiting.groups is not None:
             raise NotTakenError("it reads channels that are transposed, and not joined again")
         value = waiting.value
@@ -79,16 +88,25 @@ class Taking:
         return self.add(Pad(((0, 0), *border.pairs)), value, node=where)
 
     def add(
-        self, layer: Layer, *inputs: Value, node: fx.Node, arrays: Mapping[str, fx.Node | None] | None = None
+        self,
+        layer: Layer,
+        *inputs: Value,
+        node: fx.Node,
+        arrays: Mapping[str, fx.Node | None] | None = None,
+        columns: Columns | None = None,
     ) -> Value:
         """Join a layer, under the name of the module that `node` stands in.
 
-        `arrays` are PyTorch's, by the names that the layer has for them.
+        `arrays` are PyTorch's, by the names that the layer has for them; `columns` says which column of the weight
+        here each one there is.
         """
         given = {name: self.targets[array.name] for name, array in (arrays or {}).items() if array is not None}
         name = self.free(_home(node, given, layer))
-        key = self.keys.setdefault((type(layer).__name__, *sorted(given.values())), name) if given else name
+        moved = "" if columns is None else str(columns.tolist())
+        key = self.keys.setdefault((type(layer).__name__, *sorted(given.values()), moved), name) if given else name
         value = self.builder.add(layer, *inputs, name=name, parameters=key)
+        if columns is not None:
+            self.columns[f"{key}.weight"] = columns
         for short, target in given.items():
             self.names[f"{key}.{short}"] = target
             if not self.arrays[target].requires_grad and _learns(layer, short, [each.shape for each in inputs]):
