@@ -18,7 +18,7 @@ class Callback : public Kernel {
   std::string name() const override { return name_; }
   std::string implementation() const override { return "numpy"; }
   void execute(const Addresses& addresses, Run& run) const override {
-    if (run.callbacks.call(number_, addresses)) run.nan = true;
+    if (run.callbacks.call(number_, addresses)) run.diverged = true;
   }
 
  private:

@@ -1,6 +1,8 @@
 // What a loss compares, as Python describes it.
 #include "loss.h"
 
+#include <cmath>
+
 #include "bindings.h"
 
 namespace nb = nanobind;
@@ -9,18 +11,18 @@ namespace foveate {
 
 namespace {
 
-// Stops the run where an output or a loss is NaN, before anything learns from it.
-class StopAtNan : public Kernel {
+// Stops the run where an output is NaN or a loss no finite number, before anything learns from it.
+class StopAtDivergence : public Kernel {
  public:
-  explicit StopAtNan(std::int64_t count) : Kernel({"src"}), count_(count) {}
-  std::string name() const override { return "stop at NaN"; }
+  explicit StopAtDivergence(std::int64_t count) : Kernel({"src"}), count_(count) {}
+  std::string name() const override { return "stop at divergence"; }
 
   void execute(const Addresses& addresses, Run& run) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     int found = 0;
     for (std::int64_t index = 0; index < count_; ++index) found |= source[index] != source[index];
-    for (const RunResult& result : run.results) found |= result.loss != result.loss;
-    if (found || run.nan) run.stop = true;
+    for (const RunResult& result : run.results) found |= !std::isfinite(result.loss);
+    if (found || run.diverged) run.stop = true;
   }
 
  private:
@@ -31,8 +33,8 @@ class StopAtNan : public Kernel {
 
 void init_loss(nb::module_& module) {
   module.def(
-      "stop_at_nan",
-      [](std::int64_t count) -> std::shared_ptr<Operation> { return std::make_shared<StopAtNan>(count); },
+      "stop_at_divergence",
+      [](std::int64_t count) -> std::shared_ptr<Operation> { return std::make_shared<StopAtDivergence>(count); },
       nb::arg("count"));
   nb::class_<LossShape>(module, "LossShape", "Which result a loss writes, of what outputs, and its weight.")
       .def(

@@ -68,8 +68,8 @@ class PythonCallbacks : public Callbacks {
     nb::gil_scoped_acquire acquire;
     nb::list arguments;
     for (void* address : addresses) arguments.append(reinterpret_cast<std::uintptr_t>(address));
-    const nb::object nan = functions_[number](arguments);
-    return !nan.is_none() && nb::cast<bool>(nan);
+    const nb::object diverged = functions_[number](arguments);
+    return !diverged.is_none() && nb::cast<bool>(diverged);
   }
 
  private:
@@ -127,7 +127,7 @@ class Session {
     found->second.left_out = true;
   }
 
-  // Returns the step that comes next: `end`, or an earlier one where NaN stopped the run.
+  // Returns the step that comes next: `end`, or an earlier one where a loss or NaN stopped the run.
   std::size_t run(std::size_t begin, std::size_t end, nb::list functions) {
     std::size_t next = end;
     each_step(begin, end, functions, [&](std::size_t index, Run& run) {

@@ -25,7 +25,7 @@ struct RunResult {
 class Callbacks {
  public:
   virtual ~Callbacks() = default;
-  // Returns whether what was measured is NaN.
+  // Returns whether a loss was measured that is no finite number.
   virtual bool call(std::size_t number, const std::vector<void*>& addresses) = 0;
 };
 
@@ -34,8 +34,8 @@ struct Run {
   const RunScalars& scalars;
   std::vector<RunResult>& results;
   Callbacks& callbacks;
-  bool nan = false;   // whether a callback measured NaN
-  bool stop = false;  // whether the steps that follow wait until the caller has decided
+  bool diverged = false;  // whether a callback measured a loss that is no finite number
+  bool stop = false;      // whether the steps that follow wait until the caller has decided
 };
 
 }  // namespace foveate

@@ -1,4 +1,4 @@
-"""A step whose loss is NaN learns nothing from it; one that is only infinite inside is computed as it should be."""
+"""A step whose loss is no number learns nothing from it; one that is only infinite inside is computed as it should."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +42,31 @@ def test_a_step_with_a_nan_loss_leaves_the_state_as_it_was(engine: Engine):
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert program.step(state, X, Y, learning_rate=0.1).loss > 0
     assert state.step_count == 2
+
+
+def test_a_step_with_an_infinite_loss_leaves_the_state_as_it_was(engine: Engine):
+    program, state = compiled(engine)
+    state.load("linear1.bias", [-np.inf, 0, 0])  # class 0, which is wanted, has no chance
+    before = arrays(state)
+    assert program.step(state, X, Y, learning_rate=0.1).loss == np.inf
+    assert state.step_count == 0
+    after = arrays(state)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("bias", [np.nan, -np.inf], ids=["NaN", "infinite"])
+def test_after_such_a_step_there_is_no_gradient(engine: Engine, bias: float):
+    """What lies where gradients are written would be of another step, or of none."""
+    program, state = compiled(engine)
+    program.step(state, X, Y, learning_rate=0.1)
+    kept = state.read("linear1.bias")
+    state.load("linear1.bias", [bias, 0, 0])
+    program.step(state, X, Y, learning_rate=0.1)
+    with pytest.raises(fv.EngineError, match=r'^there is no gradient of "conv1\.weight": the last step ended at its'):
+        program.gradient("conv1.weight")
+    state.load("linear1.bias", kept)
+    program.step(state, X, Y, learning_rate=0.1)
+    assert np.isfinite(program.gradient("conv1.weight")).all()
 
 
 def test_without_an_optimiser_the_gradients_are_nan_as_well(engine: Engine):
@@ -94,21 +119,41 @@ def test_backward_and_activations_are_those_of_the_run_that_counted(engine: Engi
     assert (program.activation("relu2")[:, 3] > 0).any()
 
 
+def test_gradients_outlive_a_forward_pass(engine: Engine):
+    """Those of an input and of kept nodes too, and whichever program the pass before them and after them took."""
+    names = ["input", *(node.name for node in GRAPH.nodes), *GRAPH.parameters]
+    program = engine.compile(GRAPH, batch_size=4, mode="inference", differentiable=True, keep=names[1:9])
+    state = engine.new_state(GRAPH, seed=0)
+    for special in (0.0, -np.inf, 0.0):
+        state.load("conv2.bias", [0, 0, 0, special, 0, 0, 0, 0])
+        program.forward(state, X)
+        program.backward({GRAPH.only_output: np.ones((4, 3))})
+        gradients = {name: program.gradient(name) for name in names}
+        for other in (-np.inf, 0.0):
+            state.load("conv2.bias", [0, 0, 0, other, 0, 0, 0, 0])
+            program.forward(state, 2 * X + 1)
+            assert all(np.array_equal(gradients[name], program.gradient(name)) for name in names)
+
+
 @dataclass(frozen=True)
 class NoNumber(fv.Loss):
     """Of one's own, and never a number."""
 
+    value: float = np.nan
+
 
 register_loss(
     NoNumber,
-    lambda loss, outputs, targets, weight: float("nan"),
+    lambda loss, outputs, targets, weight: loss.value,
     lambda loss, outputs, targets, weight: np.zeros_like(outputs),
 )
 
 
-def test_a_loss_of_ones_own_that_is_nan_changes_nothing_either(engine: Engine):
-    program, state = compiled(engine, loss=NoNumber())
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_loss_of_ones_own_that_is_no_number_changes_nothing_either(engine: Engine, value: float):
+    program, state = compiled(engine, loss=NoNumber(value))
     before = arrays(state)
-    assert np.isnan(program.step(state, X, np.zeros((4, 3)), learning_rate=0.1).loss)
+    loss = program.step(state, X, np.zeros((4, 3)), learning_rate=0.1).loss
+    np.testing.assert_equal(loss, value)
     after = arrays(state)
     assert all(np.array_equal(before[name], after[name]) for name in before)

@@ -202,6 +202,17 @@ def test_the_step_that_goes_wrong_names_the_layer_and_is_not_learnt(engine, make
     assert all(np.array_equal(array, job.state.read(each), equal_nan=True) for each, array in before.items())
 
 
+def test_a_loss_that_becomes_infinite_is_not_learnt_either(engine, make_job):
+    job = make_job(engine)
+    job.state.load("linear1.bias", [-np.inf] * 2 + [0])
+    last = job.state.graph.nodes[-1]
+    before = {each: job.state.read(each) for each in job.state.names(slots=True)}
+    sentence = rf"the loss became inf at step 1 of \d+ .+; {re.escape(str(last))} is the first layer whose output is"
+    with pytest.raises(TrainingError, match=sentence):
+        fit(job, Progress())
+    assert all(np.array_equal(array, job.state.read(each)) for each, array in before.items())
+
+
 def test_divergence_leaves_the_last_checkpoint(engine, make_job, tmp_path):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())

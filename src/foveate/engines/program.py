@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
@@ -83,6 +84,9 @@ class Rates(NamedTuple):
     momentum: float | None = None
 
 
+_NO_WAY_BACK = "run step() or backward() first"
+
+
 class Session(ABC):
     """What the runs of one caller write: activations, gradients, results. Give each thread a session of its own."""
 
@@ -90,6 +94,7 @@ class Session(ABC):
         # Not the program itself, which holds the sessions of its threads: in a circle both would outlive their use.
         self.graph, self.request, self._dtype = program.graph, program.request, program.dtype
         self._has_run = False
+        self._without_gradients = _NO_WAY_BACK
 
     def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
         """Run the network on a batch; returns a copy of every output by its name.
@@ -110,8 +115,9 @@ class Session(ABC):
         weights = self._check_weights(options.get("sample_weight"))
         batch = Batch(self._check_inputs(inputs), wanted, weights)
         rates = Rates(float(options.get("learning_rate", 0.0)), options.get("momentum"))
+        self._without_gradients = _NO_WAY_BACK
         result = self._step(state, batch, rates)
-        self._has_run = True
+        self._has_run, self._without_gradients = True, self._why_stopped(result.loss)
         return result
 
     def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
@@ -130,7 +136,9 @@ class Session(ABC):
             if name not in allowed:
                 raise EngineError(f'"{name}" is neither an output nor kept; compile with keep=("{name}",)')
             checked[name] = self._check_array(name, seed)
+        self._without_gradients = _NO_WAY_BACK
         self._backward(checked)
+        self._without_gradients = ""
 
     def activation(self, name: str) -> FloatArray:
         """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
@@ -149,7 +157,15 @@ class Session(ABC):
                 own = not self.graph.parameters[name].trainable
                 way = "its layer is frozen" if own else "compile without freeze="
             raise EngineError(f'the gradient of "{name}" is not computed: {way}')
+        if self._without_gradients:
+            raise EngineError(f'there is no gradient of "{name}": {self._without_gradients}')
         return self._gradient(name)
+
+    def _why_stopped(self, loss: float) -> str:
+        """Why a step has no gradients; empty where it has."""
+        if self.request.optimizer is None or isfinite(loss):
+            return ""
+        return f"the last step ended at its loss, which is {loss}; without an optimiser it would have gone on"
 
     @property
     @abstractmethod
@@ -271,7 +287,8 @@ class Program(ABC):
             momentum: of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
 
-        A step whose loss is NaN learns nothing from it: where there is an optimiser, the state stays as it was.
+        A step whose loss is NaN or infinite learns nothing from it: where there is an optimiser, the state stays as it
+        was.
 
         Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight
         decay go on.

@@ -26,7 +26,7 @@ class RunningState:
 
 
 CallbackFunction: TypeAlias = Callable[[RunningState, Sequence[int]], bool | None]
-"""function(the run, the addresses of its operands in order); a loss says whether it is NaN"""
+"""function(the run, the addresses of its operands in order); a loss says whether it is NaN or infinite"""
 
 
 def view(address: int, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The steps that compare outputs with their targets, and start the way back."""
 
 from collections.abc import Callable, Sequence
-from math import isnan, prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,6 @@ def _call_back(ledger: Ledger, number: int, wanted: OutputLoss, operands: dict[s
         measured = measure(loss, outputs, targets, view(at["sample_weight"], dims[:1]))
         view(at["gradient"], dims)[...] = wanted.weight * measured.gradient
         run.measured[number] = StepResult(measured.loss, *count_correct(loss, outputs, targets))
-        return isnan(measured.loss)
+        return not isfinite(measured.loss)
 
     ledger.call(type(loss).__name__, call, operands)

@@ -19,13 +19,15 @@ WORKSPACE = "workspace"
 class Storage:
     """A stretch of bytes in a space; in the workspace `offset` is set by the plan.
 
-    `pinned` storages are never reused: what they hold is read after the run.
+    `pinned` storages are never reused: what they hold is read after the run. Those that are `held` keep it through the
+    next run's way forward, too.
     """
 
     space: str
     bytes: int
     offset: int = 0
     pinned: bool = False
+    held: bool = False
 
 
 @dataclass(eq=False)
@@ -136,7 +138,8 @@ class Plan:
                 if storage.space == WORKSPACE:
                     first = lifetimes.get(id(storage), (storage, index, index))[1]
                     reread = reread_from is not None and first < reread_from <= index
-                    lifetimes[id(storage)] = (storage, first, end if storage.pinned or reread else index)
+                    last = end if storage.pinned or reread else index
+                    lifetimes[id(storage)] = (storage, 0 if storage.held else first, last)
         return place_greedily(list(lifetimes.values()))
 
 

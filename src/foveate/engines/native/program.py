@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping
 from contextvars import copy_context
-from math import isnan, prod
+from math import isfinite, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class NativeProgram(Program):
 
 
 class _Exact:
-    """A program with rectifiers that are right for infinities too, compiled when NaN has been seen.
+    """A program with rectifiers that are right for infinities too, compiled when what ran gave no number.
 
     It is apart from the program that it stands in for, so sessions can hold it.
     """
@@ -106,11 +106,12 @@ class NativeSession(Session):
         self._inputs: dict[str, FloatArray] = {}
         self._state: NativeState | None = None
         self._derived_from = (-1, -1)
-        self._gradients_valid = False
         self._exact = program.exact
         self._exact_session: NativeSession | None = None
         self._exactly: NativeSession | None = None
         """The exact program's session, if that ran last."""
+        self._exactly_graded: NativeSession | None = None
+        """The same, if it was the last to compute gradients."""
         self._bind(WORKSPACE, self._workspace)
         self._bind("gradients", self._gradients)
         for name, seed in self._seeds.items():
@@ -161,11 +162,12 @@ class NativeSession(Session):
     def _backward(self, seeds: dict[str, FloatArray]) -> None:
         if self._exactly is not None:
             self._exactly._backward(seeds)
+            self._exactly_graded = self._exactly
             return
         for name, seed in self._seeds.items():
             seed[...] = seeds.get(name, 0.0)
         self._run(self._lowered.loss_end, self._lowered.backward_end)
-        self._gradients_valid = True
+        self._exactly_graded = None
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
         self._exactly, before, end = None, self._statistics(state), len(self._lowered.ledger.plan.steps)
@@ -176,15 +178,16 @@ class NativeSession(Session):
         reached = self._run(0, end)
         if reached < end and self._exact is not None:
             self._restore(state, before)
-            return self._repeat(self._exact)._step(state, batch, rates)
-        if reached < end and self.request.optimizer is not None and isnan(self._measured().loss):
+            self._exactly_graded = self._repeat(self._exact)
+            return self._exactly_graded._step(state, batch, rates)
+        if reached < end and self.request.optimizer is not None and not isfinite(self._measured().loss):
             self._restore(state, before)
             return self._measured()
         while reached < end:
             reached = self._run(reached, end)
         state.step_count += 1
         state.changed()
-        self._gradients_valid = True
+        self._exactly_graded = None
         return self._measured()
 
     def _measured(self) -> StepResult:
@@ -203,16 +206,14 @@ class NativeSession(Session):
         return ran._read(ran._lowered.kept[name])
 
     def _gradient(self, name: str) -> FloatArray:
-        if self._exactly is not None:
-            return self._exactly._gradient(name)
+        if self._exactly_graded is not None:
+            return self._exactly_graded._gradient(name)
         packing = self._lowered.ledger.packing
-        if name in packing.parameters and self._gradients_valid:
+        if name in packing.parameters:
             return read_canonical(self._gradients, packing.parameters[name], self.graph.parameters[name].shape)
-        if name in self._lowered.kept_gradients and self._gradients_valid:
+        if name in self._lowered.kept_gradients:
             return self._read(self._lowered.kept_gradients[name])
-        raise EngineError(
-            f'there is no gradient of "{name}": run step() or backward() first, and compile with keep=("{name}",)'
-        )
+        raise EngineError(f'there is no gradient of "{name}": compile with keep=("{name}",)')
 
     def _begin(self, state: State, inputs: Mapping[str, FloatArray], rates: Rates) -> None:
         """Bind what a run reads and has not been bound before, and tell it this run's numbers."""

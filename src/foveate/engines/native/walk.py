@@ -89,7 +89,7 @@ class _Walk:
                 add_loss(ledger, number, loss, self.seeds[loss.output])
         for name in self.graph.outputs if request.losses else ():
             with ledger.plan.at(name):
-                operation = _native.stop_at_nan(self.kept[name].layout.bytes // 4)
+                operation = _native.stop_at_divergence(self.kept[name].layout.bytes // 4)
                 ledger.plan.run(operation, {"src": self.kept[name]})
 
     def back(self) -> None:
@@ -108,7 +108,8 @@ class _Walk:
         total = self.ledger.total_gradient(name)
         if total is not None and (name in self.request.keep or name in self.graph.inputs):
             self.kept_gradients[name] = self.ledger.plan.plain(total)
-            self.kept_gradients[name].storage.pinned = True
+            storage = self.kept_gradients[name].storage
+            storage.pinned = storage.held = True
         return total
 
     def _keep_if_asked(self, name: str) -> None:

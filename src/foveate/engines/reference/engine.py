@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from math import isnan
+from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,7 +99,7 @@ class ReferenceSession(Session):
 
     def _gradient(self, name: str) -> FloatArray:
         if name not in self._gradients:
-            raise EngineError(f'there is no gradient of "{name}": run step() or backward() first, or check the name')
+            raise EngineError(f'there is no gradient of "{name}": it is no input, node or parameter')
         return self._gradients[name].copy()
 
     def _activation(self, name: str) -> FloatArray:
@@ -154,7 +154,7 @@ class ReferenceSession(Session):
             losses[each.output], seeds[each.output] = measured.loss, each.weight * measured.gradient
             counts.append(count_correct(each.loss, output, targets))
         total = sum(each.weight * losses[each.output] for each in self.request.losses)
-        if self.request.optimizer is not None and isnan(total):
+        if self.request.optimizer is not None and not isfinite(total):
             state.arrays.update(before)
             return StepResult(total, *counts[0], losses)
         self._backward(seeds)
