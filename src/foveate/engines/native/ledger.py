@@ -25,6 +25,8 @@ class Ledger:
     packing: Packing
     exact: bool
     """Whether rectifiers are right for infinities too; otherwise oneDNN's, which are fused, may make NaN of them."""
+    threads: int
+    """How many threads the program will have."""
     plan: Plan = field(default_factory=Plan)
     values: dict[str, Array] = field(default_factory=dict)
     """What each input and each group's output is."""

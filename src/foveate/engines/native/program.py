@@ -27,19 +27,19 @@ _FLUSHES = platform.machine().lower() in ("x86_64", "amd64")
 class NativeProgram(Program):
     """A list of oneDNN primitives and kernels, run without returning to Python in between."""
 
-    def __init__(self, graph: Graph, request: Request, *, exact: bool = False) -> None:
+    def __init__(self, graph: Graph, request: Request, *, exact: bool = False, threads: int | None = None) -> None:
         super().__init__(graph, request)
-        with planned_threads() as threads:
-            self.lowered = lower(graph, request, exact=exact or not _FLUSHES)
+        with planned_threads(threads) as planned:
+            self.lowered = lower(graph, request, planned, exact=exact or not _FLUSHES)
             if self.lowered.ledger.infinities_become_nan and self._calls_layers():
-                self.lowered = lower(graph, request, exact=True)  # they might hide the NaN that is looked for
-        self.exact = _Exact(graph, request) if self.lowered.ledger.infinities_become_nan else None
+                self.lowered = lower(graph, request, planned, exact=True)  # they might hide the NaN that is looked for
+        self.exact = _Exact(graph, request, planned) if self.lowered.ledger.infinities_become_nan else None
         plan = self.lowered.ledger.plan
         self.workspace_bytes = plan.place(reread_from=self.lowered.loss_end if request.differentiable else None)
         learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
         self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
         steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
-        self.compiled = _native.Program(steps, threads, len(request.losses))
+        self.compiled = _native.Program(steps, planned, len(request.losses))
 
     def _calls_layers(self) -> bool:
         steps = self.lowered.ledger.plan.steps[: self.lowered.forward_end]
@@ -78,14 +78,14 @@ class _Exact:
     It is apart from the program that it stands in for, so sessions can hold it.
     """
 
-    def __init__(self, graph: Graph, request: Request) -> None:
-        self._graph, self._request = graph, request
+    def __init__(self, graph: Graph, request: Request, threads: int) -> None:
+        self._graph, self._request, self._threads = graph, request, threads
         self._program: NativeProgram | None = None
 
     def program(self) -> NativeProgram:
-        """The one for all sessions."""
+        """The one for all sessions, for as many threads as that has, whatever `set_threads` said since."""
         if self._program is None:
-            self._program = NativeProgram(self._graph, self._request, exact=True)
+            self._program = NativeProgram(self._graph, self._request, exact=True, threads=self._threads)
         return self._program
 
 

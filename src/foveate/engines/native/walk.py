@@ -32,9 +32,9 @@ class Lowered:
     backward_end: int
 
 
-def lower(graph: Graph, request: Request, *, exact: bool) -> Lowered:
+def lower(graph: Graph, request: Request, threads: int, *, exact: bool) -> Lowered:
     """The plan of a program; unless `exact`, fused rectifiers may make NaN of minus infinity."""
-    walk = _Walk(graph, request, exact)
+    walk = _Walk(graph, request, threads, exact)
     steps = walk.ledger.plan.steps
     walk.forward()
     forward_end = loss_end = backward_end = len(steps)
@@ -52,9 +52,9 @@ def lower(graph: Graph, request: Request, *, exact: bool) -> Lowered:
 class _Walk:
     """Goes over the groups once forward and once back."""
 
-    def __init__(self, graph: Graph, request: Request, exact: bool) -> None:
+    def __init__(self, graph: Graph, request: Request, threads: int, exact: bool) -> None:
         self.graph, self.request = graph, request
-        self.ledger = Ledger(graph, request, packing_of(graph), exact)
+        self.ledger = Ledger(graph, request, packing_of(graph), exact, threads)
         self.kept: dict[str, Array] = {}
         self.seeds: dict[str, Array] = {}
         self.kept_gradients: dict[str, Array] = {}

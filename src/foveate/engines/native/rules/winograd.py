@@ -107,7 +107,7 @@ class WinogradToWeights(ToWeights):
 
     def backward(self, ledger: Ledger, node: Node, source: Array, gradient: Array) -> None:
         """Tiles of 4x4; each thread sums its own share."""
-        plan, threads = ledger.plan, _native.threads()
+        plan, threads = ledger.plan, ledger.threads
         source_dims, target_dims = data_dims(node, ledger.batch_size)
         sizes = _Sizes(source_dims, target_dims, _begins(node), BACKWARD_TILE)
         shape = sizes.shape
@@ -163,7 +163,7 @@ def _transformed(ledger: Ledger, sizes: _Sizes, weights: Array, *, flipped: bool
 def _convolve(
     ledger: Ledger, sizes: _Sizes, source: Array, filters: Array, further: dict[str, Array | None], *, relu: bool
 ) -> Array:
-    plan, threads, shape = ledger.plan, _native.threads(), sizes.shape
+    plan, threads, shape = ledger.plan, ledger.threads, sizes.shape
     target = plan.new(_native.Layout.channel_blocked(sizes.target, BLOCK))
     operands: dict[str, Array | None] = {
         "src": plan.in_layout(source, _native.Layout.channel_blocked(sizes.source, BLOCK)),
