@@ -135,13 +135,14 @@ class NativeSession(Session):
         self._exactly, before = None, self._statistics(state)
         self._begin(state, inputs, Rates(0.0))
         self._run(0, self._lowered.forward_end)
-        outputs = {name: self._read(array) for name, array in self._lowered.kept.items()}
-        if self._exact is not None and any(np.isnan(array).any() for array in outputs.values()):
+        kept = self._lowered.kept
+        # The least of numbers with NaN among them is NaN.
+        if self._exact is not None and any(np.isnan(self._view(array).min()) for array in kept.values()):
             self._restore(state, before)
             return self._repeat(self._exact)._forward(state, inputs)
         if self.request.training:
             state.changed()
-        return {name: outputs[name] for name in self.graph.outputs}
+        return {name: self._read(kept[name]) for name in self.graph.outputs}
 
     def _repeat(self, exact: "_Exact") -> "NativeSession":
         """The session to run again with, since there is NaN: that of the exact program shows whether it is real."""
@@ -270,15 +271,18 @@ class NativeSession(Session):
         ]
 
     def _read(self, array: Array) -> FloatArray:
-        """A copy of a pinned plain array; inputs are what was given last."""
+        """A copy for the caller: later runs write into the session's own."""
+        return self._view(array).copy()
+
+    def _view(self, array: Array) -> FloatArray:
+        """A pinned plain array where it lies; inputs are what was given last."""
         space = array.storage.space
         if space.startswith("input:"):
-            given = self._inputs[space.removeprefix("input:")]
-            return np.array(given, np.float32).reshape(array.layout.dims)
+            return self._inputs[space.removeprefix("input:")].reshape(array.layout.dims)
         owned = self._seeds[space.removeprefix("seed:")] if space.startswith("seed:") else self._workspace
         begin = array.storage.offset // 4
-        flat = owned.reshape(-1)[begin : begin + prod(array.layout.dims)]
-        return np.array(flat, np.float32).reshape(array.layout.dims)
+        flat: FloatArray = owned.reshape(-1)[begin : begin + prod(array.layout.dims)]
+        return flat.reshape(array.layout.dims)
 
 
 def _placed(step: Step) -> list[_native.PlacedOperand]:
