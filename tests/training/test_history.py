@@ -95,6 +95,14 @@ def test_the_best_epoch_is_marked_in_both_panels():
         assert not any(label.startswith("best loss") for label in labels)
 
 
+def test_the_best_epoch_is_marked_where_its_metric_is_undefined():
+    rows = [Epoch(number, 1.0, None, loss, None, 0.1, 1.0, 100.0, "iou", iou)
+            for number, loss, iou in ((1, 0.9, 0.2), (2, 0.4, None), (3, 0.5, 0.3))]  # fmt: skip
+    loss, iou = draw_curves(History(rows)).axes
+    assert loss.lines[-1].get_xydata().tolist() == [[2, 0.4]]
+    assert [line.get_label() for line in iou.lines] == ["validation", "best loss: epoch 2"]
+
+
 def test_curves_without_validation():
     loss, _ = draw_curves(History(ROWS[1:])).axes
     assert [line.get_label() for line in loss.lines] == ["training"]

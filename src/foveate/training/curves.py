@@ -73,8 +73,9 @@ def _mark_best(history: History, panels: Sequence[Any]) -> None:
         panel.axvline(best.epoch, color="0.45", linewidth=1.2, linestyle=":", label=f"best loss: epoch {best.epoch}")
         for line in panel.lines:
             if line.get_label() == VALIDATION["label"]:
-                height = dict(zip(*line.get_data(), strict=True))[best.epoch]
-                panel.plot(best.epoch, height, "o", markersize=11, markerfacecolor="none", markeredgecolor="0.2")
+                height = dict(zip(*line.get_data(), strict=True)).get(best.epoch)
+                if height is not None:  # a metric may be undefined where the loss is not
+                    panel.plot(best.epoch, height, "o", markersize=11, markerfacecolor="none", markeredgecolor="0.2")
 
 
 def _scaled(panel: Any) -> str:
