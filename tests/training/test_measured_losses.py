@@ -1,4 +1,4 @@
-"""The loss that an evaluation measures, for every loss, against PyTorch in float64; outputs as large as float32 goes."""
+"""The loss that an evaluation measures, for every loss, against PyTorch in float64: outputs as large as float32 has."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
