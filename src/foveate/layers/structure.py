@@ -195,7 +195,8 @@ class Upsample(Layer):
         "linear":  y[i] between the two neighbours of (i + 1/2) W / W' - 1/2, along each axis (bilinear, trilinear)
 
     Input (C, ...) with 1 to 3 spatial axes. "linear" is PyTorch's linear, bilinear or trilinear with
-    align_corners=False. A `size` may also be smaller than the input.
+    align_corners=False. A `size` may also be smaller than the input. An output between infinity and a number is
+    infinite; one that lies on a position exactly may be NaN where that or its neighbour is infinite.
 
     Args:
         scale: the factor, an int or one for each spatial axis.
