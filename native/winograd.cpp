@@ -2,6 +2,8 @@
 // filters, transform back. Compiled for AVX-512; winograd_operation.cpp asks the processor before it calls this.
 #include "winograd_blocks.h"
 
+#include <limits>
+
 namespace foveate::winograd {
 
 namespace {
@@ -40,22 +42,25 @@ bool is_zero(Vector value) {
   return true;
 }
 
-// The filters that were transformed, 16 of one channel.
+// The filters that were transformed, or left as they were, 16 of one channel.
 template <int M>
 void recover_taps(const float* transformed, std::int64_t point_stride, Vector* taps) {
   constexpr int size = Tile<M>::size;
+  const auto point = [&](int number) { return load(transformed + number * point_stride); };
   Vector half[3 * size];
   for (int across = 0; across < size; ++across) {
     Vector u[size], column[3];
-    for (int down = 0; down < size; ++down) u[down] = load(transformed + (down * size + across) * point_stride);
+    for (int down = 0; down < size; ++down) u[down] = point(down * size + across);
     Tile<M>::taps(u, 1, column);
     for (int i = 0; i < 3; ++i) half[i * size + across] = column[i];
   }
   for (int i = 0; i < 3; ++i) Tile<M>::taps(half + i * size, 1, taps + i * 3);
+  const Vector last = point(size * size - 1);
+  for (int tap = 0; tap < 9; ++tap) taps[tap] = last != last ? point(tap) : taps[tap];
 }
 
 // One tile for 16 filters by the definition, for tiles where the transforms met infinity: there the sums of inputs have
-// overflowed, or spread an infinity over the tile.
+// overflowed, or spread an infinity over the tile, or a filter was not transformed.
 template <int M>
 void convolve_tile(const Shape& shape, const TilePlace& place, const float* source, const float* transformed,
                    Vector bias, bool relu, float* plane) {
@@ -144,21 +149,28 @@ void convolve(const Shape& shape, std::int64_t block, const float* source, const
 template <int M>
 void transform_filter(const float* taps, bool flipped, float* transformed, std::int64_t point_stride) {
   constexpr int size = Tile<M>::size;
-  Vector half[size][3];
+  const auto tap = [&](int number) { return load(taps + (flipped ? 8 - number : number) * lanes * lanes); };
+  Vector half[size][3], doubt{};
   for (int point = 0; point < size; ++point)
     for (int j = 0; j < 3; ++j) {
       half[point][j] = Vector{};
-      for (int i = 0; i < 3; ++i) {
-        const int tap = flipped ? 8 - (i * 3 + j) : i * 3 + j;
-        half[point][j] += Tile<M>::filter[point][i] * load(taps + tap * lanes * lanes);
-      }
+      for (int i = 0; i < 3; ++i) half[point][j] += Tile<M>::filter[point][i] * tap(i * 3 + j);
     }
   for (int down = 0; down < size; ++down)
     for (int across = 0; across < size; ++across) {
       Vector value{};
       for (int j = 0; j < 3; ++j) value += Tile<M>::filter[across][j] * half[down][j];
+      doubt += value - value;
       store(transformed + (down * size + across) * point_stride, value);
     }
+  if (is_zero(doubt)) return;
+  // A filter with infinity, or whose sums overflow, cannot be recovered from its transform. It stays as it is, and NaN
+  // at the other points sends each of its tiles to the definition.
+  for (int number = 0; number < size * size; ++number) {
+    float* place = transformed + number * point_stride;
+    const Vector nan = Vector{} + std::numeric_limits<float>::quiet_NaN();
+    store(place, doubt != doubt ? (number < 9 ? tap(number) : nan) : load(place));
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ Where the processor lacks AVX-512 the same sizes run by oneDNN, and must be as r
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,41 @@ def test_one_infinite_pixel_reaches_what_pytorch_says(special: float, relu: bool
     weight, bias = (torch.tensor(state.read(f"conv1.{name}")) for name in ("weight", "bias"))
     theirs = torch.nn.functional.conv2d(torch.tensor(x), weight, bias, padding=1)
     np.testing.assert_allclose(output, (theirs.relu() if relu else theirs).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class Ones(fv.Loss):
+    """Sends ones back, whatever the outputs are."""
+
+
+fv.engines.register_loss(
+    Ones, lambda loss, outputs, targets, weight: 0.0, lambda loss, outputs, targets, weight: np.ones_like(outputs)
+)
+
+
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan, 3e38], ids=str)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("size", [48, 47])
+def test_infinite_weights_reach_what_pytorch_says(special: float, mode: Any, size: int):
+    """Forward, with filters transformed once or at each run, and back; so do finite ones whose transform overflows."""
+    graph = fv.Sequential(fv.Conv2d(16, 3, padding=1)).build((16, size, size))
+    engine, random = get_engine("native"), np.random.default_rng(0)
+    state = engine.new_state(graph, seed=3)
+    weight = state.read("conv1.weight")
+    weight[3, 2, 0, 1] = weight[4, 5, 2, 2] = special
+    if np.isfinite(special):
+        weight[3, 2] = weight[4, 5] = special
+    state.load("conv1.weight", weight)
+    x = 0.01 * random.standard_normal((2, 16, size, size)).astype(np.float32)
+    options = {"loss": Ones(), "keep": ("input",)} if mode == "training" else {}
+    program = engine.compile(graph, batch_size=2, mode=mode, **options)
+    output = program.forward(state, x)[graph.only_output]
+    inputs = torch.tensor(x, requires_grad=True)
+    theirs = torch.nn.functional.conv2d(inputs, torch.tensor(weight), torch.tensor(state.read("conv1.bias")), padding=1)
+    assert any("winograd" in name for name in implementations(program)) == _native.winograd_available()
+    np.testing.assert_allclose(output, theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+    if mode == "training":
+        program.step(state, x, np.zeros(output.shape))
+        theirs.backward(torch.ones_like(theirs))
+        assert inputs.grad is not None
+        np.testing.assert_allclose(program.gradient("input"), inputs.grad.numpy(), rtol=1e-4, atol=1e-5)
