@@ -15,8 +15,8 @@ from foveate.layers import Upsample
 class UpsampleRule(Rule[None]):
     """Nearest by copies, linear by oneDNN's resampling; both in the plain layout.
 
-    oneDNN multiplies infinity by 0 where an output lies on a position exactly: NaN, where the definition gives infinity.
-    So does PyTorch, and in more places.
+    oneDNN multiplies infinity by 0 where an output lies on a position exactly: NaN, where the definition gives
+    infinity. So does PyTorch, and in more places.
     """
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
