@@ -15,7 +15,7 @@ from foveate.layers import Upsample
 class UpsampleRule(Rule[None]):
     """Nearest by copies, linear by oneDNN's resampling; both in the plain layout.
 
-    oneDNN multiplies infinity by 0 where an output lies on a position exactly: NaN, where the definition gives
+    oneDNN multiplies infinity by 0 where an output lies on a position exactly, which gives NaN where the definition has
     infinity. So does PyTorch, and in more places.
     """
 
