@@ -141,18 +141,14 @@ bool Primitive::requires_argument(int number) const {
 
 namespace {
 
-// As post-operations; on their own our kernels compute them.
+// As post-operations; on their own, and all others, our kernels compute them.
 dnnl::algorithm elementwise_algorithm(const std::string& kind) {
   using dnnl::algorithm;
   if (kind == "relu" || kind == "leaky_relu") return algorithm::eltwise_relu;
-  if (kind == "elu") return algorithm::eltwise_elu;
   if (kind == "tanh") return algorithm::eltwise_tanh;
   if (kind == "sigmoid") return algorithm::eltwise_logistic;
   if (kind == "silu") return algorithm::eltwise_swish;
-  if (kind == "mish") return algorithm::eltwise_mish;
   if (kind == "hardswish") return algorithm::eltwise_hardswish;
-  if (kind == "gelu") return algorithm::eltwise_gelu_erf;
-  if (kind == "gelu_tanh") return algorithm::eltwise_gelu_tanh;
   throw std::invalid_argument("there is no post-operation " + kind);
 }
 
