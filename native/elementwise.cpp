@@ -39,8 +39,6 @@ void in_stretches(std::int64_t count, const Work& work) {
     work(index * stretch, std::min(stretch, count - index * stretch));
 }
 
-std::string our_implementation() { return std::string("foveate:") + vector_kernels().name; }
-
 // y = f(x), number by number; in and out may be one array.
 class Elementwise : public Kernel {
  public:
@@ -52,7 +50,7 @@ class Elementwise : public Kernel {
         count_(count) {}
 
   std::string name() const override { return name_; }
-  std::string implementation() const override { return our_implementation(); }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
     const auto* x = static_cast<const float*>(addresses[0]);
@@ -80,7 +78,7 @@ class ElementwiseBackward : public Kernel {
         count_(count) {}
 
   std::string name() const override { return name_ + " backward"; }
-  std::string implementation() const override { return our_implementation(); }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
     const auto* known = static_cast<const float*>(addresses[0]);

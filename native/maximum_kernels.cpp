@@ -12,7 +12,7 @@ namespace {
 struct Taps {
   std::int64_t first, last, origin, dilation;
 
-  Taps(const MaximumShape& shape, int axis, std::int64_t output)
+  Taps(const PoolingShape& shape, int axis, std::int64_t output)
       : first(0),
         last(shape.kernel[axis]),
         origin(output * shape.stride[axis] - shape.begin[axis]),
@@ -26,7 +26,7 @@ struct Taps {
 
 // Calls visit(number of the tap, position in the input) for each tap of one output position.
 template <class Visit>
-inline void each_tap(const MaximumShape& shape, const Taps& d, const Taps& h, const Taps& w, const Visit& visit) {
+inline void each_tap(const PoolingShape& shape, const Taps& d, const Taps& h, const Taps& w, const Visit& visit) {
   for (std::int64_t i = d.first; i < d.last; ++i)
     for (std::int64_t j = h.first; j < h.last; ++j)
       for (std::int64_t k = w.first; k < w.last; ++k)
@@ -36,7 +36,7 @@ inline void each_tap(const MaximumShape& shape, const Taps& d, const Taps& h, co
 
 // Calls visit(output position, taps of each axis) for each position of a plane.
 template <class Visit>
-inline void each_output(const MaximumShape& shape, const Visit& visit) {
+inline void each_output(const PoolingShape& shape, const Visit& visit) {
   std::int64_t position = 0;
   for (std::int64_t i = 0; i < shape.outputs[0]; ++i) {
     const Taps d(shape, 0, i);
@@ -59,7 +59,7 @@ template <class W>
 using Winners = typename WinnersOf<W>::Type;
 
 template <class W>
-void maximum_of_vectors(const MaximumShape& shape, const float* source, float* target, W* winners) {
+void maximum_of_vectors(const PoolingShape& shape, const float* source, float* target, W* winners) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
       Vector best = all(-std::numeric_limits<float>::infinity());
@@ -79,7 +79,7 @@ void maximum_of_vectors(const MaximumShape& shape, const float* source, float* t
 }
 
 template <class W>
-void maximum_of_numbers(const MaximumShape& shape, const float* source, float* target, W* winners) {
+void maximum_of_numbers(const PoolingShape& shape, const float* source, float* target, W* winners) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; ++lane) {
       float best = -std::numeric_limits<float>::infinity();
@@ -99,7 +99,7 @@ void maximum_of_numbers(const MaximumShape& shape, const float* source, float* t
 constexpr std::int64_t few_taps = 32;  // up to here each is compared with the winner, a vector at a time
 
 template <class W>
-void to_winners_of_vectors(const MaximumShape& shape, const float* gradient, const W* winners, float* result) {
+void to_winners_of_vectors(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
       const std::int64_t at = position * shape.block + lane;
@@ -115,7 +115,7 @@ void to_winners_of_vectors(const MaximumShape& shape, const float* gradient, con
 }
 
 template <class W>
-void to_winners_of_numbers(const MaximumShape& shape, const float* gradient, const W* winners, float* result) {
+void to_winners_of_numbers(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; ++lane) {
       const std::int64_t at = position * shape.block + lane;
@@ -132,21 +132,21 @@ void to_winners_of_numbers(const MaximumShape& shape, const float* gradient, con
 namespace FOVEATE_ISA {
 
 template <class W>
-void maximum(const MaximumShape& shape, const float* source, float* target, W* winners) {
+void maximum(const PoolingShape& shape, const float* source, float* target, W* winners) {
   (shape.block % lanes ? maximum_of_numbers<W> : maximum_of_vectors<W>)(shape, source, target, winners);
 }
 
 template <class W>
-void to_winners(const MaximumShape& shape, const float* gradient, const W* winners, float* result) {
+void to_winners(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
   std::memset(result, 0, shape.source_plane() * sizeof(float));
   const bool apart = shape.block % lanes || shape.taps() > few_taps;
   (apart ? to_winners_of_numbers<W> : to_winners_of_vectors<W>)(shape, gradient, winners, result);
 }
 
-template void maximum(const MaximumShape&, const float*, float*, Winner*);
-template void maximum(const MaximumShape&, const float*, float*, WideWinner*);
-template void to_winners(const MaximumShape&, const float*, const Winner*, float*);
-template void to_winners(const MaximumShape&, const float*, const WideWinner*, float*);
+template void maximum(const PoolingShape&, const float*, float*, Winner*);
+template void maximum(const PoolingShape&, const float*, float*, WideWinner*);
+template void to_winners(const PoolingShape&, const float*, const Winner*, float*);
+template void to_winners(const PoolingShape&, const float*, const WideWinner*, float*);
 
 }  // namespace FOVEATE_ISA
 

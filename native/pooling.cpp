@@ -1,6 +1,9 @@
-// Pooling: oneDNN's average, with or without counting the padding, and a maximum of our own, which NaN wins.
+// Pooling: oneDNN's average, with or without counting the padding, and of our own that of long windows, and a maximum,
+// which NaN wins.
 #include <omp.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <stdexcept>
 
@@ -49,11 +52,11 @@ std::shared_ptr<Primitive> pooling_backward(const std::string& kind, const Descr
 // All planes of an array: those of a sample's channels, of which `block` lie side by side.
 struct Planes {
   std::int64_t count;
-  MaximumShape shape;
+  PoolingShape shape;
 
   Planes(const Description& source, const Description& target, const Window& window) : count(0), shape{} {
     const Dims from = source.get_dims(), to = target.get_dims(), blocks = source.get_inner_blks();
-    if (blocks != target.get_inner_blks()) throw std::invalid_argument("a maximum keeps the layout");
+    if (blocks != target.get_inner_blks()) throw std::invalid_argument("our poolings keep the layout");
     shape.block = blocks.empty() ? 1 : blocks[0];
     count = from[0] * ((from[1] + shape.block - 1) / shape.block);
     const std::size_t missing = 5 - from.size();
@@ -76,31 +79,36 @@ struct Planes {
   }
 };
 
-std::string our_implementation() { return std::string("foveate:") + vector_kernels().name; }
+// Calls work(the plane's first number in the source, and in the target) for each plane, over the threads.
+template <class Work>
+void each_plane(const Planes& planes, const Work& work) {
+  const std::int64_t from = planes.shape.source_plane(), to = planes.shape.target_plane();
+#pragma omp parallel for schedule(static)
+  for (std::int64_t plane = 0; plane < planes.count; ++plane) work(plane * from, plane * to);
+}
 
 class Maximum : public Kernel {
  public:
   explicit Maximum(const Planes& planes) : Kernel({"src", "dst", "winners?"}), planes_(planes) {}
   std::string name() const override { return "maximum"; }
-  std::string implementation() const override { return our_implementation(); }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
     if (planes_.is_narrow())
-      each_plane(vector_kernels().maximum, addresses, static_cast<Winner*>(addresses[2]));
+      pool<Winner>(vector_kernels().maximum, addresses);
     else
-      each_plane(vector_kernels().wide_maximum, addresses, static_cast<WideWinner*>(addresses[2]));
+      pool<WideWinner>(vector_kernels().wide_maximum, addresses);
   }
 
  private:
-  template <class Function, class W>
-  void each_plane(Function function, const Addresses& addresses, W* winners) const {
+  template <class W, class Function>
+  void pool(Function function, const Addresses& addresses) const {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
-    const std::int64_t from = planes_.shape.source_plane(), to = planes_.shape.target_plane();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t plane = 0; plane < planes_.count; ++plane)
-      function(planes_.shape, source + plane * from, target + plane * to,
-               winners == nullptr ? nullptr : winners + plane * to);
+    auto* winners = static_cast<W*>(addresses[2]);
+    each_plane(planes_, [&](std::int64_t from, std::int64_t to) {
+      function(planes_.shape, source + from, target + to, winners == nullptr ? nullptr : winners + to);
+    });
   }
 
   Planes planes_;
@@ -110,27 +118,96 @@ class ToWinners : public Kernel {
  public:
   explicit ToWinners(const Planes& planes) : Kernel({"diff_dst", "winners", "diff_src"}), planes_(planes) {}
   std::string name() const override { return "maximum backward"; }
-  std::string implementation() const override { return our_implementation(); }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
     if (planes_.is_narrow())
-      each_plane(vector_kernels().to_winners, addresses, static_cast<const Winner*>(addresses[1]));
+      give<Winner>(vector_kernels().to_winners, addresses);
     else
-      each_plane(vector_kernels().to_wide_winners, addresses, static_cast<const WideWinner*>(addresses[1]));
+      give<WideWinner>(vector_kernels().to_wide_winners, addresses);
   }
 
  private:
-  template <class Function, class W>
-  void each_plane(Function function, const Addresses& addresses, const W* winners) const {
+  template <class W, class Function>
+  void give(Function function, const Addresses& addresses) const {
     const auto* gradient = static_cast<const float*>(addresses[0]);
+    const auto* winners = static_cast<const W*>(addresses[1]);
     auto* result = static_cast<float*>(addresses[2]);
-    const std::int64_t from = planes_.shape.target_plane(), to = planes_.shape.source_plane();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t plane = 0; plane < planes_.count; ++plane)
-      function(planes_.shape, gradient + plane * from, winners + plane * from, result + plane * to);
+    each_plane(planes_, [&](std::int64_t to, std::int64_t from) {
+      function(planes_.shape, gradient + from, winners + from, result + to);
+    });
   }
 
   Planes planes_;
+};
+
+// Averages of long windows: oneDNN sums a window in one float32, which loses a digit where it has thousands of numbers.
+class Average : public Kernel {
+ public:
+  Average(const Planes& planes, bool counts_padding)
+      : Kernel({"src", "dst"}), planes_(planes), counts_padding_(counts_padding) {}
+  std::string name() const override { return "average"; }
+
+  void execute(const Addresses& addresses, Run&) const override {
+    const auto* source = static_cast<const float*>(addresses[0]);
+    auto* target = static_cast<float*>(addresses[1]);
+    const std::int64_t* outputs = planes_.shape.outputs;
+    each_plane(planes_, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t i = 0; i < outputs[0]; ++i)
+        for (std::int64_t j = 0; j < outputs[1]; ++j)
+          for (std::int64_t k = 0; k < outputs[2]; ++k, to += planes_.shape.block)
+            average(source + from, {range(0, i), range(1, j), range(2, k)}, target + to);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t places = 16;  // neighbours that are summed apart; a multiple of every block
+
+  // Where a window lies in the input.
+  struct Range {
+    std::int64_t begin, end;
+    std::int64_t length() const { return end - begin; }
+  };
+
+  Range range(int axis, std::int64_t output) const {
+    const PoolingShape& shape = planes_.shape;
+    const std::int64_t begin = output * shape.stride[axis] - shape.begin[axis];
+    return {std::max<std::int64_t>(begin, 0), std::min(begin + shape.kernel[axis], shape.size[axis])};
+  }
+
+  void average(const float* plane, const std::array<Range, 3>& window, float* result) const {
+    const PoolingShape& shape = planes_.shape;
+    const auto& [d, h, w] = window;
+    // Rows that are read from end to end follow each other without a gap.
+    const std::int64_t rows = w.length() == shape.size[2] ? h.length() : 1;
+    double sums[places] = {};
+    for (std::int64_t i = d.begin; i < d.end; ++i)
+      for (std::int64_t j = h.begin; j < h.end; j += rows)
+        add(plane + ((i * shape.size[1] + j) * shape.size[2] + w.begin) * shape.block,
+            rows * w.length() * shape.block, sums);
+    const std::int64_t inside = d.length() * h.length() * w.length();
+    for (std::int64_t lane = 0; lane < shape.block; ++lane) {
+      double sum = 0;
+      for (std::int64_t place = lane; place < places; place += shape.block) sum += sums[place];
+      result[lane] = static_cast<float>(sum / (counts_padding_ ? shape.taps() : inside));
+    }
+  }
+
+  // Adds a row of `count` numbers: a few to each other in float32, which is fast, and these to the sums.
+  static void add(const float* row, std::int64_t count, double* sums) {
+    constexpr std::int64_t few = 8 * places;
+    const std::int64_t whole = count / places * places;
+    for (std::int64_t begin = 0; begin < whole; begin += few) {
+      float parts[places] = {};
+      for (std::int64_t i = begin; i < std::min(begin + few, whole); i += places)
+        for (std::int64_t place = 0; place < places; ++place) parts[place] += row[i + place];
+      for (std::int64_t place = 0; place < places; ++place) sums[place] += parts[place];
+    }
+    for (std::int64_t i = whole; i < count; ++i) sums[i - whole] += row[i];
+  }
+
+  Planes planes_;
+  bool counts_padding_;
 };
 
 }  // namespace
@@ -140,12 +217,18 @@ void init_pooling(nb::module_& module) {
              nb::arg("window"), nb::arg("training"));
   module.def("pooling_backward", &pooling_backward, nb::arg("kind"), nb::arg("source"), nb::arg("target"),
              nb::arg("window"));
-  nb::class_<Planes>(module, "Planes", "What a maximum pooling reads and writes, plane by plane; plain or in blocks.")
+  nb::class_<Planes>(module, "Planes", "What a pooling reads and writes, plane by plane; plain or in blocks.")
       .def(nb::init<Description, Description, Window>(), nb::arg("source"), nb::arg("target"), nb::arg("window"))
       .def_prop_ro("winner_bytes", &Planes::winner_bytes);
   module.def(
       "maximum", [](const Planes& planes) -> std::shared_ptr<Operation> { return std::make_shared<Maximum>(planes); },
       nb::arg("planes"));
+  module.def(
+      "average",
+      [](const Planes& planes, bool counts_padding) -> std::shared_ptr<Operation> {
+        return std::make_shared<Average>(planes, counts_padding);
+      },
+      nb::arg("planes"), nb::arg("counts_padding"));
   module.def(
       "maximum_backward",
       [](const Planes& planes) -> std::shared_ptr<Operation> { return std::make_shared<ToWinners>(planes); },

@@ -22,7 +22,7 @@ class Rows : public Kernel {
  public:
   Rows(std::vector<std::string> operands, std::int64_t samples, const Tiling& tiling, bool logarithm)
       : Kernel(std::move(operands)), samples_(samples), tiling_(tiling), logarithm_(logarithm) {}
-  std::string implementation() const override { return std::string("foveate:") + vector_kernels().name; }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
  protected:
   // Calls work(first, second, result) for each row: of two arrays that are read, and of one that is written.

@@ -1,4 +1,5 @@
-// Elementwise functions and maximum pooling, in vectors; compiled once for each set of instructions.
+// The table of one set of instructions' kernels, and those of single numbers: activation functions with their slopes,
+// and exponentials. Compiled once for each set.
 #include "vector_kernels.h"
 
 #include <type_traits>
@@ -154,9 +155,14 @@ namespace FOVEATE_ISA {
 #define FOVEATE_NAME(name) FOVEATE_TEXT(name)
 
 extern const VectorKernels kernels;
-const VectorKernels kernels{FOVEATE_NAME(FOVEATE_ISA), any_forward,           any_backward,
-                            exponentials,              maximum<Winner>,       maximum<WideWinner>,
-                            to_winners<Winner>,        to_winners<WideWinner>};
+const VectorKernels kernels{"foveate:" FOVEATE_NAME(FOVEATE_ISA),
+                            any_forward,
+                            any_backward,
+                            exponentials,
+                            maximum<Winner>,
+                            maximum<WideWinner>,
+                            to_winners<Winner>,
+                            to_winners<WideWinner>};
 
 }  // namespace FOVEATE_ISA
 

@@ -56,9 +56,10 @@ def test_an_architecture_comes_in_with_its_outputs_and_names(name: str):
     model = fv.from_torch(module, x[:1])
     with torch.inference_mode():
         rounded, exact = module(x), deepcopy(module).double()(x.double())
-    # A deep network of random weights rounds by more than that in PyTorch too; gates of hard sigmoids near zero, which
-    # are small differences of large numbers, make more of it.
-    allowed = 1e-4 if "mobilenetv3" in name else max(1e-5, 3 * relative_error(rounded, exact))
+    # A deep network of random weights rounds by more than that in PyTorch too. MobileNet v3's gates are hard sigmoids
+    # of numbers up to 280, of which only those between -3 and 3 count: each gate doubles or triples the rounding before
+    # it, so that its last digits depend on the instruction set (2e-5 with AVX-512, 4e-5 with AVX2).
+    allowed = 6e-5 if "mobilenetv3" in name else max(1e-5, 3 * relative_error(rounded, exact))
     assert relative_error(model.logits(x.numpy()), exact) <= allowed
     state = {key for key in module.state_dict() if "num_batches" not in key}
     assert set(model.state.names()) == set(model.names.values()) == state

@@ -117,9 +117,7 @@ def pooling_forward(kind: str, source: Layout, target: Layout, window: Window, t
 def pooling_backward(kind: str, source: Layout, target: Layout, window: Window) -> Primitive: ...
 
 class Planes:
-    """
-    What a maximum pooling reads and writes, plane by plane; plain or in blocks.
-    """
+    """What a pooling reads and writes, plane by plane; plain or in blocks."""
 
     def __init__(self, source: Layout, target: Layout, window: Window) -> None: ...
 
@@ -127,6 +125,8 @@ class Planes:
     def winner_bytes(self) -> int: ...
 
 def maximum(planes: Planes) -> Operation: ...
+
+def average(planes: Planes, counts_padding: bool) -> Operation: ...
 
 def maximum_backward(planes: Planes) -> Operation: ...
 

@@ -1,7 +1,9 @@
-"""Pooling: averages by oneDNN, declined where that counts differently from PyTorch; maxima by a kernel of our own."""
+"""Pooling: averages by oneDNN, declined where that counts differently from PyTorch; maxima, and averages of long
+windows, by kernels of our own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
@@ -14,13 +16,17 @@ from foveate.graph import Node
 from foveate.layers.adaptive import AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 
+MOST_TAPS = 1024
+"""Of a window that oneDNN averages: it adds all to one float32, whose rounding then is more than the answer's own."""
+
 
 @dataclass(frozen=True)
 class _Pool:
-    """What oneDNN needs to know of a pooling: its kind, its window, and the output with all spatial axes."""
+    """What kernels need to know of a pooling: its kind, its window, and the output with all spatial axes."""
 
     kind: str
     window: _native.Window
+    taps: int
     output_dims: list[int]
 
 
@@ -50,6 +56,8 @@ class PoolingRule(Rule[Pooled]):
         source = ledger.values[node.inputs[0]]
         if pool.kind == "max":
             return self._maximum(ledger, group, pool, source)
+        if pool.taps > MOST_TAPS:
+            return self._average(ledger, group, pool, source)
         any_target = _native.Layout.any(pool.output_dims)
         primitive = _native.pooling_forward(
             pool.kind, source.layout, any_target, pool.window, ledger.request.with_gradients
@@ -59,16 +67,17 @@ class PoolingRule(Rule[Pooled]):
         return Result(plan.reshaped(output, ledger.dims(node.name)), Pooled(source.layout, output.layout, None))
 
     def _maximum(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
-        block = blocks_of_channels(source.layout)
-        # A window of taps far apart may lie outside: minus infinity, of which a block's unused places must not hear.
-        spread = any(window.dilation > 1 and any(window.padding) for window in group.head.windows or ())
-        if block is None or spread:
-            source, target = ledger.plan.plain(source), _native.Layout.plain(pool.output_dims)
-        else:
-            target = _native.Layout.channel_blocked(pool.output_dims, block)
+        source, target = _as_it_lies(ledger, source, pool)
         planes = _native.Planes(source.layout, target, pool.window)
         output, winners = maximum(ledger, source, planes, target)
         return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, winners))
+
+    def _average(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
+        source, target = _as_it_lies(ledger, source, pool)
+        output = ledger.plan.new(target)
+        operation = _native.average(_native.Planes(source.layout, target, pool.window), pool.kind == "average")
+        ledger.plan.run(operation, {"src": source, "dst": output})
+        return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, None))
 
     def backward(self, ledger: Ledger, group: Group, saved: Pooled, gradient: Array) -> None:
         """Each window's gradient to its winner, or in equal shares to its members."""
@@ -99,6 +108,14 @@ def maximum(
     return output, winners
 
 
+def _as_it_lies(ledger: Ledger, source: Array, pool: _Pool) -> tuple[Array, _native.Layout]:
+    """The source for a kernel of our own, in its blocks of channels or plain, and the same layout for the output."""
+    block = blocks_of_channels(source.layout)
+    if block is None:
+        return ledger.plan.plain(source), _native.Layout.plain(pool.output_dims)
+    return source, _native.Layout.channel_blocked(pool.output_dims, block)
+
+
 def _pool_of(ledger: Ledger, node: Node) -> _Pool:
     layer = node.layer
     spatial = node.input_shapes[0][1:]
@@ -124,7 +141,8 @@ def _pool_of(ledger: Ledger, node: Node) -> _Pool:
         [w.padding[0] for w in windows],
         ends,
     )
-    return _Pool(kind, window, [ledger.batch_size, node.input_shapes[0][0], *outputs])
+    taps = prod(w.kernel_size for w in windows)
+    return _Pool(kind, window, taps, [ledger.batch_size, node.input_shapes[0][0], *outputs])
 
 
 def _reaches(node: Node, windows: Sequence[Window], outputs: Sequence[int]) -> list[int]:
