@@ -154,6 +154,11 @@ MOVEMENT = {
     "ChannelShuffle of one group": shuffle(1, (5, 2, 2)),
     "ChannelShuffle of a sequence, batch 1": shuffle(5, (15, 7), batch=1),
     "ChannelShuffle of a volume": shuffle(2, (4, 2, 3, 2)),
+    "PixelShuffle": Case(fv.PixelShuffle(2), ((12, 3, 4),), lambda x, _: F.pixel_shuffle(x[0], 2)),
+    "PixelShuffle by 3, batch 1": Case(fv.PixelShuffle(3), ((9, 2, 5),), lambda x, _: F.pixel_shuffle(x[0], 3), 1),
+    "PixelShuffle by 1 of 16 channels": Case(fv.PixelShuffle(1), ((16, 3, 3),), lambda x, _: x[0] * 1),
+    "PixelUnshuffle": Case(fv.PixelUnshuffle(2), ((3, 6, 8),), lambda x, _: F.pixel_unshuffle(x[0], 2)),
+    "PixelUnshuffle by 3": Case(fv.PixelUnshuffle(3), ((17, 3, 9),), lambda x, _: F.pixel_unshuffle(x[0], 3)),
     "SpatialDropout in inference": Case(fv.SpatialDropout(0.5), ((3, 4, 4),), lambda x, _: x[0] * 1, mode="inference"),
     "SpatialDropout of nothing": Case(fv.SpatialDropout(0.0), ((3, 4, 4),), lambda x, _: x[0] * 1),
 }

@@ -33,6 +33,7 @@ from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape,
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
 from foveate.layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from foveate.layers.pixels import PixelShuffle, PixelUnshuffle
 from foveate.layers.pooling import (
     AvgPool1d,
     AvgPool2d,
@@ -129,6 +130,8 @@ __all__ = [
     "PReLU",
     "Pad",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "ReLU",
     "ReLU6",
     "Shape",

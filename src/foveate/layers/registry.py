@@ -10,6 +10,7 @@ from foveate.layers import (
     convolution,
     linear,
     normalization,
+    pixels,
     pooling,
     sample_normalization,
     structure,
@@ -18,7 +19,8 @@ from foveate.layers import (
 from foveate.layers.base import Layer
 
 _MODULES = (
-    convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, transposed
+    convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
+    transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

@@ -7,7 +7,19 @@ import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
-from foveate.layers import Add, ChannelShuffle, Concatenate, Dropout, Flatten, Multiply, Pad, SpatialDropout
+from foveate.layers import (
+    Add,
+    ChannelShuffle,
+    Concatenate,
+    Dropout,
+    Flatten,
+    Multiply,
+    Pad,
+    PixelShuffle,
+    PixelUnshuffle,
+    SpatialDropout,
+)
+from foveate.layers.pixels import PixelMoving
 
 RANDOM_BITS = 24
 """Dropout compares this many bits of each raw number with its rate, as a float32 fraction would."""
@@ -107,6 +119,22 @@ def _shuffle_backward(
     return [_interleaved(gradient, gradient.shape[1] // layer.groups)], {}
 
 
+def _pixels_forward(layer: PixelMoving, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    (x,) = inputs
+    split, order = layer.movement(x.shape[1:])
+    moved = x.reshape(len(x), *split).transpose(0, *(axis + 1 for axis in order))
+    return moved.reshape(len(x), *layer.output_shape([x.shape[1:]]))
+
+
+def _pixels_backward(
+    layer: PixelMoving, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    (x,) = inputs
+    split, order = layer.movement(x.shape[1:])
+    moved = gradient.reshape(len(x), *(split[axis] for axis in order))
+    return [moved.transpose(0, *(axis + 1 for axis in np.argsort(order))).reshape(x.shape)], {}
+
+
 def _dropout_forward(
     layer: Dropout | SpatialDropout, inputs: Arrays, parameters: ByName, context: Context
 ) -> FloatArray:
@@ -137,5 +165,7 @@ define(Concatenate, Definition(_concatenate_forward, _concatenate_backward))
 define(Pad, Definition(_pad_forward, _pad_backward))
 define(Multiply, Definition(_multiply_forward, _multiply_backward))
 define(ChannelShuffle, Definition(_shuffle_forward, _shuffle_backward))
+for _kind in (PixelShuffle, PixelUnshuffle):
+    define(_kind, Definition(_pixels_forward, _pixels_backward))
 define(SpatialDropout, Definition(_dropout_forward, _dropout_backward))
 define(Dropout, Definition(_dropout_forward, _dropout_backward))

@@ -33,6 +33,8 @@ from foveate.layers import (
     Mish,
     Multiply,
     Pad,
+    PixelShuffle,
+    PixelUnshuffle,
     PReLU,
     ReLU,
     ReLU6,
@@ -262,6 +264,13 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 @rule("channel_shuffle", "native_channel_shuffle")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(ChannelShuffle(given["groups"]), taking.value(node.args[0]), node=node))
+
+
+@rule("pixel_shuffle", "pixel_unshuffle")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    up = "upscale_factor" in given
+    layer = PixelShuffle(given["upscale_factor"]) if up else PixelUnshuffle(given["downscale_factor"])
+    return held(taking.add(layer, taking.value(given["self"]), node=node))
 
 
 @rule("transpose")

@@ -20,6 +20,7 @@ from foveate.engines.native.rules.structure import (
     FlattenRule,
     MultiplyRule,
     PadRule,
+    PixelRule,
 )
 from foveate.engines.request import Request
 from foveate.layers import (
@@ -41,6 +42,7 @@ from foveate.layers import (
 from foveate.layers.adaptive import AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
+from foveate.layers.pixels import PixelMoving
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 from foveate.layers.registry import built_in_layers
 from foveate.layers.sample_normalization import SampleNormalization
@@ -66,6 +68,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Multiply,), (MultiplyRule(),)),
     ((Concatenate,), (ConcatenateRule(),)),
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
+    ((PixelMoving,), (PixelRule(),)),
     ((Upsample,), (UpsampleRule(),)),
     ((Flatten,), (FlattenRule(),)),
     ((Pad,), (PadRule(),)),

@@ -1,6 +1,9 @@
-"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, Pad and dropout."""
+"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, pixel shuffles, Pad and dropout."""
 
 from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
@@ -11,6 +14,7 @@ from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.graph import Node
 from foveate.layers import ChannelShuffle, Pad, SpatialDropout
+from foveate.layers.pixels import PixelMoving
 from foveate.layers.structure import Dropping
 
 
@@ -109,6 +113,32 @@ class ChannelShuffleRule(Rule[None]):
         plan, dims = ledger.plan, source.layout.dims
         flat = plan.reshaped(plan.plain(source), [dims[0], 1, dims[1], prod(dims[2:])])
         return plan.reshaped(gather(ledger, flat, [order, list(range(prod(dims[2:])))]), dims)
+
+
+class PixelRule(Rule[None]):
+    """Every value of a sample copied to its place, in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
+        """Channels to positions, or back."""
+        source = ledger.values[group.head.inputs[0]]
+        return Result(self._moved(ledger, source, self._order(group), ledger.dims(group.output)), None)
+
+    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
+        """Every value back to where it came from."""
+        name, opposite = group.head.inputs[0], np.argsort(self._order(group))
+        ledger.add_gradient(name, self._moved(ledger, gradient, opposite, ledger.dims(name)))
+
+    def _order(self, group: Group) -> NDArray[np.intp]:
+        """For each place of the output the place of the input."""
+        layer, (shape,) = group.head.layer, group.head.input_shapes
+        assert isinstance(layer, PixelMoving)
+        split, order = layer.movement(shape)
+        return np.arange(prod(shape)).reshape(split).transpose(order).ravel()
+
+    def _moved(self, ledger: Ledger, source: Array, order: NDArray[np.intp], dims: list[int]) -> Array:
+        plan = ledger.plan
+        flat = plan.reshaped(plan.plain(source), [dims[0], 1, len(order)])
+        return plan.reshaped(gather(ledger, flat, [order.tolist()]), dims)
 
 
 class FlattenRule(Rule[None]):
