@@ -1,6 +1,7 @@
 """Wrong calls of public names end in sentences: what is twice, missing, unknown, or of another kind."""
 
 import copy
+import dataclasses
 import inspect
 import pickle
 
@@ -10,6 +11,8 @@ import pytest
 import foveate as fv
 from foveate import explain
 from foveate.calls import called
+from foveate.data import Augmentation
+from foveate.layers.registry import built_in_layers
 
 GRAPH = fv.Sequential(fv.Conv2d(4, 3), fv.GlobalAvgPool2d(), fv.Linear(2)).build((1, 8, 8))
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 8, 8), dtype=np.uint8)
@@ -259,3 +262,24 @@ def test_signatures_copies_and_errors_from_within_are_as_ever():
 
     with pytest.raises(TypeError, match=r"^unsupported operand"):
         broken(1)
+
+
+SWITCHES = [
+    (kind, field.name)
+    for kind in (*built_in_layers(), fv.SGD, fv.AdamW, Augmentation)
+    for field in dataclasses.fields(kind)
+    if field.type in (bool, "bool")
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), SWITCHES, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.parametrize("value", ["no", 1, (True,), None], ids=repr)
+def test_a_switch_is_on_or_off(kind: type, name: str, value: object):
+    needed = [
+        each.name for each in inspect.signature(kind).parameters.values()
+        if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
+    ]  # fmt: skip
+    with pytest.raises(
+        (fv.CallError, fv.DataError), match=rf"^{kind.__name__}: {name} is .*; it must be True or False$"
+    ):
+        kind(*[2] * len(needed), **{name: value})

@@ -3,7 +3,8 @@
 import inspect
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from dataclasses import fields, is_dataclass
+from functools import cache, wraps
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -31,7 +32,7 @@ class Called(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """An instance."""
         try:
-            return super().__call__(*args, **options)
+            made = super().__call__(*args, **options)
         except TypeError as error:
             if missing := sorted(cls.__abstractmethods__):
                 raise CallError(
@@ -40,6 +41,10 @@ class Called(ABCMeta):
             sentence = misfit(cls.__name__, inspect.signature(cls), args, options, cls.call_hints)
             if sentence is None or isinstance(error, CallError):
                 raise
+        else:
+            sentence = _no_switch(cls, made)
+            if sentence is None:
+                return made
         raise CallError(sentence)
 
     @property
@@ -47,6 +52,21 @@ class Called(ABCMeta):
         """That of `__init__`, which `inspect` would not find behind `__call__`."""
         own = inspect.signature(cls.__init__)  # type: ignore[misc]
         return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+@cache
+def _switches(made: type) -> tuple[str, ...]:
+    """The names of the options that are True or False."""
+    return tuple(each.name for each in fields(made) if each.type in (bool, "bool")) if is_dataclass(made) else ()
+
+
+def _no_switch(made: type, instance: object) -> str | None:
+    """What is said of a switch that is neither on nor off."""
+    for name in _switches(made):
+        value = getattr(instance, name)
+        if not isinstance(value, bool):
+            return f"{made.__name__}: {name} is {printable(repr(value))}; it must be True or False"
+    return None
 
 
 def called(**hints: str) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:

@@ -1,11 +1,13 @@
 """Numbers near the bounds: what is said of them is said soon, and is no longer than a sentence."""
 
+import tracemalloc
 from time import process_time
 
 import pytest
 
 import foveate as fv
 from foveate.graph.analysis.repair import shortcut_strides
+from foveate.layers import Layer
 from foveate.layers.sliding import divisors
 
 LARGE = 2**31 - 1
@@ -65,3 +67,17 @@ def test_axes_of_tens_of_thousands_are_summed_up_in_seconds(layer, shape, seen):
     (row,) = fv.Sequential(layer).build(shape, quiet=True).summary().to_json()["layers"]
     assert process_time() - start < 20
     assert row["sees"] == seen
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [fv.AdaptiveAvgPool1d(16), fv.MaxPool1d(2**20, stride=2**20), fv.AvgPool1d(2**30), fv.LPPool1d(2, 2**30)],
+    ids=str,
+)
+def test_windows_over_an_endless_axis_are_told_without_listing_what_they_see(layer: Layer):
+    tracemalloc.start()
+    graph = fv.Sequential(layer).build((1, 2**31 - 1), quiet=True)
+    graph.summary().to_json()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6

@@ -25,14 +25,15 @@ class Reach:
     """Which inputs each output of a layer sees along one axis, as if both went on for ever.
 
     Outputs repeat with a period: output m * period + f sees the inputs m * `advance` + t for each t of `taps[f]`, and
-    the period is the number of `taps`. A window has period 1 and advances by its stride.
+    the period is the number of `taps`. A window has period 1 and advances by its stride. Long rows of taps are ranges,
+    which take no memory.
 
     Past the borders nothing is seen, unless `border` says which positions are copied there: "reflect", "replicate" or
     "circular". `window` is what slides, over the input or, where it is transposed, over the output.
     """
 
     advance: int
-    taps: tuple[tuple[int, ...], ...]
+    taps: tuple[Sequence[int], ...]
     border: str = "zeros"
     window: Window | None = field(default=None, repr=False)
 
@@ -61,10 +62,11 @@ AxisReach: TypeAlias = Reach | Extent
 def window_reach(window: Window, border: str = "zeros") -> Reach:
     """Output o of a window sees the inputs o S + k D - P_begin.
 
-    >>> window_reach(Window(3, stride=2, padding=(1, 1))).taps
-    ((-1, 0, 1),)
+    >>> [list(taps) for taps in window_reach(Window(3, stride=2, padding=(1, 1))).taps]
+    [[-1, 0, 1]]
     """
-    taps = tuple(k * window.dilation - window.padding[0] for k in range(window.kernel_size))
+    begin = -window.padding[0]
+    taps = range(begin, begin + window.kernel_size * window.dilation, window.dilation)
     return Reach(window.stride, (taps,), border, window)
 
 
@@ -108,12 +110,12 @@ def linear_reach(size: int, outputs: int) -> Reach:
 def adaptive_reach(size: int, outputs: int) -> Reach:
     """Output o of adaptive pooling sees the inputs from floor(o W / W') to ceil((o + 1) W / W') - 1.
 
-    >>> adaptive_reach(5, 2).taps
-    ((0, 1, 2), (2, 3, 4))
+    >>> [list(taps) for taps in adaptive_reach(5, 2).taps]
+    [[0, 1, 2], [2, 3, 4]]
     """
     ratio = Fraction(size, outputs)
     bins = adaptive_bins(ratio.numerator, ratio.denominator)
-    return Reach(ratio.numerator, tuple(tuple(range(*ends)) for ends in bins))
+    return Reach(ratio.numerator, tuple(range(*ends) for ends in bins))
 
 
 def shift_reach(begin: int) -> Reach:
@@ -247,7 +249,7 @@ def see_through(field: Field, reach: Reach) -> Field:
         periods, phase = divmod(output, reach.period)
         taps = reach.taps[phase]
         if field.period == 1:
-            taps = taps[:1] + taps[-1:]
+            taps = (*taps[:1], *taps[-1:])
         spans.append(_hull(field.span(periods * reach.advance + tap) for tap in taps))
     return _shortest_period(Field(field.advance * (reach.advance * repeats // field.period), tuple(spans)))
 

@@ -66,9 +66,9 @@ class Convolution(SpatialLayer):
             "padding": padding_pairs(padding, axes, owner),
             "dilation": per_axis(dilation, axes, "dilation", owner),
             "groups": positive_int(groups, "groups", owner),
-            "bias": bool(bias),
+            "bias": bias,
             "initializer": initializer_name(initializer, owner),
-            "frozen": bool(frozen),
+            "frozen": frozen,
             "padding_mode": one_of(padding_mode, PADDING_MODES, "padding_mode", owner),
         }
         for name, value in checked.items():

@@ -55,9 +55,9 @@ class Linear(Layer):
         )
         no_surplus(surplus, "Linear", sentence)
         object.__setattr__(self, "out_features", positive_int(out_features, "out_features", "Linear"))
-        object.__setattr__(self, "bias", bool(bias))
+        object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "initializer", initializer_name(initializer, "Linear"))
-        object.__setattr__(self, "frozen", bool(frozen))
+        object.__setattr__(self, "frozen", frozen)
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """(out_features,); the input must be flat."""

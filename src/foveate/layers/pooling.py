@@ -42,7 +42,7 @@ class Pooling(SpatialLayer):
             "stride": per_axis(kernel_size if stride is None else stride, axes, "stride", owner),
             "padding": padding_pairs(padding, axes, owner),
             "dilation": per_axis(dilation, axes, "dilation", owner),
-            "ceil_mode": bool(ceil_mode),
+            "ceil_mode": ceil_mode,
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -170,7 +170,7 @@ class AveragePooling(Pooling):
         count_include_pad: bool = True,
     ) -> None:
         self._set_windows(kernel_size, surplus, stride, padding, dilation, ceil_mode)
-        object.__setattr__(self, "count_include_pad", bool(count_include_pad))
+        object.__setattr__(self, "count_include_pad", count_include_pad)
         if any(gap != 1 for gap in self.dilation):
             raise self.refuse(
                 f"dilation is {max(self.dilation)}; averages are taken over whole windows: use dilation 1"

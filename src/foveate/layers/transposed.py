@@ -63,9 +63,9 @@ class TransposedConvolution(SpatialLayer):
             "output_padding": per_axis(output_padding, axes, "output_padding", owner, least=0),
             "dilation": per_axis(dilation, axes, "dilation", owner),
             "groups": positive_int(groups, "groups", owner),
-            "bias": bool(bias),
+            "bias": bias,
             "initializer": initializer_name(initializer, owner),
-            "frozen": bool(frozen),
+            "frozen": frozen,
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
