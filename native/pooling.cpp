@@ -49,7 +49,7 @@ std::shared_ptr<Primitive> pooling_backward(const std::string& kind, const Descr
                                              forward_description(kind, source, target, window, true), attributes()));
 }
 
-// All planes of an array: those of a sample's channels, of which `block` lie side by side.
+// All planes of an array: those of a sample's channels, of which `block` lie side by side; with channels last, all do.
 struct Planes {
   std::int64_t count;
   PoolingShape shape;
@@ -57,7 +57,8 @@ struct Planes {
   Planes(const Description& source, const Description& target, const Window& window) : count(0), shape{} {
     const Dims from = source.get_dims(), to = target.get_dims(), blocks = source.get_inner_blks();
     if (blocks != target.get_inner_blks()) throw std::invalid_argument("our poolings keep the layout");
-    shape.block = blocks.empty() ? 1 : blocks[0];
+    const bool last = blocks.empty() && source.get_strides()[1] == 1 && target.get_strides()[1] == 1;
+    shape.block = last ? from[1] : blocks.empty() ? 1 : blocks[0];
     count = from[0] * ((from[1] + shape.block - 1) / shape.block);
     const std::size_t missing = 5 - from.size();
     for (std::size_t axis = 0; axis < 3; ++axis) {

@@ -79,6 +79,17 @@ def in_fast_layout(
     return array, primitive
 
 
+def channels_last(dims: list[int]) -> _native.Layout:
+    """The layout in which a position's channels lie side by side."""
+    _, channels, *spatial = dims
+    step = channels
+    strides: list[int] = []
+    for size in reversed(spatial):
+        strides.insert(0, step)
+        step *= size
+    return _native.Layout.strided(dims, [step, 1, *strides])
+
+
 def blocks_of_channels(layout: _native.Layout) -> int | None:
     """How many channels lie together in memory, if the layout is of oneDNN's blocked kind for data; else None."""
     blocks = list(layout.inner_blocks)

@@ -9,7 +9,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels
+from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels, channels_last
 from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
@@ -18,6 +18,10 @@ from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalM
 
 MOST_TAPS = 1024
 """Of a window that oneDNN averages: it adds all to one float32, whose rounding then is more than the answer's own."""
+
+
+_LANES = 16
+"""Channels that vectors take without a rest, whatever the instructions."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,11 @@ class PoolingRule(Rule[Pooled]):
         return Result(plan.reshaped(output, ledger.dims(node.name)), Pooled(source.layout, output.layout, None))
 
     def _maximum(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
-        source, target = _as_it_lies(ledger, source, pool)
+        dims = source.layout.dims
+        if dims[1] % _LANES == 0 and source.layout == channels_last(dims):
+            target = channels_last(pool.output_dims)
+        else:
+            source, target = _as_it_lies(ledger, source, pool)
         planes = _native.Planes(source.layout, target, pool.window)
         output, winners = maximum(ledger, source, planes, target)
         return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, winners))
