@@ -13,7 +13,7 @@ _FORMULA = tuple("=+-@\t\r")
 
 
 def printable(words: object, most: int = LONGEST_WORD) -> str:
-    r"""On one line, of at most `most` characters; what would move a cursor or turn the writing round is escaped.
+    r"""On one line, of at most `most` characters; what would move the cursor or reverse the text is escaped.
 
     >>> print(printable("a\x1b[2J\nb"), printable("abcdefgh", 5))
     a\x1b[2J\nb ab...

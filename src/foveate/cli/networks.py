@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ANY_COLUMNS = 1_000
-"""Of what is no terminal: a line is as long as it has to be, and can be searched."""
+"""Where output goes to a file or a pipe: lines are as long as they have to be, and can be searched."""
 
 
 class ModeName(StrEnum):
@@ -102,7 +102,7 @@ def steps(
 
 
 def step_lines(infos: "Sequence[StepInfo]", width: int) -> list[str]:
-    """A row for each step; where rows are wider than the terminal, their ends stand below, the layouts first of all."""
+    """A row for each step. Where rows do not fit the terminal, their last columns move below, the layouts first."""
     layouts = ["layouts", *(" ".join(f"{name}:{each}" for name, each in info.layouts.items()) for info in infos)]
     cells = [("phase", "node", "operation", "implementation", "bytes")]
     cells += [(info.phase, info.node, info.operation, info.implementation, f"{info.bytes:,}") for info in infos]

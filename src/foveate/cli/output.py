@@ -140,7 +140,7 @@ def warn_in_sentences() -> None:
 
 
 def escape_what_cannot_be_encoded() -> None:
-    """Write a file's name that is no text, or a letter that a terminal does not have, as its number."""
+    """Write a file's name that is not text, or a letter that a terminal does not have, as its number."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # there may be none, or one of a test's own
             stream.reconfigure(errors="backslashreplace")

@@ -170,7 +170,7 @@ class Session(ABC):
     @property
     @abstractmethod
     def memory(self) -> int:
-        """Bytes that the session owns, the state's not counted."""
+        """Bytes that the session owns, without the state's."""
 
     @abstractmethod
     def _forward(self, state: State, inputs: dict[str, FloatArray]) -> dict[str, FloatArray]: ...
@@ -339,7 +339,7 @@ class Program(ABC):
     @property
     @abstractmethod
     def memory(self) -> int:
-        """Bytes that a session owns, the state's not counted."""
+        """Bytes that a session owns, without the state's."""
 
     @property
     @abstractmethod

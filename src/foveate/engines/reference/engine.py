@@ -99,7 +99,7 @@ class ReferenceSession(Session):
 
     def _gradient(self, name: str) -> FloatArray:
         if name not in self._gradients:
-            raise EngineError(f'there is no gradient of "{name}": it is no input, node or parameter')
+            raise EngineError(f'there is no gradient of "{name}": it is neither an input, a node nor a parameter')
         return self._gradients[name].copy()
 
     def _activation(self, name: str) -> FloatArray:

@@ -88,7 +88,7 @@ def convolution_matrix(layer: Convolution, input_shape: Shape, weights: ArrayLik
         weights: (O, C/groups, *kernel_size).
 
     Raises:
-        LayerError: it is no convolution, or its padding repeats the input.
+        LayerError: it is not a convolution, or its padding repeats the input.
         ShapeError: the layer does not fit the input, or the weights do not fit the layer.
         DataError: there are more than `MOST_CONNECTIONS` connections.
 

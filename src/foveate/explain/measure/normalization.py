@@ -29,7 +29,7 @@ def normalized_cells(layer: Layer, shape: Sequence[int], cell: Sequence[int] | N
         booleans of `shape`, true where a value enters the mean and variance that `cell` is normalised by.
 
     Raises:
-        LayerError: the layer is no normalisation.
+        LayerError: the layer is not a normalisation.
         ShapeError: the batch does not fit the layer, or has no such cell.
 
     Wu, He: Group normalization, 2018, figure 2.

@@ -56,7 +56,7 @@ def explain_model(
         progress: called with the chapter that begins, its number from 0, and how many there are.
 
     Raises:
-        ShapeError: the image or the data do not have the network's shape, or the network is no classifier.
+        ShapeError: the image or the data do not have the network's shape, or the network is not a classifier.
         DataError: there is no such class, there are several images, the image holds NaN, or the model has no
             preprocessing for the data.
         FileError: the image cannot be read, or a file cannot be written.

@@ -27,8 +27,8 @@ MOST_MACS = 2e12
 class Subject:
     """What a page is about: a model, one image, a class to ask for, and perhaps data.
 
-    `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`. Of a signal
-    `sample_rate` is in Hz, where it is known.
+    `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`. `sample_rate` is a
+    signal's, in Hz, if it is known.
     """
 
     model: Model

@@ -60,7 +60,7 @@ def plot_attributions(
         model: the network.
         image: one, as `Model.predict` takes it.
         target: the class (default: the predicted one).
-        layer: for Grad-CAM (default: the last with maps that is no pooling).
+        layer: for Grad-CAM (default: the last with maps that is not a pooling).
         explained: what `explain_class` gave for just these arguments, where that is known already.
 
     Raises:

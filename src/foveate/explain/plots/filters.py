@@ -37,7 +37,7 @@ def plot_filters(
         slice by slice; for filters over one axis curves, with the frequencies that they let through.
 
     Raises:
-        GraphError: there is no such layer, or it is no convolution.
+        GraphError: there is no such layer, or it is not a convolution.
         DataError: there is no such order, `most` is below 1, or the sample rate makes no sense.
     """
     node = filtering_node(model, layer)

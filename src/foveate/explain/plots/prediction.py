@@ -19,7 +19,7 @@ def plot_prediction(model: Model, image: Images) -> "Figure":
     """An image, and the probabilities of its likeliest classes.
 
     Raises:
-        ShapeError: the network is no classifier, or the image does not have its shape.
+        ShapeError: the network is not a classifier, or the image does not have its shape.
     """
     check_classifier(model)
     prepared = prepare_one(model, image)

@@ -146,7 +146,7 @@ def grad_cam(
         model: the network.
         images: N of them, as `Model.predict` takes them.
         target: the class, or one for each image (default: the predicted one).
-        layer: its name (default: the last with maps that is no pooling).
+        layer: its name (default: the last with maps that is not a pooling).
         relu: whether what speaks against the class is set to 0, as in the paper.
         batch_size: samples at once (default: as many as take some 256 MB).
 
@@ -242,7 +242,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def cam_layer(model: Model, layer: str | None) -> Node:
-    """The layer called `layer`, or without a name the last with maps that is no pooling.
+    """The layer called `layer`, or without a name the last with maps that is not a pooling.
 
     Raises:
         GraphError: there is no such layer, or its output is flat; the message gives the nearest with maps.

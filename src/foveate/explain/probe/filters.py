@@ -26,7 +26,7 @@ def filters(model: Model, layer: str, *, order: Order = "norm") -> Filters:
             with the largest cosine similarity), or "index".
 
     Raises:
-        GraphError: there is no such layer, or it is no convolution.
+        GraphError: there is no such layer, or it is not a convolution.
         DataError: there is no such order.
     """
     if order not in get_args(Order):

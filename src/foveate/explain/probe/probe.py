@@ -100,7 +100,7 @@ def convolution(model: Model, layer: str) -> Node:
     """The convolution called `layer`.
 
     Raises:
-        GraphError: there is no such layer, or it is no convolution; the message gives the nearest convolutions.
+        GraphError: there is no such layer, or it is not a convolution; the message gives the nearest convolutions.
     """
     names = [node.name for node in convolutions(model)]
     if layer not in names:

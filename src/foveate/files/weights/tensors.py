@@ -243,7 +243,7 @@ def widened(halves: Array) -> Array:
 
 
 def module_arrays(value: Any) -> Mapping[str, Any] | None:
-    """The parameters, buffers and modules of a module that was saved whole, or None where `value` is no module."""
+    """The parameters, buffers and modules of a module that was saved whole, or None where `value` is not a module."""
     state = value.state if isinstance(value, Called) else None
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
         return None

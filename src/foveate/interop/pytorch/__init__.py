@@ -26,7 +26,7 @@ def from_torch(module: "nn.Module", example_input: Any, *, engine: str | Engine 
         engine: as for `Model`.
 
     Raises:
-        CallError: it is no module.
+        CallError: it is not a module.
         GraphError: PyTorch cannot export the module, or it has operations that no layer computes; the message lists
             all of them, each with its module's path.
         EngineError: PyTorch is not installed.

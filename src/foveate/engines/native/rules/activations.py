@@ -51,7 +51,7 @@ class PReLURule(Rule[Sloped]):
         return Result(output, Sloped(source, weights))
 
     def backward(self, ledger: Ledger, group: Group, saved: Sloped, gradient: Array) -> None:
-        """To the input and to the slopes."""
+        """Gradients for the input and for the slopes."""
         node, plan = group.head, ledger.plan
         source, weights = saved.source, saved.weights
         result = plan.new(source.layout)
