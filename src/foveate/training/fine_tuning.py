@@ -63,14 +63,16 @@ class FineTuned:
         >>> model
         Model(lenet5: input 1x28x28, 12 layers, 61,026 parameters, output 2, Classification(classes=('cat', 'dog')))
         """
-        counted = isinstance(classes, int | Sequence) and not isinstance(classes, bool | str)
-        count = classes if isinstance(classes, int) else len(classes) if counted else 0
-        if not counted or count < 1:
+        if isinstance(classes, int):
+            names, count = None, classes
+        else:
+            names = tuple(classes) if isinstance(classes, list | tuple) else ()
+            count = len(names)
+        if isinstance(classes, bool) or count < 1:
             raise DataError(f"classes is {classes!r}; give the names of at least one class, or how many there are")
         graph, head = with_new_head(self.graph, count)
-        named = {} if isinstance(classes, int) else {"classes": tuple(classes)}
         seed = self.seed if seed is None else seed
-        result = type(self)(graph, preprocessing=self.preprocessing, seed=seed, engine=self.engine, **named)
+        result = type(self)(graph, preprocessing=self.preprocessing, seed=seed, engine=self.engine, classes=names)
         kept = {name for name in result.state.names() if not name.startswith(f"{head.parameters}.")}
         for name in kept:
             result.state.load(name, self.state.read(name))

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from math import isfinite
 from typing import TYPE_CHECKING
 
-from foveate.errors import DataError
+from foveate.explain.measure.sampling import check_sample_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +20,8 @@ def sampled_at(sample_rate: float | None) -> Iterator[None]:
     Raises:
         DataError: the rate is not above 0.
     """
-    if sample_rate is not None and not (isfinite(sample_rate) and sample_rate > 0):
-        raise DataError(f"sample_rate is {sample_rate}; give samples per second, for example 8000")
+    if sample_rate is not None:
+        check_sample_rate(sample_rate)
     token = _rate.set(sample_rate)
     try:
         yield

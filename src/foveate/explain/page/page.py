@@ -9,6 +9,7 @@ from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
 from foveate.errors import DataError, FileError, FoveateError
 from foveate.explain.draw.sampling import sampled_at
+from foveate.explain.measure.sampling import check_sample_rate
 from foveate.explain.measure.words import network_name
 from foveate.explain.page.contents import CHAPTERS
 from foveate.explain.page.html import Section, write_page
@@ -89,8 +90,10 @@ def explain_model(
 
 
 def _check_rate(model: Model, sample_rate: float | None) -> None:
-    """Refuse a rate that is none, or that goes with no signal."""
-    with sampled_at(sample_rate):
-        if sample_rate is not None and len(model.graph.input_shape) != 2:
-            shape = format_sizes(model.graph.input_shape)
-            raise DataError(f"sample_rate is for signals, but the network takes {shape}; leave it out")
+    """Refuse a rate that cannot be one, or that goes with no signal."""
+    if sample_rate is None:
+        return
+    check_sample_rate(sample_rate)
+    if len(model.graph.input_shape) != 2:
+        shape = format_sizes(model.graph.input_shape)
+        raise DataError(f"sample_rate is for signals, but the network takes {shape}; leave it out")

@@ -42,7 +42,7 @@ def tells_two_apart(model: Model) -> bool:
     return model.graph.output_shape == (1,) and (task is None or isinstance(task, Classification))
 
 
-def class_count(model: Model) -> int:
+def classes_to_ask_for(model: Model) -> int:
     """How many classes can be asked for."""
     return 2 if tells_two_apart(model) else model.graph.output_shape[0]
 
@@ -150,7 +150,7 @@ def decoded(model: Model, prepared: FloatArray) -> FloatArray:
         return model.task.decode(values, output)
     if output.activation == "sigmoid" and not tells_two_apart(model):
         return independent(values, output)
-    return exclusive(values, output, class_count(model))
+    return exclusive(values, output, classes_to_ask_for(model))
 
 
 def unit_names(model: Model, layer: str) -> tuple[str, ...] | None:
@@ -176,7 +176,7 @@ def _units(model: Model, classes: Classes) -> tuple[Classes, Classes]:
 
 
 def _class_index(model: Model, target: int | str) -> int:
-    classes = class_count(model)
+    classes = classes_to_ask_for(model)
     if isinstance(target, str):
         names = _names(model) or model.class_names  # which says that there are none
         if target not in names:

@@ -1,12 +1,12 @@
 """The kernels that a convolution of a model has learnt."""
 
-from math import isfinite
 from typing import get_args
 
 import numpy as np
 
 from foveate.errors import DataError
 from foveate.explain.measure.filters import Filters, Order, chain, from_transposed
+from foveate.explain.measure.sampling import check_sample_rate
 from foveate.explain.probe.probe import convolution
 from foveate.graph import Node
 from foveate.layers.transposed import TransposedConvolution
@@ -55,8 +55,7 @@ def rate_at(model: Model, node: Node, sample_rate: float) -> float:
     """Samples a second where the kernels of `node` lie: at its input, after the strides before it."""
     if len(node.output_shape) != 2:
         raise DataError(f"sample_rate is for filters over one axis, but {node} has {len(node.output_shape) - 1}")
-    if not (isfinite(sample_rate) and sample_rate > 0):
-        raise DataError(f"sample_rate is {sample_rate}; give samples per second, for example 8000")
+    check_sample_rate(sample_rate)
     slid_over = node.name if isinstance(node.layer, TransposedConvolution) else node.inputs[0]
     field = model.graph.receptive_fields()[slid_over]
     jumps = {each.jump for each in field.fields[0]}

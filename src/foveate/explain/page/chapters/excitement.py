@@ -8,7 +8,7 @@ from foveate.explain.page.subject import Subject, evenly_chosen
 from foveate.explain.plots.patches import plot_exciting_patches
 from foveate.explain.plots.synthesis import plot_exciting_images
 from foveate.explain.probe.activation_maps import activation_maps
-from foveate.explain.probe.classes import class_count, class_name, tells_two_apart
+from foveate.explain.probe.classes import class_name, classes_to_ask_for, tells_two_apart
 from foveate.explain.probe.patches import exciting_patches
 from foveate.explain.probe.probe import convolutions, prepare_one
 from foveate.explain.probe.synthesis import exciting_images
@@ -76,7 +76,7 @@ def excitement(subject: Subject) -> Section:
 def _how_many(model: Model, shown: int) -> str:
     if tells_two_apart(model):
         return f"{class_name(model, 1)}, of which the only output is the logit"
-    count = class_count(model)
+    count = classes_to_ask_for(model)
     return "all classes" if shown == count else f"the {shown} likeliest of the {count:,} classes"
 
 

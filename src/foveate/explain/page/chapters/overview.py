@@ -8,7 +8,7 @@ from foveate.explain.measure.words import network_name
 from foveate.explain.page.html import Section, Table
 from foveate.explain.page.subject import Subject
 from foveate.explain.plots.prediction import plot_prediction
-from foveate.explain.probe.classes import asked, class_count, class_name, tells_two_apart
+from foveate.explain.probe.classes import asked, class_name, classes_to_ask_for, tells_two_apart
 from foveate.geometry import format_sizes
 from foveate.model import Model
 
@@ -57,7 +57,7 @@ _LONGEST_TABLE = 40
 def _outputs(model: Model) -> str:
     if tells_two_apart(model):
         return f"one number, the logit of {class_name(model, 1)} against {class_name(model, 0)}"
-    return f"{class_count(model):,} numbers, one for each class"
+    return f"{classes_to_ask_for(model):,} numbers, one for each class"
 
 
 def _stretched(subject: Subject) -> str:
