@@ -58,22 +58,38 @@ struct WinnersOf<Winner> {
 template <class W>
 using Winners = typename WinnersOf<W>::Type;
 
+// Without winners only the maximum is kept, and whether there was NaN.
+void only_maximum_of_vectors(const PoolingShape& shape, const float* source, float* target) {
+  each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
+    for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
+      Vector best = all(-std::numeric_limits<float>::infinity());
+      Integers unordered = {};
+      each_tap(shape, d, h, w, [&](std::int64_t, std::int64_t from) {
+        const Vector value = load(source + from * shape.pitch + lane);
+        best = value > best ? value : best;
+        unordered |= value != value;
+      });
+      store(target + position * shape.pitch + lane, unordered ? all(std::numeric_limits<float>::quiet_NaN()) : best);
+    }
+  });
+}
+
 template <class W>
 void maximum_of_vectors(const PoolingShape& shape, const float* source, float* target, W* winners) {
+  if (winners == nullptr) return only_maximum_of_vectors(shape, source, target);
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
       Vector best = all(-std::numeric_limits<float>::infinity());
       Integers winner = Integers{} - 1;
       each_tap(shape, d, h, w, [&](std::int64_t tap, std::int64_t from) {
-        const Vector value = load(source + from * shape.block + lane);
+        const Vector value = load(source + from * shape.pitch + lane);
         const Integers wins = (value > best) | (value != value) | (winner < 0);
         best = wins ? value : best;
         winner = wins ? Integers{} + static_cast<std::int32_t>(tap) : winner;
       });
-      store(target + position * shape.block + lane, best);
-      if (winners != nullptr)
-        *reinterpret_cast<Winners<W>*>(winners + position * shape.block + lane) =
-            __builtin_convertvector(winner, Winners<W>);
+      store(target + position * shape.pitch + lane, best);
+      *reinterpret_cast<Winners<W>*>(winners + position * shape.pitch + lane) =
+          __builtin_convertvector(winner, Winners<W>);
     }
   });
 }
@@ -85,13 +101,13 @@ void maximum_of_numbers(const PoolingShape& shape, const float* source, float* t
       float best = -std::numeric_limits<float>::infinity();
       std::int64_t winner = -1;
       each_tap(shape, d, h, w, [&](std::int64_t tap, std::int64_t from) {
-        const float value = source[from * shape.block + lane];
+        const float value = source[from * shape.pitch + lane];
         const bool wins = (value > best) | (value != value) | (winner < 0);
         best = wins ? value : best;
         winner = wins ? tap : winner;
       });
-      target[position * shape.block + lane] = best;
-      if (winners != nullptr) winners[position * shape.block + lane] = static_cast<W>(winner);
+      target[position * shape.pitch + lane] = best;
+      if (winners != nullptr) winners[position * shape.pitch + lane] = static_cast<W>(winner);
     }
   });
 }
@@ -102,12 +118,12 @@ template <class W>
 void to_winners_of_vectors(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
-      const std::int64_t at = position * shape.block + lane;
+      const std::int64_t at = position * shape.pitch + lane;
       const Vector arriving = load(gradient + at);
       const Integers winner =
           __builtin_convertvector(*reinterpret_cast<const Winners<W>*>(winners + at), Integers);
       each_tap(shape, d, h, w, [&](std::int64_t tap, std::int64_t to) {
-        float* place = result + to * shape.block + lane;
+        float* place = result + to * shape.pitch + lane;
         store(place, load(place) + (winner == static_cast<std::int32_t>(tap) ? arriving : Vector{}));
       });
     }
@@ -118,11 +134,11 @@ template <class W>
 void to_winners_of_numbers(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
   each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; ++lane) {
-      const std::int64_t at = position * shape.block + lane;
+      const std::int64_t at = position * shape.pitch + lane;
       if (winners[at] == static_cast<W>(-1)) continue;
       const std::int64_t tap = winners[at], of_row = tap / shape.kernel[2];
       const std::int64_t i = of_row / shape.kernel[1], j = of_row % shape.kernel[1], k = tap % shape.kernel[2];
-      result[((d.at(i) * shape.size[1] + h.at(j)) * shape.size[2] + w.at(k)) * shape.block + lane] += gradient[at];
+      result[((d.at(i) * shape.size[1] + h.at(j)) * shape.size[2] + w.at(k)) * shape.pitch + lane] += gradient[at];
     }
   });
 }
@@ -138,7 +154,9 @@ void maximum(const PoolingShape& shape, const float* source, float* target, W* w
 
 template <class W>
 void to_winners(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
-  std::memset(result, 0, shape.source_plane() * sizeof(float));
+  const std::int64_t together = shape.pitch == shape.block ? shape.source_positions() : 1;
+  for (std::int64_t position = 0; position < shape.source_positions(); position += together)
+    std::memset(result + position * shape.pitch, 0, together * shape.block * sizeof(float));
   const bool apart = shape.block % lanes || shape.taps() > few_taps;
   (apart ? to_winners_of_numbers<W> : to_winners_of_vectors<W>)(shape, gradient, winners, result);
 }

@@ -49,17 +49,21 @@ std::shared_ptr<Primitive> pooling_backward(const std::string& kind, const Descr
                                              forward_description(kind, source, target, window, true), attributes()));
 }
 
-// All planes of an array: those of a sample's channels, of which `block` lie side by side; with channels last, all do.
+// All planes of an array: those of a sample's channels, of which `block` lie side by side. With channels last all lie
+// side by side, and are taken 16 at a time.
 struct Planes {
-  std::int64_t count;
+  std::int64_t samples, of_sample;
   PoolingShape shape;
 
-  Planes(const Description& source, const Description& target, const Window& window) : count(0), shape{} {
+  Planes(const Description& source, const Description& target, const Window& window) : shape{} {
     const Dims from = source.get_dims(), to = target.get_dims(), blocks = source.get_inner_blks();
     if (blocks != target.get_inner_blks()) throw std::invalid_argument("our poolings keep the layout");
-    const bool last = blocks.empty() && source.get_strides()[1] == 1 && target.get_strides()[1] == 1;
-    shape.block = last ? from[1] : blocks.empty() ? 1 : blocks[0];
-    count = from[0] * ((from[1] + shape.block - 1) / shape.block);
+    const bool side_by_side = source.get_strides()[1] == 1 && target.get_strides()[1] == 1;
+    const bool last = blocks.empty() && side_by_side && from[1] % 16 == 0;
+    shape.block = last ? 16 : blocks.empty() ? 1 : blocks[0];
+    shape.pitch = last ? from[1] : shape.block;
+    samples = from[0];
+    of_sample = (from[1] + shape.block - 1) / shape.block;
     const std::size_t missing = 5 - from.size();
     for (std::size_t axis = 0; axis < 3; ++axis) {
       const bool there = axis >= missing;
@@ -76,16 +80,25 @@ struct Planes {
   // Whether the number of a tap, and one for none, fit into a byte.
   bool is_narrow() const { return shape.taps() <= 255; }
   std::int64_t winner_bytes() const {
-    return count * shape.target_plane() * (is_narrow() ? sizeof(Winner) : sizeof(WideWinner));
+    const std::int64_t numbers = samples * of_sample * shape.target_positions() * shape.block;
+    return numbers * (is_narrow() ? sizeof(Winner) : sizeof(WideWinner));
+  }
+
+  // Where a plane begins in an array of so many positions.
+  std::int64_t begin(std::int64_t plane, std::int64_t positions) const {
+    const std::int64_t sample = plane / of_sample, own = plane % of_sample;
+    const std::int64_t apart = shape.pitch == shape.block ? positions * shape.block : shape.block;
+    return sample * of_sample * positions * shape.block + own * apart;
   }
 };
 
 // Calls work(the plane's first number in the source, and in the target) for each plane, over the threads.
 template <class Work>
 void each_plane(const Planes& planes, const Work& work) {
-  const std::int64_t from = planes.shape.source_plane(), to = planes.shape.target_plane();
+  const std::int64_t from = planes.shape.source_positions(), to = planes.shape.target_positions();
 #pragma omp parallel for schedule(static)
-  for (std::int64_t plane = 0; plane < planes.count; ++plane) work(plane * from, plane * to);
+  for (std::int64_t plane = 0; plane < planes.samples * planes.of_sample; ++plane)
+    work(planes.begin(plane, from), planes.begin(plane, to));
 }
 
 class Maximum : public Kernel {
@@ -156,7 +169,7 @@ class Average : public Kernel {
     each_plane(planes_, [&](std::int64_t from, std::int64_t to) {
       for (std::int64_t i = 0; i < outputs[0]; ++i)
         for (std::int64_t j = 0; j < outputs[1]; ++j)
-          for (std::int64_t k = 0; k < outputs[2]; ++k, to += planes_.shape.block)
+          for (std::int64_t k = 0; k < outputs[2]; ++k, to += planes_.shape.pitch)
             average(source + from, {range(0, i), range(1, j), range(2, k)}, target + to);
     });
   }

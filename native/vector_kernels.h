@@ -10,13 +10,13 @@ enum class Function {
 };
 
 // One plane of a pooling: sizes of input and output, kernel, stride, distance of taps and padding of three axes.
-// `block` numbers lie side by side at each position.
+// `block` numbers lie side by side at each position, and the next position is `pitch` numbers further on.
 struct PoolingShape {
-  std::int64_t size[3], outputs[3], kernel[3], stride[3], dilation[3], begin[3], block;
+  std::int64_t size[3], outputs[3], kernel[3], stride[3], dilation[3], begin[3], block, pitch;
 
   std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-  std::int64_t source_plane() const { return size[0] * size[1] * size[2] * block; }
-  std::int64_t target_plane() const { return outputs[0] * outputs[1] * outputs[2] * block; }
+  std::int64_t source_positions() const { return size[0] * size[1] * size[2]; }
+  std::int64_t target_positions() const { return outputs[0] * outputs[1] * outputs[2]; }
 };
 
 // Which tap won; the largest number is that of none.

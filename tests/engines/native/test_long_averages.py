@@ -20,6 +20,7 @@ CASES: dict[str, tuple[list[Block], tuple[int, ...]]] = {
     "windows": ([fv.AvgPool2d((40, 33), stride=(7, 5))], (3, 56, 57)),
     "padding counts": ([fv.AvgPool2d(40, stride=3, padding=(9, 17))], (3, 56, 57)),
     "padding does not count": ([fv.AvgPool2d(40, stride=3, padding=(9, 17), count_include_pad=False)], (3, 56, 57)),
+    "one position, channels side by side": ([fv.AvgPool2d(40, stride=2, padding=20)], (48, 1, 1)),
     "the last window reaches out": ([fv.AvgPool2d(40, stride=7, ceil_mode=True, count_include_pad=False)], (3, 56, 57)),
 }
 
