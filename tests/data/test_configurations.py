@@ -66,7 +66,7 @@ def test_a_file_is_read(tmp_path: Path):
     path.write_text(json.dumps({"pretrained_cfg": TIMM}))
     assert fv.Preprocessing.from_configuration(path) == fv.Preprocessing.from_configuration(TIMM)
     path.write_text("{")
-    with pytest.raises(fv.FileError, match=r"config.json is not JSON"):
+    with pytest.raises(fv.FileError, match=r"config.json\" is not JSON"):
         fv.Preprocessing.from_configuration(path)
     with pytest.raises(fv.FileError, match=r"cannot be read: No such file"):
         fv.Preprocessing.from_configuration(tmp_path / "none.json")

@@ -53,6 +53,12 @@ def test_the_last_probabilities_are_left_out(ending: Layer):
     assert old.with_head(2).graph.only_output == "linear1"
 
 
+def test_they_are_left_out_before_a_flattening_too():
+    layers = (fv.Conv2d(5, 1), fv.AvgPool2d(6), fv.Softmax(), fv.Flatten())
+    new = fv.Model(fv.Sequential(*layers).build((1, 6, 6))).with_head(2)
+    assert [node.name for node in new.graph.nodes] == ["conv1", "pool1", "flatten1"]
+
+
 def test_a_convolution_whose_maps_are_averaged_is_a_head():
     new = fv.Model(fv.zoo.make("squeezenet1_1")).with_head(3)
     assert new.graph.owners[-1].output_shape[0] == 3

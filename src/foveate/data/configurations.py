@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from foveate.calls import kind
 from foveate.errors import DataError, FileError
 from foveate.opening import open_regular
-from foveate.text import LONGEST_PATH, printable
+from foveate.text import named, printable
 
 Options: TypeAlias = dict[str, Any]
 
@@ -44,9 +44,9 @@ def _read(path: Path) -> Any:
         with open_regular(path, LARGEST) as file:
             return json.loads(file.read(LARGEST))
     except OSError as error:
-        raise FileError(f"{printable(path, LONGEST_PATH)} cannot be read: {error.strerror}") from None
+        raise FileError(f"{named(path)} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{printable(path, LONGEST_PATH)} is not JSON: {printable(error)}") from None
+        raise FileError(f"{named(path)} is not JSON: {printable(error)}") from None
 
 
 def _of_timm(told: Mapping[str, Any]) -> Options:

@@ -6,14 +6,12 @@ from foveate.errors import GraphError
 from foveate.graph.graph import Graph
 from foveate.graph.node import Node
 from foveate.graph.rewriting import rewrite
-from foveate.layers import Layer, Linear, LogSoftmax, Sigmoid, Softmax
+from foveate.layers import Layer, Linear
 from foveate.layers.convolution import Convolution
 
 
 def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
     """The graph with so many outputs, and the node that gives them, whose parameters are new.
-
-    A softmax or sigmoid at the end is left out: losses take logits.
 
     Args:
         graph: a network with one output, which a Linear or a convolution gives; layers without parameters may follow.
@@ -22,8 +20,8 @@ def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
     Raises:
         GraphError: there is no such layer, or it shares its parameters with another.
 
-    >>> from foveate import Conv2d, Flatten, Sequential, Softmax
-    >>> old = Sequential(Conv2d(4, 3), Flatten(), Linear(10), Softmax()).build((1, 8, 8))
+    >>> from foveate import Conv2d, Flatten, Sequential
+    >>> old = Sequential(Conv2d(4, 3), Flatten(), Linear(10)).build((1, 8, 8))
     >>> with_new_head(old, 3)[0].output_shape
     (3,)
     """
@@ -34,14 +32,7 @@ def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
             layer = replace(head.layer, out_features=outputs)
         case Convolution():
             layer = replace(head.layer, out_channels=outputs)
-
-    def change(node: Node) -> dict[str, Layer]:
-        if node is head:
-            return {node.name: layer}
-        ends = node.name in graph.outputs and isinstance(node.layer, Softmax | LogSoftmax | Sigmoid)
-        return {} if ends else {node.name: node.layer}
-
-    changed = rewrite(graph, change)
+    changed = rewrite(graph, lambda node: {node.name: layer if node is head else node.layer})
     return changed, changed.node(head.name)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.graph import Graph, Node
+from foveate.graph import Graph, Node, as_it_is, rewrite
 from foveate.layers import Flatten, Layer, LogSoftmax, Shape, Sigmoid, Softmax
 
 Activation: TypeAlias = Literal["none", "softmax", "log_softmax", "sigmoid"]
@@ -67,3 +67,16 @@ class Output:
             held = np.clip(exact, tiny, 1 - float(np.finfo(np.float32).epsneg) / 2)
             return np.asarray(np.log(held) - np.log1p(-held))
         return exact
+
+
+def without_probabilities(graph: Graph) -> Graph:
+    """The network up to its logits: the softmax or sigmoid that gives its only output is taken out, if there is one.
+
+    >>> from foveate import Linear, Sequential, Softmax
+    >>> without_probabilities(Sequential(Linear(3), Softmax()).build((8,))).outputs
+    ('linear1',)
+    """
+    ending = Output.ending(graph, graph.only_output)
+    if ending is None or ending.inputs[0] in graph.inputs:
+        return graph
+    return rewrite(graph, lambda node: {} if node is ending else as_it_is(node))

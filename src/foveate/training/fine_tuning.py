@@ -7,6 +7,7 @@ from foveate.data.preprocessing import Preprocessing
 from foveate.engines import Engine, State
 from foveate.errors import DataError
 from foveate.graph import Graph, matching_arrays, with_new_head
+from foveate.tasks.output import without_probabilities
 
 
 class FineTuned:
@@ -70,7 +71,8 @@ class FineTuned:
             count = len(names)
         if isinstance(classes, bool) or count < 1:
             raise DataError(f"classes is {classes!r}; give the names of at least one class, or how many there are")
-        graph, head = with_new_head(self.graph, count)
+        bare = self.graph if len(self.graph.outputs) > 1 else without_probabilities(self.graph)
+        graph, head = with_new_head(bare, count)
         seed = self.seed if seed is None else seed
         result = type(self)(graph, preprocessing=self.preprocessing, seed=seed, engine=self.engine, classes=names)
         kept = {name for name in result.state.names() if not name.startswith(f"{head.parameters}.")}

@@ -10,10 +10,11 @@ from foveate.engines.base import FloatArray
 from foveate.errors import DataError, GraphError, ShapeError
 from foveate.explain.probe.probe import Images, Outputs, Probe, check_model, fitting_batch, prepare
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, as_it_is, nearest, rewrite
+from foveate.graph import Graph, nearest
 from foveate.model import Model
 from foveate.tasks import Classification, MultiLabel, Output, Regression
 from foveate.tasks.decoding import exclusive, independent
+from foveate.tasks.output import without_probabilities
 
 Target: TypeAlias = "int | str | Sequence[int | str] | None"
 """A class by its index or name, one for all images or one for each; None for the class the model finds."""
@@ -98,11 +99,7 @@ def logit_layers(graph: Graph) -> tuple[str, ...]:
 
 def scored_graph(model: Model) -> Graph:
     """The network up to its logits: a softmax or sigmoid that is sure has no slope left to explain."""
-    graph = model.graph
-    ending = Output.ending(graph, graph.only_output)
-    if ending is None or ending.inputs[0] in graph.inputs:
-        return graph
-    return rewrite(graph, lambda node: {} if node is ending else as_it_is(node))
+    return without_probabilities(model.graph)
 
 
 def class_scores(model: Model, scores: FloatArray, classes: Classes) -> FloatArray:
