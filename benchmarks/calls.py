@@ -84,7 +84,7 @@ class Counts:
 
 
 def random_calls(count: int, seed: int = 0, report: Callable[[str], object] = lambda _: None) -> Counts:
-    """`count` calls, so many in a process; `report` is told how far it is.
+    """`count` calls, many to a process; `report` is told the progress.
 
     Raises:
         BenchmarkError: a process ended by a signal or not at all, or a call otherwise than in an answer or a sentence,

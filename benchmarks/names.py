@@ -65,7 +65,7 @@ class Report:
 
 
 def hostile_names(count: int, seed: int = 0, tell: Callable[[str], object] = lambda _: None) -> Report:
-    """`count` names, ten in a file, through the commands; `tell` is told how far it is.
+    """`count` names, ten in a file, through the commands; `tell` is told the progress.
 
     Raises:
         BenchmarkError: a command ended otherwise than in an answer or a sentence, printed what moves a cursor, or took

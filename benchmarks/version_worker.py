@@ -1,7 +1,7 @@
 """Runs one network of whichever foveate its interpreter has, as often as it is asked; stands alone.
 
 One JSON object a line: {"net": ..., "batch_size": ..., "kind": "train" or "forward"} prepares and gives back what the
-network computed; {"seconds": ...} times it for so long and gives back the seconds of one run.
+network computed; {"seconds": ...} times it for this long and gives back the seconds of one run.
 """
 
 import json

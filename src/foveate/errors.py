@@ -12,13 +12,13 @@ LONGEST_SENTENCE = 10_000
 class FoveateError(Exception):
     """Base of all errors that foveate raises on purpose; its message is meant for a person.
 
-    Where a network could not be built to its end, `partial` is the graph as far as it was built, `place` the layer that
+    If a network could not be built completely, `partial` is the graph as far as it was built, `place` the layer that
     stopped it, and `changes` are changes with which the network builds, each tried on all of it; `change.build()` gives
     its graph.
     """
 
     def __init__(self, message: object = "") -> None:
-        """`message` may quote files of strangers: endless lines are cut, and none can forge what is on a screen."""
+        """`message` may quote files from strangers: endless lines are cut, and none can forge what is on a screen."""
         super().__init__("\n".join(printable(line, LONGEST_SENTENCE) for line in str(message).split("\n")))
 
     partial: Any = None
@@ -35,7 +35,7 @@ class ShapeError(FoveateError):
 
 
 class GraphError(FoveateError):
-    """Names, inputs or outputs of a network do not join into a graph."""
+    """Names, inputs or outputs of a network do not form a graph."""
 
 
 class EngineError(FoveateError):

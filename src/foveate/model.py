@@ -138,7 +138,7 @@ class Model(FineTuned, Portable, metaclass=Called):
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
             progress: whether to show a live bar, or lines where the output is neither a terminal nor a notebook.
             resume: go on from the checkpoint in `out`; start anew where there is none.
-            checkpoint_every: write a checkpoint after so many steps too.
+            checkpoint_every: also write a checkpoint every this many steps.
 
         Returns:
             a row for each epoch; `interrupted` is set where Ctrl-C ended it.

@@ -229,7 +229,7 @@ def test_an_array_that_would_be_larger_than_the_file(path):
     ("change", "said"),
     [
         ({"task": {"kind": "classification", "classes": ["a", 2, "c"]}}, "cannot be used: .*class"),
-        ({"task": {"kind": "magic"}}, "there is no task of the kind 'magic'"),
+        ({"task": {"kind": "magic"}}, "there is no task of kind 'magic'"),
         ({"task": [1]}, "a task is described by a JSON object"),
         ({"preprocessing": [1]}, "is damaged: its preprocessing is not a JSON object"),
         ({"remarks": "good"}, "is damaged: its remarks is not a JSON object"),

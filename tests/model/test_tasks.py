@@ -208,7 +208,7 @@ def test_a_file_with_a_damaged_task(engine, tmp_path):
     model, _ = fitted(network(fv.Linear(2)), by_sides(16), engine, epochs=1)
     model.save(tmp_path / "model")
     rewritten(tmp_path / "model", lambda document: document["task"].update(kind="multi_lapel"))
-    with pytest.raises(FileError, match="model cannot be used: there is no task of the kind 'multi_lapel'"):
+    with pytest.raises(FileError, match="model cannot be used: there is no task of kind 'multi_lapel'"):
         fv.load(tmp_path / "model", engine=engine)
 
 

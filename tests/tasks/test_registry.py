@@ -98,9 +98,9 @@ CLASSES = {"kind": "classification", "classes": ["a"]}
         ([CLASSES], "a task is described by a JSON object"),
         ({"classes": ["a"]}, "a task is described by a JSON object"),
         ({"kind": ["classification"]}, "a task is described by a JSON object"),
-        ({"kind": "clasification"}, "there is no task of the kind 'clasification'. Nearest: classification.*If it is"),
-        ({"kind": "x" * 999}, "there is no task of the kind 'x{40}'"),
-        ({"kind": "os.system"}, "there is no task of the kind 'os.system'"),
+        ({"kind": "clasification"}, "there is no task of kind 'clasification'. Nearest: classification.*If it is"),
+        ({"kind": "x" * 999}, "there is no task of kind 'x{40}'"),
+        ({"kind": "os.system"}, "there is no task of kind 'os.system'"),
         (CLASSES | {"colour": 1}, "the task classification has no option 'colour'; it has classes"),
         ({"kind": "classification"}, "Classification: classes is missing"),
         ({"kind": "classification", "classes": [1]}, r"classes are \(1,\); give the name of each class"),
@@ -119,7 +119,7 @@ CLASSES = {"kind": "classification", "classes": ["a"]}
         ({"kind": "several", "outputs": {"a": {"task": CLASSES, "weight": -1}}}, "the weight of the output a is -1"),
         (
             {"kind": "several", "outputs": {"a": {"task": {"kind": "several", "outputs": {}}, "weight": 1}}},
-            "there is no task of the kind 'several'",
+            "there is no task of kind 'several'",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_the_same_class_defined_again_replaces_itself():
 
 @pytest.mark.parametrize("kind", ["classification", "several"])
 def test_a_kind_that_is_taken(kind):
-    with pytest.raises(DataError, match=f'there is a task of the kind "{kind}" already; choose another kind for Count'):
+    with pytest.raises(DataError, match=f'there is already a task of kind "{kind}"; choose another kind for Count'):
         register(count_task(kind))
 
 

@@ -113,7 +113,7 @@ def _finite(data: Any) -> Any:
 
 
 def bias_word(count: int) -> str:
-    """What so many biases are called."""
+    """What this many biases are called."""
     return "bias" if count == 1 else "biases"
 
 

@@ -30,7 +30,7 @@ def train(
     ] = None,
     origin: Annotated[
         Path | None,
-        typer.Option("--from", help="A model.safetensors file to start from: a new last layer learns these classes."),
+        typer.Option("--from", help="model.safetensors to start from; a new last layer learns the data set's classes."),
     ] = None,
     freeze: Annotated[
         list[str] | None,

@@ -25,7 +25,7 @@ class Augmentation(metaclass=Called):
     """What is changed at random in a training input before it is normalised.
 
     Args:
-        shift: each spatial axis is moved by up to so many positions either way; zeros come in at the border.
+        shift: each spatial axis is moved by up to this many positions either way; zeros come in at the border.
         flip: half of the images are mirrored left to right.
         erase: side of a square, its centre anywhere in the image, that is blanked with zeros; 0 for none.
 

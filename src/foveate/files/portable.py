@@ -55,7 +55,7 @@ class Portable(ABC):
         """The model in PyTorch: modules of torch.nn under the same names, in inference mode.
 
         Its state_dict has foveate's names and layouts; what is frozen has requires_grad=False, and a frozen
-        normalisation stays as in inference. `about.task`, `about.preprocessing` and `about.inputs` tell as plain data
+        normalisation stays as in inference. `about.task`, `about.preprocessing` and `about.inputs` give as plain data
         what the outputs mean, what is done to raw inputs, and the shape of each input. It can be pickled, exported and
         compiled.
 

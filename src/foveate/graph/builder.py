@@ -168,4 +168,4 @@ def _check_layer(layer: object) -> None:
         raise GraphError(f"the layer to add is the class {layer.__name__}; write {layer.__name__}()")
     if not isinstance(layer, Layer):
         advice = "; a composite is added by its lower(builder, value)" if hasattr(layer, "lower") else ""
-        raise GraphError(f"what is to be added is {layer!r:.60}, which is not a layer{advice}")
+        raise GraphError(f"cannot add {layer!r:.60}, which is not a layer{advice}")

@@ -11,7 +11,7 @@ from foveate.layers.convolution import Convolution
 
 
 def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
-    """The graph with so many outputs, and the node that gives them, whose parameters are new.
+    """The graph with this many outputs, and the node that gives them, whose parameters are new.
 
     Args:
         graph: a network with one output, which a Linear or a convolution gives; layers without parameters may follow.

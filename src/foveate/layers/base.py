@@ -125,7 +125,7 @@ class Layer(metaclass=Called):
 
     @classmethod
     def over(cls, axes: int) -> type[Self]:
-        """The layer of this family over so many spatial axes: `Convolution.over(2)` is Conv2d.
+        """The layer of this family over the given number of spatial axes: `Convolution.over(2)` is Conv2d.
 
         Raises:
             LayerError: there is none.

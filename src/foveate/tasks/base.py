@@ -83,7 +83,7 @@ class Task(metaclass=Called):
 
     @abstractmethod
     def default_loss(self, output: Output) -> Loss:
-        """The loss with which `output` is trained unless another is given."""
+        """The loss with which `output` is trained by default."""
 
     @abstractmethod
     def check_output(self, output: Output) -> None:

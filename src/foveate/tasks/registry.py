@@ -36,7 +36,7 @@ def register(task_type: T) -> T:
         )
     before = _KINDS.get(kind)
     if kind == SEVERAL or (before is not None and not same_origin(before, task_type)):
-        raise DataError(f'there is a task of the kind "{kind}" already; choose another kind for {task_type.__name__}')
+        raise DataError(f'there is already a task of kind "{kind}"; choose another kind for {task_type.__name__}')
     _KINDS[kind] = task_type
     return task_type
 
@@ -52,7 +52,7 @@ def make_task(data: Any) -> Task:
     kind = data["kind"]
     if kind not in _KINDS:
         raise DataError(
-            f"there is no task of the kind {kind[:40]!r}.{nearest(kind[:40], _KINDS)}. If it is your own, import the "
+            f"there is no task of kind {kind[:40]!r}.{nearest(kind[:40], _KINDS)}. If it is your own, import the "
             "module that registers it first"
         )
     return _KINDS[kind].from_options({name: value for name, value in data.items() if name != "kind"})

@@ -21,7 +21,7 @@ _DRAWN = (TRAIN["label"], VALIDATION["label"])
 
 
 MOST_RISE = 10
-"""Losses so many times above their median would press all others flat: their axis becomes logarithmic."""
+"""Losses this many times above their median would press all others flat: their axis becomes logarithmic."""
 
 
 def draw_curves(history: History) -> "Figure":

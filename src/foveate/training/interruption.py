@@ -9,9 +9,9 @@ from typing import Any
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C is only noted, and the function given says so; a second one acts at once.
+    """Within the block the first Ctrl-C is only noted, as the yielded function says; a second one acts at once.
 
-    Outside the main thread, where Python delivers no signals, and where Ctrl-C was ignored, nothing changes.
+    Nothing changes outside the main thread, where Python delivers no signals, or if Ctrl-C was already ignored.
     """
     noted = Event()
 

@@ -15,7 +15,7 @@ class Progress:
     """Shows nothing; the base class of those that do. Used as a context manager around the training."""
 
     def start(self, epochs: int, steps: int, done: int) -> None:
-        """Training begins: so many epochs and steps, of which some may be done already."""
+        """Training begins: this many epochs and steps, of which some may be done already."""
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
         """A step of `samples` is done; `loss` and `accuracy` are the means of the epoch so far.

@@ -36,12 +36,12 @@ class Network:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """One sample's shape unless another is given, channels first."""
+        """The default shape of one sample, channels first."""
         return tuple(self._default("input_shape"))
 
     @property
     def classes(self) -> int:
-        """Number of classes unless another is given."""
+        """The default number of classes."""
         return int(self._default("classes"))
 
     @property

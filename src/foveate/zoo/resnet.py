@@ -48,7 +48,7 @@ def _resnet(
     input_shape: Sequence[int],
     classes: int,
 ) -> Graph:
-    """Four stages of so many blocks at 64, 128, 256 and 512 channels, times `expansion`.
+    """Four stages of this many blocks at 64, 128, 256 and 512 channels, times `expansion`.
 
     He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015, table 1.
     """

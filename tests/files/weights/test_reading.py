@@ -148,7 +148,7 @@ def archived(data: bytes = b"", compression: int = zipfile.ZIP_STORED, **storage
     return lambda folder: zipped(folder, entries, compression)
 
 
-WRONG, UNREAD = "is damaged: it describes a tensor wrongly", "is damaged: what it says of its tensors"
+WRONG, UNREAD = "is damaged: it describes a tensor wrongly", "is damaged: its description of its tensors"
 DAMAGED: list[tuple[str, Callable[[Path], object]]] = [
     ("is neither a safetensors file nor one that torch.save wrote", written(b"hello, world")),
     (

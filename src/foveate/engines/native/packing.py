@@ -93,7 +93,7 @@ def _layouts(node: Node, name: str, parameter: Parameter) -> tuple[_native.Layou
         canonical = canonical_weight_layout(node)
         try:
             return forward_primitive(node, TYPICAL_BATCH_SIZE, Forward(training=True)).layout("weights"), canonical
-        except RuntimeError:  # too much for so many samples; a program says whether it is for the number asked for
+        except RuntimeError:  # too much for this many samples; a program says whether it is for the number asked for
             return canonical, canonical
     canonical = _native.Layout.plain(_dims(parameter.shape))
     return canonical, canonical

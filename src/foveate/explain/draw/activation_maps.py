@@ -236,7 +236,7 @@ def _cell(shape: tuple[int, int], row: int, column: int) -> Tile:
 
 
 def _how(picture: FloatArray) -> str:
-    """A sentence on how inputs with so many axes are drawn."""
+    """A sentence on how inputs with this many axes are drawn."""
     if picture.ndim < 3:
         return " Each curve is a channel over the whole input; a layer's channels share one scale."
     return " White is zero." + (" Volumes are shown in their middle slice." if picture.ndim == 4 else "")

@@ -33,7 +33,7 @@ _LONGEST_LINES = (0.45, 0.15)
 def draw_feature_space(
     projection: Projection, dataset: Dataset, looks: Callable[[int], FloatArray], thumbnails: int, title: str
 ) -> "Figure":
-    """A point for each sample; at most so many `thumbnails` at their places, as `looks(index)` gives them."""
+    """A point for each sample; at most this many `thumbnails` at their places, as `looks(index)` gives them."""
     figure = new_figure(9.5, 7)
     axes = figure.subplots()
     tints = _draw_classes(axes, projection.coordinates, dataset)
@@ -104,8 +104,8 @@ def spread_out(
 ) -> list[tuple[int, NDArray[np.float64]]]:
     """At most `most` samples to show, and for each the centre of its box of `size` in the unit square.
 
-    First comes one of each class, the sample nearest to the middle of its class; then always the one farthest from
-    those chosen. A box lies as near to its place as it can without another box under it and nearly no places.
+    One of each class comes first, the sample nearest to the middle of its class; then, each time, the one farthest
+    from those chosen. A box lies as near to its place as it can with no other box under it and hardly any places.
     """
     # No box may hide more than one place in two hundred.
     centres = _centres(places, size, len(places) // 200)

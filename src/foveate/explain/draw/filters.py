@@ -56,7 +56,7 @@ def _signed(kernels: FloatArray) -> dict[str, Any]:
 
 
 def _tile_figure(title: str, count: int, shape: tuple[int, int]) -> tuple["Figure", "Axes", Grid]:
-    """A figure for so many numbered tiles of one shape, its axes, and where the tiles go."""
+    """A figure for this many numbered tiles of one shape, its axes, and where the tiles go."""
     grid = grid_of(count, shape, inches=7.6)
     figure = titled(9, 1.1 + grid.height, title)
     return figure, figure.subplots(), grid

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw_exciting_patches(
     patches: ExcitingPatches, rows: list[list[NDArray[np.float32]]], named: Sequence[tuple[int, str]], sees: str
 ) -> "Figure":
-    """Rows of patches that were cut out, one for each channel with its name; each channel `sees` so much."""
+    """Rows of patches that were cut out, one for each channel with its name; `sees` says how much a channel sees."""
     count, rank = patches.values.shape[1], patches.boxes.shape[2]
     width = min(11.0, max(6.0, 1.0 + count * (1.1 if rank > 1 else 1.6)))
     figure = new_figure(width, 1.1 + 1.25 * len(rows), f"What excites {patches.layer} most")

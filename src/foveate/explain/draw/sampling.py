@@ -15,7 +15,7 @@ _rate: ContextVar[float | None] = ContextVar("sample_rate", default=None)
 
 @contextmanager
 def sampled_at(sample_rate: float | None) -> Iterator[None]:
-    """Draw signals over seconds and Hz within the `with` block, of so many samples per second; None leaves samples.
+    """Draw signals over seconds and Hz within the `with` block, at this many samples per second; None leaves samples.
 
     Raises:
         DataError: the rate is not above 0.

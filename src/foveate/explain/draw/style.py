@@ -46,7 +46,7 @@ SEQUENTIAL = "viridis"
 """For quantities from small to large."""
 
 _DIVERGING = {"light": "PuOr", "dark": ("#ffd9a0", "#f1a340", "#8a4a06", "#161b22", "#5b4aa0", "#a08fe0", "#e2dcff")}
-"""For quantities with a sign: like the paper at zero, so much of nothing does not glare at night."""
+"""For quantities with a sign: like the paper at zero, so that large areas of zero do not glare at night."""
 
 _COLOURS = {
     "light": {"paper": "#ffffff", "ink": "#1f2328", "faint": "#d0d7de", "soft": "#57606a"},
@@ -137,7 +137,7 @@ def new_figure(width: float, height: float, title: str = "") -> "Figure":
 
 
 def broken(text: str, width: float, size: float) -> str:
-    """Each line of a text in letters of `size` points broken to so many inches."""
+    """Each line of a text in letters of `size` points broken to this many inches."""
     letters = int(width * 72 / (0.6 * size))
     return "\n".join(fill(line, letters) for line in text.split("\n"))
 

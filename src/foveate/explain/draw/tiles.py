@@ -40,7 +40,7 @@ class Tile:
 
 
 def place(shape: tuple[int, int], row: int, column: int, *, label: float = 0.0) -> Tile:
-    """The tile of a picture (height, width) at `row` and `column` of a grid, with so much room above for a label."""
+    """The tile of a picture (height, width) at `row` and `column` of a grid, with this much room above for a label."""
     longest = max(shape)
     height, width = shape[0] / longest, shape[1] / longest
     return Tile(column * (width + GAP), row * (height + GAP + label) + label, width, height, shape)
@@ -58,7 +58,7 @@ class Grid:
 
 
 def grid_of(count: int, shape: tuple[int, int], inches: float) -> Grid:
-    """A grid for `count` pictures of one shape in an area so many inches wide and not much higher."""
+    """A grid for `count` pictures of one shape in an area this many inches wide and not much higher."""
     longest = max(shape)
     across = max(2, min(12, round(8 * shape[0] / shape[1])))
     columns = grid_shape(count, columns=across)[1]

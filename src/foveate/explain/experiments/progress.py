@@ -11,10 +11,10 @@ class Progress:
     """Shows nothing; base of those that do. Used as a context manager around an experiment."""
 
     def start(self, runs: int, images: int) -> None:
-        """An experiment of so many runs begins, which look at so many images together."""
+        """An experiment of this many runs begins; together they look at this many images."""
 
     def begin(self, run: str, images: int) -> None:
-        """A run begins that looks at so many images."""
+        """A run begins that looks at this many images."""
 
     def advance(self, images: int, figures: str) -> None:
         """So many images more; `figures` says how the run stands."""

@@ -69,7 +69,7 @@ def draw_samples(dataset: Dataset, count: int, seed: int, purpose: str) -> Datas
     """`count` samples chosen at random by the seed; a smaller choice for the same purpose is the beginning of it.
 
     Raises:
-        DataError: there are not so many.
+        DataError: there are fewer.
     """
     if count > len(dataset):
         raise DataError(f"the experiment needs {count:,} {purpose} images, but there are {len(dataset):,}")

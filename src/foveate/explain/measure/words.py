@@ -12,7 +12,7 @@ def network_name(graph: Graph) -> str:
 
 
 def input_noun(axes: int) -> str:
-    """What an input with so many spatial axes is called.
+    """What an input with this many spatial axes is called.
 
     >>> input_noun(2)
     'image'

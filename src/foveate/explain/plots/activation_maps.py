@@ -78,7 +78,7 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
         ShapeError: the array does not have the network's shape.
     """
     if channels < 1:
-        raise DataError(f"channels is {channels}; draw at least 1 of each layer")
+        raise DataError(f"channels is {channels}; draw at least 1 from each layer")
     nodes, words = layers_to_walk(model, layers)
     prepared = prepare_one(model, image)
     maps = maps_of(model, prepared, [node.name for node in nodes])

@@ -35,8 +35,8 @@ def plot_feature_space(
         dataset: the images, and their classes.
         method: as for `project`.
         layer: whose output to lay out (default: the penultimate features).
-        samples: at most so many images, drawn at random.
-        thumbnails: at most so many images are shown; fewer where there is no room.
+        samples: at most this many images, drawn at random.
+        thumbnails: at most this many images are shown; fewer where there is no room.
         seed: of the choice of images, and of UMAP and t-SNE.
 
     Raises:

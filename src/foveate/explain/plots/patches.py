@@ -26,8 +26,8 @@ def plot_exciting_patches(
 
     Args:
         model: as for `exciting_patches`.
-        patches: what that found.
-        images: where it found them.
+        patches: the result of `exciting_patches`.
+        images: the images in which they were found.
         channels: rows (default: the eight with the largest activations).
     """
     if channels is None:

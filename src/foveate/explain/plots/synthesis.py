@@ -21,8 +21,8 @@ def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: Exc
 
     Args:
         model: as for `exciting_images`.
-        exciting: what that made.
-        patches: what `exciting_patches` found for the same layer.
+        exciting: the result of `exciting_images`.
+        patches: the result of `exciting_patches` for the same layer.
 
     Raises:
         DataError: the patches are of another layer.

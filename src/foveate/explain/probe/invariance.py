@@ -95,7 +95,7 @@ def response_curves(
 def surviving_share(
     model: Model, dataset: Dataset, *, shifts: Sequence[int] = range(9), samples: int = 1000, seed: int = 0
 ) -> SurvivingShare:
-    """The share of predictions that a shift by so many pixels leaves as they are, in every direction along an axis.
+    """The share of predictions that a shift by this many pixels leaves as they are, in every direction along an axis.
 
         share(s, d) = mean over n of [argmax f(T_sd x_n) = argmax f(x_n)]
 

@@ -49,7 +49,7 @@ def exciting_patches(
         images: a data set, an array (N, *input shape), or a list of what `Model.predict` takes.
         layer: its name; each unit of a flat layer counts as a channel.
         count: patches for each channel; fewer where there are not as many.
-        batch_size: samples that are run at once; fewer where the activations of so many are very large.
+        batch_size: samples that are run at once; fewer where their activations would be very large.
         distinct: take at most one patch of each image.
         progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done,
             samples in all) after each batch.
@@ -89,9 +89,9 @@ def cut_patches(
 
     Args:
         model: as for `exciting_patches`.
-        patches: what that found.
-        images: where it found them.
-        channels: which are cut out.
+        patches: the result of `exciting_patches`.
+        images: the images in which they were found.
+        channels: the channels whose patches are cut out.
 
     Raises:
         DataError: there is no such channel, or `images` are fewer than those that were looked through.

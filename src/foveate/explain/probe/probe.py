@@ -183,7 +183,7 @@ class Probe:
 def check_model(model: object) -> None:
     """Refuse what is no `Model`."""
     if not isinstance(model, Model):
-        raise DataError(f"what is to be looked into is {kind(model)}; give a Model, such as fv.load(path)")
+        raise DataError(f"cannot look into {kind(model)}; give a Model, such as fv.load(path)")
 
 
 def check_takes_dataset(model: Model, dataset: Dataset) -> None:

@@ -29,7 +29,7 @@ STEPS = 256
 """Of Adam, unless others are asked for."""
 
 JITTER_DIVISOR, MOST_JITTER = 12, 8
-"""Jitter is this part of the receptive field, in pixels, and at most so many."""
+"""Jitter is this part of the receptive field, in pixels, and at most this many."""
 
 
 _FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8

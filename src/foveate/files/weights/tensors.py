@@ -75,7 +75,7 @@ def read_torch_file(path: Path, file: BinaryIO) -> Any:
         return _Zipped(path, file).content() if zipfile.is_zipfile(file) else _legacy(path, file)
     except DAMAGE as error:
         what = printable(error) or type(error).__name__
-        raise damaged(path, f"what it says of its tensors cannot be read ({what})") from None
+        raise damaged(path, f"its description of its tensors cannot be read ({what})") from None
 
 
 class _Zipped:

@@ -20,7 +20,7 @@ class LabelCounts(Metric):
 
         precision = TP / (TP + FP),   recall = TP / (TP + FN),   F1 = 2 TP / (2 TP + FP + FN)
 
-    A label counts as found where its probability is above `threshold`. Where nothing is to be divided (a label that
+    A label counts as found where its probability is above `threshold`. With nothing to divide by (a label that
     was never found has no precision, one without a positive sample no recall), the number is None and has no part in
     the mean.
     """
@@ -83,7 +83,7 @@ class AveragePrecision(Metric):
         self._bins: NDArray[np.int64] | None = None
 
     def update(self, answers: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Keep or count (N, K) probabilities with their zeros and ones."""
+        """Keep or count (N, K) probabilities together with their targets, (N, K) zeros and ones."""
         self._kept.append((answers.astype(np.float32), targets > 0.5))
         self._size += answers.size
         if self._size > SCORES_KEPT:

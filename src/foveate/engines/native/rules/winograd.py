@@ -1,4 +1,4 @@
-"""When and how a 3x3 convolution runs by Winograd's algorithm: fewer multiplications than the definition has.
+"""When and how a 3x3 convolution runs with Winograd's algorithm: fewer multiplications than the definition has.
 
 A tile of 2x2 outputs needs 16 products where the definition has 36, and rounds as little; a tile of 4x4 needs 36 for
 144, and loses about two bits.
@@ -36,7 +36,7 @@ LARGEST_SUMS = 4 * 2**20
 
 
 def winograd_fits(node: Node, batch_size: int) -> bool:
-    """Whether the node's convolution, forward and back to its data, can and should run by Winograd's algorithm."""
+    """Whether the node's convolution, forward and back to its data, can and should run with Winograd's algorithm."""
     layer = node.layer
     if not isinstance(layer, Convolution) or layer.kernel_size != (3, 3) or copies_border(node):
         return False
