@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -13,6 +14,7 @@ namespace foveate {
 void init_memory(nanobind::module_& module);
 void init_primitive(nanobind::module_& module);
 void init_convolution(nanobind::module_& module);
+void init_depthwise(nanobind::module_& module);
 void init_linear(nanobind::module_& module);
 void init_pooling(nanobind::module_& module);
 void init_normalization(nanobind::module_& module);

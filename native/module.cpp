@@ -10,6 +10,7 @@ NB_MODULE(_native, module) {
   foveate::init_memory(module);
   foveate::init_primitive(module);
   foveate::init_convolution(module);
+  foveate::init_depthwise(module);
   foveate::init_linear(module);
   foveate::init_pooling(module);
   foveate::init_normalization(module);

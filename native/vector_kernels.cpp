@@ -156,13 +156,15 @@ namespace FOVEATE_ISA {
 
 extern const VectorKernels kernels;
 const VectorKernels kernels{"foveate:" FOVEATE_NAME(FOVEATE_ISA),
+                            lanes,
                             any_forward,
                             any_backward,
                             exponentials,
                             maximum<Winner>,
                             maximum<WideWinner>,
                             to_winners<Winner>,
-                            to_winners<WideWinner>};
+                            to_winners<WideWinner>,
+                            depthwise_row};
 
 }  // namespace FOVEATE_ISA
 

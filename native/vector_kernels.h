@@ -19,12 +19,33 @@ struct PoolingShape {
   std::int64_t target_positions() const { return outputs[0] * outputs[1] * outputs[2]; }
 };
 
+// Between which numbers a rectifier keeps others: infinite where it lets all pass. NaN passes too.
+struct Bounds {
+  float low, high;
+};
+
+// Where the numbers of a sample lie: `block` channels side by side, and how far it is to the next of everything else.
+struct ChannelPlaces {
+  std::int64_t block, sample, of_block, row, position;
+
+  std::int64_t at(std::int64_t channel) const { return channel / block * of_block + channel % block; }
+};
+
+// A depthwise convolution over two axes; weights lie as (H, W, C), and a block has at least as many channels as a vector
+// has numbers.
+struct DepthwiseShape {
+  std::int64_t channels, size[2], outputs[2], kernel[2], stride[2], begin[2];
+  ChannelPlaces source, target;
+  Bounds before, after;
+};
+
 // Which tap won; the largest number is that of none.
 using Winner = std::uint8_t;
 using WideWinner = std::int32_t;
 
 struct VectorKernels {
   const char* implementation;  // such as "foveate:avx512"
+  int lanes;                   // numbers in a vector
   // y = f(x), which may lie in the same place.
   void (*forward)(Function function, float alpha, const float* x, float* y, std::int64_t count);
   // dx = dy f'(x), where `known` is y for functions whose derivative is taken from it, else x.
@@ -36,6 +57,9 @@ struct VectorKernels {
   void (*wide_maximum)(const PoolingShape& shape, const float* source, float* target, WideWinner* winners);
   void (*to_winners)(const PoolingShape& shape, const float* gradient, const Winner* winners, float* result);
   void (*to_wide_winners)(const PoolingShape& shape, const float* gradient, const WideWinner* winners, float* result);
+  // Row `output` of one sample's outputs; the bias may be null.
+  void (*depthwise_row)(const DepthwiseShape& shape, const float* source, const float* weights, const float* bias,
+                        float* target, std::int64_t output);
 };
 
 #if defined(FOVEATE_ISA)
@@ -44,6 +68,8 @@ template <class W>
 void maximum(const PoolingShape& shape, const float* source, float* target, W* winners);
 template <class W>
 void to_winners(const PoolingShape& shape, const float* gradient, const W* winners, float* result);
+void depthwise_row(const DepthwiseShape& shape, const float* source, const float* weights, const float* bias,
+                   float* target, std::int64_t output);
 }  // namespace FOVEATE_ISA
 #endif
 

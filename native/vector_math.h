@@ -4,6 +4,10 @@
 // Denormal numbers are flushed, so exp(x) is 0 below -87; where a product with it is wanted, `times` multiplies first.
 #pragma once
 
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -25,9 +29,20 @@ inline Vector all(float value) { return Vector{} + value; }
 inline Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 inline Vector absolute(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
-// Comparisons with NaN are false: it passes through both.
+// NaN passes through both: these instructions give their second operand where either is NaN.
+#if defined(__AVX512F__)
+inline Vector at_least(Vector x, float low) { return _mm512_max_ps(all(low), x); }
+inline Vector at_most(Vector x, float high) { return _mm512_min_ps(all(high), x); }
+#elif defined(__AVX2__)
+inline Vector at_least(Vector x, float low) { return _mm256_max_ps(all(low), x); }
+inline Vector at_most(Vector x, float high) { return _mm256_min_ps(all(high), x); }
+#elif defined(__SSE4_1__)
+inline Vector at_least(Vector x, float low) { return _mm_max_ps(all(low), x); }
+inline Vector at_most(Vector x, float high) { return _mm_min_ps(all(high), x); }
+#else
 inline Vector at_least(Vector x, float low) { return x < low ? all(low) : x; }
 inline Vector at_most(Vector x, float high) { return x > high ? all(high) : x; }
+#endif
 
 // exp(x) = part * low * high, for x between -104 and 89, where the powers of two are in range.
 struct Exponential {

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, TypeAlias
 
 from foveate.engines.native import _native
 from foveate.layers import (
@@ -20,6 +21,9 @@ from foveate.layers import (
     Softplus,
     Tanh,
 )
+
+Bounds: TypeAlias = tuple[float, float]
+"""The smallest and the largest number that a rectifier lets through as it is."""
 
 TINY = -1e-45
 """A slope for oneDNN's rectifier: a denormal number, flushed to minus zero when the kernel runs. Where the slope is 0
@@ -79,3 +83,11 @@ ACTIVATIONS = tuple(_FUNCTIONS)
 def elementwise(layer: Layer) -> Elementwise:
     """The function of an activation layer."""
     return _FUNCTIONS[type(layer)](layer)
+
+
+def bounds_of(layer: Layer) -> Bounds | None:
+    """The bounds of a layer that clips its input, and does nothing else."""
+    return _BOUNDS.get(type(layer))
+
+
+_BOUNDS: dict[type[Layer], Bounds] = {ReLU: (0.0, inf), ReLU6: (0.0, 6.0)}

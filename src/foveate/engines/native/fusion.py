@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
-from foveate.engines.native.elementwise import ACTIVATIONS, elementwise
+from foveate.engines.native.elementwise import ACTIVATIONS, bounds_of, elementwise
 from foveate.engines.native.group import Group
 from foveate.engines.native.products import is_product
+from foveate.engines.native.rules.depthwise import depthwise_fits
 from foveate.graph import Graph, Node
 from foveate.layers import Add, ReLU
 from foveate.layers.normalization import BatchNormalization
@@ -14,7 +15,8 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
     With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
-    Without it an activation whose derivative needs its input stays apart, so this is there on the way back.
+    Without it an activation whose derivative needs its input stays apart, so this is there on the way back. A rectifier
+    that oneDNN cannot fuse goes into the depthwise convolution behind it, if there is one, else into what is before it.
     """
     visible = {*keep, *graph.outputs}
     order = {node.name: position for position, node in enumerate(graph.nodes)}
@@ -24,23 +26,32 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
         alone = len(followers) == 1 and name not in visible and followers[0].inputs.count(name) == 1
         return followers[0] if alone else None
 
+    def clipped_by_next(node: Node) -> Node | None:
+        """The depthwise convolution that clips what it reads, in place of the rectifier `node`."""
+        follower = only_follower(node.name)
+        bounds = bounds_of(node.layer) if fold else None
+        clips = bounds is not None and elementwise(node.layer).fused is None
+        return follower if clips and follower and depthwise_fits(follower) else None
+
     groups: list[Group] = []
     taken: set[str] = set()
     for node in graph.nodes:
         if node.name in taken:
             continue
-        normalization = addition = activation = None
+        normalization = addition = activation = clipping = None
+        if fits := clipped_by_next(node):
+            clipping, node = node, fits  # noqa: PLW2901 (the pair runs as one step)
         last, follower = node, only_follower(node.name)
         multiplies = is_product(node)
         if fold and multiplies and follower and isinstance(follower.layer, BatchNormalization):
             normalization = last = follower
             follower = only_follower(last.name)
-        if fold and multiplies and follower and _adds_last(follower, last, order):
+        if fold and multiplies and not clipping and follower and _adds_last(follower, last, order):
             addition = last = follower
             follower = only_follower(last.name)
-        if follower and _absorbs(node, follower, from_input=fold):
+        if follower and not clipped_by_next(follower) and _absorbs(node, follower, from_input=fold):
             activation = follower
-        group = Group(node, normalization, addition, activation)
+        group = Group(node, normalization, addition, activation, clipping)
         taken.update(member.name for member in group.members)
         groups.append(group)
     return sorted(groups, key=lambda group: order[group.output])

@@ -7,12 +7,18 @@ from foveate.graph import Node
 
 @dataclass(frozen=True)
 class Group:
-    """Nodes that run together: `head`, then whatever of the others there is, in this order."""
+    """Nodes that run together: what clips the input, `head`, then whatever of the others there is, in this order."""
 
     head: Node
     normalization: Node | None = None
     addition: Node | None = None
     activation: Node | None = None
+    clipping: Node | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of the first value that the group reads."""
+        return (self.clipping or self.head).inputs[0]
 
     @property
     def output(self) -> str:
@@ -22,7 +28,8 @@ class Group:
     @property
     def members(self) -> list[Node]:
         """The nodes in order."""
-        return [node for node in (self.head, self.normalization, self.addition, self.activation) if node is not None]
+        nodes = (self.clipping, self.head, self.normalization, self.addition, self.activation)
+        return [node for node in nodes if node is not None]
 
     @property
     def added(self) -> str:
