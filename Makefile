@@ -16,7 +16,7 @@ OUT ?= runs/fashion-mnist
 
 # foveate's word for a limit, and that of PyTorch, which is measured against and so is limited likewise.
 ISAS := AVX2:avx2 SSE41:default
-ISA_TESTS := tests/engines/native $(addprefix tests/engines/test_,layers.py networks.py fusion.py training_steps.py)
+ISA_TESTS := tests/engines
 
 .PHONY: demo test test-isa test-slow format docs clean
 

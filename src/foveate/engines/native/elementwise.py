@@ -29,6 +29,9 @@ TINY = -1e-45
 """A slope for oneDNN's rectifier: a denormal number, flushed to minus zero when the kernel runs. Where the slope is 0
 its rectifier makes 0 of NaN; with this one NaN passes, and minus infinity becomes NaN too, which `program` knows."""
 
+_LOGISTIC = (0.0, 0.0) if _native.vector_lanes() > 4 else None
+"""Of oneDNN's sigmoid, which with SSE4.1 makes a number of NaN."""
+
 
 @dataclass(frozen=True)
 class Elementwise:
@@ -65,7 +68,7 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     ReLU: lambda _: _rectifier("relu", 0.0),
     LeakyReLU: lambda layer: _rectifier("leaky_relu", layer.slope),
     ELU: lambda layer: Elementwise("elu", layer.alpha, from_output=False),
-    Sigmoid: lambda _: Elementwise("sigmoid", keeps_zero=False, fused=(0.0, 0.0)),
+    Sigmoid: lambda _: Elementwise("sigmoid", keeps_zero=False, fused=_LOGISTIC),
     Tanh: lambda _: Elementwise("tanh", fused=(0.0, 0.0)),
     ReLU6: lambda _: Elementwise("relu6"),
     SiLU: lambda _: Elementwise("silu", from_output=False, fused=(1.0, 0.0)),
