@@ -1,4 +1,4 @@
-// Products of two arrays with broadcasting, sums along axes, and the leaky rectifier with learned slopes.
+// Products of two arrays with broadcasting, and sums along axes.
 #include "bindings.h"
 #include "primitive.h"
 
@@ -20,30 +20,11 @@ std::shared_ptr<Primitive> sum_along(const Description& source, const Descriptio
                                                         0.0f, 0.0f, attributes()));
 }
 
-dnnl::prelu_forward::primitive_desc prelu_description(const Description& source, const Description& weights,
-                                                      bool training) {
-  return dnnl::prelu_forward::primitive_desc(
-      cpu_engine(), training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference, source, weights,
-      source, attributes());
-}
-
-std::shared_ptr<Primitive> prelu_forward(const Description& source, const Description& weights, bool training) {
-  return Primitive::make<dnnl::prelu_forward>("prelu", prelu_description(source, weights, training));
-}
-
-std::shared_ptr<Primitive> prelu_backward(const Description& source, const Description& weights) {
-  return Primitive::make<dnnl::prelu_backward>(
-      "prelu backward", dnnl::prelu_backward::primitive_desc(cpu_engine(), source, weights, source, weights, source,
-                                                             prelu_description(source, weights, true), attributes()));
-}
-
 }  // namespace
 
 void init_binary(nb::module_& module) {
   module.def("multiply", &multiply, nb::arg("left"), nb::arg("right"), nb::arg("target"));
   module.def("sum_along", &sum_along, nb::arg("source"), nb::arg("target"));
-  module.def("prelu_forward", &prelu_forward, nb::arg("source"), nb::arg("weights"), nb::arg("training"));
-  module.def("prelu_backward", &prelu_backward, nb::arg("source"), nb::arg("weights"));
 }
 
 }  // namespace foveate

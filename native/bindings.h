@@ -33,6 +33,7 @@ void init_dice(nanobind::module_& module);
 void init_number_losses(nanobind::module_& module);
 void init_optimizers(nanobind::module_& module);
 void init_callback(nanobind::module_& module);
+void init_prelu(nanobind::module_& module);
 void init_program(nanobind::module_& module);
 void init_threads(nanobind::module_& module);
 void init_winograd(nanobind::module_& module);

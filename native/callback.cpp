@@ -1,6 +1,7 @@
 // A step that Python computes: layers of one's own, and what neither oneDNN nor a kernel here can do.
 #include "bindings.h"
 #include "operation.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 
@@ -18,6 +19,7 @@ class Callback : public Kernel {
   std::string name() const override { return name_; }
   std::string implementation() const override { return "numpy"; }
   void execute(const Addresses& addresses, Run& run) const override {
+    const WithDenormals as_python_expects;
     if (run.callbacks.call(number_, addresses)) run.diverged = true;
   }
 

@@ -29,6 +29,7 @@ NB_MODULE(_native, module) {
   foveate::init_number_losses(module);
   foveate::init_optimizers(module);
   foveate::init_callback(module);
+  foveate::init_prelu(module);
   foveate::init_program(module);
   foveate::init_threads(module);
   foveate::init_winograd(module);

@@ -210,6 +210,11 @@ WithoutGil::~WithoutGil() {
   --taking_gil;
 }
 
+WithDenormals::WithDenormals() : callers_mode_(mode()) {
+  set_mode(callers_mode_ & ~(flush_to_zero | denormals_are_zero));
+}
+WithDenormals::~WithDenormals() { set_mode(callers_mode_); }
+
 int thread_count() { return count(); }
 
 void run_with_threads(int threads, const std::function<void()>& work) {

@@ -29,4 +29,16 @@ int thread_count();
 // at once. The caller must not hold the GIL. Once Python is about to end, no run of another thread begins.
 void run_with_threads(int threads, const std::function<void()>& work);
 
+// While it lives, denormals of the calling thread are numbers, as Python expects.
+class WithDenormals {
+ public:
+  WithDenormals();
+  ~WithDenormals();
+  WithDenormals(const WithDenormals&) = delete;
+  WithDenormals& operator=(const WithDenormals&) = delete;
+
+ private:
+  unsigned callers_mode_;
+};
+
 }  // namespace foveate

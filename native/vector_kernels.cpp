@@ -59,7 +59,7 @@ Vector slope(Vector known, Vector dy, float alpha) {
     return s.times(dy * (1 + x * s.of_opposite()));
   }
   if constexpr (Kind == F::hardsigmoid) return absolute(x) < 3 ? dy / 6 : Vector{};
-  if constexpr (Kind == F::hardswish) return x < -3 ? Vector{} : x > 3 ? dy : dy * (x / 3 + 0.5f);
+  if constexpr (Kind == F::hardswish) return x <= -3 ? Vector{} : x >= 3 ? dy : dy * (x / 3 + 0.5f);
   if constexpr (Kind == F::gelu) {
     const Normal normal(x);
     return normal.below(dy) + normal.times_density(at_least(at_most(x, 20), -20) * dy);

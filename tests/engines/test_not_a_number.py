@@ -61,13 +61,71 @@ def test_activations_pass_them_on_as_pytorchs_do(engine: Engine, name: str):
 @pytest.mark.parametrize("seed", [1.0, NAN], ids=["a number", "NaN"])
 def test_rectifiers_send_gradients_back_as_pytorchs_do(engine: Engine, name: str, seed: float):
     layer, theirs = ACTIVATIONS[name]
-    numbers = [value for value in SPECIAL if abs(value) not in (3.0, 6.0) and not np.isnan(value)]
+    numbers = [value for value in SPECIAL if not np.isnan(value)]
     output, program = forward(engine, [layer], [numbers], differentiable=True)
     program.backward({program.graph.only_output: np.full_like(output, seed)})
     x = torch.tensor([numbers], requires_grad=True)
     theirs(x).backward(torch.full_like(x, seed))
     assert x.grad is not None
     assert_same(program.gradient("input"), x.grad)
+
+
+@pytest.mark.parametrize("slopes", [[0.25, 0.5], [NAN, 0.5], [0.25]], ids=["numbers", "NaN", "shared"])
+def test_learned_slopes_meet_them_as_pytorchs_do(engine: Engine, slopes: list[float]):
+    x = np.array([[[NAN, 1, -2, -INF, INF, 0]], [[3, -1, NAN, 2, -1, 1]]], np.float32).repeat(2, axis=1)
+    graph = fv.Sequential(fv.PReLU(per_channel=len(slopes) > 1)).build(x.shape[1:], quiet=True)
+    state = engine.new_state(graph)
+    state.load("prelu1.weight", np.array(slopes, np.float32))
+    program = engine.compile(graph, batch_size=2, mode="training", differentiable=True)
+    output, tensor = program.forward(state, x)[graph.only_output], torch.tensor(x, requires_grad=True)
+    weight = torch.tensor(slopes, requires_grad=True)
+    theirs = F.prelu(tensor, weight)
+    theirs.sum().backward()
+    program.backward({graph.only_output: np.ones_like(output)})
+    assert tensor.grad is not None
+    assert weight.grad is not None
+    assert_same(output, theirs)
+    assert_same(program.gradient("input"), tensor.grad)
+    assert_same(program.gradient("prelu1.weight"), weight.grad)
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 4])
+def test_a_gradient_of_nan_goes_to_the_winner_of_its_bin_alone(engine: Engine, outputs: int):
+    x = np.arange(7, dtype=np.float32)[None, None]
+    output, program = forward(engine, [fv.AdaptiveMaxPool1d(outputs)], x, differentiable=True)
+    tensor = torch.tensor(x, requires_grad=True)
+    seed = np.where(np.arange(outputs) == 0, NAN, 1).astype(np.float32)[None, None]
+    F.adaptive_max_pool1d(tensor, outputs).backward(torch.tensor(seed))
+    program.backward({program.graph.only_output: seed})
+    assert tensor.grad is not None
+    assert_same(program.gradient("input"), tensor.grad)
+    assert output.shape == seed.shape
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_the_padding_of_a_maximum_never_wins(engine: Engine, axes: int):
+    layers = {1: (fv.MaxPool1d, F.max_pool1d), 2: (fv.MaxPool2d, F.max_pool2d), 3: (fv.MaxPool3d, F.max_pool3d)}
+    make, theirs = layers[axes]
+    x = np.full((1, 1, *(4,) * axes), -INF, np.float32)
+    output, program = forward(engine, [make(3, stride=2, padding=1)], x, differentiable=True)
+    tensor = torch.tensor(x, requires_grad=True)
+    theirs(tensor, 3, 2, 1).sum().backward()
+    program.backward({program.graph.only_output: np.ones_like(output)})
+    assert tensor.grad is not None
+    assert_same(program.gradient("input"), tensor.grad)
+
+
+@pytest.mark.parametrize("special", [NAN, INF])
+def test_the_padding_of_a_convolution_meets_no_weight(engine: Engine, special: float):
+    graph = fv.Sequential(fv.Conv2d(1, 3, padding=1, bias=False)).build((1, 4, 4), quiet=True)
+    weight = np.ones((1, 1, 3, 3), np.float32)
+    weight[0, 0, 0, 0] = special
+    state = engine.new_state(graph)
+    state.load("conv1.weight", weight)
+    program = engine.compile(graph, batch_size=1, mode="training", differentiable=True)
+    output = program.forward(state, np.ones((1, 1, 4, 4), np.float32))[graph.only_output]
+    np.testing.assert_array_equal(output[0, 0, 0], [4, 6, 6, 4])
+    assert np.isfinite(output).sum() == 7
 
 
 @pytest.mark.parametrize("differentiable", [False, True], ids=["inference", "with gradients"])

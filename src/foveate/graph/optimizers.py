@@ -17,8 +17,20 @@ CALL_HINTS: Mapping[str, str] = {
 }
 
 
+class Updating(metaclass=Called):
+    """What both share: engines know them by their type, so what a class derived from them did would never run."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class derived from an optimiser."""
+        if cls.__mro__[1] is not Updating:
+            raise TrainingError(
+                f"{cls.__name__} is derived from {cls.__mro__[1].__name__}, but engines compute the updates of SGD and "
+                "AdamW only; use one of them, and change the learning rate with a schedule"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
-class SGD(metaclass=Called):
+class SGD(Updating):
     """Stochastic gradient descent with momentum.
 
         g = gradient + weight_decay w;   v = momentum v + g;   w = w - learning_rate (g + momentum v if nesterov else v)
@@ -45,7 +57,7 @@ class SGD(metaclass=Called):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW(metaclass=Called):
+class AdamW(Updating):
     """Adam with decoupled weight decay.
 
         m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2

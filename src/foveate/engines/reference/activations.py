@@ -197,7 +197,7 @@ define(
     Hardswish,
     _piecewise(
         lambda _, x: x * _hard_sigmoid(x),
-        lambda _, x, gradient: np.where(x < -3, 0, np.where(x > 3, gradient, gradient * (x / 3 + 0.5))),
+        lambda _, x, gradient: np.where(x <= -3, 0, np.where(x >= 3, gradient, gradient * (x / 3 + 0.5))),
     ),
 )
 define(Mish, _elementwise(lambda _, x: x * np.tanh(np.logaddexp(0, x)), _mish_slope))

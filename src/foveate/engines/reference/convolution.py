@@ -1,6 +1,7 @@
 """Convolutions, transposed convolutions and linear layers, by definition: one product for each tap of the kernel."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -12,18 +13,6 @@ from foveate.layers import Linear
 from foveate.layers.convolution import Convolution
 from foveate.layers.transposed import TransposedConvolution
 
-
-def pad(x: FloatArray, windows: tuple[Window, ...], value: float = 0.0) -> FloatArray:
-    """(N, C, *spatial) with each window's padding around it."""
-    return np.pad(x, [(0, 0), (0, 0), *(window.padding for window in windows)], constant_values=value)
-
-
-def unpad(x: FloatArray, windows: tuple[Window, ...]) -> FloatArray:
-    """The inverse of `pad`."""
-    spatial = (slice(w.padding[0], size - w.padding[1]) for w, size in zip(windows, x.shape[2:], strict=True))
-    return x[(slice(None), slice(None), *spatial)]
-
-
 _BORDERS: dict[str, Literal["reflect", "edge", "wrap"]] = {
     "reflect": "reflect",
     "replicate": "edge",
@@ -32,17 +21,21 @@ _BORDERS: dict[str, Literal["reflect", "edge", "wrap"]] = {
 """NumPy's words for the padding modes that repeat the input."""
 
 
-def _bordered(x: FloatArray, windows: tuple[Window, ...], mode: str) -> FloatArray:
-    """(N, C, *spatial) with each window's padding around it, filled as `mode` says."""
-    if mode == "zeros":
-        return pad(x, windows)
-    return np.pad(x, [(0, 0), (0, 0), *(window.padding for window in windows)], mode=_BORDERS[mode])
+def pad(x: FloatArray, windows: tuple[Window, ...], mode: Any = "constant") -> tuple[FloatArray, tuple[Window, ...]]:
+    """(N, C, *spatial) with each window's padding around it as NumPy's `mode` fills it, and the windows over that."""
+    padded = np.pad(x, [(0, 0), (0, 0), *(window.padding for window in windows)], mode=mode)
+    return padded, tuple(Window(w.kernel_size, w.stride, (0, 0), w.dilation) for w in windows)
+
+
+def _bordered(x: FloatArray, windows: tuple[Window, ...], mode: str) -> tuple[FloatArray, tuple[Window, ...]]:
+    """(N, C, *spatial) with a border of copies where `mode` wants one, and the windows over that."""
+    return (x, windows) if mode == "zeros" else pad(x, windows, _BORDERS[mode])
 
 
 def _unbordered(gradient: FloatArray, windows: tuple[Window, ...], mode: str) -> FloatArray:
-    """The transpose of `_bordered`: what fell on the padding is added to the positions it came from."""
+    """The transpose of `_bordered`: what fell on the border is added to the positions it came from."""
     if mode == "zeros":
-        return unpad(gradient, windows)
+        return gradient
     for axis, window in enumerate(windows, start=2):
         size = gradient.shape[axis] - sum(window.padding)
         sources = np.pad(np.arange(size), window.padding, mode=_BORDERS[mode])
@@ -52,14 +45,32 @@ def _unbordered(gradient: FloatArray, windows: tuple[Window, ...], mode: str) ->
     return gradient
 
 
-def taps(windows: tuple[Window, ...], outputs: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
-    """Each position in the kernel with the slices of the padded input that it meets."""
-    for tap in np.ndindex(*(window.kernel_size for window in windows)):
-        slices = tuple(
-            slice(at * w.dilation, at * w.dilation + (size - 1) * w.stride + 1, w.stride)
-            for at, w, size in zip(tap, windows, outputs, strict=True)
-        )
-        yield tap, (slice(None), slice(None), *slices)
+def taps(
+    windows: tuple[Window, ...], sizes: tuple[int, ...], outputs: tuple[int, ...]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Each position in the kernel that meets the input, with the slices of the outputs and of the input that it joins.
+
+    What lies in the padding is in no slice: no weight is multiplied by its zeros, and it takes no memory.
+    """
+    axes = [_meetings(*axis) for axis in zip(windows, sizes, outputs, strict=True)]
+    whole = (slice(None), slice(None))
+    for met in product(*axes):
+        yield tuple(at for at, _, _ in met), (*whole, *(made for _, made, _ in met)), (*whole, *(s for _, _, s in met))
+
+
+def _meetings(window: Window, size: int, outputs: int) -> list[tuple[int, slice, slice]]:
+    """The taps of one axis that meet the input: output o sees position o * stride + tap * dilation - padding."""
+    stride, step, before = window.stride, window.dilation, window.padding[0]
+    first = max(0, -(-(before - (outputs - 1) * stride) // step))
+    last = min(window.kernel_size - 1, (size - 1 + before) // step)
+    found = []
+    for tap in range(first, last + 1):
+        shift = tap * step - before
+        begin, end = max(0, -(shift // stride)), min(outputs, (size - 1 - shift) // stride + 1)
+        if begin < end:
+            start = begin * stride + shift
+            found.append((tap, slice(begin, end), slice(start, start + (end - begin - 1) * stride + 1, stride)))
+    return found
 
 
 def _grouped(x: FloatArray, groups: int) -> FloatArray:
@@ -72,12 +83,11 @@ def _convolution_forward(layer: Convolution, inputs: Arrays, parameters: ByName,
     weight, groups = parameters["weight"], layer.groups
     windows = layer.windows([x.shape[1:]])
     outputs = layer.output_shape([x.shape[1:]])
-    padded = _bordered(x, windows, layer.padding_mode)
-    y = np.zeros((len(x), groups, outputs[0] // groups, int(np.prod(outputs[1:]))), x.dtype)
-    for tap, seen in taps(windows, outputs[1:]):
+    bordered, own = _bordered(x, windows, layer.padding_mode)
+    y = np.zeros((len(x), *outputs), x.dtype)
+    for tap, made, seen in taps(own, bordered.shape[2:], outputs[1:]):
         by_group = weight[(..., *tap)].reshape(groups, outputs[0] // groups, -1)
-        y += by_group @ _grouped(padded[seen], groups)
-    y = y.reshape(len(x), *outputs)
+        y[made] += (by_group @ _grouped(bordered[seen], groups)).reshape(y[made].shape)
     if layer.bias:
         y += parameters["bias"].reshape(-1, *(1,) * len(windows))
     return y
@@ -94,19 +104,18 @@ def _convolution_backward(
     (x,) = inputs
     weight, groups = parameters["weight"], layer.groups
     windows = layer.windows([x.shape[1:]])
-    padded = _bordered(x, windows, layer.padding_mode)
-    padded_gradient, weight_gradient = np.zeros_like(padded), np.zeros_like(weight)
-    by_group = _grouped(gradient, groups)
-    for tap, seen in taps(windows, output.shape[2:]):
+    bordered, own = _bordered(x, windows, layer.padding_mode)
+    x_gradient, weight_gradient = np.zeros_like(bordered), np.zeros_like(weight)
+    for tap, made, seen in taps(own, bordered.shape[2:], output.shape[2:]):
         filters = weight[(..., *tap)].reshape(groups, output.shape[1] // groups, -1)
-        met = padded[seen]
-        padded_gradient[seen] += (filters.swapaxes(1, 2) @ by_group).reshape(met.shape)
+        met, by_group = bordered[seen], _grouped(gradient[made], groups)
+        x_gradient[seen] += (filters.swapaxes(1, 2) @ by_group).reshape(met.shape)
         products = by_group @ _grouped(met, groups).swapaxes(2, 3)
         weight_gradient[(..., *tap)] = products.sum(axis=0).reshape(weight.shape[:2])
     gradients = {"weight": weight_gradient}
     if layer.bias:
         gradients["bias"] = gradient.sum(axis=(0, *range(2, gradient.ndim)))
-    return [_unbordered(padded_gradient, windows, layer.padding_mode)], gradients
+    return [_unbordered(x_gradient, windows, layer.padding_mode)], gradients
 
 
 def _transposed_forward(
@@ -115,12 +124,10 @@ def _transposed_forward(
     (x,) = inputs
     weight, groups, windows = parameters["weight"], layer.groups, layer.transposed_windows
     channels, *sizes = layer.output_shape([x.shape[1:]])
-    spread = np.zeros((len(x), channels, *sizes), x.dtype)
-    spread = pad(spread, windows)
-    for tap, met in taps(windows, x.shape[2:]):
+    y = np.zeros((len(x), channels, *sizes), x.dtype)
+    for tap, from_, to in taps(windows, tuple(sizes), x.shape[2:]):
         by_group = weight[(..., *tap)].reshape(groups, len(weight) // groups, -1).swapaxes(1, 2)
-        spread[met] += (by_group @ _grouped(x, groups)).reshape(len(x), channels, *x.shape[2:])
-    y = unpad(spread, windows)
+        y[to] += (by_group @ _grouped(x[from_], groups)).reshape(y[to].shape)
     return y + parameters["bias"].reshape(-1, *(1,) * len(windows)) if layer.bias else y
 
 
@@ -134,13 +141,12 @@ def _transposed_backward(
 ) -> Gradients:
     (x,) = inputs
     weight, groups, windows = parameters["weight"], layer.groups, layer.transposed_windows
-    spread = pad(gradient, windows)
     x_gradient, weight_gradient = np.zeros_like(x), np.zeros_like(weight)
-    for tap, met in taps(windows, x.shape[2:]):
-        seen = _grouped(spread[met], groups)
+    for tap, from_, to in taps(windows, gradient.shape[2:], x.shape[2:]):
+        arrived, source = _grouped(gradient[to], groups), x[from_]
         by_group = weight[(..., *tap)].reshape(groups, len(weight) // groups, -1)
-        x_gradient += (by_group @ seen).reshape(x.shape)
-        products = _grouped(x, groups) @ seen.swapaxes(2, 3)
+        x_gradient[from_] += (by_group @ arrived).reshape(source.shape)
+        products = _grouped(source, groups) @ arrived.swapaxes(2, 3)
         weight_gradient[(..., *tap)] = products.sum(axis=0).reshape(weight.shape[:2])
     gradients = {"weight": weight_gradient}
     if layer.bias:

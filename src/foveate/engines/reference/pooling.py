@@ -1,12 +1,14 @@
-"""Pooling, by definition: the taps of all windows stacked, and a maximum or a mean over the stack."""
+"""Pooling, by definition: a maximum, a mean or a norm over the taps of each window."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
-from foveate.engines.reference.convolution import pad, taps, unpad
-from foveate.geometry import Window
+from foveate.engines.reference.convolution import taps
 from foveate.layers.pooling import (
     AveragePooling,
     GlobalAveragePooling,
@@ -24,24 +26,22 @@ def winners(values: FloatArray, axis: int) -> NDArray[np.intp]:
     return np.asarray(np.where(nan.any(axis), last, values.argmax(axis)))
 
 
-def _overhanging(layer: Pooling, x: FloatArray) -> tuple[tuple[Window, ...], tuple[int, ...]]:
-    """Windows whose end padding reaches as far as ceil_mode's last window, and the output sizes."""
-    windows = layer.windows([x.shape[1:]])
-    outputs = layer.output_shape([x.shape[1:]])[1:]
-    reach = [(o - 1) * w.stride + w.effective_size for o, w in zip(outputs, windows, strict=True)]
-    return tuple(
-        Window(w.kernel_size, w.stride, (w.padding[0], max(w.padding[1], end - size - w.padding[0])), w.dilation)
-        for w, end, size in zip(windows, reach, x.shape[2:], strict=True)
-    ), outputs
+def _taps(layer: Pooling, x: FloatArray) -> Iterator[tuple[Any, Any, Any]]:
+    """As `taps`, of all windows; those of ceil_mode may reach past the padding."""
+    shape = x.shape[1:]
+    return taps(layer.windows([shape]), shape[1:], layer.output_shape([shape])[1:])
 
 
 def _max_forward(layer: MaxPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
-    windows, outputs = _overhanging(layer, x)
-    padded = pad(x, windows, -np.inf)
-    stack = np.stack([padded[seen] for _, seen in taps(windows, outputs)])
-    context.saved["winner"] = winners(stack, 0)
-    return np.asarray(stack.max(axis=0))
+    y = np.full((len(x), *layer.output_shape([x.shape[1:]])), -np.inf, x.dtype)
+    winner = np.full(y.shape, -1)
+    for number, (_, made, seen) in enumerate(_taps(layer, x)):
+        better = (x[seen] > y[made]) | np.isnan(x[seen]) | (winner[made] < 0)
+        y[made] = np.where(better, x[seen], y[made])
+        winner[made] = np.where(better, number, winner[made])
+    context.saved["winner"] = winner
+    return y
 
 
 def _max_backward(
@@ -52,34 +52,31 @@ def _max_backward(
     gradient: FloatArray,
     context: Context,
 ) -> Gradients:
-    windows, outputs = _overhanging(layer, inputs[0])
-    padded = np.zeros_like(pad(inputs[0], windows))
-    for number, (_, seen) in enumerate(taps(windows, outputs)):
-        padded[seen] += np.where(context.saved["winner"] == number, gradient, 0)
-    return [unpad(padded, windows)], {}
+    (x,) = inputs
+    x_gradient = np.zeros_like(x)
+    for number, (_, made, seen) in enumerate(_taps(layer, x)):
+        x_gradient[seen] += np.where(context.saved["winner"][made] == number, gradient[made], 0)
+    return [x_gradient], {}
 
 
 def _counts(layer: AveragePooling, x: FloatArray) -> FloatArray:
-    """How many positions each window's mean is taken over, (1, 1, *outputs)."""
-    windows, outputs = _overhanging(layer, x)
-    counted = np.ones((1, 1, *x.shape[2:]), x.dtype)
-    own = layer.windows([x.shape[1:]])
-    if layer.count_include_pad:
-        counted = pad(counted, own, 1.0)
-        windows = tuple(
-            Window(w.kernel_size, w.stride, (0, w.padding[1] - o.padding[1])) for w, o in zip(windows, own, strict=True)
-        )
-    padded = pad(counted, windows)
-    total: FloatArray = sum((padded[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
-    return total
+    """How many positions each window's mean is taken over, (*outputs)."""
+    counts = np.ones((), x.dtype)
+    outputs = layer.output_shape([x.shape[1:]])[1:]
+    for window, size, count in zip(layer.windows([x.shape[1:]]), x.shape[2:], outputs, strict=True):
+        counted = window.padding if layer.count_include_pad else (0, 0)
+        begins = np.arange(count) * window.stride - window.padding[0]
+        ends = np.minimum(begins + window.kernel_size, size + counted[1])
+        counts = np.multiply.outer(counts, (ends - np.maximum(begins, -counted[0])).astype(x.dtype))
+    return counts
 
 
 def _average_forward(layer: AveragePooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
-    windows, outputs = _overhanging(layer, x)
-    padded = pad(x, windows)
-    total: FloatArray = sum((padded[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
-    return total / _counts(layer, x)
+    total = np.zeros((len(x), *layer.output_shape([x.shape[1:]])), x.dtype)
+    for _, made, seen in _taps(layer, x):
+        total[made] += x[seen]
+    return np.asarray(total / _counts(layer, x))
 
 
 def _average_backward(
@@ -90,19 +87,18 @@ def _average_backward(
     gradient: FloatArray,
     context: Context,
 ) -> Gradients:
-    windows, outputs = _overhanging(layer, inputs[0])
-    padded = np.zeros_like(pad(inputs[0], windows))
-    shares = gradient / _counts(layer, inputs[0])
-    for _, seen in taps(windows, outputs):
-        padded[seen] += shares
-    return [unpad(padded, windows)], {}
+    (x,) = inputs
+    x_gradient, shares = np.zeros_like(x), gradient / _counts(layer, x)
+    for _, made, seen in _taps(layer, x):
+        x_gradient[seen] += shares[made]
+    return [x_gradient], {}
 
 
 def _norm_forward(layer: LPPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
-    windows, outputs = _overhanging(layer, x)
-    powers = pad(np.abs(x) ** layer.norm_type, windows)
-    total: FloatArray = sum((powers[seen] for _, seen in taps(windows, outputs)), np.zeros((), x.dtype))
+    total, powers = np.zeros((len(x), *layer.output_shape([x.shape[1:]])), x.dtype), np.abs(x) ** layer.norm_type
+    for _, made, seen in _taps(layer, x):
+        total[made] += powers[seen]
     return np.asarray(total ** (1 / layer.norm_type), x.dtype)
 
 
@@ -115,13 +111,12 @@ def _norm_backward(
     context: Context,
 ) -> Gradients:
     (x,) = inputs
-    windows, outputs = _overhanging(layer, x)
-    padded = np.zeros_like(pad(x, windows))
+    sums = np.zeros_like(x)
     shares = np.where(output == 0, 0, gradient) * np.where(output == 0, 1, output) ** (1 - layer.norm_type)
-    for _, seen in taps(windows, outputs):
-        padded[seen] += shares
+    for _, made, seen in _taps(layer, x):
+        sums[seen] += shares[made]
     slopes = np.sign(x) * np.abs(x) ** (layer.norm_type - 1)
-    return [np.asarray(unpad(padded, windows) * slopes, x.dtype)], {}
+    return [np.asarray(sums * slopes, x.dtype)], {}
 
 
 def _global_forward(layer: GlobalAveragePooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:

@@ -1,9 +1,11 @@
 """Adaptive pooling and upsampling, by definition: along each axis every output is a weighted sum of positions."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
@@ -77,19 +79,35 @@ def _linear_backward(
     return [along_axes(gradient, [matrix.T for matrix in _matrices(layer, inputs[0])])], {}
 
 
-def _cells(layer: AdaptiveMaximumPooling, x: FloatArray) -> Iterator[tuple[Any, Any]]:
-    """Each output position with the slices of the input that it sees."""
-    bins = layer.bins(x.shape[2:])
-    for at in np.ndindex(*layer.output_size):
-        seen = (slice(*axis[index]) for axis, index in zip(bins, at, strict=True))
-        yield (slice(None), slice(None), *at), (slice(None), slice(None), *seen)
+def _cells(layer: AdaptiveMaximumPooling, x: FloatArray) -> Iterator[tuple[Any, NDArray[np.intp]]]:
+    """Outputs whose bins are equally long, and the positions that each of them sees: (*outputs, taps).
+
+    Along an axis there are two lengths at most, so there are few turns, however many outputs.
+    """
+    axes = []
+    for bins in layer.bins(x.shape[2:]):
+        begins, ends = np.array(bins).T
+        lengths = ends - begins
+        axes.append([(np.flatnonzero(lengths == n), begins[lengths == n], n) for n in np.unique(lengths)])
+    rank, sizes = len(axes), x.shape[2:]
+    for chosen in product(*axes):
+        positions = np.zeros((1,) * (2 * rank), np.intp)
+        for axis, (_, begins, length) in enumerate(chosen):
+            seen = begins[:, None] + np.arange(length)
+            own = [1] * (2 * rank)
+            own[axis], own[rank + axis] = seen.shape
+            positions = positions * sizes[axis] + seen.reshape(own)
+        outputs = positions.shape[:rank]
+        at = np.ix_(*(outputs_of for outputs_of, _, _ in chosen))
+        yield (slice(None), slice(None), *at), positions.reshape(*outputs, -1)
 
 
 def _max_forward(layer: AdaptiveMaximumPooling, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     y = np.empty((*x.shape[:2], *layer.output_size), x.dtype)
-    for at, seen in _cells(layer, x):
-        y[at] = x[seen].max(axis=tuple(range(2, x.ndim)))
+    flat = x.reshape(*x.shape[:2], -1)
+    for at, positions in _cells(layer, x):
+        y[at] = flat[:, :, positions].max(axis=-1)
     return y
 
 
@@ -102,12 +120,16 @@ def _max_backward(
     context: Context,
 ) -> Gradients:
     (x,) = inputs
-    x_gradient = np.zeros_like(x)
-    for at, seen in _cells(layer, x):
-        positions = x[seen].reshape(*x.shape[:2], -1)
-        first = np.arange(positions.shape[2]) == winners(positions, 2)[:, :, None]
-        x_gradient[seen] += (first * gradient[at][:, :, None]).reshape(x[seen].shape)
-    return [x_gradient], {}
+    flat = x.reshape(*x.shape[:2], -1)
+    samples, channels = np.ogrid[: len(x), : x.shape[1]]
+    x_gradient = np.zeros_like(flat)
+    for at, positions in _cells(layer, x):
+        rows = positions.reshape(-1, positions.shape[-1])
+        won = winners(flat[:, :, rows], -1)
+        to = rows[np.arange(len(rows)), won]
+        arrived = gradient[at].reshape(*x.shape[:2], -1)
+        np.add.at(x_gradient, (samples[..., None], channels[..., None], to), arrived)
+    return [x_gradient.reshape(x.shape)], {}
 
 
 define(AdaptiveAveragePooling, Definition(_linear_forward, _linear_backward))

@@ -53,6 +53,7 @@ def _backward(
 
 def _neighbours(values: FloatArray, before: int, after: int) -> FloatArray:
     """For each channel the sum over the channels from `before` below to `after` above it."""
+    before, after = (min(reach, values.shape[1] - 1) for reach in (before, after))  # there are no others
     padded = np.pad(values, [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1, axis=1)
     return np.asarray(windows.sum(axis=-1))

@@ -74,10 +74,11 @@ def make_scene(image: ArrayLike, kernel: ArrayLike, stride: Ints, padding: Paddi
     shape = (1, *values.shape)
     outputs = Sequential(layer).build(shape, quiet=True).output_shape[1:]
     windows = layer.windows([shape])
-    padded = pad(values[None, None], windows)[0, 0]
+    whole, inner = pad(values[None, None], windows)
+    padded = whole[0, 0]
     _check_legible(padded.shape, weights)
     cells = np.arange(float(padded.size)).reshape(1, 1, *padded.shape)
-    met = np.stack([cells[seen].ravel() for _, seen in taps(windows, outputs)], axis=1).astype(np.int64)
+    met = np.stack([cells[seen].ravel() for _, _, seen in taps(inner, padded.shape, outputs)], axis=1).astype(np.int64)
     seen_axes = [_seen(*axis) for axis in zip(values.shape, outputs, windows, strict=True)]
     unseen = ~reduce(np.logical_and.outer, seen_axes)
     margins = [window.padding for window in windows]

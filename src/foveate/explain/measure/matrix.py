@@ -134,10 +134,11 @@ def _connections(
     layer: Convolution, shape: Shape, outputs: Shape
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows, columns and numbers of the weights of all entries: the engine's slices, taken of the inputs' numbers."""
-    windows, groups = layer.windows([shape]), layer.groups
+    groups = layer.groups
     # Inputs count from 1, so 0 is padding.
-    numbered = pad(np.arange(1.0, prod(shape) + 1).reshape(1, *shape), windows)
-    met = np.stack([numbered[seen][0] for _, seen in taps(windows, outputs[1:])], axis=1).astype(np.int64)
+    numbered, windows = pad(np.arange(1.0, prod(shape) + 1).reshape(1, *shape), layer.windows([shape]))
+    slices = taps(windows, numbered.shape[2:], outputs[1:])
+    met = np.stack([numbered[seen][0] for _, _, seen in slices], axis=1).astype(np.int64)
     columns = met.reshape(groups, 1, shape[0] // groups, met.shape[1], -1)
     filters = (groups, outputs[0] // groups)
     rows = np.arange(prod(outputs)).reshape(*filters, 1, 1, -1)

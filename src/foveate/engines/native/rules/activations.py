@@ -1,6 +1,5 @@
 """Activations that run on their own: elementwise functions, PReLU, softmax, Maxout."""
 
-from dataclasses import dataclass
 from math import prod
 
 from foveate.engines.native import _native
@@ -29,49 +28,38 @@ class ActivationRule(Rule[Array]):
         ledger.add_gradient(group.head.inputs[0], activation_backward(ledger, group.head, saved, gradient))
 
 
-@dataclass(frozen=True, eq=False)
-class Sloped:
-    """A learned rectifier's input, and its slopes in the axes that oneDNN wants."""
+class PReLURule(Rule[Array]):
+    """The rectifier with a learned slope, for all channels or for each, in the plain layout."""
 
-    source: Array
-    weights: Array
-
-
-class PReLURule(Rule[Sloped]):
-    """oneDNN's rectifier with a learned slope, for all channels or for each."""
-
-    def forward(self, ledger: Ledger, group: Group) -> Result[Sloped]:
-        """Apply it in the plain layout."""
+    def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
+        """Apply it; its input is saved."""
         node, plan = group.head, ledger.plan
         source = plan.plain(ledger.values[node.inputs[0]])
-        weights = plan.reshaped(ledger.parameter(node, "weight"), self._slope_dims(ledger, group))
         output = plan.new(source.layout)
-        operation = _native.prelu_forward(source.layout, weights.layout, ledger.request.with_gradients)
-        plan.run(operation, {"src": source, "weights": weights, "dst": output})
-        return Result(output, Sloped(source, weights))
+        operands = {"src": source, "weights": ledger.parameter(node, "weight"), "dst": output}
+        plan.run(_native.prelu(self._slopes(group, source)), operands)
+        return Result(output, source)
 
-    def backward(self, ledger: Ledger, group: Group, saved: Sloped, gradient: Array) -> None:
+    def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
         """Gradients for the input and for the slopes."""
-        node, plan = group.head, ledger.plan
-        source, weights = saved.source, saved.weights
-        result = plan.new(source.layout)
-        slopes = ledger.parameter_gradient(node, "weight", ledger.parameter(node, "weight").layout)
-        operands: dict[str, Array | None] = {
+        node, plan, source = group.head, ledger.plan, saved
+        weights = ledger.parameter(node, "weight")
+        result, slopes = plan.new(source.layout), ledger.parameter_gradient(node, "weight", weights.layout)
+        operands = {
             "src": source,
             "weights": weights,
             "diff_dst": plan.plain(gradient),
             "diff_src": result,
-            "diff_weights": plan.reshaped(slopes, self._slope_dims(ledger, group)),
+            "diff_weights": slopes,
         }
-        plan.run(_native.prelu_backward(source.layout, weights.layout), operands)
+        plan.run(_native.prelu_backward(self._slopes(group, source)), operands)
         ledger.finish_gradient(node, "weight", slopes)
         ledger.add_gradient(node.inputs[0], result)
 
-    def _slope_dims(self, ledger: Ledger, group: Group) -> list[int]:
-        layer = group.head.layer
-        assert isinstance(layer, PReLU)
-        shape = group.head.input_shapes[0]
-        return [1, shape[0] if layer.per_channel else 1, *(1 for _ in shape[1:])]
+    def _slopes(self, group: Group, source: Array) -> _native.Slopes:
+        assert isinstance(group.head.layer, PReLU)
+        samples, channels, *positions = source.layout.dims
+        return _native.Slopes(samples, channels, prod(positions), not group.head.layer.per_channel)
 
 
 class SoftmaxRule(Rule[Array]):

@@ -101,9 +101,13 @@ class LocalResponseRule(Rule[Responses]):
     """oneDNN's local response normalisation across channels."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """oneDNN centres an even window elsewhere than PyTorch, and may crash where there is next to nothing to do."""
+        """oneDNN centres an even window elsewhere than PyTorch, and may crash where there is next to nothing to do.
+
+        It also looks for channels that are not there, however far from those that are.
+        """
         assert isinstance(node.layer, LocalResponseNorm)
-        return node.layer.size % 2 == 1 and node.layer.size > 1 and prod(node.input_shapes[0][1:]) >= FEWEST_POSITIONS
+        size, (channels, *positions) = node.layer.size, node.input_shapes[0]
+        return size % 2 == 1 and 1 < size < 2 * channels and prod(positions) >= FEWEST_POSITIONS
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Responses]:
         """Divide by the neighbouring channels' strength."""
