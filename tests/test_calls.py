@@ -34,7 +34,7 @@ MADE = {
     ),
     "another library's name": (
         lambda: fv.Linear(in_features=128, out_features=10),
-        "Linear: there is no option in_features: the input's size is inferred, leave it out",
+        "Linear: there is no option in_features: the input's size is inferred; leave it out",
     ),
     "nearly a name": (lambda: fv.Conv2d(8, 3, strides=2), "Conv2d: there is no option strides. Nearest: stride"),
     "no such name": (
@@ -46,12 +46,12 @@ MADE = {
     "two missing": (fv.Conv2d, "Conv2d: out_channels and kernel_size are missing"),
     "nothing to give": (
         lambda: fv.ReLU(True),
-        "ReLU: nothing can be given without a name, but there is True: leave it out, memory is planned for the "
+        "ReLU: nothing can be given without a name, but there is True: leave it out; memory is planned for the "
         "whole network",
     ),
     "one too many for a function": (
         lambda: fv.LeakyReLU(0.1, True),
-        "LeakyReLU: only slope can be given without a name, but there is True: leave it out, memory is planned for the "
+        "LeakyReLU: only slope can be given without a name, but there is True: leave it out; memory is planned for the "
         "whole network",
     ),
     "an axis": (
@@ -141,7 +141,7 @@ KINDS = [
     (lambda m: m.predict(IMAGES, batch_size=3), fv.CallError,
      "predict: there is no option batch_size; there are images"),
     (lambda m: m.freeze(3), fv.GraphError,
-     'a parameter is told by its name or a pattern such as "conv1.*", but got 3'),
+     'a parameter is given by its name or a pattern such as "conv1.*", but got 3'),
     (lambda m: m.read(3), fv.EngineError,
      "an array is told by its name, but got 3; there are conv1.weight, conv1.bias, linear1.weight, linear1.bias"),
     (lambda m: m.load_torch(3), fv.CallError, "weights is 3; give a path or a state_dict"),
@@ -160,7 +160,7 @@ KINDS = [
     (lambda m: fv.GraphBuilder().add("relu"), fv.GraphError,
      "cannot add 'relu', which is not a layer"),
     (lambda m: fv.GraphBuilder().add(fv.Named("a", fv.ReLU())), fv.GraphError,
-     "; a composite is added by its lower(builder, value)"),
+     "; to add a composite call its lower(builder, value)"),
     (lambda m: fv.GraphBuilder().add(fv.ReLU(), "input"), fv.GraphError,
      "'input' is not a value of a network; pass what builder.input(...) or builder.add(...) returned"),
     (lambda m: GRAPH.receptive_field(3), fv.GraphError, 'there is no layer "3". Nearest: '),
@@ -204,7 +204,7 @@ KINDS = [
     (lambda m: fv.Preprocessing.measure(IMAGES), fv.DataError,
      "a preprocessing is measured on a Dataset, but got an ndarray"),
     (lambda m: fv.OneCycle(0.1, momentum=0.9), fv.TrainingError,
-     "OneCycle: momentum is 0.9; give the lowest and the highest, from 0 to below 1, or None"),
+     "OneCycle: momentum is 0.9; give the lowest and the highest, both at least 0 and below 1, or None"),
     (lambda m: fv.testing.check_gradients(fv.ReLU, (3, 4)), fv.CallError,
      "check_gradients: layer is <class 'foveate.layers.activations.ReLU'>; give a layer such as ReLU()"),
     (lambda m: fv.testing.check_gradients(fv.ReLU(), 3), fv.CallError,
@@ -232,7 +232,7 @@ def test_arguments_of_another_kind(place, model):
     ("make", "sentence"),
     [
         (lambda: fv.Constant(INF), "Constant: learning_rate is inf; it must be a positive, finite number"),
-        (lambda: fv.SGD(weight_decay=INF), "SGD: weight_decay is inf; it must be 0 or positive, and finite"),
+        (lambda: fv.SGD(weight_decay=INF), "SGD: weight_decay is inf; it must be at least 0 and finite"),
         (lambda: fv.AdamW(eps=INF), "AdamW: eps is inf; it must be positive and finite (1e-8 is usual)"),
         (lambda: fv.ELU(INF), "ELU: alpha is inf; it must be positive and finite (1 is usual)"),
         (lambda: fv.Softplus(INF), "Softplus: beta is inf; it must be positive and finite (1 is usual)"),

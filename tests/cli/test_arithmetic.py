@@ -106,7 +106,7 @@ def test_every_way_has_the_same_output_in_1_2_and_3_dimensions(shape, kernel):
 def test_a_convolution_with_more_parameters_than_dense_is_told_as_such(foveate):
     said = " ".join(foveate("compare-dense", "--input", "3x2x2", "--filters", 10, "--kernel", 5).stdout.split())
     assert "520 parameters with the biases" in said
-    assert "a filter joins an output to 75, no fewer than there are: it is as wide as the input or wider" in said
+    assert "a filter connects an output to 75, no fewer than there are: it is as wide as the input or wider" in said
     assert "serves all 4 positions, 4 times fewer. So the convolution has 760 parameters, 1.5 times more, and" in said
     one = compare_dense((12, 1, 1), 5, 1).argument()
     assert "all 1 position, no saving. So the convolution has 65 parameters, as many, and takes" in one

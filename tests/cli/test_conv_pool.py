@@ -267,7 +267,7 @@ def test_long_axes_are_cut_in_the_middle(width):
         ("--input 3x99999999999x32 --kernel 3", "has an axis longer than 2147483647"),
         ("--input 3x9x9 --kernel 99999999999", "kernel_size is 99999999999; it must be at most 2147483647"),
         ("--input 3x9x9 --kernel 3 --padding 2147483647", "4x4294967301x4294967301, which has an axis longer"),
-        ("--input 3x2000000000x2000000000 --kernel 3", "more than 140,737,488,355,328, which fits in no memory"),
+        ("--input 3x2000000000x2000000000 --kernel 3", "more than 140,737,488,355,328, which no memory can hold"),
         ("--input 0x9x9 --kernel 3", "must be ints of at least 1"),
         ("--input 3x9x9 --kernel 3 --stride -1", "stride is -1; it must be at least 1"),
         ("--input 3x9x9 --kernel 3 --padding sme", 'is "sme"; write an int (2)'),

@@ -348,7 +348,7 @@ def test_a_layer_of_ones_own_cannot_take_the_name_of_a_built_in_one():
     class ReLU(fv.ElementwiseLayer):
         """Another ReLU."""
 
-    with pytest.raises(fv.LayerError, match=says("foveate has a layer called ReLU already; choose another class name")):
+    with pytest.raises(fv.LayerError, match=says("foveate already has a layer called ReLU; choose another class name")):
         register(ReLU, lambda *_: np.zeros(1), lambda *_: ([], {}))
     assert type(Graph.from_json(GRAPH.to_json()).node("relu1").layer) is fv.ReLU
 

@@ -208,7 +208,7 @@ def test_a_network_learns_numbers(engine: Engine, loss: Loss):
         (
             fv.Dice(),
             (1, 4, 4),
-            "Dice compares classes that exclude each other, but the network's output layer is 1x4x4: one channel only. "
+            "Dice compares mutually exclusive classes, but the network's output layer is 1x4x4: one channel only. "
             "Give it 2 channels, background and object",
         ),
         (
@@ -283,32 +283,32 @@ def ending_in(layer: Layer) -> Graph:
         (
             fv.Softmax(),
             fv.CrossEntropy(),
-            "CrossEntropy applies the softmax itself, and the network's output softmax1 is a Softmax already: remove "
-            "softmax1, so the loss gets logits",
+            "CrossEntropy applies the softmax itself, but the network's output softmax1 is already a Softmax: remove "
+            "softmax1, so that the loss gets logits",
         ),
         (
             fv.LogSoftmax(),
             fv.CrossEntropy(),
-            "CrossEntropy applies the softmax itself, and the network's output log_softmax1 is a LogSoftmax already: "
-            "remove log_softmax1, so the loss gets logits",
+            "CrossEntropy applies the softmax itself, but the network's output log_softmax1 is already a LogSoftmax: "
+            "remove log_softmax1, so that the loss gets logits",
         ),
         (
             fv.Softmax(),
             fv.Dice(),
-            "Dice applies the softmax itself, and the network's output softmax1 is a Softmax already: remove "
-            "softmax1, so the loss gets logits",
+            "Dice applies the softmax itself, but the network's output softmax1 is already a Softmax: remove "
+            "softmax1, so that the loss gets logits",
         ),
         (
             fv.Sigmoid(),
             fv.Focal(),
-            "Focal applies the sigmoid itself, and the network's output sigmoid1 is a Sigmoid already: remove "
-            "sigmoid1, so the loss gets logits",
+            "Focal applies the sigmoid itself, but the network's output sigmoid1 is already a Sigmoid: remove "
+            "sigmoid1, so that the loss gets logits",
         ),
         (
             fv.Sigmoid(),
             fv.BinaryCrossEntropy(),
-            "BinaryCrossEntropy applies the sigmoid itself, and the network's output sigmoid1 is a Sigmoid already: "
-            "remove sigmoid1, so the loss gets logits",
+            "BinaryCrossEntropy applies the sigmoid itself, but the network's output sigmoid1 is already a Sigmoid: "
+            "remove sigmoid1, so that the loss gets logits",
         ),
     ],
     ids=["Softmax", "LogSoftmax", "Softmax, Dice", "Sigmoid, Focal", "Sigmoid"],

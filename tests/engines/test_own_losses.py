@@ -247,13 +247,13 @@ def _made(name: str, module: str = __name__, **options: Any) -> type[Loss]:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: _made("Huber"), "foveate has a loss called Huber already; choose another class name"),
+        (lambda: _made("Huber"), "foveate already has a loss called Huber; choose another class name"),
         (lambda: _made("Open", frozen=False), "Open must be a frozen dataclass derived from foveate.Loss"),
         (lambda: type("Bare", (fv.Loss,), {}), "Bare must be a frozen dataclass derived from foveate.Loss"),
         (lambda: field().__class__, "Field must be a frozen dataclass derived from foveate.Loss"),
         (
             lambda: _made("Margin", "elsewhere"),
-            f"{__name__} has registered a loss called Margin already, and files know losses by that name; choose "
+            f"{__name__} has already registered a loss called Margin, and files know losses by name; choose "
             "another class name",
         ),
     ],

@@ -154,7 +154,7 @@ def test_a_dropped_border_is_one_warning_that_names_the_first_layer_and_counts_t
     network = fv.Sequential(fv.Conv2d(4, 1, stride=3), fv.MaxPool2d(2), fv.Conv2d(4, 2, stride=2))
     sentence = (
         "conv1 (Conv2d 1x1, stride 3) and 2 more never see the last 1 row and column of their input; "
-        "build(strict=True) says what would fit, graph.summary() lists them all"
+        "build(strict=True) says what would fit, and graph.summary() lists them all"
     )
     with pytest.warns(fv.DroppedBorderWarning, match=says(sentence)) as told:
         graph = network.build((3, 32, 32))
@@ -362,8 +362,8 @@ def test_sharing_needs_equal_shapes():
     builder = fv.GraphBuilder()
     first = builder.add(fv.Conv2d(4, 3), builder.input((1, 8, 8)), parameters="shared")
     expected = (
-        'conv2 (Conv2d 3x3) shares the parameters "shared" with conv1 (Conv2d 3x3), but theirs are weight 4x1x3x3, '
-        "bias 4 and its own weight 4x4x3x3, bias 4; give both the same layer and input"
+        'conv2 (Conv2d 3x3) shares the parameters "shared" with conv1 (Conv2d 3x3), whose are weight 4x1x3x3, '
+        "bias 4, but its own are weight 4x4x3x3, bias 4; give both the same layer and input"
     )
     with pytest.raises(fv.GraphError, match=says(expected)):
         builder.add(fv.Conv2d(4, 3), first, parameters="shared")
@@ -372,7 +372,7 @@ def test_sharing_needs_equal_shapes():
 def test_sharing_with_a_layer_of_no_parameters_is_refused():
     builder = fv.GraphBuilder()
     first = builder.add(fv.Linear(4), builder.input((4,)), parameters="shared")
-    with pytest.raises(fv.GraphError, match=r"but theirs are weight 4x4, bias 4 and its own none; give both"):
+    with pytest.raises(fv.GraphError, match=r"whose are weight 4x4, bias 4, but its own are none; give both"):
         builder.add(fv.ReLU(), first, parameters="shared")
 
 

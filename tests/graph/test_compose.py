@@ -138,13 +138,13 @@ def test_a_composite_can_be_built_twice():
             fv.Linear(3),
             (4,),
             "the block turns 4 into 3, so the input cannot be added to it. "
-            "Give it a shortcut that makes the same shape",
+            "Give it a shortcut whose output has the same shape",
         ),
         (
             fv.GlobalAvgPool2d(),
             (4, 3, 3),
             "the block turns 4x3x3 into 4, so the input cannot be added to it. "
-            "Give it a shortcut that makes the same shape",
+            "Give it a shortcut whose output has the same shape",
         ),
     ],
     ids=["channels", "stride 2", "strides 2 and 1", "1-D", "no stride", "features", "other axes"],
@@ -172,7 +172,7 @@ def test_where_some_stride_matches_the_shortcut_that_is_offered_would_do(block: 
 
 
 def test_a_shortcut_of_another_shape_than_the_block_is_refused():
-    sentence = "residual1.add: the block gives 4x8x8, but its shortcut 8x8x8; make them equal"
+    sentence = "residual1.add: the block's output is 4x8x8, but its shortcut's is 8x8x8; make them equal"
     with pytest.raises(fv.ShapeError, match=says(sentence)):
         fv.Residual(same(), shortcut=fv.Conv2d(8, 1)).build((4, 8, 8))
 

@@ -31,12 +31,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "SGD weight decay": (
         lambda: fv.SGD(weight_decay=-1e-4),
         fv.TrainingError,
-        "SGD: weight_decay is -0.0001; it must be 0 or positive, and finite",
+        "SGD: weight_decay is -0.0001; it must be at least 0 and finite",
     ),
     "SGD weight decay not a number": (
         lambda: fv.SGD(weight_decay=float("nan")),
         fv.TrainingError,
-        "SGD: weight_decay is nan; it must be 0 or positive, and finite",
+        "SGD: weight_decay is nan; it must be at least 0 and finite",
     ),
     "AdamW momentum": (
         lambda: fv.AdamW(momentum=1.5),
@@ -56,17 +56,17 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "AdamW weight decay": (
         lambda: fv.AdamW(weight_decay=-1.0),
         fv.TrainingError,
-        "AdamW: weight_decay is -1.0; it must be 0 or positive, and finite",
+        "AdamW: weight_decay is -1.0; it must be at least 0 and finite",
     ),
     "label smoothing 1": (
         lambda: fv.CrossEntropy(label_smoothing=1.0),
         fv.LayerError,
-        "CrossEntropy: label_smoothing is 1.0; it must be at least 0, below 1",
+        "CrossEntropy: label_smoothing is 1.0; it must be at least 0 and below 1",
     ),
     "label smoothing negative": (
         lambda: fv.CrossEntropy(label_smoothing=-0.1),
         fv.LayerError,
-        "CrossEntropy: label_smoothing is -0.1; it must be at least 0, below 1",
+        "CrossEntropy: label_smoothing is -0.1; it must be at least 0 and below 1",
     ),
     "a constant rate of 0": (
         lambda: fv.Constant(0.0),
@@ -86,12 +86,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "cosine warm-up": (
         lambda: fv.Cosine(0.1, warmup=1.0),
         fv.TrainingError,
-        "Cosine: warmup is 1.0; it must be a share of the steps, from 0 to below 1",
+        "Cosine: warmup is 1.0; it must be a share of the steps, at least 0 and below 1",
     ),
     "one-cycle warm-up": (
         lambda: fv.OneCycle(0.1, warmup=-0.2),
         fv.TrainingError,
-        "OneCycle: warmup is -0.2; it must be a share of the steps, from 0 to below 1",
+        "OneCycle: warmup is -0.2; it must be a share of the steps, at least 0 and below 1",
     ),
 }
 

@@ -48,7 +48,7 @@ def test_one_layer_object_in_two_places_warns_that_nothing_is_shared():
         graph = fv.Sequential(layer, layer).build(10)
     assert str(told[0].message) == (
         "linear1 and linear2 are one Linear object, but each has parameters of its own; to share them use "
-        'GraphBuilder.add(..., parameters="linear1"), or else write the layer twice'
+        'GraphBuilder.add(..., parameters="linear1"), or else write the layer out twice'
     )
     assert told[0].filename == __file__
     assert graph.summary().total_parameters == 220

@@ -14,7 +14,7 @@ from foveate.graph.losses import Loss
 REFUSED: dict[str, tuple[Callable[[], Loss], str]] = {
     "smoothing not a number": (
         lambda: fv.CrossEntropy(float("nan")),
-        "CrossEntropy: label_smoothing is nan; it must be at least 0, below 1",
+        "CrossEntropy: label_smoothing is nan; it must be at least 0 and below 1",
     ),
     "a negative class weight": (
         lambda: fv.CrossEntropy(class_weights=(1, -2)),
@@ -34,11 +34,11 @@ REFUSED: dict[str, tuple[Callable[[], Loss], str]] = {
     ),
     "class weights that are one number": (
         lambda: fv.CrossEntropy(class_weights=3.0),  # type: ignore[arg-type]
-        "CrossEntropy: class_weights is 3.0; it must be a row of numbers, one for each class",
+        "CrossEntropy: class_weights is 3.0; it must be a sequence of numbers, one for each class",
     ),
     "class weights in words": (
         lambda: fv.CrossEntropy(class_weights=("much", "little")),  # type: ignore[arg-type]
-        "CrossEntropy: class_weights is ('much', 'little'); it must be a row of numbers, one for each class",
+        "CrossEntropy: class_weights is ('much', 'little'); it must be a sequence of numbers, one for each class",
     ),
     "an index that is no int": (
         lambda: fv.CrossEntropy(ignore_index=1.5),  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[Callable[[], Loss], str]] = {
         "BinaryCrossEntropy: pos_weight is (1.0, -1.0); none may be negative or infinite, and not all may be zero",
     ),
     "delta": (lambda: fv.Huber(-1.0), "Huber: delta is -1.0; it must be positive and finite"),
-    "gamma": (lambda: fv.Focal(-1.0), "Focal: gamma is -1.0; it must be 0 or positive, and finite"),
+    "gamma": (lambda: fv.Focal(-1.0), "Focal: gamma is -1.0; it must be at least 0 and finite"),
     "alpha": (lambda: fv.Focal(alpha=1.5), "Focal: alpha is 1.5; it must be from 0 to 1, or None"),
 }
 
@@ -100,9 +100,9 @@ def test_plain_data_is_as_foveate_0_1_wrote_it_where_no_option_is_new():
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({}, "a loss is described by its type and options, but there is no type"),
-        (None, "a loss is described by its type and options, but there is no type"),
-        ({"type": 3}, "a loss is described by its type and options, but there is no type"),
+        ({}, "a loss is described by its type and options, but the type is missing"),
+        (None, "a loss is described by its type and options, but the type is missing"),
+        ({"type": 3}, "a loss is described by its type and options, but the type is missing"),
         (
             {"type": "Hinge"},
             "there is no loss type 'Hinge'. If it is your own, import the module that registers it first",

@@ -134,7 +134,7 @@ def test_strict_all_refuses_skipped_positions_with_ways_that_work():
     layer = fv.Conv2d(8, 1, stride=2)
     sentence = (
         "layer 1, conv1 (Conv2d 1x1, stride 2): skips 28 rows and columns of its 57x57 input, which lie between its "
-        "windows: kernel 1 moves by 2. All are seen with stride 1 or kernel_size 3.\nShapes so far: input 3x57x57"
+        "windows: kernel 1 moves by 2. Use stride 1 or kernel_size 3 to see them all.\nShapes so far: input 3x57x57"
     )
     with pytest.raises(fv.ShapeError, match=f"^{re.escape(sentence)}$") as refused:
         built(layer, (3, 57, 57), strict="all")
@@ -161,7 +161,7 @@ def test_strict_all_refuses_a_dropped_border_as_strict_does():
 
 def test_another_word_for_strict_is_refused():
     sentence = (
-        "strict is 'some'; it is True to refuse layers that drop a border, \"all\" to refuse those that skip positions "
+        "strict is 'some'; give True to refuse layers that drop a border, \"all\" to refuse those that skip positions "
         "between windows too, or False"
     )
     with pytest.raises(fv.GraphError, match=f"^{re.escape(sentence)}$"):

@@ -134,8 +134,8 @@ def test_features_are_normalised_by_the_layer_over_no_axes():
     ("layer_type", "axes", "sentence"),
     [
         (Convolution, 4, "there is no Convolution over 4 spatial axes; there is one for 1, 2, 3"),
-        (fv.ReLU, 2, "ReLU belongs to no family of layers by their number of spatial axes"),
-        (MinPool2d, 1, "MinPool2d belongs to no family of layers by their number of spatial axes"),
+        (fv.ReLU, 2, "ReLU has no variants for different numbers of spatial axes"),
+        (MinPool2d, 1, "MinPool2d has no variants for different numbers of spatial axes"),
     ],
 )
 def test_what_has_no_layer_over_that_many_axes_says_so(layer_type: type[Layer], axes: int, sentence: str):

@@ -255,11 +255,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "rate 1": (
         lambda: fv.Dropout(1.0),
-        "Dropout: rate is 1.0; it is the share that is dropped, at least 0 and below 1",
+        "Dropout: rate is 1.0; it is the share to drop, at least 0 and below 1",
     ),
     "rate negative": (
         lambda: fv.Dropout(-0.5),
-        "Dropout: rate is -0.5; it is the share that is dropped, at least 0 and below 1",
+        "Dropout: rate is -0.5; it is the share to drop, at least 0 and below 1",
     ),
     "eps 0": (
         lambda: fv.BatchNorm2d(eps=0.0),

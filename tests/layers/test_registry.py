@@ -113,7 +113,7 @@ def test_the_name_of_a_built_in_layer_is_taken():
         def output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
             return input_shapes[0]
 
-    sentence = "foveate has a layer called Linear already; choose another class name"
+    sentence = "foveate already has a layer called Linear; choose another class name"
     with pytest.raises(fv.LayerError, match=f"^{sentence}$"):
         register_layer_type(Linear)
     assert type(make_layer("Linear", {"out_features": 2})) is fv.Linear
@@ -135,7 +135,7 @@ def test_two_layers_of_ones_own_cannot_share_a_name_but_one_may_be_defined_again
     register_layer_type(own_layer("first"))
     again = own_layer("first")
     register_layer_type(again)
-    sentence = "first has registered a layer called Doubled already, and files know layers by that name; choose another"
+    sentence = "first has already registered a layer called Doubled, and files know layers by name; choose another"
     with pytest.raises(fv.LayerError, match=f"^{sentence} class name$"):
         register_layer_type(own_layer("second"))
     assert type(make_layer("Doubled", {})) is again

@@ -88,16 +88,16 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "reflected padding as long as the input": (
         fv.Conv2d(4, 3, padding=4, padding_mode="reflect"),
         [(3, 9, 4)],
-        'padding_mode "reflect" takes its padding from the input, and the border itself is not repeated: from 4 '
-        "positions come at most 3 on a side, but the padding is 4. Use at most padding 3, or padding_mode "
+        'padding_mode "reflect" takes its padding from the input, and the border itself is not repeated: 4 '
+        "positions provide at most 3 on each side, but the padding is 4. Use at most padding 3, or padding_mode "
         '"zeros" or "replicate", or a larger input',
     ),
     "circular padding longer than the input": (
         fv.Conv1d(4, 3, padding=((0, 5),), padding_mode="circular"),
         [(3, 4)],
-        'padding_mode "circular" takes its padding from the input, and it goes round once: from 4 positions come at '
-        'most 4 on a side, but the padding is 5. Use at most padding 4, or padding_mode "zeros" or "replicate", '
-        "or a larger input",
+        'padding_mode "circular" takes its padding from the input, and it wraps around only once: 4 positions '
+        'provide at most 4 on each side, but the padding is 5. Use at most padding 4, or padding_mode "zeros" or '
+        '"replicate", or a larger input',
     ),
     "transposed convolution of features": (
         fv.ConvTranspose2d(8, 3),
@@ -113,20 +113,20 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "transposed padding that leaves nothing": (
         fv.ConvTranspose2d(8, 3, padding=2),
         [(3, 2, 5)],
-        "leaves nothing of its 2x5 input: it spreads 2 to 4 positions, of which padding takes 2 + 2 = 4 away. "
-        "Use less padding (together at most 3), or a larger input",
+        "leaves nothing of its 2x5 input: it spreads 2 to 4 positions, of which padding removes 2 + 2 = 4. "
+        "Use less padding (at most 3 in total), or a larger input",
     ),
     "maxout of channels that the pieces do not divide": (
         fv.Maxout(4),
         [(10, 8, 8)],
         "takes the maximum over 4 pieces, which do not divide its 10 input channels. Give the layer before 8 or 12 "
-        "outputs, or use as many pieces as divide 10: 1, 2, 5, 10",
+        "outputs, or use a number of pieces that divides 10: 1, 2, 5, 10",
     ),
     "maxout of fewer channels than pieces": (
         fv.Maxout(4),
         [(3,)],
         "takes the maximum over 4 pieces, which do not divide its 3 input channels. Give the layer before 4 "
-        "outputs, or use as many pieces as divide 3: 1, 3",
+        "outputs, or use a number of pieces that divides 3: 1, 3",
     ),
     "layer norm of more axes than there are": (
         fv.LayerNorm(trailing_axes=3),
@@ -205,13 +205,13 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "transposed, same": (
         lambda: fv.ConvTranspose2d(8, 3, padding="same"),
-        'ConvTranspose2d: padding is "same", which has no meaning here: many sizes convolve to one. Give ints; for '
-        "kernel F and stride S, padding (F - S) / 2 multiplies the size by S",
+        'ConvTranspose2d: padding is "same", which has no meaning here: many sizes convolve to the same one. Give '
+        "ints; for kernel F and stride S, padding (F - S) / 2 multiplies the size by S",
     ),
     "transposed, too much output padding": (
         lambda: fv.ConvTranspose2d(8, 3, stride=2, output_padding=2),
-        "ConvTranspose2d: output_padding is 2; it chooses among the sizes that convolve to one, and must be smaller "
-        "than stride 2 or dilation 1. Use at most 1",
+        "ConvTranspose2d: output_padding is 2; it chooses among the sizes that convolve to the same one, and must be "
+        "smaller than stride 2 or dilation 1. Use at most 1",
     ),
     "transposed, groups": (
         lambda: fv.ConvTranspose2d(8, 3, groups=3),
@@ -233,7 +233,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "adaptive, two numbers": (
         lambda: fv.AdaptiveAvgPool2d(2, 2),
-        "AdaptiveAvgPool2d: only output_size can be given without a name; in a tuple it has one for each spatial axis",
+        "AdaptiveAvgPool2d: only output_size can be given without a name; a tuple has one size for each spatial axis",
     ),
     "gelu by another way": (
         lambda: fv.GELU("erf"),
@@ -245,7 +245,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "groups 0": (lambda: fv.GroupNorm(0), "GroupNorm: groups is 0; it must be at least 1"),
     "group norm with channels": (
         lambda: fv.GroupNorm(8, 64),
-        "GroupNorm: channels are inferred: write GroupNorm(8), and options by their names",
+        "GroupNorm: channels are inferred: write GroupNorm(8), and give options by name",
     ),
     "layer norm with a shape": (
         lambda: fv.LayerNorm((3, 4)),
@@ -254,7 +254,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "instance norm with channels": (
         lambda: fv.InstanceNorm2d(64),
-        "InstanceNorm2d: input channels are inferred: write InstanceNorm2d(), and options by their names",
+        "InstanceNorm2d: input channels are inferred: write InstanceNorm2d(), and give options by name",
     ),
     "no trailing axes": (
         lambda: fv.LayerNorm(trailing_axes=0),
@@ -270,7 +270,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "spatial dropout of everything": (
         lambda: fv.SpatialDropout(1.0),
-        "SpatialDropout: rate is 1.0; it is the share that is dropped, at least 0 and below 1",
+        "SpatialDropout: rate is 1.0; it is the share to drop, at least 0 and below 1",
     ),
     "upsample to nothing": (
         fv.Upsample,

@@ -202,7 +202,7 @@ def report_lines(report: WindowReport) -> list[str]:
 
 
 def _size_lines(report: WindowReport) -> list[str]:
-    """The formula with the numbers put in, once for axes that are alike."""
+    """The formula with the numbers filled in, once for axes that are alike."""
     lines = []
     axes = list(zip(report.sizes, report.windows, report.fits, report.unseen, report.output_shape[1:], strict=True))
     for axis in dict.fromkeys(axes):

@@ -162,7 +162,7 @@ def _losses(graph: Graph, loss: Losses) -> tuple[OutputLoss, ...]:
             given = named[output]
             plain, weight = given if isinstance(given, tuple) else (given, 1.0)
             if not 0 <= weight < float("inf"):
-                raise EngineError(f"the loss of {output} has the weight {weight}; it must be 0 or positive, and finite")
+                raise EngineError(f"the loss of {output} has the weight {weight}; it must be at least 0 and finite")
             if not isinstance(plain, Loss):
                 raise EngineError(
                     f"the loss of {output} is {plain!r}; it must be a Loss, such as CrossEntropy(), or your own class "

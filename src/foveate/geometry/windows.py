@@ -150,7 +150,7 @@ def _progressions(window: Window, outputs: int) -> list[tuple[int, int, int]]:
 
 
 def formula(size: int, window: Window) -> str:
-    """The size formula with the numbers put in: '(7 - 3 + 2*0)/3 + 1'."""
+    """The size formula with the numbers filled in: '(7 - 3 + 2*0)/3 + 1'."""
     begin, end = window.padding
     padding = f"2*{begin}" if begin == end else f"{begin} + {end}"
     return f"({size} - {window.effective_size} + {padding})/{window.stride} + 1"

@@ -1,6 +1,6 @@
-"""Networks as graphs: how layers are joined, what they cost, and what training wants of them. No arrays.
+"""Networks as graphs: how layers are connected, what they cost, and how they are to be trained. No arrays.
 
-What building a network does not need is imported when first used.
+Modules that building a network does not need are imported when first used.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""From layers to a graph: names are given, shapes resolved, and every mistake is found with its place and numbers."""
+"""From layers to a graph: names are given, shapes resolved, and mistakes are reported with their place and numbers."""
 
 import warnings
 from collections import Counter
@@ -16,7 +16,7 @@ from foveate.layers import Layer, Shape
 
 
 class DroppedBorderWarning(UserWarning):
-    """Real rows or columns at a border are seen by no window."""
+    """No window sees some of the real rows or columns at a border."""
 
 
 class ChannelsLastWarning(UserWarning):
@@ -24,7 +24,7 @@ class ChannelsLastWarning(UserWarning):
 
 
 class RepeatedLayerWarning(UserWarning):
-    """One layer object stands in several places, where each has parameters of its own."""
+    """One layer object is used in several places, each with parameters of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class GraphBuilder(metaclass=Called):
         name: str = "network",
         replacements: Mapping[str, Sequence[Layer]] | None = None,
     ) -> None:
-        """Start an empty graph; with `strict`, dropped rows or columns are an error, with "all" also skipped ones.
+        """Start an empty graph; with `strict`, dropped rows or columns are errors, and with "all" so are skipped ones.
 
-        `replacements` says by path what takes the place of a layer: others, one after the other, or none.
+        `replacements` maps the path of a layer to the layers that replace it, in sequence, or to none.
         """
         if strict not in (False, True, "all"):
             raise GraphError(
-                f'strict is {strict!r}; it is True to refuse layers that drop a border, "all" to refuse those that '
+                f'strict is {strict!r}; give True to refuse layers that drop a border, "all" to refuse those that '
                 "skip positions between windows too, or False"
             )
         self.replacements = replacements or {}
@@ -75,7 +75,7 @@ class GraphBuilder(metaclass=Called):
         return Value(name, self._joining.input(shape, name), self)
 
     def add(self, layer: Layer, *inputs: Value, name: str | None = None, parameters: str | None = None) -> Value:
-        """Join `layer` to `inputs`; `parameters` names a key that other nodes use too, to share parameters."""
+        """Connect `layer` to `inputs`; nodes with the same `parameters` key share parameters."""
         _check_layer(layer)
         path = self.path(name or self.numbered(layer.label))
         if path not in self.replacements:
@@ -99,7 +99,7 @@ class GraphBuilder(metaclass=Called):
     def build(self, *outputs: Value, quiet: bool = False, stacklevel: int = 2) -> Graph:
         """The finished graph; unless `quiet`, one warning lists the layers that drop a border.
 
-        `stacklevel` counts the callers up to the line that the warning is to point at.
+        `stacklevel` counts the callers up to the line that the warning should point at.
         """
         self._own(outputs)
         graph = self._joining.whole([value.name for value in outputs])
@@ -111,7 +111,7 @@ class GraphBuilder(metaclass=Called):
         return graph
 
     def _warn(self, graph: Graph, stacklevel: int) -> None:
-        """Of what can be meant, but seldom is."""
+        """Warn of choices that are legal but rarely intended."""
         for hint in filter(None, (channels_last(shape, surely=True) for shape in graph.inputs.values())):
             warnings.warn(hint, ChannelsLastWarning, stacklevel=stacklevel)
         first: dict[int, Node] = {}
@@ -121,7 +121,7 @@ class GraphBuilder(metaclass=Called):
                 warnings.warn(
                     f"{other.name} and {node.name} are one {type(node.layer).__name__} object, but each has parameters "
                     f'of its own; to share them use GraphBuilder.add(..., parameters="{other.name}"), or else write '
-                    "the layer twice",
+                    "the layer out twice",
                     RepeatedLayerWarning,
                     stacklevel=stacklevel,
                 )
@@ -149,7 +149,7 @@ class GraphBuilder(metaclass=Called):
         return f"{label}{self._counts[key]}"
 
     def partial(self) -> Graph:
-        """The graph as far as it is built; its last node is its output."""
+        """The graph as far as it has been built; its last node is its output."""
         return self._joining.partial()
 
     def _own(self, values: Sequence[object]) -> None:
@@ -167,5 +167,5 @@ def _check_layer(layer: object) -> None:
     if isinstance(layer, type) and issubclass(layer, Layer):
         raise GraphError(f"the layer to add is the class {layer.__name__}; write {layer.__name__}()")
     if not isinstance(layer, Layer):
-        advice = "; a composite is added by its lower(builder, value)" if hasattr(layer, "lower") else ""
+        advice = "; to add a composite call its lower(builder, value)" if hasattr(layer, "lower") else ""
         raise GraphError(f"cannot add {layer!r:.60}, which is not a layer{advice}")

@@ -16,7 +16,7 @@ from foveate.layers import Add, Concatenate, Layer, Shape
 
 
 class Composite(metaclass=Called):
-    """Blocks joined in some manner; can stand wherever a layer can."""
+    """Several blocks combined; it can be used wherever a layer can."""
 
     def __repr__(self) -> str:
         words = self._words()
@@ -25,21 +25,21 @@ class Composite(metaclass=Called):
         return f"{type(self).__name__}({', '.join([alike, *others] if alike else others)})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the blocks, one in a row."""
+        """What a notebook shows: the blocks, one per row."""
         title = f"{type(self).__name__}, shapes not known before build(input_shape)"
         return html_table(title, ("", "block"), self._words())
 
     def _words(self) -> list[tuple[int | str, str]]:
-        """Each block in a few words, after its number or what it is for."""
+        """Each block in a few words, after its number or its role."""
         blocks: list[tuple[int | str, Block]] = [*enumerate(self._inside(), start=1), *self._beside().items()]
         return [(role, block.describe() if isinstance(block, Layer) else repr(block)) for role, block in blocks]
 
     def _inside(self) -> "Sequence[Block]":
-        """The blocks that it joins in their order; none unless told."""
+        """The blocks that it combines, in order; none by default."""
         return ()
 
     def _beside(self) -> "Mapping[str, Block]":
-        """Further blocks by their names, or by what they are for; none unless told."""
+        """Further blocks by name or by role; none by default."""
         return {}
 
     @abstractmethod
@@ -54,14 +54,14 @@ class Composite(metaclass=Called):
 
         Args:
             input_shape: (C, H, W), (C, L), (C, D, H, W) or (features,), without the batch axis.
-            strict: raise where real rows or columns would be dropped at a border, instead of one warning; "all" raises
-                also where they would be skipped between windows.
-            quiet: give no such warning.
+            strict: raise an error if real rows or columns would be dropped at a border, instead of one warning; "all"
+                also raises one if they would be skipped between windows.
+                quiet: give no such warning.
             name: what the summary calls the network.
 
         Raises:
             ShapeError: a layer does not fit its input; the message says where, why and what would, and its `changes`
-                are changes with which the network builds.
+                make the network build.
         """
         builder = GraphBuilder(strict=strict, name=name)
         value = builder.input(input_shape)
@@ -78,9 +78,9 @@ class Composite(metaclass=Called):
     def build_with(
         self, layers: Mapping[str, tuple[Layer, ...]], input_shape: Sequence[int] | int, strict: Strict = False
     ) -> Graph:
-        """The graph in which `layers` take the place of others, by their paths: one, several, or none.
+        """The graph in which `layers`, keyed by path, replace others: by one layer, several, or none.
 
-        No warning tells of dropped borders.
+        It does not warn of dropped borders.
         """
         builder = GraphBuilder(strict=strict, replacements=layers)
         return builder.build(self.lower(builder, builder.input(input_shape)), quiet=True)
@@ -91,7 +91,7 @@ Block: TypeAlias = Layer | Composite
 
 
 class Sequential(Composite):
-    """Blocks one after the other.
+    """Blocks in sequence.
 
     >>> from foveate.layers import Conv2d, ReLU
     >>> [node.name for node in Sequential(Conv2d(8, 3), ReLU(), Conv2d(8, 3)).build((1, 9, 9)).nodes]
@@ -105,14 +105,14 @@ class Sequential(Composite):
         return self.blocks
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Each block after the one before."""
+        """Add each block after the one before it."""
         for block in self.blocks:
             value = lower(block, builder, value)
         return value
 
 
 class Named(Composite):
-    """A block with a name of its own: a layer is called that, a composite's layers have it before theirs.
+    """A block with a name of its own: a layer gets that name, a composite's layers get it as a prefix.
 
     >>> from foveate.layers import Conv2d
     >>> Named("stem", Sequential(Named("conv", Conv2d(8, 3)))).build((1, 9, 9)).nodes[0].name
@@ -129,7 +129,7 @@ class Named(Composite):
         return {self.name: self.block}
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """The block under its name."""
+        """Add the block under its name."""
         if isinstance(self.block, Layer):
             return builder.add(self.block, value, name=self.name)
         with builder.scope(self.name):
@@ -142,8 +142,8 @@ class Residual(Composite):
     """A block whose input is added to its output: y = after(block(x) + shortcut(x)).
 
     Args:
-        block: layers or composites, one after the other.
-        shortcut: a block for the other way (default: none; the shapes must then match).
+        block: layers or composites, in sequence.
+        shortcut: a block for the other path (default: none; the shapes must then match).
         after: a layer after the addition, such as ReLU.
 
     He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
@@ -162,12 +162,12 @@ class Residual(Composite):
         return {role: block for role, block in ways.items() if block is not None}
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Both ways, the addition and what comes after, in a scope of their own."""
+        """Add both paths, the addition and what comes after it, in a scope of their own."""
         with builder.scope(builder.numbered("residual")):
             return self.lower_inside(builder, value)
 
     def lower_inside(self, builder: GraphBuilder, value: Value) -> Value:
-        """The same without a scope of its own."""
+        """Do the same without a scope of its own."""
         way = self.block.lower(builder, value)
         other = value
         shortcut = self.shortcut
@@ -185,7 +185,10 @@ class Residual(Composite):
     def _mismatch(self, builder: GraphBuilder, before: Shape, way: Shape, other: Shape) -> ShapeError:
         place = builder.path("add")
         if self.shortcut is not None:
-            sentence = f"the block gives {format_sizes(way)}, but its shortcut {format_sizes(other)}; make them equal"
+            sentence = (
+                f"the block's output is {format_sizes(way)}, but its shortcut's is {format_sizes(other)}; "
+                "make them equal"
+            )
         else:
             from foveate.graph.analysis.repair import fitting_shortcut
 
@@ -214,12 +217,12 @@ class Concat(Composite):
         return self.branches
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Every branch in a scope of its own, then the concatenation."""
+        """Add every branch in a scope of its own, then the concatenation."""
         with builder.scope(builder.numbered("concat")):
             return self.lower_inside(builder, value)
 
     def lower_inside(self, builder: GraphBuilder, value: Value) -> Value:
-        """The same without a scope of its own."""
+        """Do the same without a scope of its own."""
         ends = []
         for number, branch in enumerate(self.branches, start=1):
             if isinstance(branch, Named):
@@ -236,7 +239,7 @@ def lower(block: Block, builder: GraphBuilder, value: Value) -> Value:
 
 
 def check_blocks(blocks: Sequence[object], owner: str) -> tuple[Block, ...]:
-    """The blocks, or a GraphError when there are none or one of them is neither layer nor composite."""
+    """The blocks, or a GraphError if there are none or one of them is neither layer nor composite."""
     if not blocks:
         raise GraphError(f"{owner} has no layers; give it at least one")
     checked: list[Block] = []

@@ -1,4 +1,4 @@
-"""A graph without the batch normalisations that a product before them can do: zero overhead at test time."""
+"""A graph whose batch normalisations are absorbed by the products before them: zero overhead at test time."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from foveate.layers.normalization import BatchNormalization
 from foveate.layers.transposed import TransposedConvolution
 
 PRODUCTS = (Convolution, TransposedConvolution, Linear)
-"""Layers that multiply with weights and add a bias, and so can scale and shift their outputs for free."""
+"""Layers that multiply by weights and add a bias, and so can scale and shift their outputs for free."""
 
 
 @dataclass(frozen=True)
 class Folding:
-    """The graph that is left, which normalisation went into which product, and why others did not, in sentences."""
+    """The resulting graph, which normalisation went into which product, and why others did not, in sentences."""
 
     graph: Graph
     pairs: tuple[tuple[Node, Node], ...]
@@ -24,7 +24,7 @@ class Folding:
 
 
 def fold_normalizations(graph: Graph) -> Folding:
-    """Leave out every batch normalisation that follows a product which nobody else reads; that product gets a bias."""
+    """Remove every batch normalisation that follows a product that nothing else reads; that product gets a bias."""
     pairs: dict[str, Node] = {}
     refused = []
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""Which arrays of a network a pattern means: "stage1.*" and its like, for parameters that are told not to learn."""
+"""Which arrays of a network a pattern such as "stage1.*" matches, for parameters that are to be frozen."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from foveate.graph.nodes import nearest
 
 
 def matching_arrays(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
-    """Full names of the parameters and statistics that a pattern matches, or that lie below the layer it names.
+    """Full names of the parameters and statistics that a pattern matches, or that belong to the layer it names.
 
     "conv1" is conv1.weight and conv1.bias; "stage1.*" is everything below stage1; "*.bias" are all biases.
 
@@ -26,7 +26,7 @@ def matching_arrays(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for pattern in patterns:
         if not isinstance(pattern, str):
-            raise GraphError(f'a parameter is told by its name or a pattern such as "conv1.*", but got {pattern!r}')
+            raise GraphError(f'a parameter is given by its name or a pattern such as "conv1.*", but got {pattern!r}')
         matched = {name for name in names if name == pattern or name.startswith(f"{pattern}.")}
         matched = matched or {name for name in names if fnmatchcase(name, pattern)}
         if not matched:

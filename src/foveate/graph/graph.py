@@ -1,4 +1,4 @@
-"""A network as data: joined nodes that can be asked what they cost, see and hold."""
+"""A network as data: connected nodes, and what they cost, see and hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,14 +60,14 @@ class Graph(Nodes):
         return self.summary().to_html()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which `Graph.from_json` makes an equal graph."""
+        """Plain data from which `Graph.from_json` builds an equal graph."""
         from foveate.graph.serialization import graph_to_json
 
         return graph_to_json(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Graph":
-        """The graph that `to_json` described, every rule checked again."""
+        """The graph that `to_json` described, with every rule checked again."""
         from foveate.graph.serialization import graph_from_json
 
         return graph_from_json(data, Graph)

@@ -1,4 +1,4 @@
-"""A new head for a network: its last product with other outputs, to be learnt on top of what the network knows."""
+"""A new head for a network: its last product with other outputs, to be trained on top of what the network knows."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from foveate.layers.convolution import Convolution
 
 
 def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
-    """The graph with this many outputs, and the node that gives them, whose parameters are new.
+    """The graph with this many outputs, and the node that computes them, whose parameters are new.
 
     Args:
-        graph: a network with one output, which a Linear or a convolution gives; layers without parameters may follow.
-        outputs: how many.
+        graph: a network with one output, computed by a Linear or a convolution; layers without parameters may follow.
+        outputs: how many outputs the new head has.
 
     Raises:
         GraphError: there is no such layer, or it shares its parameters with another.
@@ -37,22 +37,22 @@ def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
 
 
 def _head(graph: Graph) -> Node:
-    """The product from which the output comes, by layers without parameters alone."""
+    """The product that the output comes from, with only layers without parameters in between."""
     if len(graph.outputs) != 1:
         raise GraphError(
-            f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but a new head is for one; "
-            "fv.graph.cut leaves the one that you name"
+            f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but a new head needs "
+            "exactly one; fv.graph.cut keeps the one that you name"
         )
     node = graph.by_name.get(graph.only_output)
     while node is not None and not isinstance(node.layer, Linear | Convolution):
         if len(node.inputs) != 1 or node.layer.parameters(node.input_shapes):
             raise GraphError(
-                f"the network's output comes from {node}, but a new head takes the place of a Linear or of a "
-                "convolution; build the network with another end, and load_torch or read and load its arrays"
+                f"the network's output comes from {node}, but a new head can only replace a Linear or a convolution; "
+                "build the network with another last layer, and load its arrays with load_torch, or read and load"
             )
         node = graph.by_name.get(node.inputs[0])
     if node is None:
-        raise GraphError("the network has no Linear and no convolution, so there is no head to replace")
+        raise GraphError("the network has no Linear or convolution, so there is no head to replace")
     sharing = [each.name for each in graph.nodes if each.parameters == node.parameters and each is not node]
     if sharing:
         raise GraphError(f"{node} shares its parameters with {', '.join(sharing)}, which a new head would change too")

@@ -1,4 +1,4 @@
-"""Which rule each parameter starts by: He before ReLU's family, Xavier otherwise, unless the layer names one."""
+"""Which rule initialises each parameter: He before ReLU's family, Xavier otherwise, unless the layer names one."""
 
 from foveate.graph.graph import Graph
 from foveate.graph.node import Node
@@ -17,7 +17,7 @@ def initializers(graph: Graph) -> dict[str, str]:
 
 
 def _meets_rectifier(graph: Graph, node: Node) -> bool:
-    """Whether a rectifier follows, with nothing in between but layers that keep the signal."""
+    """Whether a rectifier follows, with only layers in between that preserve the signal."""
     if node.layer.rectifies:
         return True
     waiting = list(graph.consumers[node.name])

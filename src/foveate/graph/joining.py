@@ -1,4 +1,4 @@
-"""Nodes joined one by one: each name, shape and sharing is checked, and every mistake told with place and numbers."""
+"""Joins nodes one by one: each name, shape and sharing is checked, and mistakes are reported with place and numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from foveate.graph.nodes import Nodes
 from foveate.layers import Layer, Parameter, Shape, Statistic
 
 LONGEST_NAME = 1_000
-"""Characters in the name of a layer, with those of the blocks around it."""
+"""Most characters in the full name of a layer, including the blocks around it."""
 
 Made = TypeVar("Made", bound=Nodes)
 
@@ -27,7 +27,7 @@ class Place:
 
 
 class Joining(Generic[Made]):
-    """Inputs and nodes as far as they are joined; `made` says of which type the whole is to be."""
+    """The inputs and nodes joined so far; `made` is the type of the finished whole."""
 
     def __init__(self, made: type[Made], name: str = "network") -> None:
         self.inputs: dict[str, Shape] = {}
@@ -36,7 +36,7 @@ class Joining(Generic[Made]):
         self._name = check_name(name, "/")
 
     def input(self, shape: Sequence[int] | int, name: str = "input") -> Shape:
-        """Declare an input; its shape in canonical form."""
+        """Declare an input and return its shape in canonical form."""
         sizes = sample_shape(shape)
         if name in self.inputs:
             raise GraphError(f'two inputs are called "{name}"; give each its own: builder.input(shape, "table")')
@@ -45,10 +45,10 @@ class Joining(Generic[Made]):
         return sizes
 
     def fitted(self, path: str, layer: Layer, inputs: Sequence[str], parameters: str | None = None) -> Node:
-        """The node that `layer` would be after the nodes or inputs `inputs`; it is not joined yet.
+        """The node that `layer` would be if connected to `inputs`, nodes or inputs; it is not joined yet.
 
         Raises:
-            ShapeError: it does not fit them.
+            ShapeError: the layer does not fit them.
         """
         shapes = tuple(self.shape(name) for name in inputs)
         try:
@@ -63,16 +63,16 @@ class Joining(Generic[Made]):
         return node
 
     def shape(self, name: str) -> Shape:
-        """Of an input or of a node's output; a KeyError where there is none of that name."""
+        """The shape of an input or of a node's output; a KeyError if none has that name."""
         return self.inputs[name] if name in self.inputs else self.nodes[name].output_shape
 
     def join(self, node: Node) -> Node:
-        """Join a node that `fitted` gave."""
+        """Join a node that `fitted` returned."""
         self.nodes[node.name] = node
         return node
 
     def whole(self, outputs: Sequence[str]) -> Made:
-        """What is joined, with these nodes as its outputs, of which there must be one."""
+        """The finished whole with these nodes as its outputs, of which there must be at least one."""
         if not outputs:
             raise GraphError(
                 "a graph needs at least one output: pass the value that the last layer returned to build()"
@@ -80,11 +80,11 @@ class Joining(Generic[Made]):
         return self._with_outputs(outputs)
 
     def partial(self) -> Made:
-        """What is joined so far; its last node is its output."""
+        """The whole as far as it has been joined; its last node is its output."""
         return self._with_outputs(tuple(self.nodes)[-1:])
 
     def claim(self, name: str) -> None:
-        """Refuse a name that is none, or taken."""
+        """Refuse a name that is invalid or taken."""
         check_name(name)
         if name in self.nodes or name in self.inputs:
             raise GraphError(f'two layers are called "{name}"; give one of them another name')
@@ -106,8 +106,8 @@ class Joining(Generic[Made]):
                 theirs, ours = (_arrays_of(n) for n in (other, node))
                 if theirs != ours:
                     raise GraphError(
-                        f'{node} shares the parameters "{node.parameters}" with {other}, but theirs are '
-                        f"{_shapes_of(theirs)} and its own {_shapes_of(ours)}; give both the same layer and input"
+                        f'{node} shares the parameters "{node.parameters}" with {other}, whose are '
+                        f"{_shapes_of(theirs)}, but its own are {_shapes_of(ours)}; give both the same layer and input"
                     )
                 return
 
@@ -136,14 +136,14 @@ def sample_shape(shape: object, what: str = "input shape") -> Shape:
 
 
 def channels_last(shape: Shape, *, surely: bool = False) -> str:
-    """A sentence where an input's channels seem to come last, as other libraries have them; else nothing.
+    """A sentence if an input's channels seem to come last, as in other libraries; else nothing.
 
     >>> channels_last((32, 32, 3))
     'The input 32x32x3 seems to have its channels last; they come first here: 3x32x32.'
 
     Args:
         shape: channels first.
-        surely: only where rows and columns are alike, and many.
+        surely: only if rows and columns are equal in number, and many.
     """
     if len(shape) < 3:
         return ""
@@ -155,14 +155,14 @@ def channels_last(shape: Shape, *, surely: bool = False) -> str:
 
 
 def check_name(name: object, allowed: str = "") -> str:
-    """A name that files, tables and pages can hold; a GraphError says what is wrong with another."""
+    """`name` if files, tables and pages can hold it, else a GraphError that says what is wrong with it."""
     if not isinstance(name, str) or not name or ("/" in name and not allowed):
         raise GraphError(
             f'{_short(name)} cannot be a name: it must be a word without "/" (which joins optimiser slots)'
         )
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise GraphError(
-            f"{_short(name)} cannot be a name: give at most {LONGEST_NAME:,} characters, all of which can be printed"
+            f"{_short(name)} cannot be a name: give at most {LONGEST_NAME:,} characters, all of them printable"
         )
     return name
 
@@ -173,7 +173,7 @@ def _short(name: object) -> str:
 
 
 def _check_size(shape: Shape) -> None:
-    """Refuse sizes that compiled kernels, or any memory, cannot count."""
+    """Refuse sizes that compiled kernels cannot count, or that no memory can hold."""
     if max(shape) > LARGEST_SIZE:
         raise ShapeError(
             f"would make {format_sizes(shape)}, which has an axis longer than {LARGEST_SIZE}. Use less padding, "
@@ -182,7 +182,7 @@ def _check_size(shape: Shape) -> None:
     if prod(shape) > LARGEST_COUNT:
         raise ShapeError(
             f"one sample of {format_sizes(shape)} would have {prod(shape):,} numbers, more than {LARGEST_COUNT:,}, "
-            "which fits in no memory. Use smaller sizes"
+            "which no memory can hold. Use smaller sizes"
         )
 
 

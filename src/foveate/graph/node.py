@@ -1,4 +1,4 @@
-"""One layer in its place in a network, its shapes and windows resolved once."""
+"""One layer in its place in a network, with its shapes and windows resolved once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +29,7 @@ class Node:
 
     @cached_property
     def windows(self) -> tuple[Window, ...] | None:
-        """The sliding window of each spatial axis with its padding resolved, or None where nothing slides."""
+        """The sliding window of each spatial axis with its padding resolved, or None if nothing slides."""
         return self.layer.windows(self.input_shapes)
 
     @cached_property
@@ -39,17 +39,17 @@ class Node:
 
     @cached_property
     def unseen(self) -> tuple[Unseen, ...]:
-        """The real positions of each axis that no window sees; empty where nothing slides."""
+        """The real positions of each axis that no window sees; empty if nothing slides."""
         return self.layer.unseen(self.input_shapes)
 
     @property
     def dropped(self) -> tuple[int, ...]:
-        """How many positions at the two ends of each axis no window sees; empty where nothing slides."""
+        """How many positions at the two ends of each axis no window sees; empty if nothing slides."""
         return tuple(axis.dropped for axis in self.unseen)
 
     @property
     def skipped(self) -> tuple[int, ...]:
-        """How many positions of each axis lie between windows, seen by none; empty where nothing slides."""
+        """How many positions on each axis lie between windows, seen by none; empty if nothing slides."""
         return tuple(axis.skipped for axis in self.unseen)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Joined nodes, looked up in every way that analyses need: what a `Graph` is, without its conveniences."""
+"""Connected nodes with every look-up that analyses need: a `Graph` without its conveniences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from foveate.layers import Parameter, Shape, Statistic
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes in an order in which each comes after its inputs, every shape resolved. Immutable.
+    """Nodes ordered so that each comes after its inputs, with every shape resolved. Immutable.
 
     `inputs` maps input names to shapes; `outputs` are node names.
     """
@@ -24,7 +24,7 @@ class Nodes:
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
-        """Nodes by their names."""
+        """Nodes by name."""
         return {node.name: node for node in self.nodes}
 
     @cached_property
@@ -69,12 +69,12 @@ class Nodes:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of the only output; a GraphError when there are several."""
+        """Shape of the only output; a GraphError if there are several."""
         return self.shapes[self.only_output]
 
     @property
     def only_output(self) -> str:
-        """Name of the only output; a GraphError when there are several."""
+        """Name of the only output; a GraphError if there are several."""
         if len(self.outputs) != 1:
             raise GraphError(
                 f"the network has {len(self.outputs)} outputs ({', '.join(self.outputs)}); name one of them"
@@ -83,14 +83,14 @@ class Nodes:
 
     @property
     def only_input(self) -> str:
-        """Name of the only input; a GraphError when there are several."""
+        """Name of the only input; a GraphError if there are several."""
         if len(self.inputs) != 1:
             raise GraphError(f"the network has {len(self.inputs)} inputs ({', '.join(self.inputs)}); name one of them")
         return next(iter(self.inputs))
 
     @property
     def input_shape(self) -> Shape:
-        """Shape of the only input; a GraphError when there are several."""
+        """Shape of the only input; a GraphError if there are several."""
         return self.inputs[self.only_input]
 
     def node(self, name: str) -> Node:
@@ -101,7 +101,7 @@ class Nodes:
 
 
 def nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """A sentence with the known names most like `name`, with a blank before it; empty when there are none."""
+    """A sentence with the known names most like `name`, preceded by a space; empty if there are none."""
     from difflib import get_close_matches
 
     close = get_close_matches(str(name), list(known), n=3, cutoff=0.4) or list(known)[:5]

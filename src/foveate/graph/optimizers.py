@@ -36,9 +36,9 @@ class SGD(Updating):
         g = gradient + weight_decay w;   v = momentum v + g;   w = w - learning_rate (g + momentum v if nesterov else v)
 
     Args:
-        momentum: share of the last step that is kept, from 0 to below 1.
+        momentum: share of the last step that is kept, at least 0 and below 1.
         nesterov: whether to look ahead along the momentum.
-        weight_decay: pull of the weights towards zero; biases and normalisation parameters are spared.
+        weight_decay: pull of the weights towards zero; biases and normalisation parameters are exempt.
 
     Sutskever et al.: On the importance of initialization and momentum in deep learning, 2013.
     """
@@ -66,8 +66,8 @@ class AdamW(Updating):
     Args:
         momentum: b1, the share kept of the mean gradient.
         second_momentum: b2, the share kept of the mean squared gradient.
-        eps: added to the root.
-        weight_decay: pull of the weights towards zero; biases and normalisation parameters are spared.
+        eps: added to the square root.
+        weight_decay: pull of the weights towards zero; biases and normalisation parameters are exempt.
 
     Loshchilov, Hutter: Decoupled weight decay regularization, 2017.
     """
@@ -100,4 +100,4 @@ def _check_share(owner: str, name: str, value: float) -> None:
 
 def _check_decay(owner: str, value: float) -> None:
     if not 0 <= value < inf:
-        raise TrainingError(f"{owner}: weight_decay is {value}; it must be 0 or positive, and finite")
+        raise TrainingError(f"{owner}: weight_decay is {value}; it must be at least 0 and finite")

@@ -1,4 +1,4 @@
-"""One graph made from another: mapped node by node through the builder's checks, or cut down to what outputs need."""
+"""One graph made from another: mapped node by node with the builder's checks, or cut down to what its outputs need."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from foveate.graph.node import Node
 from foveate.layers import Layer
 
 Rewriting: TypeAlias = Callable[[Node], Mapping[str, Layer]]
-"""What takes a node's place: layers by their names, one after the other; none, and its first input passes by."""
+"""What replaces a node: layers by name, in sequence; if there are none, its first input passes through."""
 
 
 def as_it_is(node: Node) -> dict[str, Layer]:
@@ -21,29 +21,29 @@ def as_it_is(node: Node) -> dict[str, Layer]:
 
 
 class Rebuilt(Composite):
-    """A graph of one input and one output as a block again, every layer under its own name unless rewritten."""
+    """A graph with one input and one output as a block again, with every layer under its own name unless rewritten."""
 
     def __init__(self, graph: Graph, change: Rewriting = as_it_is) -> None:
         self.graph, self.change = graph, change
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Each node again, after its inputs."""
+        """Add each node again, after its inputs."""
         return _joined_again(self.graph, self.change, builder, {self.graph.only_input: value})[self.graph.only_output]
 
 
 def rewrite(graph: Graph, change: Rewriting = as_it_is, *, strict: Strict = False, name: str | None = None) -> Graph:
-    """The graph with what `change` gives in the place of each node; the builder checks all of it again.
+    """The graph with each node replaced by what `change` returns; the builder checks all of it again.
 
-    A layer that keeps the node's name keeps its key of parameters too.
+    A layer that keeps the node's name also keeps its parameter key.
 
     Args:
-        graph: the graph, which stays as it is.
-        change: gives the layers that take a node's place by their names, `{node.name: node.layer}` to keep it.
+        graph: the graph, which is left unchanged.
+        change: returns the layers that replace a node, by name; `{node.name: node.layer}` keeps it.
         strict: refuse dropped borders, or with "all" skipped positions too.
-        name: of the new graph (default: the old one's).
+        name: name of the new graph (default: the old one's).
 
     Raises:
-        ShapeError: a layer does not fit what comes before it now.
+        ShapeError: a layer does not fit what now comes before it.
 
     >>> from foveate import Conv2d, ReLU, Sequential
     >>> graph = Sequential(Conv2d(8, 3), ReLU()).build((1, 9, 9))
@@ -57,10 +57,10 @@ def rewrite(graph: Graph, change: Rewriting = as_it_is, *, strict: Strict = Fals
 
 
 def cut(graph: Graph, outputs: Sequence[str]) -> Graph:
-    """The nodes and inputs that `outputs`, names of nodes, need, with these as outputs; the graph itself if it is that.
+    """The graph cut down to the nodes and inputs that `outputs`, names of nodes, need; unchanged if it needs them all.
 
     Raises:
-        GraphError: there is no output, or no node of that name.
+        GraphError: `outputs` is empty, or no node has one of the names.
 
     >>> from foveate import Conv2d, ReLU, Sequential
     >>> [node.name for node in cut(Sequential(Conv2d(8, 3), ReLU()).build((1, 9, 9)), ["conv1"]).nodes]
@@ -81,7 +81,7 @@ def cut(graph: Graph, outputs: Sequence[str]) -> Graph:
 def _joined_again(
     graph: Graph, change: Rewriting, builder: GraphBuilder, values: Mapping[str, Value]
 ) -> Mapping[str, Value]:
-    """Join what takes the place of each node to `builder`; the value that now stands for each node's output."""
+    """Join what replaces each node to `builder`; return the value that now stands for each node's output."""
     made = dict(values)
     for node in graph.nodes:
         inputs = [made[name] for name in node.inputs]

@@ -49,7 +49,7 @@ class Cosine(metaclass=Called):
 
 @dataclass(frozen=True)
 class OneCycle(metaclass=Called):
-    """Up to `learning_rate` and down to nearly zero, the momentum the other way round.
+    """Up to `learning_rate` and down to nearly zero, with the momentum going the opposite way.
 
     Args:
         learning_rate: the peak.
@@ -72,7 +72,8 @@ class OneCycle(metaclass=Called):
             and 0 <= self.momentum[0] <= self.momentum[1] < 1
         ):
             raise TrainingError(
-                f"OneCycle: momentum is {self.momentum}; give the lowest and the highest, from 0 to below 1, or None"
+                f"OneCycle: momentum is {self.momentum}; give the lowest and the highest, both at least 0 and "
+                "below 1, or None"
             )
         _check_warmup("OneCycle", self.warmup)
 
@@ -107,4 +108,4 @@ def _check_rate(owner: str, value: float) -> None:
 
 def _check_warmup(owner: str, value: float) -> None:
     if not 0 <= value < 1:
-        raise TrainingError(f"{owner}: warmup is {value}; it must be a share of the steps, from 0 to below 1")
+        raise TrainingError(f"{owner}: warmup is {value}; it must be a share of the steps, at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""Graphs as plain data for files: layer types by name, hyper-parameters by value, nothing that could run."""
+"""Graphs as plain data for files: layer types by name, hyper-parameters by value, nothing executable."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from foveate.text import printable
 Made = TypeVar("Made", bound=Nodes)
 
 FORMAT_VERSION = 1
-"""Raised when a change would make older readers misread; older versions are converted in `_upgrade`."""
+"""Increased when older readers would misread a change; older versions are converted in `_upgrade`."""
 
 
 def graph_to_json(graph: Nodes) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def graph_to_json(graph: Nodes) -> dict[str, Any]:
 
 
 def graph_from_json(data: Mapping[str, Any], made: type[Made]) -> Made:
-    """What `graph_to_json` described, of the type `made`; each layer and shape is checked as if written by hand."""
+    """The graph that `graph_to_json` described, as type `made`; layers and shapes are checked as if written by hand."""
     data = _upgrade(data)
     try:
         joining = Joining(made, str(data.get("name", "network")))
@@ -68,5 +68,5 @@ def _upgrade(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists back to the tuples that layers hold."""
+    """Turn lists back into the tuples that layers hold."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What notebooks and consoles show of networks, models and results: short words, or a table."""
+"""How notebooks and consoles show networks, models and results: a few words, or a table."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,7 +10,7 @@ from foveate.layers import Parameter
 from foveate.text import number_words
 
 MOST_SHOWN = 6
-"""Blocks of a `Sequential` that are told by name."""
+"""How many blocks of a `Sequential` are listed by name."""
 
 
 def network_words(graph: Nodes) -> str:
@@ -28,7 +28,7 @@ def network_words(graph: Nodes) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """All of few words, or the first and the last of many.
+    """All of the words if they are few, or the first and the last of many.
 
     >>> listed(["a", "b"]), listed(list("abcdefgh"))
     ('a, b', 'a, b, c, ... 8 in all, h')
@@ -39,7 +39,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table whose words are shown as they are, numbers to the right."""
+    """A table with words shown as they are and numbers right-aligned."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
@@ -47,7 +47,7 @@ def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def number_rows(numbers: Mapping[str, float | None]) -> list[tuple[str, str]]:
-    """Names with their numbers, for a table of two columns."""
+    """Names and numbers, for a table of two columns."""
     return [(name, number_words(value)) for name, value in numbers.items()]
 
 

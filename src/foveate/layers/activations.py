@@ -59,7 +59,7 @@ class ELU(ElementwiseLayer):
     """Exponential linear unit: y = x for x >= 0, alpha * (exp(x) - 1) below. Any shape.
 
     Args:
-        alpha: minus the limit for very negative x; positive.
+        alpha: y tends to -alpha for very negative x; positive.
 
     Clevert, Unterthiner, Hochreiter: Fast and accurate deep network learning by exponential linear units, 2015.
     """
@@ -100,7 +100,7 @@ class Tanh(ElementwiseLayer):
 @final
 @dataclass(frozen=True)
 class ReLU6(ElementwiseLayer):
-    """Rectifier that stops at six: y = min(max(0, x), 6). Any shape.
+    """Rectifier capped at six: y = min(max(0, x), 6). Any shape.
 
     Krizhevsky: Convolutional deep belief networks on CIFAR-10, 2010; used by MobileNet.
     """
@@ -151,13 +151,13 @@ class Hardswish(ElementwiseLayer):
 @final
 @dataclass(frozen=True)
 class GELU(ElementwiseLayer):
-    """Gaussian error linear unit: y = x Phi(x), Phi being the normal distribution's integral. Any shape.
+    """Gaussian error linear unit: y = x Phi(x), Phi the standard normal distribution function. Any shape.
 
     Args:
         approximate: "none", or "tanh" for x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 
     Raises:
-        LayerError: `approximate` is another word.
+        LayerError: `approximate` is neither.
 
     Hendrycks, Gimpel: Gaussian error linear units, 2016.
     """
@@ -223,7 +223,7 @@ class Softplus(ElementwiseLayer):
 class PReLU(ElementwiseLayer):
     """Rectifier whose slope below zero is learned: y = x for x > 0, weight * x below. Any shape.
 
-    `weight` has the shape (1,), or (C,) per channel; it starts at 0.25 and does not decay.
+    `weight` has the shape (1,), or (C,) per channel; it starts at 0.25 and has no weight decay.
 
     Args:
         per_channel: a slope for each channel instead of one for all.
@@ -252,14 +252,14 @@ class PReLU(ElementwiseLayer):
 class Softmax(ElementwiseLayer):
     """Probabilities of classes: y[c] = exp(x[c]) / sum over k of exp(x[k]), over the channels (a sample's first axis).
 
-    CrossEntropy applies it itself: a network that is trained ends with the layer before.
+    CrossEntropy applies it itself: end a network that you train with the layer before it.
     """
 
     label: ClassVar[str] = "softmax"
     call_hints: ClassVar[Mapping[str, str]] = _OVER_CHANNELS
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """For each element: an exponential, the sum and a quotient."""
+        """An exponential, an addition and a division for each element."""
         return Cost(flops=3 * prod(input_shapes[0]))
 
 
@@ -268,14 +268,14 @@ class Softmax(ElementwiseLayer):
 class LogSoftmax(ElementwiseLayer):
     """Logarithms of probabilities: y[c] = x[c] - log of the sum over k of exp(x[k]), over the channels.
 
-    CrossEntropy applies it itself: a network that is trained ends with the layer before.
+    CrossEntropy applies it itself: end a network that you train with the layer before it.
     """
 
     label: ClassVar[str] = "log_softmax"
     call_hints: ClassVar[Mapping[str, str]] = _OVER_CHANNELS
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """For each element: an exponential, the sum and a difference."""
+        """An exponential, an addition and a subtraction for each element."""
         return Cost(flops=3 * prod(input_shapes[0]))
 
 
@@ -286,8 +286,8 @@ class Maxout(Layer):
 
         y[c] = max over p of x[c * pieces + p]
 
-    After a Linear or a convolution with C * pieces outputs this is max(w1 x + b1, w2 x + b2, ...), a convex function
-    that is learned. Input (C * pieces, ...), output (C, ...).
+    After a Linear or a convolution with C * pieces outputs this is max(w1 x + b1, w2 x + b2, ...), a learned convex
+    function. Input (C * pieces, ...), output (C, ...).
 
     Args:
         pieces: how many channels each maximum is taken over, at least 1.
@@ -318,8 +318,8 @@ class Maxout(Layer):
             ways = [str(count) for count in (below, below + self.pieces) if count]
             raise ShapeError(
                 f"takes the maximum over {self.pieces} pieces, which do not divide its {channels} input channels. "
-                f"Give the layer before {' or '.join(ways)} outputs, or use as many pieces as divide {channels}: "
-                f"{divisors(channels)}"
+                f"Give the layer before {' or '.join(ways)} outputs, or use a number of pieces that divides "
+                f"{channels}: {divisors(channels)}"
             )
         return channels // self.pieces, *rest
 

@@ -1,4 +1,4 @@
-"""Adaptive pooling: as many bins as outputs are wanted, whatever the size of the input. No parameters."""
+"""Adaptive pooling: one bin for each output position, whatever the size of the input. No parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class AdaptivePooling(SpatialLayer):
         no_surplus(
             surplus,
             owner,
-            "only output_size can be given without a name; in a tuple it has one for each spatial axis",
+            "only output_size can be given without a name; a tuple has one size for each spatial axis",
         )
         object.__setattr__(self, "output_size", per_axis(output_size, self.spatial_axes, "output_size", owner))
 
@@ -65,18 +65,18 @@ class AdaptiveAvgPool1d(AdaptiveAveragePooling):
 
 @final
 class AdaptiveAvgPool2d(AdaptiveAveragePooling):
-    """Mean over as many bins as outputs are wanted.
+    """Mean over one bin for each output position.
 
         y[c, i, j] = mean of x[c, h, w] over floor(i H/O) <= h < ceil((i + 1) H/O), and w likewise
 
-    Input (C, H, W) of any size, output (C, *output_size). Bins overlap where O does not divide H; where the output is
-    the larger, positions repeat.
+    Input (C, H, W) of any size, output (C, *output_size). Bins overlap if O does not divide H; if the output is larger
+    than the input, positions repeat.
 
     Args:
         output_size: O, an int or (height, width).
 
     Raises:
-        LayerError: output_size is not a positive int, or one for each axis.
+        LayerError: output_size is neither a positive int nor one for each axis.
 
     >>> AdaptiveAvgPool2d(6).output_shape([(256, 13, 13)])
     (256, 6, 6)

@@ -1,4 +1,4 @@
-"""Ways out that errors offer: each has been tried before it is said."""
+"""Remedies that errors suggest: each has been tried before it is offered."""
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -9,12 +9,12 @@ from foveate.errors import FoveateError
 from foveate.layers.base import Layer, Shape
 
 _trying: ContextVar[bool] = ContextVar("trying", default=False)
-"""Whether a way is being tried: what fails meanwhile is not read, and needs no ways of its own."""
+"""Whether a remedy is being tried: an error raised meanwhile is never read, and needs no remedies of its own."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """Other options of a layer, or another input, with the words for it."""
+    """Other options for a layer, or another input, and the words that suggest them."""
 
     words: str
     input_shape: Shape
@@ -22,7 +22,7 @@ class Way:
 
 
 def those_that_work(layer: Layer, ways: Iterable[Way]) -> str:
-    """The words of the ways with which `layer` takes its input, joined by "or"; empty where none does."""
+    """The words of the ways that let `layer` take its input, joined by "or"; empty if none does."""
     if _trying.get():
         return ""
     token = _trying.set(True)

@@ -1,4 +1,4 @@
-"""What every layer is: frozen hyper-parameters that say shape, parameters, cost and what is reached. No arrays here."""
+"""The base of every layer: frozen hyper-parameters that determine shapes, parameters, costs and reach. No arrays."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ Shape: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A trainable array: its shape, how it starts, and whether weight decay applies to it.
+    """A trainable array: its shape, its initialisation, and whether weight decay applies to it.
 
-    `initializer` is a name of `foveate.layers.options.INITIALIZERS`; "auto" means He where a rectifier follows, else
+    `initializer` is a name from `foveate.layers.options.INITIALIZERS`; "auto" means He if a rectifier follows, else
     Xavier; "constant 0.25" starts every element at that number. `fan_in` and `fan_out` count the inputs of one output
     and the outputs of one input.
     """
@@ -41,32 +41,32 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Cost:
-    """Arithmetic for one sample: multiply-accumulates of products with weights, and all floating-point operations."""
+    """Arithmetic for one sample: multiply-accumulates with weights, and all floating-point operations."""
 
     macs: int = 0
     flops: int = 0
 
 
-_INFERRED = "the input's size is inferred, leave it out"
+_INFERRED = "the input's size is inferred; leave it out"
 
 OTHER_NAMES: Mapping[str, str] = {
     "": "the input's size is inferred, so the first value may be one too many",
     **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "num_parameters"), _INFERRED),
-    **dict.fromkeys(("input_shape", "input_dim"), "it is what build(input_shape) takes"),
+    **dict.fromkeys(("input_shape", "input_dim"), "it is an argument of build(input_shape)"),
     "activation": "an activation is a layer of its own, after this one",
     "data_format": "channels come first",
     "dim": "it is the channels",
     "filters": "it is called out_channels",
-    "inplace": "leave it out, memory is planned for the whole network",
+    "inplace": "leave it out; memory is planned for the whole network",
     "kernel_initializer": "it is called initializer",
-    "name": "a name is given by Named(name, layer)",
+    "name": "to name a layer use Named(name, layer)",
     "negative_slope": "it is called slope",
     "num_groups": "it is called groups",
     "p": "it is called rate",
     "scale_factor": "it is called scale",
     "units": "it is called out_features",
 }
-"""What other libraries call options, and what to write here."""
+"""Option names from other libraries, and what to write here."""
 
 _FAMILIES: dict[type["Layer"], dict[int, type["Layer"]]] = {}
 """The layers of each family by their number of spatial axes."""
@@ -81,16 +81,16 @@ class Layer(metaclass=Called):
     call_hints: ClassVar[Mapping[str, str]] = OTHER_NAMES
 
     label: ClassVar[str]
-    """How an unnamed layer of this type is called in a network: `label` and a number."""
+    """The stem of an unnamed layer's name in a network: `label` and a number."""
 
     notation: ClassVar[str] = ""
-    """The function in TeX where it is one of a single number; <slope> stands for the value of that option."""
+    """The function in TeX, if it is one of a single number; <slope> stands for the value of that option."""
 
     inputs_expected: ClassVar[tuple[int, int | None]] = (1, 1)
     """Fewest and most inputs; None for any number."""
 
     rectifies: ClassVar[bool] = False
-    """Whether it belongs to ReLU's family, so the weights before it start by He's rule."""
+    """Whether it belongs to ReLU's family, so that the weights before it are initialised by He's rule."""
 
     keeps_signal: ClassVar[bool] = False
     """Whether the search for that rectifier looks past this layer (normalisation, pooling, dropout)."""
@@ -102,10 +102,10 @@ class Layer(metaclass=Called):
     """Whether its input has no spatial axes, so Flatten or a global pooling belongs before it."""
 
     scatters: ClassVar[bool] = False
-    """Whether each input is multiplied with its weights and added to the outputs, instead of the other way round."""
+    """Whether each input is multiplied by its weights and added to the outputs, instead of the other way round."""
 
     spatial_ranks: ClassVar[tuple[int, ...]] = ()
-    """The numbers of spatial axes for which it is the member of its family."""
+    """The numbers of spatial axes that this member of its family covers."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -128,11 +128,11 @@ class Layer(metaclass=Called):
         """The layer of this family over the given number of spatial axes: `Convolution.over(2)` is Conv2d.
 
         Raises:
-            LayerError: there is none.
+            LayerError: the family has no such layer.
         """
         family = next((_FAMILIES[base] for base in cls.__mro__ if base in _FAMILIES), {})
         if not family:
-            raise LayerError(f"{cls.__name__} belongs to no family of layers by their number of spatial axes")
+            raise LayerError(f"{cls.__name__} has no variants for different numbers of spatial axes")
         if axes not in family:
             known = ", ".join(map(str, sorted(family)))
             raise LayerError(f"there is no {cls.__name__} over {axes} spatial axes; there is one for {known}")
@@ -140,7 +140,7 @@ class Layer(metaclass=Called):
 
     @abstractmethod
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """Shape of the output of one sample, or a ShapeError that says what would fit."""
+        """Shape of the output for one sample, or a ShapeError that says what would fit."""
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """The trainable arrays by name; none unless a layer says otherwise."""
@@ -151,36 +151,36 @@ class Layer(metaclass=Called):
         return {}
 
     def windows(self, input_shapes: Sequence[Shape]) -> tuple[Window, ...] | None:
-        """The sliding window of each spatial axis with its padding resolved, or None where nothing slides."""
+        """The sliding window of each spatial axis with its padding resolved, or None if nothing slides."""
         return None
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """What each output position depends on: an answer for every spatial axis of every input.
+        """What each output position depends on, for every spatial axis of every input.
 
-        That is a `Reach` where a pattern says it, `Extent.EVERYTHING`, or `Extent.UNKNOWN`. Unless a layer says
-        otherwise, it is what its windows see of the first input; without windows it is unknown.
+        Each is a `Reach` if it follows a pattern, otherwise `Extent.EVERYTHING` or `Extent.UNKNOWN`. By default it is
+        what the layer's windows see of the first input; without windows it is unknown.
         """
         unknown = tuple((Extent.UNKNOWN,) * (len(shape) - 1) for shape in input_shapes)
         windows = self.windows(input_shapes)
         return unknown if windows is None else (tuple(map(window_reach, windows)), *unknown[1:])
 
     def unseen(self, input_shapes: Sequence[Shape]) -> tuple[Unseen, ...]:
-        """What no window sees of each axis of the first input: dropped or skipped; empty where nothing slides."""
+        """The positions on each axis of the first input that no window sees; empty if nothing slides."""
         windows = self.windows(input_shapes)
         if windows is None:
             return ()
         return tuple(map(unseen, input_shapes[0][1:], windows, self.output_shape(input_shapes)[1:]))
 
     def dropped(self, input_shapes: Sequence[Shape]) -> tuple[int, ...]:
-        """How many positions at the two ends of each axis no window sees; empty where nothing slides."""
+        """How many positions at the two ends of each axis no window sees; empty if nothing slides."""
         return tuple(axis.dropped for axis in self.unseen(input_shapes))
 
     def skipped(self, input_shapes: Sequence[Shape]) -> tuple[int, ...]:
-        """How many positions of each axis lie between windows, seen by none; empty where nothing slides."""
+        """How many positions on each axis lie between windows, seen by none; empty if nothing slides."""
         return tuple(axis.skipped for axis in self.unseen(input_shapes))
 
     def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
-        """Lines of Markdown that derive the output's sizes with the numbers put in; none where that is plain."""
+        """Lines of Markdown that derive the output's sizes with the numbers filled in; none if they are obvious."""
         return ()
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
@@ -192,15 +192,15 @@ class Layer(metaclass=Called):
         return type(self).__name__
 
     def options(self) -> dict[str, Any]:
-        """Hyper-parameters by name, as plain values from which the layer can be made again."""
+        """Hyper-parameters by name, as plain values from which the layer can be rebuilt."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
 
     def with_options(self, **options: Any) -> Self:
-        """The same layer with other values for some hyper-parameters, checked as when it is made."""
+        """The same layer with some hyper-parameters changed, checked as in its constructor."""
         return type(self)(**{**self.options(), **options})
 
     def check_inputs(self, input_shapes: Sequence[Shape]) -> None:
-        """Raise a ShapeError when the number of inputs is not one this layer takes."""
+        """Raise a ShapeError if this layer does not take this number of inputs."""
         least, most = self.inputs_expected
         if len(input_shapes) < least or (most is not None and len(input_shapes) > most):
             wanted = f"exactly {least}" if least == most else f"at least {least}"
@@ -279,12 +279,12 @@ def axis_letters(spatial_axes: int) -> tuple[str, ...]:
 
 
 def positionwise(input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-    """The reach of what treats every position by itself."""
+    """The reach of a layer that treats every position separately."""
     return tuple((shift_reach(0),) * (len(shape) - 1) for shape in input_shapes)
 
 
 def everything(input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-    """The reach of what joins every output to all positions."""
+    """The reach of a layer that connects every output to all positions."""
     return tuple((Extent.EVERYTHING,) * (len(shape) - 1) for shape in input_shapes)
 
 

@@ -97,7 +97,7 @@ class Convolution(SpatialLayer):
         if spare is None or padding <= size - spare:
             return
         most = min(input_shape[1:]) - spare
-        takes = "the border itself is not repeated" if self.padding_mode == "reflect" else "it goes round once"
+        takes = "the border itself is not repeated" if self.padding_mode == "reflect" else "it wraps around only once"
         ways = those_that_work(
             self,
             [
@@ -107,8 +107,8 @@ class Convolution(SpatialLayer):
             ],
         )
         raise ShapeError(
-            f'padding_mode "{self.padding_mode}" takes its padding from the input, and {takes}: from {size} '
-            f"positions come at most {size - spare} on a side, but the padding is {padding}."
+            f'padding_mode "{self.padding_mode}" takes its padding from the input, and {takes}: {size} '
+            f"positions provide at most {size - spare} on each side, but the padding is {padding}."
             + (f" Use {ways}" if ways else "")
         )
 
@@ -135,11 +135,11 @@ class Convolution(SpatialLayer):
         return resolve_windows(spatial, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """What its windows see, behind a padding that copies too."""
+        """What its windows see, also through padding that copies the input."""
         return (tuple(window_reach(window, self.padding_mode) for window in self.windows(input_shapes)),)
 
     def unseen(self, input_shapes: Sequence[Shape]) -> tuple[Unseen, ...]:
-        """What its windows leave out; a copy in the padding counts as seen."""
+        """What its windows leave out; a position copied into the padding counts as seen."""
         plain = super().unseen(input_shapes)
         if self.padding_mode == "zeros" or plain == (Unseen(),) * len(plain):
             return plain
@@ -166,7 +166,7 @@ class Convolution(SpatialLayer):
 
 @final
 class Conv1d(Convolution):
-    """Convolution over one axis: sound, series.
+    """Convolution over one axis, such as sound or time series.
 
         y[o, l] = b[o] + sum over c, k of w[o, c, k] x[c, l*stride + k*dilation - padding]
 
@@ -193,12 +193,12 @@ class Conv2d(Convolution):
         stride: S, an int or one for each axis.
         padding: zeros around the input: an int, one for each axis, (begin, end) pairs, "valid" (none) or "same"
             (output ceil(W/S), the odd zero at the end).
-        dilation: D, the distance of neighbouring taps.
-        groups: channels are split into this many groups, convolved apart and concatenated.
+        dilation: D, the distance between neighbouring taps.
+        groups: channels are split into this many groups, convolved separately and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
-        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
-        padding_mode: what stands in the padding: "zeros", "reflect" (the input mirrored at its border position),
+        frozen: whether the weights stay fixed, as in a filter bank: they get no gradient and no update.
+        padding_mode: what fills the padding: "zeros", "reflect" (the input mirrored at its border position),
             "replicate" (its border position again) or "circular" (the other end).
 
     Raises:

@@ -14,7 +14,7 @@ from foveate.layers.pooling import GlobalAveragePooling
 @final
 @dataclass(frozen=True, init=False)
 class Linear(Layer):
-    """Each output is joined to the entire input: y = W x + b.
+    """Each output is connected to the entire input: y = W x + b.
 
     Input (D,), output (out_features,). W has the shape (out_features, D).
 
@@ -22,7 +22,7 @@ class Linear(Layer):
         out_features: number of outputs; input features are inferred when the network is built.
         bias: whether to add a number to each output.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
-        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
+        frozen: whether the weights stay fixed, as in a filter bank: they get no gradient and no update.
 
     Raises:
         LayerError: a hyper-parameter is out of range.
@@ -88,7 +88,7 @@ class Linear(Layer):
         return {"weight": weight, "bias": bias}
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Everything; its flat input has no spatial axes of which to say so."""
+        """Everything, though its flat input has no spatial axes to list."""
         return everything(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:

@@ -19,14 +19,14 @@ class Normalization(Layer):
 
     @abstractmethod
     def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
-        """The axes that each mean and variance is taken over, as letters of N, C, D, H, W (or L).
+        """The axes that each mean and variance is taken over, as letters from N, C, D, H, W (or L).
 
         Args:
-            spatial_axes: of the input (default: those in the layer's name, or 2).
+            spatial_axes: how many the input has (default: the number in the layer's name, or 2).
         """
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """All of an axis that the mean of a sample is taken over, else its own position."""
+        """The whole of each axis that a sample's means are taken over; on the others, its own position."""
         letters = axis_letters(len(input_shapes[0]) - 1)
         normalized = self.normalized_axes(len(letters))
         return (tuple(Extent.EVERYTHING if letter in normalized else shift_reach(0) for letter in letters),)
@@ -44,7 +44,7 @@ class BatchNormalization(Normalization):
     frozen: bool = False
 
     def __new__(cls, *surplus: Never, **_: Any) -> Self:
-        """Refuse the number of channels with which PyTorch's normalisations begin."""
+        """Refuse the number of channels, the first argument of PyTorch's normalisations."""
         no_surplus(surplus, cls.__name__)
         return super().__new__(cls)
 

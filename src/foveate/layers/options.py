@@ -1,4 +1,4 @@
-"""The border where hyper-parameters are checked and brought to one form: an int becomes a tuple, once."""
+"""Checks hyper-parameters and brings them to one form as they come in: an int becomes a tuple, once."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -17,8 +17,8 @@ Padding: TypeAlias = Literal["same"] | tuple[tuple[int, int], ...]
 
 INITIALIZERS = ("auto", "he", "xavier", "zeros", "ones")
 
-INFERRED = "input channels are inferred: write {owner}(), and options by their names"
-"""What is said of PyTorch's order of arguments, which begins with the input channels."""
+INFERRED = "input channels are inferred: write {owner}(), and give options by name"
+"""The reply to PyTorch's order of arguments, which begins with the input channels."""
 
 FILTERS_FIRST = (
     "input channels are inferred, so only out_channels and kernel_size can be given without a name. Leave the first "
@@ -84,7 +84,7 @@ def one_of(value: str, choices: Sequence[str], name: str, owner: str) -> str:
 
 
 def no_surplus(surplus: Sequence[object], owner: str, sentence: str = INFERRED) -> None:
-    """Refuse more numbers without names than a layer takes; `sentence` says why, with the layer's name put in."""
+    """Refuse surplus positional arguments; `sentence` says why, with the layer's name filled in."""
     if surplus:
         raise LayerError(f"{owner}: {sentence.format(owner=owner)}")
 

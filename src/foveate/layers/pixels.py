@@ -16,7 +16,7 @@ Movement: TypeAlias = tuple[Shape, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class PixelMoving(Layer):
-    """What both share: a factor, and that values only move."""
+    """The base of both: they have a factor, and only move values."""
 
     keeps_signal: ClassVar[bool] = True
 
@@ -27,7 +27,7 @@ class PixelMoving(Layer):
 
     @abstractmethod
     def movement(self, shape: Shape) -> Movement:
-        """How values move, of an input of this shape."""
+        """How the values of an input of this shape move."""
 
     def describe(self) -> str:
         """For example 'PixelShuffle 2'."""
@@ -69,13 +69,13 @@ class PixelShuffle(PixelMoving):
         channels, height, width = self._axes(input_shapes)
         if channels % self.factor**2:
             raise ShapeError(
-                f"makes one channel of each {self.factor}*{self.factor} = {self.factor**2}, but its input has "
+                f"makes one channel from every {self.factor}*{self.factor} = {self.factor**2}, but its input has "
                 f"{channels:,}; give it a multiple of {self.factor**2}"
             )
         return channels // self.factor**2, height * self.factor, width * self.factor
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """The position whose channels lie there."""
+        """The position whose channels are placed there."""
         return (tuple(map(nearest_reach, input_shapes[0][1:], self.output_shape(input_shapes)[1:])),)
 
     def movement(self, shape: Shape) -> Movement:
@@ -94,7 +94,7 @@ class PixelUnshuffle(PixelMoving):
     Input (C, H r, W r), output (C r^2, H, W).
 
     Args:
-        factor: r; it divides H and W.
+        factor: r; it must divide H and W.
 
     Raises:
         LayerError: the factor is not a positive int.
@@ -118,7 +118,7 @@ class PixelUnshuffle(PixelMoving):
         return channels * self.factor**2, *(size // self.factor for size in sizes)
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """The r x r positions that lie in the channels."""
+        """The r x r positions that become its channels."""
         self.output_shape(input_shapes)
         return ((window_reach(Window(self.factor, stride=self.factor)),) * 2,)
 

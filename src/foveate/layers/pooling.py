@@ -133,7 +133,7 @@ class MaxPool2d(MaxPooling):
         kernel_size: F, an int or (height, width).
         stride: S (default: the kernel size, which makes the windows tile the input).
         padding: at most F_eff - 1 on each side.
-        dilation: D, the distance of neighbouring taps.
+        dilation: D, the distance between neighbouring taps.
         ceil_mode: whether a last, incomplete window counts (PyTorch's rule: it must start inside).
 
     Raises:
@@ -196,9 +196,9 @@ class AvgPool2d(AveragePooling):
         kernel_size: F, an int or (height, width).
         stride: S (default: the kernel size).
         padding: at most F - 1 on each side.
-        dilation: 1; there for symmetry with MaxPool2d.
+        dilation: must be 1; it is here for symmetry with MaxPool2d.
         ceil_mode: whether a last, incomplete window counts.
-        count_include_pad: whether padded zeros count in `count`; what ceil_mode adds past them never does (PyTorch).
+        count_include_pad: whether padded zeros count in `count`; cells that ceil_mode adds never do (as in PyTorch).
 
     Raises:
         LayerError: a hyper-parameter is out of range, or a window would see only padding.
@@ -238,10 +238,10 @@ class LPPooling(Pooling):
         if not 1 <= norm_type < inf:
             raise self.refuse(f"norm_type is {norm_type}; it must be at least 1 and finite (2 is usual)")
         if any(gap != 1 for gap in self.dilation):
-            raise self.refuse(f"dilation is {max(self.dilation)}; norms are taken of whole windows: use dilation 1")
+            raise self.refuse(f"dilation is {max(self.dilation)}; norms are taken over whole windows: use dilation 1")
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """For each position of each window a power and a sum; the root of a window takes the place of its first sum."""
+        """A power and an addition for each position of each window; a window's root replaces its first addition."""
         return Cost(flops=2 * super().cost(input_shapes).flops)
 
     def describe(self) -> str:
@@ -262,16 +262,16 @@ class LPPool2d(LPPooling):
 
         y[c, h, w] = (sum over i, j of |x[c, h*S + i - P, w*S + j - P]|^p)^(1/p)
 
-    Input (C, H, W), output (C, H', W'). 1 is the sum of magnitudes, and the larger the norm, the closer to the largest.
-    Where a window is all zeros its gradient is 0 (PyTorch's is NaN). PyTorch leaves out the magnitude, and so differs
-    where x is negative and p is odd; it also counts the cells that ceil_mode adds as if they were average ones.
+    Input (C, H, W), output (C, H', W'). p = 1 is the sum of magnitudes; a larger p comes closer to the maximum.
+    The gradient of a window of zeros is 0 (PyTorch's is NaN). PyTorch does not take the magnitude, and so differs
+    where x is negative and p is odd; it also counts the cells that ceil_mode adds as if they held the average.
 
     Args:
         norm_type: p, at least 1.
         kernel_size: F, an int or (height, width).
         stride: S (default: the kernel size).
         padding: at most F - 1 on each side.
-        dilation: 1; there for symmetry with MaxPool2d.
+        dilation: must be 1; it is here for symmetry with MaxPool2d.
         ceil_mode: whether a last, incomplete window counts.
 
     Raises:

@@ -40,29 +40,29 @@ def built_in_layers() -> tuple[type[Layer], ...]:
 
 
 def register_layer_type(layer_type: type[Layer]) -> None:
-    """Make a layer type of one's own loadable by its name; a name that another layer has is refused.
+    """Make a custom layer type loadable by its name; a name that another layer has is refused.
 
-    The same class, defined again, replaces itself: notebooks do that.
+    Defining the same class again replaces it, as happens in notebooks.
     """
     check_free_name(layer_type, ("layer", "layers"), _BUILT_IN, LAYER_TYPES)
     LAYER_TYPES[layer_type.__name__] = layer_type
 
 
 def check_free_name(new: type, nouns: tuple[str, str], built_in: Sequence[type], known: Mapping[str, type]) -> None:
-    """Refuse a class whose name, by which files know it, belongs to another; `nouns` say what it is, one and many."""
+    """Refuse a class whose name in files is taken by another; `nouns` say what it is, singular and plural."""
     name, (one, many) = new.__name__, nouns
     if name in {each.__name__ for each in built_in}:
-        raise LayerError(f"foveate has a {one} called {name} already; choose another class name")
+        raise LayerError(f"foveate already has a {one} called {name}; choose another class name")
     before = known.get(name)
     if before is not None and not same_origin(before, new):
         raise LayerError(
-            f"{before.__module__} has registered a {one} called {name} already, and files know {many} by that name; "
+            f"{before.__module__} has already registered a {one} called {name}, and files know {many} by name; "
             "choose another class name"
         )
 
 
 def same_origin(one: type, other: type) -> bool:
-    """Whether two classes are the same in the source; notebooks define one again and again."""
+    """Whether two classes are the same in the source; a notebook defines one each time its cell runs."""
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 

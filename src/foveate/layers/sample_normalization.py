@@ -1,4 +1,4 @@
-"""Normalisations within one sample: they do the same in training and inference, at any batch size."""
+"""Normalisations within one sample: the same in training and inference, and at any batch size."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class SampleNormalization(Normalization):
 
     @abstractmethod
     def values_per_mean(self, shape: Shape) -> int:
-        """How many values of a sample of `shape` each mean is taken over; they lie one after the other."""
+        """How many values of a sample of `shape` each mean is taken over; they are contiguous."""
 
     def affine_shape(self, shape: Shape) -> Shape:
         """Shape of gamma and beta for an input of `shape`."""
@@ -52,11 +52,11 @@ class SampleNormalization(Normalization):
         return {"weight": Parameter(shape, "ones", decay=False), "bias": Parameter(shape, "zeros", decay=False)}
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """For each element: two sums, centring, scaling, and gamma and beta if there are any."""
+        """Two sums, centring and scaling for each element, and gamma and beta if there are any."""
         return Cost(flops=(7 if self.affine else 5) * prod(input_shapes[0]))
 
     def refuse_single_value(self, shape: Shape) -> None:
-        """Raise a ShapeError where each mean would be taken over one value, which then normalises to zero."""
+        """Raise a ShapeError if each mean would be taken over one value, which then normalises to zero."""
         if self.values_per_mean(shape) == 1:
             raise ShapeError(
                 f"would take each mean over a single value of its {format_sizes(shape)} input, so every value "
@@ -88,7 +88,7 @@ class LayerNorm(SampleNormalization):
     trailing_axes: int | None = None
 
     def __new__(cls, *surplus: Never, **_: Any) -> Self:
-        """Refuse the shape with which PyTorch's layer normalisation begins."""
+        """Refuse the shape, the first argument of PyTorch's layer normalisation."""
         if surplus:
             raise LayerError(
                 "LayerNorm: the shape is inferred: write LayerNorm() to normalise over all axes of a sample, or "
@@ -145,7 +145,7 @@ class InstanceNormalization(SampleNormalization, SpatialLayer):
     affine: bool = False
 
     def __new__(cls, *surplus: Never, **_: Any) -> Self:
-        """Refuse the number of channels with which PyTorch's normalisations begin."""
+        """Refuse the number of channels, the first argument of PyTorch's normalisations."""
         no_surplus(surplus, cls.__name__)
         return super().__new__(cls)
 
@@ -185,7 +185,7 @@ class InstanceNorm2d(InstanceNormalization):
 
     Args:
         eps: added to the variance.
-        affine: whether gamma and beta exist; they do not unless asked for, as in PyTorch.
+        affine: whether gamma and beta exist (default: no, as in PyTorch).
 
     Raises:
         LayerError: eps is not positive.
@@ -211,10 +211,10 @@ class GroupNorm(SampleNormalization):
         y = gamma (x - mu) / sqrt(var + eps) + beta
 
     Input and output (C, ...) of any rank; mu and var are one number for each sample and group, gamma and beta have the
-    shape (C,). One group is layer normalisation but for gamma and beta, C groups are instance normalisation.
+    shape (C,). One group is layer normalisation except for gamma and beta; C groups are instance normalisation.
 
     Args:
-        groups: how many; it divides the channels.
+        groups: how many; it must divide the channels.
         eps: added to the variance.
         affine: whether gamma and beta exist.
 
@@ -227,9 +227,9 @@ class GroupNorm(SampleNormalization):
     groups: int = field(kw_only=False)
 
     def __new__(cls, groups: int = 1, *surplus: Never, **_: Any) -> Self:
-        """Refuse the number of channels that follows in PyTorch's group normalisation."""
+        """Refuse the number of channels, the second argument of PyTorch's group normalisation."""
         if surplus:
-            raise LayerError(f"GroupNorm: channels are inferred: write GroupNorm({groups}), and options by their names")
+            raise LayerError(f"GroupNorm: channels are inferred: write GroupNorm({groups}), and give options by name")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -275,10 +275,10 @@ class LocalResponseNorm(ElementwiseLayer, Normalization):
     Channels outside count as zero. Input and output (C, ...) with at least one spatial axis.
 
     Args:
-        size: neighbouring channels in the sum, this one included.
+        size: number of neighbouring channels in the sum, including this one.
         alpha: weight of the mean of squares.
         beta: exponent.
-        k: what the mean is added to; positive.
+        k: constant that the mean is added to; positive.
 
     Raises:
         LayerError: size or k is out of range.
@@ -318,7 +318,7 @@ class LocalResponseNorm(ElementwiseLayer, Normalization):
         return shape
 
     def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
-        """Neighbouring channels, each position for itself.
+        """Neighbouring channels, at each position separately.
 
         >>> LocalResponseNorm(5).normalized_axes()
         ('5 of C',)
@@ -326,7 +326,7 @@ class LocalResponseNorm(ElementwiseLayer, Normalization):
         return (f"{self.size} of C",)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """For each element: its square, the sum over neighbours, scale and shift, a power and a product."""
+        """A square, the sum over neighbours, scaling, shifting, a power and a product for each element."""
         return Cost(flops=(self.size + 5) * prod(input_shapes[0]))
 
     def describe(self) -> str:

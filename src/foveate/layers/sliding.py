@@ -10,7 +10,7 @@ from foveate.layers.base import Layer, Shape, axis_letters
 from foveate.layers.options import Padding
 
 _MOST_LISTED = 24
-"""Divisors that an error lists."""
+"""How many divisors an error lists."""
 
 
 def resolve_windows(
@@ -35,7 +35,7 @@ def resolve_windows(
 def describe_windows(
     kernel_size: Sequence[int], stride: Sequence[int], padding: Padding, dilation: Sequence[int] = (1,)
 ) -> str:
-    """The window in words, leaving out what is at its default: '3x3, stride 2, padding 1'."""
+    """The window in words, without options at their defaults: '3x3, stride 2, padding 1'."""
     words = [format_sizes(kernel_size)]
     if any(step != 1 for step in stride):
         words.append(f"stride {_shortest(stride)}")
@@ -49,7 +49,7 @@ def describe_windows(
 
 
 def window_sizes(layer: Layer, input_shape: Shape, windows: Sequence[Window], *, ceil_mode: bool = False) -> Shape:
-    """Output size of each axis, or a ShapeError where a window of `layer` is longer than the padded input."""
+    """Output size of each axis, or a ShapeError if a window of `layer` is longer than the padded input."""
     axes = list(zip(input_shape[1:], windows, strict=True))
     sizes = tuple(output_size(*axis, ceil_mode=ceil_mode) for axis in axes)
     for made, axis in zip(sizes, axes, strict=True):
@@ -60,7 +60,7 @@ def window_sizes(layer: Layer, input_shape: Shape, windows: Sequence[Window], *,
 
 
 def derive_sizes(spatial: Shape, windows: Sequence[Window], made: Shape) -> tuple[str, ...]:
-    """The size formula with the numbers put in, once for axes that are alike.
+    """The size formula with the numbers filled in, once for axes that are alike.
 
     >>> derive_sizes((7, 7), (Window(3, stride=3),) * 2, (2, 2))
     ('H and W: `(7 - 3 + 2*0)/3 + 1 = 2.33`, rounded down: 2 (remainder 1)',)
@@ -91,7 +91,7 @@ def _derived(size: int, window: Window, made: int) -> str:
 
 
 def divisors(number: int) -> str:
-    """The divisors of `number`, as errors list them: of very many the first and the last.
+    """The divisors of `number`, as errors list them: only the first few and the last if there are many.
 
     >>> divisors(12)
     '1, 2, 3, 4, 6, 12'
@@ -115,7 +115,7 @@ def _too_long(spatial: Shape, size: int, window: Window) -> str:
 
 
 def _ways_to_fit(input_shape: Shape, windows: Sequence[Window]) -> Iterator[Way]:
-    """A smaller kernel, more padding, or a larger input, for all axes alike where one number will do."""
+    """A smaller kernel, more padding, or a larger input, the same for all axes if one number will do."""
     axes = list(zip(input_shape[1:], windows, strict=True))
     kernel = min((size + sum(window.padding) - 1) // window.dilation + 1 for size, window in axes)
     yield Way(f"kernel_size {kernel}", input_shape, {"kernel_size": kernel})

@@ -15,7 +15,7 @@ from foveate.layers.sliding import divisors
 @final
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Stretch a sample to one axis, channels first: (3, 32, 32) becomes (3072,).
+    """Flatten a sample to one axis, channels first: (3, 32, 32) becomes (3072,).
 
     >>> Flatten().output_shape([(3, 32, 32)])
     (3072,)
@@ -56,7 +56,7 @@ class Add(Layer):
         return input_shapes[0]
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position of every input."""
+        """Its own position in every input."""
         return positionwise(input_shapes)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
@@ -72,7 +72,7 @@ class Multiply(Layer):
         y[c, h, w] = x[c, h, w] * s[c]
 
     Squeeze and excitation multiplies feature maps (C, H, W) by one number for each channel, (C,) or (C, 1, 1). Axes are
-    matched from the channels on: what is missing are the last ones.
+    matched starting with the channels, so missing axes are the last ones.
 
     Hu, Shen, Albanie, Sun, Wu: Squeeze-and-excitation networks, 2017.
 
@@ -97,7 +97,7 @@ class Multiply(Layer):
         return sizes
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position of every input, but the only one of an axis that is repeated."""
+        """Its own position in every input, or the only one on an axis that is repeated."""
         made = self.output_shape(input_shapes)[1:]
         return tuple(
             tuple(
@@ -131,7 +131,7 @@ class Concatenate(Layer):
         return sum(shape[0] for shape in input_shapes), *input_shapes[0][1:]
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position of every input."""
+        """Its own position in every input."""
         return positionwise(input_shapes)
 
 
@@ -178,7 +178,7 @@ class Pad(Layer):
         return sizes
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """The position that was moved there, or nothing in the padding."""
+        """The position that was moved there, or none in the padding."""
         return (tuple(shift_reach(begin) for begin, _ in self.padding[1:]),)
 
     def describe(self) -> str:
@@ -196,15 +196,15 @@ class Upsample(Layer):
 
     Input (C, ...) with 1 to 3 spatial axes. "linear" is PyTorch's linear, bilinear or trilinear with
     align_corners=False. A `size` may also be smaller than the input. An output between infinity and a number is
-    infinite; one that lies on a position exactly may be NaN where that or its neighbour is infinite.
+    infinite; one that falls exactly on a position may be NaN if that position or its neighbour is infinite.
 
     Args:
         scale: the factor, an int or one for each spatial axis.
-        size: W', the sizes wanted, an int or one for each spatial axis; instead of `scale`.
+        size: W', the output size, an int or one for each spatial axis; used instead of `scale`.
         mode: "nearest" or "linear".
 
     Raises:
-        LayerError: neither or both of scale and size are given, one is not positive, or the mode is another word.
+        LayerError: neither or both of scale and size are given, one is not positive, or the mode is unknown.
 
     >>> Upsample(2).output_shape([(8, 7, 7)])
     (8, 14, 14)
@@ -251,7 +251,7 @@ class Upsample(Layer):
         return channels, *(size * factor for size, factor in zip(spatial, values, strict=True))
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """The position that is copied, or those between which it lies."""
+        """The position that is copied, or those that it lies between."""
         rule = nearest_reach if self.mode == "nearest" else linear_reach
         return (tuple(map(rule, input_shapes[0][1:], self.output_shape(input_shapes)[1:])),)
 
@@ -277,7 +277,7 @@ class ChannelShuffle(ElementwiseLayer):
     G groups of K channels each become K groups of G. Any shape.
 
     Args:
-        groups: G; it divides the channels.
+        groups: G; it must divide the channels.
 
     Raises:
         LayerError: groups is not a positive int.
@@ -324,7 +324,7 @@ class Dropping(ElementwiseLayer):
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
-            raise self.refuse(f"rate is {self.rate}; it is the share that is dropped, at least 0 and below 1")
+            raise self.refuse(f"rate is {self.rate}; it is the share to drop, at least 0 and below 1")
 
     def describe(self) -> str:
         """For example 'Dropout 0.5'."""
@@ -333,12 +333,12 @@ class Dropping(ElementwiseLayer):
 
 @final
 class Dropout(Dropping):
-    """In training each element is set to zero with probability `rate`, the others divided by 1 - rate. Any shape.
+    """In training, each element is zeroed with probability `rate`, and the others are divided by 1 - rate. Any shape.
 
-    In inference it does nothing. Which elements fall is decided by (seed, node, step, element) alone.
+    In inference it does nothing. Which elements are dropped depends only on (seed, node, step, element).
 
     Args:
-        rate: from 0 to below 1.
+        rate: at least 0 and below 1.
 
     Raises:
         LayerError: rate is out of range.
@@ -349,13 +349,13 @@ class Dropout(Dropping):
 
 @final
 class SpatialDropout(Dropping):
-    """Dropout of whole channels: all positions of a channel fall together, or are divided by 1 - rate together.
+    """Dropout of whole channels: all positions of a channel are dropped, or divided by 1 - rate, together.
 
     Neighbouring positions are alike, so dropping single ones hides little. In inference it does nothing. Which
-    channels fall is decided by (seed, node, step, channel) alone. Any shape (C, ...).
+    channels are dropped depends only on (seed, node, step, channel). Any shape (C, ...).
 
     Args:
-        rate: from 0 to below 1.
+        rate: at least 0 and below 1.
 
     Raises:
         LayerError: rate is out of range.

@@ -74,14 +74,14 @@ class TransposedConvolution(SpatialLayer):
     def _check_together(self) -> None:
         if isinstance(self.padding, str):
             raise self.refuse(
-                'padding is "same", which has no meaning here: many sizes convolve to one. '
+                'padding is "same", which has no meaning here: many sizes convolve to the same one. '
                 "Give ints; for kernel F and stride S, padding (F - S) / 2 multiplies the size by S"
             )
         for extra, step, gap in zip(self.output_padding, self.stride, self.dilation, strict=True):
             if extra >= max(step, gap):
                 raise self.refuse(
-                    f"output_padding is {extra}; it chooses among the sizes that convolve to one, and must be smaller "
-                    f"than stride {step} or dilation {gap}. Use at most {max(step, gap) - 1}"
+                    f"output_padding is {extra}; it chooses among the sizes that convolve to the same one, and must be "
+                    f"smaller than stride {step} or dilation {gap}. Use at most {max(step, gap) - 1}"
                 )
         if self.out_channels % self.groups:
             raise self.refuse(
@@ -105,15 +105,15 @@ class TransposedConvolution(SpatialLayer):
                 whole = transposed_output_size(size, window, extra) + padding
                 raise ShapeError(
                     f"leaves nothing of its {format_sizes(spatial)} input: it spreads {size} to {whole} positions, of "
-                    f"which padding takes {window.padding[0]} + {window.padding[1]} = {padding} away. "
-                    f"Use less padding (together at most {whole - 1}), or a larger input"
+                    f"which padding removes {window.padding[0]} + {window.padding[1]} = {padding}. "
+                    f"Use less padding (at most {whole - 1} in total), or a larger input"
                 )
         return self.out_channels, *(transposed_output_size(*axis) for axis in axes)
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (C, O/groups, *kernel_size), and bias (O,) unless `bias` is False.
 
-        An output meets each channel of its group in one tap of every stride, which fan_in counts.
+        An output meets one tap in every stride for each channel of its group; fan_in counts these.
         """
         channels, taps = input_shapes[0][0], prod(self.kernel_size)
         weight = Parameter(
@@ -131,11 +131,11 @@ class TransposedConvolution(SpatialLayer):
 
     @property
     def transposed_windows(self) -> tuple[Window, ...]:
-        """The window of each axis as it slides over the *output*; over the input none slides, so `windows` is None."""
+        """The window of each axis as it slides over the *output*; none slides over the input, so `windows` is None."""
         return tuple(map(Window, self.kernel_size, self.stride, self.padding, self.dilation))
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """The inputs whose windows, moved over the output, meet its position."""
+        """The inputs whose windows on the output contain its position."""
         return (tuple(map(transposed_reach, self.transposed_windows)),)
 
     def size_steps(self, input_shapes: Sequence[Shape]) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ class TransposedConvolution(SpatialLayer):
         return by_axis([_derived(*axis) for axis in axes])
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """Each input element is multiplied with its whole filter and added to the outputs, plus the biases."""
+        """Each input element is multiplied by its whole filter and added to the outputs, plus the biases."""
         macs = prod(input_shapes[0]) * (self.out_channels // self.groups) * prod(self.kernel_size)
         return Cost(macs=macs, flops=2 * macs + (prod(self.output_shape(input_shapes)) if self.bias else 0))
 
@@ -173,7 +173,7 @@ class ConvTranspose1d(TransposedConvolution):
 
 @final
 class ConvTranspose2d(TransposedConvolution):
-    """Transposed convolution over two axes: what a convolution's gradient does to its output, with weights of its own.
+    """Transposed convolution over two axes: the gradient of a convolution as a layer, with weights of its own.
 
         y[o, h*S + i*D - P, w*S + j*D - P] += w[c, o, i, j] x[c, h, w],   and b[o] once
 
@@ -182,14 +182,14 @@ class ConvTranspose2d(TransposedConvolution):
     Args:
         out_channels: number of output channels; input channels are inferred when the network is built.
         kernel_size: F, an int or (height, width).
-        stride: S, the distance of neighbouring inputs in the output.
+        stride: S, the distance between neighbouring inputs in the output.
         padding: positions taken from the borders of the output: an int, one for each axis, or (begin, end) pairs.
-        output_padding: positions added at the output's end, to choose among the sizes that convolve to one.
-        dilation: D, the distance of neighbouring taps.
-        groups: channels are split into this many groups, treated apart and concatenated.
+        output_padding: positions added at the end of the output, to choose among sizes that convolve to the same one.
+        dilation: D, the distance between neighbouring taps.
+        groups: channels are split into this many groups, treated separately and concatenated.
         bias: whether to add a number to each output channel.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
-        frozen: whether the weights never learn, as those of a fixed filter bank: they get no gradient and no update.
+        frozen: whether the weights stay fixed, as in a filter bank: they get no gradient and no update.
 
     Raises:
         LayerError: a hyper-parameter is out of range, or `groups` does not divide `out_channels`.

@@ -120,7 +120,7 @@ def test_a_layer_of_ones_own_is_written_as_it_was_told():
 
 
 def test_a_built_in_layer_is_not_told_anew():
-    with pytest.raises(fv.LayerError, match="foveate has a layer called ReLU already"):
+    with pytest.raises(fv.LayerError, match="foveate already has a layer called ReLU"):
         register(fv.ReLU, lambda layer, input_shapes: nn.ReLU())
     assert isinstance(parts(fv.ReLU(), single_layer(fv.ReLU(), (3,)).nodes[0])[0][1], nn.ReLU)
 

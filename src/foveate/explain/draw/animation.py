@@ -57,7 +57,7 @@ def convolution_animation(
         kernel: the weights, with as many axes as the image.
         stride: S, an int or one for each axis.
         padding: P zeros around the image, in any form that Conv2d takes.
-        dilation: D, the distance of neighbouring taps.
+        dilation: D, the distance between neighbouring taps.
 
     Raises:
         DataError: the arrays are no rows or images of finite numbers, or too large for their numbers to be read.

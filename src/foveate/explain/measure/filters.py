@@ -30,7 +30,7 @@ def frequency_response(
 
     Args:
         kernels: (..., taps).
-        dilation: D, the distance of neighbouring taps.
+        dilation: D, the distance between neighbouring taps.
         points: number of frequencies.
 
     Returns:

@@ -120,7 +120,7 @@ def exciting_images(
     Raises:
         GraphError: there is no such layer; the message gives the nearest.
         ShapeError: without a layer, the network does not end with one number for each class.
-        DataError: there is no such channel, or a number is out of its range.
+        DataError: there is no such channel, or a number is out of range.
 
     After Olah, Mordvintsev, Schubert: Feature visualization, 2017.
     """

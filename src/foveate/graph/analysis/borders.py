@@ -1,4 +1,4 @@
-"""What windows leave out of their input, in sentences with a way out."""
+"""What windows leave out of their input, in sentences that say what would fit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
 
 Strict: TypeAlias = bool | Literal["all"]
-"""Whether positions that no window sees are an error: those at the borders, or "all", also those between windows."""
+"""Whether positions that no window sees are an error: True for those at borders, "all" also for those in between."""
 
 _NAMES = {1: ("position",), 2: ("row", "column"), 3: ("layer of voxels",) * 3}
 
@@ -44,7 +44,7 @@ def skips(node: Node) -> str:
     ways = " or ".join(f"{option} {value}" for option, value in seeing_options(node.layer, node.input_shapes, axis))
     return (
         f"skips {count} {what} of its {format_sizes(sizes)} input, which lie between its windows: kernel "
-        f"{window.kernel_size} moves by {window.stride}." + (f" All are seen with {ways}." if ways else "")
+        f"{window.kernel_size} moves by {window.stride}." + (f" Use {ways} to see them all." if ways else "")
     )
 
 
@@ -62,7 +62,7 @@ def dropping_sentence(nodes: Sequence[Node]) -> str:
         lost = " and the ".join(_ends(each, _names(axes, axis, square=False)) for axis, each in dropping)
     return (
         f"{subject} never {verb} the {lost} of {whose} input; "
-        "build(strict=True) says what would fit, graph.summary() lists them all"
+        "build(strict=True) says what would fit, and graph.summary() lists them all"
     )
 
 
@@ -88,7 +88,7 @@ def seeing_options(layer: Layer, input_shapes: Sequence[Shape], axis: int) -> It
 
 
 def _ways_to_fit(node: Node, axes: Sequence[int]) -> Suggestions:
-    """Changes along `axes`, which are alike, with which the node drops nothing; each is tried."""
+    """Changes along `axes`, which are alike, that make the node drop nothing; each is tried."""
     window, size = (node.windows or ())[axes[0]], node.input_shapes[0][1 + axes[0]]
     most = window.effective_size - 1 if node.layer.pads_less_than_window else None
     ways = suggest(size, window, largest_padding=most)

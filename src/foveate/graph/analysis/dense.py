@@ -1,4 +1,4 @@
-"""The lecture's argument for convolutions: one input and output, fully connected and in other ways, side by side."""
+"""The lecture's argument for convolutions: one input and output, connected fully and in other ways, side by side."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ways from an input to an output of one shape; the first is fully connected, the second the convolution."""
+    """The ways from an input to outputs of one shape; the first is fully connected, the second the convolution."""
 
     input_shape: Shape
     output_shape: Shape
@@ -58,10 +58,10 @@ class Comparison:
             joined = f"{local:,}, no fewer than there are: it is as wide as the input or wider, and sees padding"
         again = f"{positions:,} times fewer{' again' if local < inputs else ''}" if positions > 1 else "no saving"
         return (
-            f"Fully connected, each of {outputs:,} outputs is joined to all {inputs:,} inputs: {dense.parameters:,} "
-            f"parameters with the biases. Low-level features are local: a filter joins an output to {joined}. Features "
-            f"are translation invariant: one filter serves all {positions:,} position{'s' * (positions > 1)}, {again}. "
-            f"So the convolution has {conv.parameters:,} parameters, "
+            f"Fully connected, each of {outputs:,} outputs is connected to all {inputs:,} inputs: {dense.parameters:,} "
+            f"parameters with the biases. Low-level features are local: a filter connects an output to {joined}. "
+            f"Features are translation invariant: one filter serves all {positions:,} position{'s' * (positions > 1)}, "
+            f"{again}. So the convolution has {conv.parameters:,} parameters, "
             f"{_times_fewer(dense.parameters, conv.parameters)}, and takes {conv.macs:,} MACs instead of "
             f"{dense.macs:,}."
         )
@@ -70,16 +70,16 @@ class Comparison:
 def compare_dense(
     input_shape: Sequence[int], filters: int, kernel_size: int | Sequence[int], groups: int | None = None
 ) -> Comparison:
-    """The fully connected layer, the convolution and its cheaper kin, all with as many outputs as "same" gives.
+    """The fully connected layer, the convolution and its cheaper variants, all with the outputs of padding "same".
 
     Args:
         input_shape: (C, L), (C, H, W) or (C, D, H, W).
         filters: K, the output's channels.
         kernel_size: F, an int or one for each axis.
-        groups: of the grouped convolution (default: the fewest above 1 that divide both C and K).
+        groups: number of groups of the grouped convolution (default: the smallest above 1 that divides both C and K).
 
     Raises:
-        ShapeError: the input has not 1 to 3 spatial axes.
+        ShapeError: the input does not have 1 to 3 spatial axes.
         LayerError: a hyper-parameter is out of range, or `groups` does not divide.
 
     >>> [way.parameters for way in compare_dense((3, 32, 32), 10, 5).ways[:2]]
@@ -87,7 +87,7 @@ def compare_dense(
     """
     shape, axes = tuple(input_shape), len(input_shape) - 1
     if axes not in (1, 2, 3):
-        raise ShapeError(f"{format_sizes(shape)} does not have 1 to 3 spatial axes after its channels, as 3x32x32 has")
+        raise ShapeError(f"{format_sizes(shape)} does not have 1 to 3 spatial axes after its channels, as 3x32x32 does")
     output = (filters, *shape[1:])
     conv = _convolution(axes, filters, kernel_size, {})
     kernel: Shape = conv.options()["kernel_size"]
@@ -132,7 +132,7 @@ def _convolution(axes: int, filters: int, kernel_size: int | Sequence[int], opti
 
 
 def _dilation(size: int) -> int:
-    """The least dilation above 1 with which fewer taps span the same, or 1."""
+    """The smallest dilation above 1 that spans the same with fewer taps, or 1."""
     return next((gap for gap in range(2, size) if (size - 1) % gap == 0), 1)
 
 

@@ -15,8 +15,8 @@ A window of F taps, D apart, spans `F_eff = D(F - 1) + 1` positions. Over W posi
 moved by S, it gives `(W - F_eff + 2P)/S + 1` outputs, rounded down. A convolution with K filters on C channels in G
 groups has `F*F*C/G*K` weights and K biases; each of its outputs is a dot product of `F*F*C/G` numbers.
 
-An output sees r inputs, and its neighbour sees what lies j further on. A window makes `r + (F_eff - 1)*j` and `j*S` of
-these: so L layers of K taps at stride 1 see `1 + L*(K - 1)`, and every stride before a layer multiplies what it adds.
+An output sees r inputs, and its neighbour sees those j further on. A window turns r into `r + (F_eff - 1)*j` and j into
+`j*S`: so L layers of K taps at stride 1 see `1 + L*(K - 1)`, and every stride before a layer multiplies what it adds.
 """
 
 
@@ -95,7 +95,7 @@ def _field_steps(node: Node, views: Sequence[Mapping[str, ReceptiveField]]) -> l
 
 
 def _derivation(node: Node, below: ReceptiveField, field: ReceptiveField) -> str:
-    """The recursion with the numbers put in, for a window along axes that are alike."""
+    """The recursion with the numbers filled in, for a window along axes that are alike."""
     windows = node.windows
     if windows is None or not below.known or not below.aligned or below.whole or not field.fields:
         return ""
@@ -115,7 +115,7 @@ def _sight_lines(graph: Nodes) -> list[str]:
 
 
 def sight_sentences(graph: Nodes, shown: Callable[[str], str] = str) -> list[str]:
-    """How many layers with windows it takes until an output sees the whole input, with the strides and without."""
+    """How many layers with windows it takes for an output to see the whole input, with the strides and without."""
     image = format_sizes(graph.input_shape[1:])
     lines = []
     for unstrided, how in ((False, "With its strides"), (True, "With every stride at 1")):

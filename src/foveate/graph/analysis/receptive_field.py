@@ -25,19 +25,19 @@ from foveate.graph.nodes import Nodes
 from foveate.layers.base import axis_letters
 
 Ways: TypeAlias = tuple[Field, ...]
-"""The field along one axis: one for each jump, where branches of different resolution were joined; none for nothing."""
+"""The fields along one axis: one for each jump if branches of different resolution were joined; none if unseen."""
 
 MOST_WAYS = 4
-"""Ways that a sentence tells one by one."""
+"""How many ways a sentence lists."""
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
     """What the outputs of a node see of one input of the network, along each of its spatial axes.
 
-    `fields` holds one field for each axis: the union of all branches. Where these have different jumps the axis is
+    `fields` holds one field for each axis: the union of all branches. If these have different jumps the axis is
     unaligned, and there are several. `sees` tells whether the node depends on this input at all. Sizes and centres
-    count padding as if the input went on; `Graph.region` also clips.
+    count padding as if the input continued; `Graph.region` also clips.
     """
 
     node: str
@@ -49,7 +49,7 @@ class ReceptiveField:
 
     @property
     def known(self) -> bool:
-        """Whether every layer on the way says what it reaches; if not, sizes are what is seen at most."""
+        """Whether every layer on the way says what it reaches; if not, sizes are upper bounds."""
         return all(field.known for ways in self.fields for field in ways)
 
     @property
@@ -72,16 +72,16 @@ class ReceptiveField:
 
     @property
     def jump(self) -> tuple[Fraction, ...]:
-        """Positions between what neighbouring outputs see, per axis; of the first branch where it is unaligned."""
+        """Distance between what neighbouring outputs see, per axis; the first branch's if it is unaligned."""
         return tuple(ways[0].jump if ways else Fraction(0) for ways in self.fields)
 
     @property
     def first_centre(self) -> tuple[Fraction, ...]:
-        """Centre of what the first output sees, per axis; of the first branch where it is unaligned."""
+        """Centre of what the first output sees, per axis; the first branch's if it is unaligned."""
         return tuple(ways[0].first_centre if ways else Fraction(0) for ways in self.fields)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; `branches` lists every jump of each axis. What is unknown is null."""
+        """Plain data; `branches` lists every jump of each axis. Unknown values are null."""
         numbers = {
             "size": list(self.size),
             "jump": [float(jump) for jump in self.jump],
@@ -131,7 +131,7 @@ class Region:
     """The box of the input that one output position sees, all channels together: a range for each spatial axis.
 
     `unclipped` goes past the borders into the padding; `clipped` is the smallest box around the real positions that
-    the output depends on. Both have empty ranges where it sees nothing but padding.
+    the output depends on. Both have empty ranges if it sees nothing but padding.
     """
 
     unclipped: tuple[range, ...]
@@ -163,10 +163,10 @@ def receptive_fields(graph: Nodes, of: str | None = None, *, unstrided: bool = F
 
 
 def region(graph: Nodes, field: ReceptiveField, position: Sequence[int]) -> Region:
-    """The box of its input that the output of the field's node at `position` depends on, borders and gaps considered.
+    """The box of its input that the output of the field's node at `position` depends on, allowing for borders and gaps.
 
     Raises:
-        ShapeError: `position` has not one number for each spatial axis of the node, or lies outside.
+        ShapeError: `position` does not have one number for each spatial axis of the node, or lies outside.
     """
     spatial = field.output_sizes
     try:
@@ -190,18 +190,18 @@ def region(graph: Nodes, field: ReceptiveField, position: Sequence[int]) -> Regi
 
 @dataclass(frozen=True)
 class Sight:
-    """When a network sees its whole input: the first node whose field is as large, and how many windows lead there."""
+    """Where a network sees its whole input: the first node whose field is as large, and the windows up to it."""
 
     node: str | None
     depth: int
     size: tuple[int, ...]
-    """Of that node, or the largest there is."""
+    """The size of that node's field, or the largest there is."""
 
 
 def sees_whole_image(graph: Nodes, *, unstrided: bool = False) -> Sight:
     """The first node whose field is at least as large as the input, and the layers with windows up to it.
 
-    Global layers, which see everything anyway, do not count. Where no layer sees enough, the node is None, and depth
+    Global layers, which see everything anyway, do not count. If no layer sees enough, the node is None, and depth
     and size are those of the deepest.
     """
     fields = receptive_fields(graph, unstrided=unstrided)
@@ -247,7 +247,7 @@ def _through(below: Ways, reach: AxisReach, outputs: int, size: int, unstrided: 
 
 
 def _clipped(graph: Nodes, field: ReceptiveField, position: tuple[int, ...]) -> tuple[range, ...]:
-    """Backwards through the graph; sets of positions are bits, so gaps and borders count exactly."""
+    """Trace back through the graph; sets of positions are bits, so gaps and borders count exactly."""
     boxes: dict[str, list[tuple[int, ...]]] = {field.node: [position]}
     for each in reversed(graph.nodes):
         for box in boxes.get(each.name, ()):
@@ -268,7 +268,7 @@ def _box_below(node: Node, index: int, box: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _add_box(boxes: list[tuple[int, ...]], new: tuple[int, ...]) -> None:
-    """Add `new` unless another holds it, and drop what it holds."""
+    """Add `new` unless another box contains it, and drop those that it contains."""
     if any(all(n | o == o for n, o in zip(new, other, strict=True)) for other in boxes):
         return
     boxes[:] = [other for other in boxes if not all(n | o == n for n, o in zip(new, other, strict=True))]

@@ -1,4 +1,4 @@
-"""Changes that make a network build which did not: each is tried on the whole network before it is offered."""
+"""Changes that make a failing network build: each is tried on the whole network before it is offered."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ LARGEST_INPUT = 1024
 
 
 class Network(Protocol):
-    """What can be built with other layers in the place of some, as every composite can."""
+    """Anything that can be built with some layers replaced, as every composite can."""
 
     def build_with(self, layers: Mapping[str, tuple[Layer, ...]], input_shape: Shape, strict: Strict) -> Nodes:
-        """The graph for `input_shape`, with `layers` by the path of the layer whose place they take."""
+        """The graph for `input_shape`, with `layers` keyed by the path of the layer that they replace."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a network with which it builds.
+    """One change that makes a network build.
 
-    `layers` says what takes the place of which layer, by its path: one layer, several, or none. `input_shape` is
+    `layers` maps the path of each layer to be replaced to one layer, several, or none. `input_shape` is
     another input, or the same.
     """
 
@@ -53,9 +53,9 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Changes(Sequence[Change]):
-    """The changes with which a network builds that did not; they are looked for when first asked for.
+    """The changes that make a failing network build; the search runs when they are first asked for.
 
-    `place` says where building stopped, `partial` what was built by then.
+    `place` is where building stopped, `partial` what had been built by then.
     """
 
     network: Network
@@ -84,7 +84,7 @@ class Changes(Sequence[Change]):
 def find_changes(
     network: Network, input_shape: Shape, strict: Strict, place: Place | None, partial: Nodes
 ) -> tuple[Change, ...]:
-    """Changes near `place`, where building stopped, then other inputs; only those with which all of it builds."""
+    """Changes near `place`, where building stopped, then other inputs; only those that make all of it build."""
     common: dict[str, Any] = {"network": network, "strict": strict}
     found: list[Change] = []
     if place is not None:
@@ -109,7 +109,7 @@ def _that_build(changes: Iterable[Change]) -> list[Change]:
 
 
 def _instead(place: Place, strict: Strict) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
-    """(words, what stands in its place) for the layer that did not fit its input."""
+    """(words, replacement) for the layer that did not fit its input."""
     if len(place.input_shapes) == 2:
         before, way = place.input_shapes
         strides = shortcut_strides(before, way)
@@ -158,7 +158,7 @@ def _options(place: Place, strict: Strict) -> Iterator[tuple[str, str, Any]]:
 
 
 def _seeing_more(place: Place) -> Iterator[tuple[str, str, Any]]:
-    """Options with which the windows drop or skip less."""
+    """Options that make the windows drop or skip less."""
     try:
         seen = place.layer.unseen(place.input_shapes)
         adjustments = explain_window(place.layer, place.input_shapes[0]).adjustments if seen else ()
@@ -177,7 +177,7 @@ def _for_axes(value: Any, axes: int) -> Any:
 
 
 def _same_in_branches(place: Place, partial: Nodes) -> Iterator[tuple[str, Mapping[str, tuple[Layer, ...]]]]:
-    """Ways that are joined but differ in size: all of their windows with padding "same"."""
+    """For branches that are joined but differ in size: padding "same" in all of their windows."""
     if len(place.input_shapes) < 2:
         return
     scope = place.path.rpartition(".")[0] + "."
@@ -191,7 +191,7 @@ def _same_in_branches(place: Place, partial: Nodes) -> Iterator[tuple[str, Mappi
 
 
 def _other_rank(place: Place | None, shape: Shape) -> Shape | None:
-    """The input with as many axes as the layer slides over: the last ones as one, or the last repeated."""
+    """The input with as many axes as the layer slides over: the last ones merged, or the last repeated."""
     axes = getattr(place.layer, "spatial_axes", None) if place is not None else None
     if axes is None or len(shape) < 2 or axes == len(shape) - 1:
         return None
@@ -201,7 +201,7 @@ def _other_rank(place: Place | None, shape: Shape) -> Shape | None:
 
 
 def _other_input(network: Network, shape: Shape, strict: Strict) -> Shape | None:
-    """The nearest larger input with which the network builds, or under the strict rule also a smaller one."""
+    """The nearest larger input that makes the network build, or under the strict rule also a smaller one."""
     if len(shape) < 2:
         return None
 
@@ -228,14 +228,14 @@ def _other_input(network: Network, shape: Shape, strict: Strict) -> Shape | None
 
 
 def offer(changes: Sequence[Change]) -> str:
-    """The changes as a sentence, or nothing where there are none."""
+    """The changes as a sentence, or nothing if there are none."""
     return f"It builds with {', or '.join(map(str, changes))}." if changes else ""
 
 
 def fitting_shortcut(before: Shape, way: Shape) -> str:
-    """A sentence on what makes a residual block build whose input is `before` and whose output is `way`."""
+    """A sentence on how to make a residual block build if its input is `before` and its output `way`."""
     if len(before) != len(way) or len(before) < 2:
-        return "Give it a shortcut that makes the same shape"
+        return "Give it a shortcut whose output has the same shape"
     conv, strides = Convolution.over(len(before) - 1).__name__, shortcut_strides(before, way)
     if strides is not None:
         shown = strides[0] if len(set(strides)) == 1 else strides

@@ -20,10 +20,10 @@ CONVENTION = (
 )
 
 DEEPEST = 16
-"""Blocks within blocks that get a line of their own."""
+"""How many levels of nested blocks get a line of their own."""
 
 BYTES = 4
-"""Of a number: float32."""
+"""Size of a number: float32."""
 
 TITLES = ("name", "layer", "output", "parameters", "MACs", "FLOPs", "memory", "sees", "dropped", "skipped")
 NUMBERS = ("parameters", "MACs", "FLOPs", "memory")
@@ -31,7 +31,7 @@ NUMBERS = ("parameters", "MACs", "FLOPs", "memory")
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of the table; `activation_bytes` is what its output of one sample takes.
+    """One layer of the table; `activation_bytes` is the size of its output for one sample.
 
     `sees` is its receptive field, `dropped` how many positions at the borders of each axis no window sees, `skipped`
     how many between windows.
@@ -185,7 +185,7 @@ class Summary:
         return self.to_html()
 
     def render(self, width: int = 110, batch_size: int = 1) -> str:
-        """The table as plain text of at most `width` columns; where it is narrow, costs stand in the totals only."""
+        """The table as plain text of at most `width` columns; if it is narrow, costs are in the totals only."""
         from rich.console import Console
 
         text = StringIO()
@@ -222,7 +222,7 @@ class Summary:
         return f"{self.name}: input " + ", ".join(format_sizes(shape) for shape in self.inputs.values())
 
     def _nested(self) -> list[tuple[int, list[str]]]:
-        """(depth, cells) of each line: the last part of each name, under a line for each block that it is in."""
+        """(depth, cells) of each line: the last part of each name, under a line for each block that contains it."""
         lines: list[tuple[int, list[str]]] = []
         open_blocks: list[str] = []
         for row in self.rows:
@@ -241,9 +241,9 @@ class Summary:
 
 
 def summarize(graph: Nodes, fields: Mapping[str, Mapping[str, ReceptiveField]]) -> Summary:
-    """The table of `graph`, of which `fields` says by input and node what is seen.
+    """The table of `graph`; `fields` says, by input and node, what is seen.
 
-    Parameters stand at the first layer that uses them.
+    Shared parameters are listed at the first layer that uses them.
     """
     owners = {node.name for node in graph.owners}
     rows = []
@@ -280,7 +280,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _columns_that_fit(lines: list[list[str]], width: int) -> list[int]:
-    """Columns that find room in `width`: the least important ones go first, and those that are empty."""
+    """Columns that fit in `width`: the least important ones are dropped first, as are empty ones."""
     widths = [max(len(line[column]) for line in lines) + 2 for column in range(len(TITLES))]
     widths[TITLES.index("layer")] = min(widths[TITLES.index("layer")], 18)
     empty = [c for c in range(len(TITLES)) if not any(line[c] for line in lines[1:])]

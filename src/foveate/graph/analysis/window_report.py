@@ -1,4 +1,4 @@
-"""One convolution, plain or transposed, or pooling on one input: what comes out, what it costs, what would fit."""
+"""One convolution, plain or transposed, or pooling on one input: its output, its costs, and what would fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from foveate.layers import Cost, Layer, Shape
 from foveate.layers.transposed import TransposedConvolution
 
 BYTES = 4
-"""Of a number: float32."""
+"""Size of a number: float32."""
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Another value of one option, with which a layer fits; `value` is what the option takes, one for each axis."""
+    """A value of one option that makes a layer fit; `value` holds one for each axis, as the option takes them."""
 
     option: str
     value: tuple[Any, ...]
@@ -74,7 +74,7 @@ class WindowReport:
 
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
-        """How the window falls on each axis."""
+        """How the window fits each axis."""
         return tuple(fit(size, window) for size, window in zip(self.sizes, self.windows, strict=True))
 
     @cached_property
@@ -89,17 +89,17 @@ class WindowReport:
 
     @property
     def skipped(self) -> tuple[int, ...]:
-        """How many positions of each axis lie between windows, seen by none."""
+        """How many positions on each axis lie between windows, seen by none."""
         return tuple(axis.skipped for axis in self.unseen)
 
     @property
     def weights(self) -> int:
-        """Numbers in the filters."""
+        """Number of weights in the filters."""
         return self._count("weight")
 
     @property
     def biases(self) -> int:
-        """Numbers that are added, one for each filter."""
+        """Number of biases, one for each filter."""
         return self._count("bias")
 
     @property
@@ -109,7 +109,7 @@ class WindowReport:
 
     @cached_property
     def adjustments(self) -> tuple[Adjustment, ...]:
-        """Every small adjustment that makes the division exact on all axes, nearest first; none where it is."""
+        """Every small adjustment that makes the division exact on all axes, nearest first; none if it is exact."""
         if all(placed.fits for placed in self.fits):
             return ()
         found = [*self._option_adjustments("stride"), *self._option_adjustments("padding"), *self._input_adjustments()]
@@ -143,7 +143,7 @@ class WindowReport:
         return 0 if parameter is None else prod(parameter.shape)
 
     def _option_adjustments(self, option: str) -> list[Adjustment]:
-        """Values of `option` with which every axis fits; axes that fit already keep theirs."""
+        """Values of `option` that make every axis fit; axes that fit already keep theirs."""
         lists: list[list[tuple[Any, int]]] = []
         for size, window in zip(self.sizes, self.windows, strict=True):
             if fit(size, window).fits:
@@ -189,7 +189,7 @@ def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
     """The report of `layer` on one sample of `input_shape`.
 
     Raises:
-        ShapeError: the layer cannot be put on such an input.
+        ShapeError: the layer cannot take such an input.
 
     >>> from foveate.layers import Conv2d
     >>> explain_window(Conv2d(8, 3, stride=3), (1, 7, 7)).adjustments[0].text
@@ -201,7 +201,7 @@ def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
 
 
 def transposed_report(layer: TransposedConvolution, shape: Shape) -> dict[str, Any]:
-    """What the layer does to an input of that shape, as plain data; a ShapeError where nothing comes out."""
+    """What the layer does to an input of that shape, as plain data; a ShapeError if it has no output."""
     joining = Joining(Nodes)
     joining.input(shape)
     node = joining.fitted(f"{layer.label}1", layer, ["input"])
@@ -224,7 +224,7 @@ def transposed_report(layer: TransposedConvolution, shape: Shape) -> dict[str, A
 
 
 def solve_padding(size: int, window: Window) -> tuple[Solution, ...]:
-    """Every padding shorter than the window that makes the division exact, the one that "same" gives first.
+    """Every padding shorter than the window that makes the division exact, that of "same" first.
 
     Symmetric ones come before those with one more at the end.
 
@@ -251,7 +251,7 @@ def solve_stride(size: int, window: Window, limit: int = 8) -> tuple[Solution, .
 
 
 def in_short(values: Sequence[Any]) -> str:
-    """One value where all are equal, else joined by x; a pair of equal numbers is one number.
+    """One value if all are equal, else all joined by x; a pair of equal numbers becomes one number.
 
     >>> in_short([(1, 1), (1, 1)]), in_short([(1, 2), (1, 2)]), in_short([2, 1])
     ('1', '(1, 2)', '2x1')

@@ -1,4 +1,4 @@
-"""What every loss is: a frozen description that says which outputs and targets it compares. No arrays here."""
+"""The base of every loss: a frozen description that says which outputs and targets it compares. No arrays here."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -20,20 +20,20 @@ TargetKind: TypeAlias = Literal["classes", "distributions", "probabilities", "nu
 
 
 class Loss(metaclass=Called):
-    """Base of every loss: a frozen dataclass of options, which says what it compares.
+    """Base of every loss: a frozen dataclass of options that says what it compares.
 
-    Derive from it for a loss of your own, and teach it to the engines by `foveate.engines.register_loss`.
+    Derive from it for a loss of your own, and teach it to the engines with `foveate.engines.register_loss`.
     """
 
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers",)
-    """The kinds of targets that it takes; of "classes" and "distributions" whole numbers are classes."""
+    """The kinds of targets that it takes; if it takes both "classes" and "distributions", whole numbers are classes."""
 
     applies: ClassVar[Literal["softmax", "sigmoid"] | None] = None
     """The layer that it applies itself, so the network must end before it."""
 
     @property
     def ignored(self) -> int | None:
-        """The index that stands for "no class here" among the targets, or None: all count."""
+        """The index that means "no class here" among the targets, or None if all count."""
         return None
 
     def check_output(self, output: str, shape: Shape, layer: Layer | None) -> None:
@@ -41,20 +41,21 @@ class Loss(metaclass=Called):
 
         Args:
             output: its name.
-            shape: of one sample, (K, *positions).
-            layer: the layer that computes it, or None where it is an input.
+            shape: its shape for one sample, (K, *positions).
+            layer: the layer that computes it, or None if it is an input.
 
         Raises:
-            EngineError: it ends with what the loss applies itself, or has not the classes that the options are for.
+            EngineError: it ends with a layer that the loss applies itself, or its number of classes does not fit the
+                options.
         """
         if self.applies is not None and isinstance(layer, Softmax | LogSoftmax | Sigmoid):
             raise EngineError(
-                f"{type(self).__name__} applies the {self.applies} itself, and the network's output {output} is a "
-                f"{type(layer).__name__} already: remove {output}, so the loss gets logits"
+                f"{type(self).__name__} applies the {self.applies} itself, but the network's output {output} is "
+                f"already a {type(layer).__name__}: remove {output}, so that the loss gets logits"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: the type's name and its options; those that are None are left out.
+        """Plain data: the type's name and its options, except those that are None.
 
         >>> from foveate import Huber
         >>> Huber(2.0).to_json()
@@ -73,11 +74,11 @@ class Loss(metaclass=Called):
 
 
 def weights_of(loss: Loss, name: str, given: Iterable[float]) -> tuple[float, ...]:
-    """Weights as a tuple of floats, or a LayerError where they are none."""
+    """Weights as a tuple of floats, or a LayerError if they cannot be weights."""
     try:
         weights = tuple(float(weight) for weight in given)
     except (TypeError, ValueError):
-        raise loss.refuse(f"{name} is {given!r}; it must be a row of numbers, one for each class") from None
+        raise loss.refuse(f"{name} is {given!r}; it must be a sequence of numbers, one for each class") from None
     if not weights or not all(0 <= weight < inf for weight in weights) or not any(weights):
         raise loss.refuse(f"{name} is {weights}; none may be negative or infinite, and not all may be zero")
     return weights
@@ -90,6 +91,6 @@ def check_positive(loss: Loss, name: str, value: float) -> None:
 
 
 def check_index(loss: Loss, name: str, value: int | None) -> None:
-    """Refuse what is neither a whole number nor None."""
+    """Refuse a value that is neither a whole number nor None."""
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise loss.refuse(f"{name} is {value!r}; it must be an int (255 and -100 are usual), or None")

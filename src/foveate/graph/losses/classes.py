@@ -1,4 +1,4 @@
-"""Losses for answers that exclude each other: one class for each sample, or for each position of it."""
+"""Losses for mutually exclusive answers: one class for each sample, or for each position of it."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,21 +16,21 @@ class CrossEntropy(Loss):
         loss = -sum over k of w[k] q[k] log softmax(logits)[k],   q = (1 - s) onehot + s / K
 
     averaged over samples n and positions p with the weights v[n] w[target[n, p]], where v is the sample's weight and w
-    the class's; targets that are ignored weigh nothing. Outputs are (N, K, *positions), targets (N, *positions).
+    the class's; ignored targets have no weight. Outputs are (N, K, *positions), targets (N, *positions).
 
-    Soft labels, numbers of the output's shape, take onehot's place; their mean is over v[n] alone, and `ignore_index`
-    does not go with them. PyTorch's numbers throughout; it has no sample weights, and equal ones change nothing.
+    Soft labels, numbers of the output's shape, replace onehot; their mean is weighted by v[n] alone, and `ignore_index`
+    cannot be used with them. The values are PyTorch's; it has no sample weights, and equal ones change nothing.
 
-    Two cases differ from PyTorch's: where nothing weighs anything (all targets ignored, say), loss and
-    gradients are 0; and a class that is not wanted at all (w q = 0) adds nothing, even where its logit is -inf.
+    Two cases differ from PyTorch's: if nothing has weight (all targets ignored, say), loss and
+    gradients are 0; and a class without weight (w q = 0) adds nothing, even if its logit is -inf.
 
     Args:
-        label_smoothing: s, from 0 to below 1.
+        label_smoothing: s, at least 0 and below 1.
         class_weights: w, one for each class (default: 1).
         ignore_index: targets of this value do not count; it need not be a class.
 
     Raises:
-        LayerError: an option is out of its range.
+        LayerError: an option is out of range.
 
     Szegedy et al.: Rethinking the Inception architecture (label smoothing), 2015.
     """
@@ -44,7 +44,7 @@ class CrossEntropy(Loss):
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise self.refuse(f"label_smoothing is {self.label_smoothing}; it must be at least 0, below 1")
+            raise self.refuse(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1")
         if self.class_weights is not None:
             object.__setattr__(self, "class_weights", weights_of(self, "class_weights", self.class_weights))
         check_index(self, "ignore_index", self.ignore_index)
@@ -55,7 +55,7 @@ class CrossEntropy(Loss):
         return self.ignore_index
 
     def check_output(self, output: str, shape: Shape, layer: Layer | None) -> None:
-        """Refuse probabilities, and another number of classes than there are weights."""
+        """Refuse probabilities, and a number of classes that differs from the number of weights."""
         super().check_output(output, shape, layer)
         if self.class_weights is not None and len(self.class_weights) != shape[0]:
             raise EngineError(
@@ -66,22 +66,22 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Dice(Loss):
-    """How little the softmax of logits and the wanted regions overlap, averaged over classes and samples.
+    """How little the softmax of logits and the target regions overlap, averaged over classes and samples.
 
         loss = 1 - mean over k of (2 sum(p[k] t[k]) + smooth) / (sum(p[k]) + sum(t[k]) + smooth)
 
     with p = softmax(logits), t the one-hot targets, and sums over the positions of one sample that are not ignored.
-    Outputs are (N, K, *positions), targets (N, *positions) class indices. The mean over samples has the samples'
-    weights; a sample whose targets are all ignored does not count, and where none counts, loss and gradients are 0.
+    Outputs are (N, K, *positions), targets (N, *positions) class indices. The mean over samples uses the samples'
+    weights; a sample whose targets are all ignored does not count, and if none counts, loss and gradients are 0.
 
-    Small regions weigh as much as large ones, which helps where nearly every position is background.
+    Small regions weigh as much as large ones, which helps when nearly every position is background.
 
     Args:
-        smooth: keeps the loss of absent classes calm.
+        smooth: steadies the loss of absent classes.
         ignore_index: targets of this value do not count.
 
     Raises:
-        LayerError: an option is out of its range.
+        LayerError: an option is out of range.
 
     Milletari, Navab, Ahmadi: V-Net, 2016.
     """
@@ -106,6 +106,6 @@ class Dice(Loss):
         super().check_output(output, shape, layer)
         if shape[0] < 2:
             raise EngineError(
-                f"Dice compares classes that exclude each other, but the network's output {output} is "
+                f"Dice compares mutually exclusive classes, but the network's output {output} is "
                 f"{format_sizes(shape)}: one channel only. Give it 2 channels, background and object"
             )

@@ -1,4 +1,4 @@
-"""Losses that compare each output with a number of its own."""
+"""Losses that compare each output with its own number."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class BinaryCrossEntropy(Loss):
 
         loss = -(pos_weight t log sigmoid(x) + (1 - t) log(1 - sigmoid(x)))
 
-    For answers that do not exclude each other: the network's output x has one number (a logit) for each question, and
-    targets have its shape (N, K, ...); where it is (N, 1), (N,) will do.
+    For answers that are not mutually exclusive: the network's output x has one number (a logit) for each question, and
+    targets have its shape (N, K, ...); if that is (N, 1), (N,) will do.
 
     Args:
-        pos_weight: what a target of 1 weighs against one of 0: a number, or one for each of the K questions (the ratio
-            of no to yes makes both count alike; default: 1).
+        pos_weight: weight of a target of 1 relative to one of 0: a number, or one for each of the K questions (the
+            ratio of no to yes makes both count equally; default: 1).
 
     Raises:
-        LayerError: a weight is negative or no number.
+        LayerError: a weight is negative or not a number.
     """
 
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities",)
@@ -39,7 +39,7 @@ class BinaryCrossEntropy(Loss):
             check_positive(self, "pos_weight", self.pos_weight)
 
     def check_output(self, output: str, shape: Shape, layer: Layer | None) -> None:
-        """Refuse probabilities, and another number of questions than there are weights."""
+        """Refuse probabilities, and a number of questions that differs from the number of weights."""
         super().check_output(output, shape, layer)
         if isinstance(self.pos_weight, tuple) and len(self.pos_weight) != shape[0]:
             raise EngineError(
@@ -50,19 +50,19 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Focal(Loss):
-    """Binary cross-entropy that looks away from what is easy, averaged over outputs and batch.
+    """Binary cross-entropy that plays down easy answers, averaged over outputs and batch.
 
         loss = a (1 - p)^gamma BinaryCrossEntropy(x, t),   p = t sigmoid(x) + (1 - t) (1 - sigmoid(x))
 
-    with a = t alpha + (1 - t) (1 - alpha), or 1 where alpha is None. Targets from 0 to 1 have the output's shape
-    (N, K, ...); where it is (N, 1), (N,) will do. The numbers are those of torchvision's `sigmoid_focal_loss`.
+    with a = t alpha + (1 - t) (1 - alpha), or 1 if alpha is None. Targets from 0 to 1 have the output's shape
+    (N, K, ...); if that is (N, 1), (N,) will do. The numbers are those of torchvision's `sigmoid_focal_loss`.
 
     Args:
         gamma: how fast the loss of an answer falls as it becomes right; 0 is binary cross-entropy.
-        alpha: what a target of 1 weighs, from 0 to 1; a target of 0 weighs 1 - alpha.
+        alpha: weight of a target of 1, from 0 to 1; a target of 0 has the weight 1 - alpha.
 
     Raises:
-        LayerError: an option is out of its range.
+        LayerError: an option is out of range.
 
     Lin et al.: Focal loss for dense object detection, 2017.
     """
@@ -75,7 +75,7 @@ class Focal(Loss):
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < inf:
-            raise self.refuse(f"gamma is {self.gamma}; it must be 0 or positive, and finite")
+            raise self.refuse(f"gamma is {self.gamma}; it must be at least 0 and finite")
         if self.alpha is not None and not 0 <= self.alpha <= 1:
             raise self.refuse(f"alpha is {self.alpha}; it must be from 0 to 1, or None")
 
@@ -92,20 +92,20 @@ class MeanSquaredError(Loss):
 class L1(Loss):
     """Absolute difference of output and target, averaged over outputs and batch: loss = |x - t|.
 
-    Targets have the output's shape, (N, ...). Its slope at no difference is 0.
+    Targets have the output's shape, (N, ...). Its gradient at x = t is 0.
     """
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared where output and target are near, absolute where they are far, averaged over outputs and batch.
+    """Squared error if output and target are near, absolute if they are far, averaged over outputs and batch.
 
         loss = (x - t)^2 / 2 if |x - t| <= delta else delta (|x - t| - delta / 2)
 
     Targets have the output's shape, (N, ...).
 
     Args:
-        delta: where the square ends.
+        delta: the difference at which the square becomes linear.
 
     Raises:
         LayerError: delta is not positive.

@@ -28,9 +28,9 @@ def built_in_losses() -> tuple[type[Loss], ...]:
 
 
 def register_loss_type(loss_type: type[Loss]) -> None:
-    """Make a loss of one's own loadable by its name; a name that another loss has is refused.
+    """Make a custom loss loadable by its name; a name that another loss has is refused.
 
-    The same class, defined again, replaces itself: notebooks do that.
+    Defining the same class again replaces it, as happens in notebooks.
 
     Raises:
         LayerError: it is not a frozen dataclass derived from foveate.Loss, or its name is taken.
@@ -53,7 +53,7 @@ def loss_from_json(data: Mapping[str, Any]) -> Loss:
         LayerError: the type is unknown, or an option is wrong; the message says which.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
-        raise LayerError("a loss is described by its type and options, but there is no type")
+        raise LayerError("a loss is described by its type and options, but the type is missing")
     name = data["type"]
     if name not in LOSS_TYPES:
         raise LayerError(
