@@ -78,8 +78,8 @@ def test_a_training_that_goes_on(caplog: pytest.LogCaptureFixture, tmp_path: Pat
     data = fv.Dataset(np.random.default_rng(0).integers(0, 255, (12, 1, 4, 4), np.uint8), [0, 1] * 6, ("a", "b"))
     for _ in range(2):
         fv.Model(GRAPH).fit(data, epochs=2, batch_size=4, out=tmp_path, progress=False, resume=True)
-    assert [text for text in messages(caplog, logging.INFO) if text.startswith("goes on")] == [
-        f"goes on from {tmp_path / 'checkpoint.safetensors'}: epoch 3, step 6"
+    assert [text for text in messages(caplog, logging.INFO) if text.startswith("continuing")] == [
+        f"continuing from {tmp_path / 'checkpoint.safetensors'}: epoch 3, step 6"
     ]
 
 

@@ -150,7 +150,7 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
     resumed = process(*command[3:], "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "test accuracy: " in resumed.stdout
-    assert re.match(r"goes on in epoch \d+ of 25, after step \d+ of 450$", resumed.stdout.splitlines()[1])
+    assert re.match(r"resuming in epoch \d+ of 25, after step \d+ of 450$", resumed.stdout.splitlines()[1])
     assert len(History.from_csv(RunFolder(tmp_path).history)) == 25
 
 

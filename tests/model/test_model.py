@@ -114,7 +114,7 @@ def test_files_go_from_one_engine_to_the_other(trained, tmp_path, data):
 def test_a_file_whose_preprocessing_does_not_fit(trained, tmp_path, engine):
     trained.preprocessing = Preprocessing((1, 5, 5), (0.5,), (0.5,))
     trained.save(tmp_path / "model")
-    with pytest.raises(FileError, match="model cannot be used: the preprocessing gives 1x5x5, but the network takes"):
+    with pytest.raises(FileError, match="model cannot be used: the preprocessing makes 1x5x5, but the network takes"):
         fv.load(tmp_path / "model", engine=engine)
 
 
@@ -190,7 +190,7 @@ def test_more_outputs_than_classes(engine, graph, data):
 
 
 def test_preprocessing_of_another_shape(engine, graph):
-    with pytest.raises(DataError, match="the preprocessing gives 3x6x6, but the network takes 1x6x6"):
+    with pytest.raises(DataError, match="the preprocessing makes 3x6x6, but the network takes 1x6x6"):
         Model(graph, preprocessing=Preprocessing((3, 6, 6), (0.5,) * 3, (0.5,) * 3), engine=engine)
 
 

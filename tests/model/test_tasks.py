@@ -143,7 +143,7 @@ def test_one_loss_for_each_of_two_outputs(engine):
     one, _ = fitted(two_headed(), data, engine, epochs=1, loss=loss)
     other, _ = fitted(two_headed(), data, engine, epochs=1)
     assert_array_equal(one.read("linear1.weight"), other.read("linear1.weight"))
-    with pytest.raises(TrainingError, match=r"2 outputs \(sides, brightness\); give the loss of each by its name"):
+    with pytest.raises(TrainingError, match=r"2 outputs \(sides, brightness\); give the loss of each by name"):
         one.fit(data, loss=MeanSquaredError())
     with pytest.raises(
         TrainingError, match=r"a loss is given for side, which is not an output of the network\. Nearest"

@@ -77,13 +77,13 @@ def test_losses_that_fit():
             TASK,
             CrossEntropy(),
             Output("prob", (3,), "softmax"),
-            "CrossEntropy applies the softmax itself, but the network's output prob has had its softm",
+            "CrossEntropy applies the softmax itself, but the network's output prob already ends",
         ),
         (
             PAIR,
             BinaryCrossEntropy(),
             Output("fc", (1,), "sigmoid"),
-            "has had its sigmoid already; train the",
+            "already ends with sigmoid; train the",
         ),
     ],
 )

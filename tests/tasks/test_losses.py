@@ -61,7 +61,7 @@ def test_of_ones_own_by_what_it_compares(case):
 @pytest.mark.parametrize("activation", ["softmax", "log_softmax"])
 def test_none_applies_what_the_network_has_applied(loss, activation):
     with pytest.raises(
-        TrainingError, match=f"applies the softmax itself, .* conv has had its {activation} already; train the network"
+        TrainingError, match=f"applies the softmax itself, .* conv already ends with {activation}; train the network"
     ):
         AREA.check_loss(loss, Output("conv", (2, 4, 4), activation))
 

@@ -155,7 +155,11 @@ def test_a_number_of_ones_own_that_is_none_is_none():
 @pytest.mark.parametrize(
     ("used", "own", "message"),
     [
-        ((KIND, AGE), [Largest], r"the network has 2 outputs; say which your metrics are for: \{'kind': \[\.\.\.\]\}"),
+        (
+            (KIND, AGE),
+            [Largest],
+            r"the network has 2 outputs; say which one your metrics are for: \{'kind': \[\.\.\.\]\}",
+        ),
         ((KIND, AGE), {"sex": [Largest]}, "the network has no output sex to measure; it has kind, age"),
         ((KIND,), [Largest, Largest], "two metrics measure 'largest'; give the one in Largest another name"),
         ((KIND,), [Accuracy], "two metrics measure 'accuracy'; give the one in Accuracy another name"),

@@ -37,7 +37,7 @@ def test_outputs_that_fit(activation):
         (Output("conv", (2, 7, 7)), "output conv is 2x7x7, but there are 2 labels"),
         (
             Output("fc", (2,), "softmax"),
-            "output fc ends with a softmax, which lets one label win; leave that",
+            "output fc ends with a softmax, which lets only one label win; leave",
         ),
         (Output("fc", (2,), "log_softmax"), "output fc ends with a softmax"),
     ],
@@ -52,7 +52,7 @@ def test_losses():
     TASK.check_loss(BinaryCrossEntropy(), OUTPUT)
     with pytest.raises(TrainingError, match="MultiLabel, which is trained with BinaryCrossEntropy or Focal, but "):
         TASK.check_loss(CrossEntropy(), OUTPUT)
-    with pytest.raises(TrainingError, match="has had its sigmoid already"):
+    with pytest.raises(TrainingError, match="already ends with sigmoid"):
         TASK.check_loss(BinaryCrossEntropy(), Output("fc", (2,), "sigmoid"))
 
 

@@ -96,7 +96,7 @@ def test_the_head_of_a_single_task():
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (KIND, r"the network has 2 outputs \(age, kind\), but one task; give each its own: Several\("),
+        (KIND, r"the network has 2 outputs \(age, kind\), but only one task; give each its own: Several\("),
         (Several({"kind": KIND}), r"the network's output age has no task; add it to Several"),
         (Several({"kind": KIND, "ages": AGE}), r"the network has no output ages\. Nearest: age"),
         (
@@ -121,7 +121,7 @@ def test_a_head_knows_its_loss():
     assert head.loss(CrossEntropy(0.1)) == CrossEntropy(0.1)
     with pytest.raises(TrainingError, match="but its loss is MeanSquaredError"):
         head.loss(MeanSquaredError())
-    with pytest.raises(TrainingError, match="has had its softmax already; train the network without that layer"):
+    with pytest.raises(TrainingError, match="already ends with softmax; train the network without that layer"):
         Head(KIND, Output("fc", (2,), "softmax")).loss()
 
 

@@ -303,7 +303,7 @@ def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, eve
 def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=f"{match}.*use the same as then, or start again"):
+    with pytest.raises(TrainingError, match=f"{match}.*use the same one, or start again"):
         fit(make_job(engine, recipe=replace(RECIPE, **change), folder=folder), Progress(), resume=True)
 
 

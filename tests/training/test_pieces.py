@@ -165,7 +165,7 @@ def test_class_names_must_be_as_many_as_outputs(graph):
 
 def test_preprocessing_must_give_the_networks_shape(graph):
     check_preprocessing(graph, None)
-    with pytest.raises(DataError, match="the preprocessing gives 1x6x7, but the network takes 1x6x6"):
+    with pytest.raises(DataError, match="the preprocessing makes 1x6x7, but the network takes 1x6x6"):
         check_preprocessing(graph, Preprocessing((1, 6, 7), (0.5,), (0.2,)))
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of windows. Integers only; every rule of arithmetic exists once, here."""
+"""The arithmetic of windows. Integers only; each rule is written once, here."""
 
 from foveate.geometry.reach import (
     IDENTITY_FIELD,

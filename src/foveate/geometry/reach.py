@@ -1,4 +1,4 @@
-"""What each output of a layer reaches of its input along one axis, and what it so sees of a network's input."""
+"""What each output of a layer sees of its input along one axis, and so of the network's input."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,25 +11,25 @@ from foveate.geometry.windows import Unseen, Window, adaptive_bins
 
 
 class Extent(Enum):
-    """What is said of an axis instead of a `Reach`."""
+    """What a layer says of an axis instead of a `Reach`."""
 
     EVERYTHING = "everything"
     """Each output depends on all positions."""
 
     UNKNOWN = "unknown"
-    """The layer does not say on which."""
+    """The layer does not say which positions its outputs depend on."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Which inputs each output of a layer sees along one axis, as if both went on for ever.
+    """Which inputs each output of a layer sees along one axis, as if both axes were infinite.
 
     Outputs repeat with a period: output m * period + f sees the inputs m * `advance` + t for each t of `taps[f]`, and
     the period is the number of `taps`. A window has period 1 and advances by its stride. Long rows of taps are ranges,
     which take no memory.
 
     Past the borders nothing is seen, unless `border` says which positions are copied there: "reflect", "replicate" or
-    "circular". `window` is what slides, over the input or, where it is transposed, over the output.
+    "circular". `window` is what slides: over the input or, if transposed, over the output.
     """
 
     advance: int
@@ -43,7 +43,7 @@ class Reach:
         return len(self.taps)
 
     def unstrided(self) -> "Reach":
-        """The same with a window that moves by 1, and with nothing enlarged.
+        """The same reach with a window that moves by 1, and without upsampling.
 
         >>> transposed_reach(Window(3, stride=2, padding=(1, 1))).unstrided().taps
         ((-1, 0, 1),)
@@ -56,11 +56,11 @@ class Reach:
 
 
 AxisReach: TypeAlias = Reach | Extent
-"""All that a layer can say of one axis of an input."""
+"""Everything that a layer can say of one axis of an input."""
 
 
 def window_reach(window: Window, border: str = "zeros") -> Reach:
-    """Output o of a window sees the inputs o S + k D - P_begin.
+    """The reach of a window: output o sees the inputs o S + k D - P_begin.
 
     >>> [list(taps) for taps in window_reach(Window(3, stride=2, padding=(1, 1))).taps]
     [[-1, 0, 1]]
@@ -71,7 +71,7 @@ def window_reach(window: Window, border: str = "zeros") -> Reach:
 
 
 def transposed_reach(window: Window) -> Reach:
-    """Output o of a transposed convolution sees the inputs (o + P_begin - k D) / S that are whole.
+    """The reach of a transposed convolution: output o sees the inputs (o + P_begin - k D) / S that are whole.
 
     >>> transposed_reach(Window(3, stride=2, padding=(1, 1))).taps
     ((0,), (0, 1))
@@ -84,7 +84,7 @@ def transposed_reach(window: Window) -> Reach:
 
 
 def nearest_reach(size: int, outputs: int) -> Reach:
-    """Output o of nearest-neighbour resizing sees the input floor(o W / W').
+    """The reach of nearest-neighbour resizing: output o sees the input floor(o W / W').
 
     >>> nearest_reach(4, 8).taps
     ((0,), (0,))
@@ -94,7 +94,7 @@ def nearest_reach(size: int, outputs: int) -> Reach:
 
 
 def linear_reach(size: int, outputs: int) -> Reach:
-    """Output o of linear resizing sees the inputs less than 1 away from (o + 1/2) W / W' - 1/2.
+    """The reach of linear resizing: output o sees the inputs less than 1 away from (o + 1/2) W / W' - 1/2.
 
     >>> linear_reach(4, 8).taps
     ((-1, 0), (0, 1))
@@ -108,7 +108,7 @@ def linear_reach(size: int, outputs: int) -> Reach:
 
 
 def adaptive_reach(size: int, outputs: int) -> Reach:
-    """Output o of adaptive pooling sees the inputs from floor(o W / W') to ceil((o + 1) W / W') - 1.
+    """The reach of adaptive pooling: output o sees the inputs from floor(o W / W') to ceil((o + 1) W / W') - 1.
 
     >>> [list(taps) for taps in adaptive_reach(5, 2).taps]
     [[0, 1, 2], [2, 3, 4]]
@@ -119,12 +119,12 @@ def adaptive_reach(size: int, outputs: int) -> Reach:
 
 
 def shift_reach(begin: int) -> Reach:
-    """Output o after `begin` further positions at the start sees the input o - begin; 0 is the identity."""
+    """The reach after adding `begin` positions at the start: output o sees the input o - begin; 0 is the identity."""
     return Reach(1, ((-begin,),))
 
 
 def positions_seen(outputs: int, reach: Reach, size: int) -> int:
-    """The inputs, of `size` positions, that a set of outputs sees; sets are the bits of an int, bit p for position p.
+    """The inputs, out of `size` positions, that a set of outputs sees; sets are ints, bit p standing for position p.
 
     >>> bin(positions_seen(0b10, window_reach(Window(3, stride=2, padding=(1, 1), dilation=2)), 5))
     '0b1010'
@@ -154,7 +154,7 @@ def unseen_through(size: int, reach: Reach, outputs: int) -> Unseen:
 
 
 def fold_padding(seen: int, size: int, padding: tuple[int, int], mode: str) -> int:
-    """The real positions behind a set of padded ones: padding that mirrors, repeats or goes round copies some.
+    """The real positions behind a set of padded ones: padding that mirrors, repeats or wraps around copies some.
 
     >>> bin(fold_padding(0b0000011, 3, (2, 2), "reflect")), bin(fold_padding(0b0000011, 3, (2, 2), "zeros"))
     ('0b110', '0b0')
@@ -176,9 +176,9 @@ class Field:
     """A receptive field along one axis: which inputs of the network each output of a layer sees.
 
     Output m * period + f sees the inputs from m * `advance` + first to m * `advance` + last, where (first, last) is
-    `spans[f]`, or nothing where that is None. Without upsampling the period is 1. Borders are not looked at: positions
-    below 0 or past the end are padding. `advance` 0 means that all outputs see the same. Where `known` is False, the
-    span is only what they may see at most: a layer on the way does not say what it reaches.
+    `spans[f]`, or nothing if that is None. Without upsampling the period is 1. Borders are disregarded: positions
+    below 0 or past the end are padding. `advance` 0 means that all outputs see the same. If `known` is False, the
+    span is only an upper bound: a layer on the way does not say what it reaches.
     """
 
     advance: int
@@ -202,12 +202,12 @@ class Field:
 
     @property
     def jump(self) -> Fraction:
-        """Inputs between what neighbouring outputs see."""
+        """Distance in inputs between what neighbouring outputs see."""
         return Fraction(self.advance, self.period)
 
     @property
     def first_centre(self) -> Fraction:
-        """Centre of what output 0 sees; the mean over a period where outputs differ.
+        """Centre of what output 0 sees; the mean over a period if outputs differ.
 
         >>> see_through(IDENTITY_FIELD, window_reach(Window(4, stride=2, padding=(1, 1)))).first_centre
         Fraction(1, 2)
@@ -224,7 +224,7 @@ class Field:
 
 
 IDENTITY_FIELD = Field(1, ((0, 0),))
-"""What an input sees of itself."""
+"""The field of an input, which sees itself."""
 
 
 def unknown_field(size: int) -> Field:
@@ -255,7 +255,7 @@ def see_through(field: Field, reach: Reach) -> Field:
 
 
 def see_everything(fields: Sequence[Field], outputs: int, size: int) -> Field:
-    """The field of what sees all `outputs` of layers with `fields`, within an input of `size` positions."""
+    """The field of a layer that sees all `outputs` of layers with `fields`, within an input of `size` positions."""
     if not all(field.known for field in fields):
         return unknown_field(size)
     ends = [field.span(output) for field in fields for output in _extremes(field.period, outputs)]
@@ -264,9 +264,9 @@ def see_everything(fields: Sequence[Field], outputs: int, size: int) -> Field:
 
 
 def join_fields(fields: Sequence[Field], outputs: int, size: int) -> tuple[Field, ...]:
-    """The union of branches of `outputs` positions: one field, or one for each jump where their jumps differ.
+    """The union of branches of `outputs` positions: one field, or one for each jump if their jumps differ.
 
-    If one of them sees everything, or an unknown part of the `size` inputs, so do all together.
+    If one of them sees everything, or an unknown part of the `size` inputs, so does the union.
 
     >>> left, right = (see_through(IDENTITY_FIELD, window_reach(Window(5, padding=p))) for p in ((4, 0), (0, 4)))
     >>> join_fields([left, right], 20, 20)
@@ -295,7 +295,7 @@ def _wider(one: Field, other: Field) -> Field:
 
 
 def _shortest_period(field: Field) -> Field:
-    """The same field with as few spans as describe it."""
+    """The same field described with as few spans as possible."""
     for period in range(1, field.period):
         if field.period % period or field.advance * period % field.period:
             continue
@@ -306,7 +306,7 @@ def _shortest_period(field: Field) -> Field:
 
 
 def _extremes(period: int, outputs: int) -> Iterable[int]:
-    """Outputs among which are those that see the first and the last input."""
+    """Outputs that include those that see the first and the last input."""
     return {*range(min(period, outputs)), *range(max(0, outputs - period), outputs)}
 
 

@@ -1,4 +1,4 @@
-"""Strides, paddings and input sizes near the given ones with which a window fits."""
+"""Strides, paddings and input sizes near the given ones that make a window fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Suggestions:
     sizes: tuple[int, ...]
 
     def sentence(self) -> str:
-        """The changes in words, as an error or a report ends with them."""
+        """The changes in words, for the end of an error or a report."""
         ways = []
         if self.strides:
             ways.append("stride " + _alternatives(self.strides))
@@ -35,7 +35,7 @@ def suggest(
 ) -> Suggestions:
     """Strides, paddings and input sizes near the given ones that fit; at most `limit` of each.
 
-    `padding_limit` is the same for paddings, and `largest_padding` the most that the layer accepts on a side.
+    `padding_limit` is the limit for paddings, and `largest_padding` the most that the layer accepts on each side.
 
     >>> suggest(7, Window(3, stride=3)).sentence()
     'stride 1 or 2, or padding 1, or an input of 6 or 9'
@@ -59,7 +59,7 @@ def suggest(
 
 
 def fitting_strides(free: int, stride: int, limit: int) -> list[int]:
-    """The largest `limit` strides below `stride` that divide what is `free` for the window to move: W - F_eff + P's.
+    """The largest `limit` strides below `stride` that divide `free`, the window's room to move: W - F_eff + 2P.
 
     >>> fitting_strides(12, 8, 3)
     [6, 4, 3]
@@ -73,7 +73,7 @@ def fitting_strides(free: int, stride: int, limit: int) -> list[int]:
 def fitting_paddings(size: int, window: Window, most: int, *, asymmetric: bool) -> range:
     """Every P up to `most` for which padding (P, P), or (P, P + 1) if `asymmetric`, makes the division exact.
 
-    W - F_eff + 2P must be a multiple of S: no P does for an even S and an odd W - F_eff, every other one for S = 4.
+    W - F_eff + 2P must be a multiple of S: for an even S and an odd W - F_eff no P will do, for S = 4 every other one.
 
     >>> fitting_paddings(32, Window(5, stride=2), 4, asymmetric=False)
     range(0, 0)
@@ -93,7 +93,7 @@ def fitting_paddings(size: int, window: Window, most: int, *, asymmetric: bool) 
 
 
 def _closest(paddings: range, present: int, limit: int) -> tuple[tuple[int, int], ...]:
-    """At most `limit` of `paddings`, the nearest to `present` first, each with the next number."""
+    """At most `limit` pairs of a padding and the next number, those nearest to `present` first."""
     if not paddings:
         return ()
     at = min(max(0, (present - paddings.start) // paddings.step), len(paddings) - 1)

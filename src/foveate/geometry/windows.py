@@ -1,7 +1,7 @@
-"""The arithmetic of windows: output sizes, what fits, padding. Integers only; every rule exists once, here.
+"""The arithmetic of windows: output sizes, what fits, padding. Integers only; each rule is written once, here.
 
 Along one axis a window of F taps, D apart, spans F_eff = D(F - 1) + 1 positions. Moved in steps of S over W positions
-with P_begin and P_end added at the borders, it yields
+with P_begin and P_end added at the borders, it makes
 
     floor((W - F_eff + P_begin + P_end) / S) + 1
 
@@ -14,10 +14,10 @@ from fractions import Fraction
 from math import gcd
 
 LARGEST_SIZE = 2**31 - 1
-"""No axis may be longer: the compiled kernels count in 32 bits."""
+"""The longest axis allowed: the compiled kernels count in 32 bits."""
 
 LARGEST_COUNT = 2**47
-"""No array may have more elements: half of what a 64-bit processor can address, in float32."""
+"""The most elements allowed in an array: half of what a 64-bit processor can address, in float32."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a window falls on an axis.
+    """How a window fits an axis.
 
-    `exact_output` is the size before flooring, `remainder` what the division leaves, `dropped` the real positions at
+    `exact_output` is the size before flooring, `remainder` that of the division, `dropped` the real positions at
     the ends that none of the `output` windows sees (padding is not counted).
     """
 
@@ -59,7 +59,7 @@ class Fit:
 
 
 def fit(size: int, window: Window) -> Fit:
-    """Place `window` on `size` positions; `output` is below 1 when the padded input is shorter than the window.
+    """Place `window` on `size` positions; `output` is below 1 if the padded input is shorter than the window.
 
     >>> fit(7, Window(3, stride=3)).fits
     False
@@ -77,7 +77,7 @@ def fit(size: int, window: Window) -> Fit:
 
 
 def output_size(size: int, window: Window, *, ceil_mode: bool = False) -> int:
-    """Outputs of `window` over `size` positions; 0 or less when the window is longer than the padded input.
+    """Outputs of `window` over `size` positions; 0 or less if the window is longer than the padded input.
 
     With `ceil_mode` the last, incomplete window counts too, provided that it starts within the input or its left
     padding (PyTorch's rule).
@@ -132,7 +132,7 @@ def unseen(size: int, window: Window, outputs: int) -> Unseen:
 
 
 def _progressions(window: Window, outputs: int) -> list[tuple[int, int, int]]:
-    """The positions o S + k D - P that windows see, as few disjoint (start, step, length).
+    """The positions o S + k D - P that windows see, as a few disjoint (start, step, length).
 
     Taps k and k + S/g meet the same residues of S (g divides both S and D), a row of D/g windows apart; windows o and
     o + D/g likewise. So one loop over the shorter side is enough, whatever the numbers.
@@ -174,7 +174,7 @@ def sees_only_padding(size: int, window: Window, outputs: int) -> int | None:
 
 
 def transposed_output_size(size: int, window: Window, output_padding: int = 0) -> int:
-    """Size whose convolution with `window` gives `size`: (W - 1)S - P_begin - P_end + F_eff + output padding.
+    """The size that `window` convolves to `size`: (W - 1)S - P_begin - P_end + F_eff + output padding.
 
     >>> transposed_output_size(16, Window(4, stride=2, padding=(1, 1)))
     32
@@ -192,7 +192,7 @@ def adaptive_bins(size: int, outputs: int) -> tuple[tuple[int, int], ...]:
 
 
 def same_padding(size: int, window: Window) -> tuple[int, int]:
-    """Padding for which the output is ceil(W / S); an odd position goes to the end.
+    """Padding that makes the output ceil(W / S); an odd position goes at the end.
 
     >>> same_padding(32, Window(5, stride=2))
     (1, 2)
@@ -203,7 +203,7 @@ def same_padding(size: int, window: Window) -> tuple[int, int]:
 
 
 def format_sizes(sizes: Sequence[int]) -> str:
-    """Sizes as people write them.
+    """Sizes in the usual notation.
 
     >>> format_sizes((8, 7, 7))
     '8x7x7'

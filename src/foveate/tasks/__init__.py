@@ -1,4 +1,4 @@
-"""What a network is for: which losses fit, how its outputs are decoded, how good it is.
+"""What a network is for: which losses fit, how its outputs are decoded, how it is measured.
 
     Classification   one of several classes            probabilities (N, K)
     MultiLabel       any number of labels              probabilities (N, K)
@@ -6,7 +6,7 @@
     Segmentation     a class for each position         maps (N, *spatial)
     Several          a task for each of several outputs
 
-A task of one's own derives from `Task`, a metric of one's own from `Metric`.
+Derive your own tasks from `Task`, and your own metrics from `Metric`.
 """
 
 from foveate.tasks.base import Answer, Task

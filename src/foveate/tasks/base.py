@@ -1,4 +1,4 @@
-"""What a task is: what a network is for, and so how its outputs are trained, decoded and measured."""
+"""The base of tasks: what a network is for determines how its outputs are trained, decoded and measured."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from foveate.tasks.metrics.base import Metric
 from foveate.tasks.output import Output
 
 Answer: TypeAlias = list[tuple[str, float]]
-"""What a person reads about one sample: names with a probability, a value or a share, the most telling first."""
+"""A readable answer about one sample: names with a probability, a value or a share, the most telling first."""
 
 
 TASKS_OF: Mapping[str, str] = {
@@ -27,13 +27,13 @@ TASKS_OF: Mapping[str, str] = {
     "L1": "Regression",
     "MeanSquaredError": "Regression",
 }
-"""For which tasks each loss is made."""
+"""The tasks that each loss is made for."""
 
 
 class Task(metaclass=Called):
     """What an output of a network is for.
 
-    A task of one's own is a frozen dataclass whose fields are plain data, derived from this and registered:
+    Your own task is a frozen dataclass whose fields are plain data, derived from this and registered:
 
     >>> from dataclasses import dataclass
     >>> import numpy as np
@@ -65,68 +65,68 @@ class Task(metaclass=Called):
     """
 
     kind: ClassVar[str]
-    """By what name files know it."""
+    """The name that files know it by."""
 
     headline: ClassVar[str]
-    """The one number, among those of its metrics, for progress bars and the best epoch."""
+    """Which of its metrics' numbers progress bars show and the best epoch is chosen by."""
 
     @abstractmethod
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Names of the losses with which `output` can be trained."""
+        """Names of the losses that can train `output`."""
 
     def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
-        """What `loss_targets` gives, as losses call it.
+        """The kinds of targets that `loss_targets` returns, in the losses' terms.
 
-        A loss of one's own fits when its `targets` name one of them; none does unless a task says otherwise.
+        A custom loss fits if its `targets` name one of them; by default none does.
         """
         return ()
 
     @abstractmethod
     def default_loss(self, output: Output) -> Loss:
-        """The loss with which `output` is trained by default."""
+        """The loss that trains `output` by default."""
 
     @abstractmethod
     def check_output(self, output: Output) -> None:
-        """Raise a DataError where the network's output is not one that this task can read."""
+        """Raise a DataError if this task cannot read the network's output."""
 
     @abstractmethod
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
         """The targets of all `count` samples in one form, or a DataError that says which is wrong.
 
-        Data sets are made before there is a network: `output` is given once there is one.
+        Data sets are made before the network: `output` is given once there is one.
         """
 
     @abstractmethod
     def decode(self, values: NDArray[Any], output: Output) -> NDArray[Any]:
-        """What `predict` returns for a batch (N, ...) of the network's outputs; a DataError where they are NaN."""
+        """What `predict` returns for a batch (N, ...) of the network's outputs; a DataError if they are NaN."""
 
     @abstractmethod
     def answers(self, decoded: NDArray[Any]) -> list[Answer]:
-        """What a person reads about each sample that was decoded."""
+        """A readable answer for each decoded sample."""
 
     @abstractmethod
     def metrics(self, output: Output) -> Sequence[Metric]:
         """New metrics with nothing counted yet."""
 
     def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[Any]:
-        """A batch of checked targets in the form that the loss compares with the output; unchanged unless told."""
+        """A batch of checked targets in the form that the loss compares with the output; unchanged by default."""
         return targets
 
     def check_loss(self, loss: Loss, output: Output) -> None:
         """Refuse a loss that does not fit.
 
         Raises:
-            TrainingError: it is not a loss, belongs to another task, or applies what the last layer applied already.
+            TrainingError: it is not a loss, belongs to another task, or applies what the last layer has applied.
         """
         self.check_measured(loss, output)
         if loss.applies is not None and output.activation != "none":
             raise TrainingError(
-                f"{type(loss).__name__} applies the {loss.applies} itself, but the network's output {output.name} has "
-                f"had its {output.activation} already; train the network without that layer (predict applies it)"
+                f"{type(loss).__name__} applies the {loss.applies} itself, but the network's output {output.name} "
+                f"already ends with {output.activation}; train the network without that layer (predict applies it)"
             )
 
     def check_measured(self, loss: Loss, output: Output) -> None:
-        """Refuse a loss that compares something else than this task has; a TrainingError as from `check_loss`."""
+        """Refuse a loss that compares what this task does not have, with a TrainingError as in `check_loss`."""
         default = type(self.default_loss(output)).__name__
         if not isinstance(loss, Loss):
             raise TrainingError(f"the loss is {loss!r}; give one such as {default}(), or leave it out")
@@ -139,11 +139,11 @@ class Task(metaclass=Called):
             )
 
     def _fits_own(self, loss: Loss, output: Output) -> bool:
-        """Whether a loss that does not come with foveate compares what this task gives."""
+        """Whether a custom loss compares the kind of targets that this task has."""
         return type(loss) not in built_in_losses() and not set(loss.targets).isdisjoint(self.target_kinds(output))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which `foveate.tasks.from_json` makes an equal task."""
+        """Plain data from which `foveate.tasks.from_json` builds an equal task."""
         return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in _options(type(self))}}
 
     @classmethod
@@ -151,7 +151,7 @@ class Task(metaclass=Called):
         """The task with these options, each checked as if written by hand.
 
         Raises:
-            DataError: an option is unknown or missing, or its value cannot be.
+            DataError: an option is unknown or missing, or its value is not allowed.
         """
         unknown = [name for name in options if name not in _options(cls)]
         if unknown:

@@ -21,7 +21,7 @@ from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, check_range, shape_of, whole_numbers
 
 TOP = 5
-"""How many classes an answer lists, and among how many the right one counts as found."""
+"""How many classes an answer lists, and how many the right one must be among to count as found."""
 
 _FORM = "one class index for each sample, or (N, K) shares of the classes"
 
@@ -31,14 +31,14 @@ _FORM = "one class index for each sample, or (N, K) shares of the classes"
 class Classification(Task):
     """One of several classes for each sample.
 
-    The network gives a logit for each class, (N, K); for two classes (N, 1) will do, the logit of the second. Targets
-    are class indices (N,), or the share of each class (N, K), as for mixed images. `decode` gives probabilities (N, K).
+    The network outputs a logit for each class, (N, K); for two classes (N, 1) will do, the logit of the second. Targets
+    are class indices (N,), or the share of each class (N, K), as for mixed images. `decode` returns probabilities.
 
     Args:
         classes: the name of each class, in the order of the indices.
 
     Raises:
-        DataError: a name is missing, there twice, or cannot be printed.
+        DataError: a name is missing, repeated or not printable.
 
     >>> from foveate.tasks import Output
     >>> task, output = Classification(("cat", "dog")), Output("fc", (2,))
@@ -55,7 +55,7 @@ class Classification(Task):
         object.__setattr__(self, "classes", check_names(self.classes, "class", "classes"))
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that compare all classes, or for a single logit the binary ones."""
+        """The losses that compare all classes, or for a single logit the binary ones."""
         if is_single_logit(output, len(self.classes)):
             return "BinaryCrossEntropy", "Focal"
         return ("CrossEntropy",)
@@ -84,7 +84,7 @@ class Classification(Task):
         check_exclusive_activation(output, single)
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
-        """(N,) int64 class indices, or (N, K) float32 shares; rows that are one-hot become indices."""
+        """(N,) int64 class indices, or (N, K) float32 shares; one-hot rows become indices."""
         values = as_numbers(targets, count, "labels", _FORM)
         if values.ndim == 1:
             indices = whole_numbers(values, "labels")
@@ -97,7 +97,7 @@ class Classification(Task):
         return _shares(values)
 
     def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[Any]:
-        """As they are; for a single logit the share of the second class, (N, 1) float32."""
+        """The targets unchanged; for a single logit the share of the second class, (N, 1) float32."""
         if not is_single_logit(output, len(self.classes)):
             return targets
         second = targets[:, 1] if targets.ndim == 2 else targets
@@ -116,13 +116,13 @@ class Classification(Task):
         ]
 
     def metrics(self, output: Output) -> Sequence[Metric]:
-        """accuracy, for more than five classes top5_accuracy, calibration_error."""
+        """accuracy, top5_accuracy if there are more than five classes, and calibration_error."""
         top = [TopAccuracy(TOP)] if len(self.classes) > TOP else []
         return [ClassAccuracy(self.classes), *top, CalibrationError()]
 
 
 def check_exclusive_activation(output: Output, single: bool) -> None:
-    """Refuse a last layer whose numbers are not probabilities of classes of which one is right."""
+    """Refuse a last layer whose numbers are not probabilities of mutually exclusive classes."""
     if single and output.activation in ("softmax", "log_softmax"):
         raise DataError(
             f"the network's output {output.name} is a softmax over one number, which is always 1; leave that layer "
@@ -131,12 +131,12 @@ def check_exclusive_activation(output: Output, single: bool) -> None:
     if not single and output.activation == "sigmoid":
         raise DataError(
             f"the network's output {output.name} ends with Sigmoid, but one of {output.shape[0]:,} classes is right; "
-            "leave that layer out, or use MultiLabel, whose labels do not exclude each other"
+            "leave that layer out, or use MultiLabel, whose labels are not mutually exclusive"
         )
 
 
 def _shares(values: NDArray[Any]) -> NDArray[Any]:
-    """(N, K) shares as float32, or as indices where each row has one class alone."""
+    """(N, K) shares as float32, or as indices if each row has only one class."""
     values = values.astype(np.float64)
     sums = values.sum(axis=1)
     wrong = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-3))

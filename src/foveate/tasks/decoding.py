@@ -1,4 +1,4 @@
-"""From a network's outputs to probabilities; what the network applied itself is not applied twice."""
+"""From a network's outputs to probabilities; an activation that the network has is not applied twice."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ def check_finite(values: NDArray[Any], output: Output, *, masked: bool = False) 
     """Refuse (N, ...) outputs that hold NaN or infinity.
 
     Args:
-        values: what the network gave.
-        output: where it gave them.
-        masked: whether minus infinity is the logit of what is impossible; one in each row must still be possible.
+        values: the network's outputs.
+        output: which output they are from.
+        masked: whether minus infinity may mark an impossible class; each row must still have a possible one.
 
     Raises:
-        DataError: with the number of the first such sample.
+        DataError: some do; the message gives the number of the first such sample.
     """
     # The largest logit of a row is finite unless one is NaN, or all are impossible.
     rows = values.max(axis=1) if masked and values.size else values
@@ -54,13 +54,13 @@ def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def exclusive(values: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:
-    """Probabilities (N, K, ...) of classes of which one is right.
+    """Probabilities (N, K, ...) of mutually exclusive classes.
 
-    Where there are two classes and one output, that is the second class's: p = [1 - sigmoid(x), sigmoid(x)].
+    With two classes and one output, the output is the second class's: p = [1 - sigmoid(x), sigmoid(x)].
 
     Args:
         values: (N, K, ...) outputs, or (N, 1, ...) for two classes.
-        output: where the network gave them.
+        output: which output they are from.
         classes: K.
 
     Raises:
@@ -78,7 +78,7 @@ def exclusive(values: NDArray[Any], output: Output, classes: int) -> NDArray[np.
 
 
 def independent(values: NDArray[Any], output: Output) -> NDArray[np.float32]:
-    """Probabilities (N, K) of labels that do not exclude each other: sigmoid(x).
+    """Probabilities (N, K) of labels that are not mutually exclusive: sigmoid(x).
 
     Raises:
         DataError: a value is NaN or infinite.

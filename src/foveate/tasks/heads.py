@@ -1,4 +1,4 @@
-"""The outputs of a network, each with its task: what models, training and evaluation ask."""
+"""The outputs of a network, each with its task, for models, training and evaluation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from foveate.tasks.several import AnyTask, Several
 
 @dataclass(frozen=True)
 class Head:
-    """An output of a network with its task, which has accepted it, and its weight in the loss."""
+    """An output of a network, the task that has accepted it, and its weight in the loss."""
 
     task: Task
     output: Output
@@ -33,14 +33,14 @@ class Head:
         """`given` if it fits, or the task's default.
 
         Raises:
-            TrainingError: it does not fit, or the network's last layer does what the loss does.
+            TrainingError: it does not fit, or it applies what the network's last layer has already applied.
         """
         loss = self.task.default_loss(self.output) if given is None else given
         self.task.check_loss(loss, self.output)
         return loss
 
     def check_targets(self, targets: ArrayLike, count: int) -> NDArray[Any]:
-        """A data set's targets in one form, compared with the network's output; a DataError says what is wrong."""
+        """A data set's targets in one form, checked against the network's output; a DataError says what is wrong."""
         return self.task.check_targets(targets, count, self.output)
 
     def loss_targets(self, targets: NDArray[Any]) -> NDArray[Any]:
@@ -48,17 +48,17 @@ class Head:
         return self.task.loss_targets(targets, self.output)
 
     def compared(self, loss: Loss, values: NDArray[Any]) -> NDArray[np.float64]:
-        """A batch of the network's outputs as `loss` takes them, in float64: logits where it makes probabilities."""
+        """A batch of the network's outputs as `loss` takes them, in float64: logits if the loss expects them."""
         if loss.applies is not None:
             return self.output.logits(values)
         return np.asarray(values, np.float64)
 
     def decode(self, values: NDArray[Any]) -> NDArray[Any]:
-        """A batch of the network's outputs as `predict` returns them; a DataError where they are NaN or infinite."""
+        """A batch of the network's outputs as `predict` returns them; a DataError if they are NaN or infinite."""
         return self.task.decode(values, self.output)
 
     def answers(self, values: NDArray[Any]) -> list[Answer]:
-        """What a person reads about each sample of a batch of the network's outputs."""
+        """A readable answer for each sample of a batch of the network's outputs."""
         return self.task.answers(self.decode(values))
 
 
@@ -76,8 +76,8 @@ def heads(task: AnyTask, graph: Graph) -> tuple[Head, ...]:
     if not isinstance(task, Several):
         if len(graph.outputs) != 1:
             raise DataError(
-                f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but one task; give each "
-                "its own: Several({output: task, ...})"
+                f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but only one task; give "
+                "each its own: Several({output: task, ...})"
             )
         return (Head(task, Output.of(graph)),)
     for name in task.tasks:

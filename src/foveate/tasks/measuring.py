@@ -1,4 +1,4 @@
-"""How good a network is: the metrics of all its outputs, counted batch by batch."""
+"""How good a network is: the metrics of all its outputs, accumulated batch by batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ from foveate.tasks.metrics.base import ByName, Direction, Metric
 from foveate.text import number_words
 
 OwnMetrics: TypeAlias = Sequence[Callable[[], Metric]]
-"""Metrics of one's own: classes, or functions that make one with nothing counted yet."""
+"""Custom metrics: classes, or functions that return a fresh one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
     """What was measured.
 
-    `numbers` are by name, None where the data do not determine one, and `better` says which way each is better;
-    `each[number]` has it for each class, label or value; `tables` are counts, such as "confusion". Names of a network
-    of several outputs begin with the output's: "age mae".
+    `numbers` are by name, None if the data do not determine one, and `better` says which direction is better;
+    `each[number]` has it for each class, label or value; `tables` are counts, such as "confusion". If the network has
+    several outputs, names begin with the output's: "age mae".
     """
 
     samples: int
@@ -63,14 +63,14 @@ class Measured:
 
 
 class Metrics:
-    """Counts up the metrics of every output.
+    """Accumulates the metrics of every output.
 
     Args:
         heads: the outputs with their tasks.
-        own: metrics of one's own besides the tasks': for a network of several outputs by output.
+        own: custom metrics besides the tasks'; keyed by output if the network has several.
 
     Raises:
-        DataError: `own` does not name the output it is for, or gives a number that is there already.
+        DataError: `own` does not name the output it is for, or a number in it exists already.
 
     >>> from foveate.tasks import Classification, Head, Output
     >>> metrics = Metrics((Head(Classification(("cat", "dog")), Output("fc", (2,))),))
@@ -92,13 +92,13 @@ class Metrics:
 
     @property
     def headline(self) -> tuple[str, Direction]:
-        """The first output's headline, and which way it is better; known before anything is counted."""
+        """The first output's headline, and which direction is better; known before anything is counted."""
         main = self.heads[0]
         better = {name: way for metric in self._metrics[main.name] for name, way in metric.better.items()}
         return self._prefix(main) + main.task.headline, better[main.task.headline]
 
     def update(self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]) -> None:
-        """Count a batch: the network's outputs, and the checked targets, by output.
+        """Count a batch: the network's outputs and the checked targets, keyed by output.
 
         Raises:
             DataError: an output is NaN or infinite.
@@ -110,7 +110,7 @@ class Metrics:
         self._samples += len(decoded[self.heads[0].name])
 
     def result(self) -> Measured:
-        """What was measured so far."""
+        """What has been measured so far."""
         numbers: dict[str, float | None] = {}
         better: dict[str, Direction] = {}
         each: dict[str, ByName] = {}
@@ -133,7 +133,7 @@ class Metrics:
             return own
         if own and len(names) > 1:
             raise DataError(
-                f"the network has {len(names)} outputs; say which your metrics are for: {{{names[0]!r}: [...]}}"
+                f"the network has {len(names)} outputs; say which one your metrics are for: {{{names[0]!r}: [...]}}"
             )
         return {names[0]: own}
 
@@ -169,5 +169,5 @@ def _check_numbers(head: Head, metrics: Sequence[Metric]) -> None:
 
 
 def _finite(values: ByName) -> ByName:
-    """Numbers that JSON can hold: NaN and infinity, of metrics of one's own, are None."""
+    """Numbers that JSON can hold: NaN and infinity, which custom metrics may return, become None."""
     return {name: None if value is None or not isfinite(value) else float(value) for name, value in values.items()}

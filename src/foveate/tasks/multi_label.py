@@ -1,4 +1,4 @@
-"""Which of several labels a sample has; any number of them."""
+"""Which of several labels a sample has, any number of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ from foveate.tasks.targets import as_numbers, shape_of
 class MultiLabel(Task):
     """Any number of labels for each sample.
 
-    The network gives a logit for each label, (N, K). Targets are 0 or 1 for each, (N, K); (N,) will do for one label.
-    `decode` gives probabilities (N, K), which do not sum to 1.
+    The network outputs a logit for each label, (N, K). Targets are 0 or 1 for each, (N, K); (N,) will do for one label.
+    `decode` returns probabilities (N, K), which do not sum to 1.
 
     Args:
         labels: the name of each label, in the order of the outputs.
         threshold: the probability above which a label counts as found; above 0 and below 1.
 
     Raises:
-        DataError: a name is missing, there twice, or cannot be printed; or the threshold is outside 0 to 1.
+        DataError: a name is missing, repeated or not printable, or the threshold is outside 0 to 1.
 
     >>> from foveate.tasks import Output
     >>> task, output = MultiLabel(("indoors", "people", "text")), Output("fc", (3,))
@@ -56,7 +56,7 @@ class MultiLabel(Task):
             raise DataError(f"MultiLabel: threshold is {self.threshold}; it must be above 0 and below 1")
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that ask about each label for itself."""
+        """The losses that treat each label separately."""
         return "BinaryCrossEntropy", "Focal"
 
     def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
@@ -76,8 +76,8 @@ class MultiLabel(Task):
             )
         if output.activation in ("softmax", "log_softmax"):
             raise DataError(
-                f"the network's output {output.name} ends with a softmax, which lets one label win; leave that layer "
-                "out, or use Classification, in which one class is right"
+                f"the network's output {output.name} ends with a softmax, which lets only one label win; leave that "
+                "layer out, or use Classification, in which one class is right"
             )
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[np.uint8]:
@@ -98,7 +98,7 @@ class MultiLabel(Task):
         return np.ascontiguousarray(values, np.uint8)
 
     def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[np.float32]:
-        """The same as float32."""
+        """The targets as float32."""
         return targets.astype(np.float32)
 
     def decode(self, values: NDArray[Any], output: Output) -> NDArray[np.float32]:

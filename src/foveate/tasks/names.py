@@ -1,11 +1,11 @@
-"""Names of classes, labels and values: checked once, so tables, files and pages can print them."""
+"""Names of classes, labels and values: checked once, so that tables, files and pages can print them."""
 
 from typing import Any
 
 from foveate.errors import DataError
 
 LONGEST_NAME = 200
-"""Characters in a name; the longest of ImageNet's has 131."""
+"""The most characters in a name; the longest of ImageNet's has 131."""
 
 
 def check_names(names: Any, noun: str, plural: str, *, least: int = 1) -> tuple[str, ...]:
@@ -18,7 +18,7 @@ def check_names(names: Any, noun: str, plural: str, *, least: int = 1) -> tuple[
         least: how many there must be.
 
     Raises:
-        DataError: there are too few, or one is not a string, empty, too long, not printable, or there twice.
+        DataError: there are too few, or one is not a string, empty, too long, not printable, or repeated.
 
     >>> check_names(["cat", "dog"], "class", "classes")
     ('cat', 'dog')

@@ -1,4 +1,4 @@
-"""An output of a network as a task sees it: its name, its shape, and what its last layer has done already."""
+"""An output of a network as a task sees it: its name, its shape, and what its last layer has already applied."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -24,7 +24,7 @@ class Output:
     """An output of a network.
 
     `shape` is that of one sample, channels first: (K,) or (K, *spatial). `activation` says whether the values are
-    logits, or what the network's last layer made of them.
+    logits, or which activation the network's last layer has applied.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Output:
 
     @staticmethod
     def ending(graph: Graph, name: str) -> Node | None:
-        """The softmax or sigmoid that gives the output `name`; a Flatten that only drops axes of size 1 may follow."""
+        """The softmax or sigmoid behind the output `name`; a Flatten that only drops axes of size 1 may follow."""
         node = graph.by_name.get(name)
         while node is not None and isinstance(node.layer, Flatten) and node.input_shapes[0][:1] == node.output_shape:
             node = graph.by_name.get(node.inputs[0])
@@ -70,7 +70,7 @@ class Output:
 
 
 def without_probabilities(graph: Graph) -> Graph:
-    """The network up to its logits: the softmax or sigmoid that gives its only output is taken out, if there is one.
+    """The network up to its logits: the softmax or sigmoid that computes its only output is removed, if there is one.
 
     >>> from foveate import Linear, Sequential, Softmax
     >>> without_probabilities(Sequential(Linear(3), Softmax()).build((8,))).outputs

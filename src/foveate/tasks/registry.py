@@ -18,12 +18,12 @@ T = TypeVar("T", bound=type[Task])
 
 
 def register(task_type: T) -> T:
-    """Make a task type loadable by its kind; may stand above a class as a decorator.
+    """Make a task type loadable by its kind; can be used as a class decorator.
 
-    The same class, defined again, replaces itself: notebooks do that.
+    Defining the same class again replaces it, as happens in notebooks.
 
     Raises:
-        DataError: it is not a dataclass, it has no kind, or another task has that one.
+        DataError: it is not a dataclass, it has no kind, or another task has the same kind.
     """
     if not is_dataclass(task_type):
         raise DataError(
@@ -45,7 +45,7 @@ def make_task(data: Any) -> Task:
     """The single task that `Task.to_json` described.
 
     Raises:
-        DataError: its kind is unknown, or an option is not as it should be.
+        DataError: its kind is unknown, or an option is invalid.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
         raise DataError('a task is described by a JSON object with its "kind", but this one is not')

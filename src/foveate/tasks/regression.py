@@ -1,4 +1,4 @@
-"""Numbers about each sample."""
+"""One or more numbers for each sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from foveate.tasks.registry import register
 from foveate.tasks.targets import as_numbers, shape_of
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Networks compute in float32: a larger target would be infinite."""
+"""The largest target: networks compute in float32, in which a larger one would be infinite."""
 
 
 @register
@@ -29,8 +29,8 @@ LARGEST = float(np.finfo(np.float32).max)
 class Regression(Task):
     """One or more numbers for each sample.
 
-    The network gives the values themselves, (N, K). Targets are (N, K), or (N,) for one value. `decode` changes
-    nothing.
+    The network outputs the values themselves, (N, K). Targets are (N, K), or (N,) for one value. `decode` leaves
+    values unchanged.
 
     Args:
         names: what each value is called, in the order of the outputs.
@@ -53,7 +53,7 @@ class Regression(Task):
         object.__setattr__(self, "names", check_names(self.names, "value", "names"))
 
     def fitting_losses(self, output: Output) -> tuple[str, ...]:
-        """Those that measure a distance."""
+        """The losses that measure a distance."""
         return "MeanSquaredError", "L1", "Huber"
 
     def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:

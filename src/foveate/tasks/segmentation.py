@@ -29,17 +29,17 @@ _FORM = "a class index for each position: (N, H, W), (N, L) or (N, D, H, W)"
 class Segmentation(Task):
     """One of several classes for each position of a sample.
 
-    The network gives a logit for each class and position, (N, K, *spatial); for two classes (N, 1, *spatial) will do,
-    the logits of the second. Targets are maps of class indices (N, *spatial). `decode` gives such maps too, the most
-    probable class of each position, in the smallest unsigned type; `probabilities` gives (N, K, *spatial).
+    The network outputs a logit for each class and position, (N, K, *spatial); for two classes (N, 1, *spatial) will do,
+    the logits of the second. Targets are maps of class indices (N, *spatial). `decode` returns such maps too, the most
+    probable class of each position, in the smallest unsigned type; `probabilities` returns (N, K, *spatial).
 
     Args:
-        classes: the name of each class, in the order of the indices; the background is one.
+        classes: the name of each class, in the order of the indices; the background counts as one.
         ignore_index: a target that is neither learned nor measured, such as 255 in Pascal VOC (default: none).
 
     Raises:
-        DataError: there are fewer than two classes; a name is missing, there twice, or cannot be printed; or
-            `ignore_index` is a class, or no whole number.
+        DataError: there are fewer than two classes; a name is missing, repeated or not printable; or
+                `ignore_index` is a class, or not a whole number.
 
     >>> from foveate.tasks import Output
     >>> task, output = Segmentation(("background", "cat")), Output("conv9", (2, 1, 4))
@@ -87,14 +87,14 @@ class Segmentation(Task):
         return CrossEntropy(ignore_index=self.ignore_index)
 
     def check_loss(self, loss: Loss, output: Output) -> None:
-        """As for every task; besides, the loss must ignore what the task ignores."""
+        """Check as for every task; in addition, the loss must ignore what the task ignores."""
         super().check_loss(loss, output)
         ignored, name = loss.ignored, type(loss).__name__
         if self.ignore_index is not None and ignored != self.ignore_index:
             raise TrainingError(
                 f"the task ignores the target {self.ignore_index}, but {name} "
                 f"{'ignores none' if ignored is None else f'ignores {ignored}'}; "
-                f"give it ignore_index={self.ignore_index}, or no loss: CrossEntropy with it is the default"
+                f"give it ignore_index={self.ignore_index}, or leave the loss out: the default is CrossEntropy with it"
             )
 
     def check_output(self, output: Output) -> None:
@@ -119,7 +119,7 @@ class Segmentation(Task):
         check_exclusive_activation(output, single)
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
-        """(N, *spatial) class indices in the integer type in which they came."""
+        """(N, *spatial) class indices in the integer type that they had."""
         values = as_numbers(targets, count, "masks", _FORM)
         if not 2 <= values.ndim <= 4:
             raise DataError(f"masks have the shape {shape_of(values)}; give {_FORM}")
@@ -154,7 +154,7 @@ class Segmentation(Task):
         return exclusive(values, output, len(self.classes))
 
     def answers(self, decoded: NDArray[Any]) -> list[Answer]:
-        """The classes found in each sample with their share of it, the largest first."""
+        """The classes found in each sample and their shares of it, the largest first."""
         return [self._shares(sample) for sample in decoded]
 
     def metrics(self, output: Output) -> Sequence[Metric]:

@@ -14,14 +14,14 @@ from foveate.tasks.names import check_names
 from foveate.tasks.registry import SEVERAL, make_task
 
 LARGEST_WEIGHT = 1e9
-"""More would drown every other output's loss in float32."""
+"""The largest weight: more would drown every other output's loss in float32."""
 
 
 @dataclass(frozen=True, init=False)
 class Several(metaclass=Called):
-    """A task, and perhaps a weight, for each output of a network.
+    """A task, and optionally a weight, for each output of a network.
 
-    The loss that is minimised is the sum of the outputs' losses times their weights. The first output is the main one:
+    Training minimises the weighted sum of the outputs' losses. The first output is the main one:
     its headline chooses the best epoch.
 
     Args:
@@ -70,7 +70,7 @@ class Several(metaclass=Called):
         return checked
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which `foveate.tasks.from_json` makes an equal object."""
+        """Plain data from which `foveate.tasks.from_json` builds an equal object."""
         outputs = {name: {"task": task.to_json(), "weight": self.weights[name]} for name, task in self.tasks.items()}
         return {"kind": SEVERAL, "outputs": outputs}
 
@@ -80,7 +80,7 @@ AnyTask: TypeAlias = Task | Several
 
 
 def class_names(task: AnyTask | None) -> tuple[str, ...]:
-    """The names of a classification's classes; a DataError where a model has another task, or none yet."""
+    """The names of a classification's classes; a DataError if a model has another task, or none yet."""
     if isinstance(task, Classification):
         return task.classes
     if task is not None:
@@ -94,7 +94,7 @@ def from_json(data: Any) -> AnyTask:
     """The task that `to_json` described, each name and number checked as if written by hand.
 
     Raises:
-        DataError: its kind is unknown, or an option is not as it should be.
+        DataError: its kind is unknown, or an option is invalid.
 
     >>> from_json({"kind": "classification", "classes": ["cat", "dog"]})
     Classification(classes=('cat', 'dog'))
@@ -102,13 +102,13 @@ def from_json(data: Any) -> AnyTask:
     if not isinstance(data, Mapping) or data.get("kind") != SEVERAL:
         return make_task(data)
     if set(data) != {"kind", "outputs"} or not isinstance(data["outputs"], Mapping):
-        raise DataError('several tasks are described by a "kind" and by "outputs" alone, a task for each name')
+        raise DataError('several tasks are described by a "kind" and "outputs" only, a task for each name')
     return Several({name: _entry(name, entry) for name, entry in data["outputs"].items()})
 
 
 def _entry(name: str, data: Any) -> tuple[Task, float]:
     if not isinstance(data, Mapping) or set(data) != {"task", "weight"}:
-        raise DataError(f'the output {name} is described by a "task" and a "weight" alone, but has {data!r}')
+        raise DataError(f'the output {name} is described by a "task" and a "weight" only, but has {data!r}')
     return make_task(data["task"]), data["weight"]
 
 

@@ -1,4 +1,4 @@
-"""What data sets give as targets, checked whole and brought to one form."""
+"""The targets of data sets, checked in full and brought to one form."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ def as_numbers(targets: ArrayLike, count: int, what: str, form: str) -> NDArray[
     """`targets` as an array of numbers, one entry for each of `count` samples.
 
     Args:
-        targets: anything that NumPy makes an array of.
+        targets: anything that NumPy can turn into an array.
         count: samples in the data set.
         what: the word for targets in errors.
         form: what they should look like.
 
     Raises:
-        DataError: they are not numbers, or not as many as the samples.
+        DataError: they are not numbers, or there are not as many as samples.
     """
     try:
         values = np.asarray(targets)
@@ -49,10 +49,10 @@ def whole_numbers(values: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | None = None, hint: str = "") -> None:
-    """Refuse class indices outside 0 to classes - 1, but for the one that is ignored.
+    """Refuse class indices outside 0 to classes - 1, except the one that is ignored.
 
     Raises:
-        DataError: with the first sample that has such an index.
+        DataError: an index is outside; the message names the first such sample.
     """
     wrong = (values < 0) | (values >= classes)
     if ignored is not None:
@@ -66,7 +66,7 @@ def check_range(values: NDArray[Any], classes: int, what: str, ignored: int | No
 
 
 def shape_of(values: NDArray[Any]) -> str:
-    """The shape as people write it.
+    """The shape in the usual notation.
 
     >>> shape_of(np.zeros((8, 3)))
     '8x3'

@@ -1,4 +1,4 @@
-"""Training: the loop over a network's state, what it measures, and what a person sees of it."""
+"""Training: the loop over a network's state, what it measures, and what it shows."""
 
 from foveate.training.arguments import FIT_HINTS, check_every, check_made, given_task
 from foveate.training.compatibility import (

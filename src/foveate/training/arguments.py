@@ -1,4 +1,4 @@
-"""What a model is made of and called with: anything of another kind is refused in a sentence."""
+"""Checks what a model is made of and called with; anything else is refused in a sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,14 +17,14 @@ FIT_HINTS: Mapping[str, str] = {
     "learning_rate": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
     "validation_data": "it is called validation, and is a Dataset",
     "validation_split": "give validation= a Dataset",
-    "callbacks": "progress= takes an object that is told of every step and epoch",
+    "callbacks": "progress= takes an object that is notified of every step and epoch",
     "verbose": "it is called progress",
 }
-"""What is said of arguments that `fit` of other libraries has."""
+"""Replies to arguments that `fit` has in other libraries."""
 
 
 def check_made(graph: object, task: object, preprocessing: object, seed: object, engine: object) -> None:
-    """Refuse what a model cannot be made of.
+    """Refuse anything that a model cannot be made of.
 
     Raises:
         GraphError: the network is not a graph.
@@ -47,7 +47,7 @@ def check_made(graph: object, task: object, preprocessing: object, seed: object,
 
 
 def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask | None:
-    """The task of a model for which `classes` may stand instead; a DataError where both are given."""
+    """The task of a model, which `classes` may stand for; a DataError if both are given."""
     if classes is None:
         return task
     if task is not None:
@@ -56,13 +56,13 @@ def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask |
 
 
 def check_data(dataset: object) -> None:
-    """Refuse what is not a data set; a DataError says how to make one."""
+    """Refuse anything but a data set; the DataError says how to make one."""
     if not isinstance(dataset, Dataset):
         raise DataError(f"the data are {kind(dataset)}, not a Dataset; make one with Dataset(inputs, targets, classes)")
 
 
 def check_every(steps: object) -> None:
-    """Refuse what is not a number of steps after which a checkpoint is written; None is for none."""
+    """Refuse anything but the number of steps between checkpoints, or None for no such checkpoints."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise TrainingError(f"checkpoint_every is {steps!r}; it must be an int of at least 1 step, or None")
 

@@ -1,4 +1,4 @@
-"""Whether a network, its task, its preprocessing and a data set belong together."""
+"""Whether a network, its task, its preprocessing and a data set fit together."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ from foveate.training.feed import targets_by_output
 
 
 def class_count(graph: Graph) -> int:
-    """How many classes the network tells apart, or a DataError where its output is not a row of numbers."""
+    """How many classes the network tells apart, or a DataError if its output is not a vector."""
     if len(graph.output_shape) != 1:
         raise DataError(
             f"the network's output {graph.only_output} is {format_sizes(graph.output_shape)}, not one number for each "
@@ -23,7 +23,7 @@ def class_count(graph: Graph) -> int:
 
 
 def check_classes(graph: Graph, classes: tuple[str, ...] | None) -> None:
-    """Refuse class names that are not as many as the network's outputs."""
+    """Refuse class names if there are not as many as the network has outputs."""
     if classes is not None and class_count(graph) != len(classes):
         raise DataError(
             f"the network has {class_count(graph):,} outputs, but there are {len(classes):,} class names "
@@ -32,20 +32,20 @@ def check_classes(graph: Graph, classes: tuple[str, ...] | None) -> None:
 
 
 def check_preprocessing(graph: Graph, preprocessing: Preprocessing | None) -> None:
-    """Refuse a preprocessing that gives another shape than the network's image input takes."""
+    """Refuse a preprocessing whose output shape differs from the network's image input."""
     taken = graph.inputs[image_input(graph.inputs)]
     if preprocessing is not None and preprocessing.shape != taken:
         raise DataError(
-            f"the preprocessing gives {format_sizes(preprocessing.shape)}, but the network takes "
+            f"the preprocessing makes {format_sizes(preprocessing.shape)}, but the network takes "
             f"{format_sizes(taken)}; make both for one shape"
         )
 
 
 def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
-    """Refuse data of other inputs than the network's, or for another task than the model's.
+    """Refuse data whose inputs are not the network's, or whose task is not the model's.
 
     Raises:
-        DataError: with what differs, and what would fit.
+        DataError: something differs; the message says what, and what would fit.
     """
     check_data(dataset)
     if len(graph.inputs) == len(dataset.by_input) == 1:
@@ -74,10 +74,10 @@ def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
 
 
 def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
-    """Refuse targets that do not fit the network's outputs, which the data set could not know when it was made.
+    """Refuse targets that do not fit the network's outputs, which were unknown when the data set was made.
 
     Raises:
-        DataError: with what differs, and what would fit.
+        DataError: something differs; the message says what, and what would fit.
     """
     for name, targets in targets_by_output(outputs, dataset).items():
         next(head for head in outputs if head.name == name).check_targets(targets, len(dataset))
@@ -86,14 +86,14 @@ def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
 def check_arguments(
     graph: Graph, parts: Sequence[object], frozen: Collection[str], optimizer: object, schedule: object
 ) -> None:
-    """Refuse what is no data set, optimiser or schedule, and a training in which nothing can be learnt.
+    """Refuse anything but data sets, an optimiser and a schedule, and training in which nothing can be learnt.
 
     Args:
         graph: the network.
         parts: the data to train on and to validate with.
-        frozen: names of parameters that do not learn.
-        optimizer: or None.
-        schedule: or None.
+        frozen: names of frozen parameters.
+        optimizer: an optimiser, or None.
+        schedule: a schedule, or None.
 
     Raises:
         DataError: a part is not a Dataset.
@@ -116,17 +116,17 @@ def check_arguments(
 def check_training(
     graph: Graph, task: AnyTask, parts: Sequence[Dataset], augmentation: Augmentation | None
 ) -> tuple[Head, ...]:
-    """Refuse to train the network on such data; its outputs with their tasks are given back.
+    """Check that the network can be trained on such data; return its outputs with their tasks.
 
     Args:
         graph: the network.
         task: what it is to learn.
         parts: the data to train on and to validate with.
-        augmentation: what is done to the images.
+        augmentation: the random changes to the images.
 
     Raises:
         DataError: the data do not fit the network or the task.
-        TrainingError: the augmentation would part images from their targets.
+        TrainingError: the augmentation would separate images from their targets.
     """
     for part in parts:
         check_dataset(graph, task, part)
@@ -138,7 +138,7 @@ def check_training(
 
 
 def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | None) -> None:
-    """Refuse to move images whose targets are maps, which would stay where they are."""
+    """Refuse to move images whose targets are maps, which would not move with them."""
     if augmentation is not None and not isinstance(augmentation, Augmentation):
         raise TrainingError(f"augmentation is {augmentation!r}; give one such as Augmentation(flip=True)")
     if augmentation is None or not (augmentation.shift or augmentation.flip):
@@ -152,7 +152,7 @@ def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | No
 
 
 def _check_several(graph: Graph, dataset: Dataset) -> None:
-    """Inputs by name: as many as the network's, of its shapes, and the same one the image."""
+    """Check inputs by name: as many as the network's, with its shapes, and the same one as the image."""
     if set(graph.inputs) != set(dataset.by_input):
         raise DataError(
             f"the network has the inputs {', '.join(graph.inputs)}, but the data have {', '.join(dataset.by_input)}; "
@@ -173,7 +173,7 @@ def _check_several(graph: Graph, dataset: Dataset) -> None:
 
 
 def _tasks(task: AnyTask) -> object:
-    """What must be equal; weights of the loss may differ."""
+    """The part that must be equal; weights of the loss may differ."""
     return dict(task.tasks) if isinstance(task, Several) else task
 
 

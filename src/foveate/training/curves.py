@@ -1,4 +1,4 @@
-"""A picture of a training: loss and the task's metric over the epochs."""
+"""A picture of a training run: loss and the task's metric over the epochs."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -21,7 +21,7 @@ _DRAWN = (TRAIN["label"], VALIDATION["label"])
 
 
 MOST_RISE = 10
-"""Losses this many times above their median would press all others flat: their axis becomes logarithmic."""
+"""Losses this many times above their median would flatten all others: their axis becomes logarithmic."""
 
 
 def draw_curves(history: History) -> "Figure":
@@ -59,13 +59,13 @@ def save_curves(history: History, path: str | Path) -> None:
 
 
 def best_epoch(history: History) -> Epoch | None:
-    """The epoch with the lowest validation loss, where several can be compared."""
+    """The epoch with the lowest validation loss, if several can be compared."""
     rows = [row for row in history.epochs if row.validation_loss is not None and isfinite(row.validation_loss)]
     return min(rows, key=lambda row: row.validation_loss or 0.0) if len(rows) > 1 else None
 
 
 def _mark_best(history: History, panels: Sequence[Any]) -> None:
-    """A line at the best epoch, and a ring around what the validation measured there."""
+    """Draw a line at the best epoch, and a ring around its validation value."""
     best = best_epoch(history)
     if best is None:
         return
@@ -79,7 +79,7 @@ def _mark_best(history: History, panels: Sequence[Any]) -> None:
 
 
 def _scaled(panel: Any) -> str:
-    """Make the axis logarithmic where some of its values would press the others flat, and say so."""
+    """Make the axis logarithmic if some of its values would flatten the others, and say so."""
     values = [float(value) for line in panel.lines for value in line.get_ydata() if line.get_label() in _DRAWN]
     values = sorted(value for value in values if isfinite(value))
     if not values or values[0] <= 0 or values[-1] <= MOST_RISE * values[len(values) // 2]:

@@ -8,7 +8,7 @@ from foveate.training.loop import Job
 
 
 def training_facts(before: Mapping[str, Any], job: Job, history: History) -> dict[str, Any]:
-    """How a model was trained, for its file; `before` are the facts of its earlier trainings."""
+    """How a model was trained, for its file; `before` holds the facts of its earlier training."""
     finished = 0 if history.interrupted else 1
     return {
         "trainings": whole(before.get("trainings")) + finished,
@@ -21,5 +21,5 @@ def training_facts(before: Mapping[str, Any], job: Job, history: History) -> dic
 
 
 def whole(value: object) -> int:
-    """A whole number from a file's training facts, 0 where there is none."""
+    """A whole number from a file's training facts, or 0 if there is none."""
     return value if isinstance(value, int) else 0

@@ -1,4 +1,4 @@
-"""Where a training went wrong: the first layer whose output is NaN or infinite."""
+"""Where training went wrong: the first layer whose output is NaN or infinite."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,9 +13,9 @@ from foveate.graph import Node
 def first_without_numbers(
     engine: Engine, state: State, inputs: Mapping[str, NDArray[Any]], *, frozen: Collection[str] = ()
 ) -> Node | None:
-    """The first node that gives NaN or infinity for a batch in training; None if all give numbers.
+    """The first node whose output for a batch in training is NaN or infinite; None if there is none.
 
-    The state stays as it is: a copy is run, with the same dropout.
+    The state is left unchanged: a copy is run, with the same dropout.
     """
     graph, samples = state.graph, len(next(iter(inputs.values())))
     copy = engine.copied(state, seed=state.seed)

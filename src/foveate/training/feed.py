@@ -16,12 +16,12 @@ Indices: TypeAlias = NDArray[np.int64]
 
 
 class Feed:
-    """Batches of a data set that was found to fit the network.
+    """Batches of a data set that has been checked against the network.
 
     Args:
         graph: the network.
         heads: its outputs with their tasks.
-        dataset: what to feed.
+        dataset: the data to feed.
         preprocessing: applied to the image; other inputs are taken as they are.
     """
 
@@ -35,7 +35,7 @@ class Feed:
     def inputs(
         self, indices: Indices, change: Callable[[NDArray[Any]], NDArray[Any]] = lambda raw: raw
     ) -> dict[str, FloatArray]:
-        """The inputs of a batch, prepared; `change` is done to the raw images before."""
+        """The inputs of a batch, prepared; `change` is applied to the raw images first."""
         return {
             name: self._preprocessing.apply(change(array[indices]))
             if name == self._image
@@ -53,13 +53,13 @@ class Feed:
 
 
 def inputs_by_name(graph: Graph, dataset: Dataset) -> Mapping[str, NDArray[Any]]:
-    """The data's arrays by the network's inputs; an only one goes to the only input, whatever both are called."""
+    """The data's arrays keyed by the network's inputs; a single one goes to the only input, whatever their names."""
     if len(graph.inputs) == len(dataset.by_input) == 1:
         return {graph.only_input: dataset.inputs}
     return dataset.by_input
 
 
 def targets_by_output(heads: Sequence[Head], dataset: Dataset) -> Mapping[str, NDArray[Any]]:
-    """The data's targets by the network's outputs."""
+    """The data's targets keyed by the network's outputs."""
     targets = dataset.targets
     return targets if isinstance(targets, Mapping) else {heads[0].name: targets}

@@ -1,4 +1,4 @@
-"""What makes a model learn something new from what it knows: frozen parameters and a new head; `Model` inherits it."""
+"""What lets a model learn something new from what it knows: frozen parameters and a new head; `Model` inherits it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +11,7 @@ from foveate.tasks.output import without_probabilities
 
 
 class FineTuned:
-    """A graph with a state of which parts can be kept."""
+    """A graph with a state that can be kept in part."""
 
     graph: Graph
     preprocessing: Preprocessing | None
@@ -27,10 +27,10 @@ class FineTuned:
         def __init__(self, graph: Graph, **options: Any) -> None: ...
 
     def freeze(self, *patterns: str) -> Self:
-        """Tell parameters not to learn; the model itself is given back.
+        """Freeze parameters, so that training leaves them unchanged; returns the model itself.
 
-        A frozen normalisation uses its running statistics in training too, and leaves them alone. What is frozen is
-        kept in the model's file.
+        A frozen normalisation uses its running statistics in training too, and does not update them. The model's file
+        records what is frozen.
 
         Args:
             patterns: names of layers ("conv1"), or of arrays with wildcards ("stage1.*", "*.bias").
@@ -42,22 +42,22 @@ class FineTuned:
         return self
 
     def unfreeze(self, *patterns: str) -> Self:
-        """Let parameters learn again, all of them unless `patterns` say which; arguments as for `freeze`."""
+        """Let parameters learn again: those that `patterns` match, or all by default; arguments as for `freeze`."""
         self.frozen -= matching_arrays(self.graph, patterns or ("*",))
         return self
 
     def with_head(self, classes: Sequence[str] | int, *, seed: int | None = None) -> Self:
-        """A new model for other classes: its last Linear or convolution starts anew, all before it is this model's.
+        """A new model for other classes: its last Linear or convolution is new, everything before it is this model's.
 
-        A softmax or sigmoid at the end is left out. Preprocessing stays, and so does what is frozen.
+        A softmax or sigmoid at the end is left out. The preprocessing is kept, and frozen parameters stay frozen.
 
         Args:
             classes: their names, or how many there are.
-            seed: of the new parameters (default: the model's own).
+            seed: seed for the new parameters (default: the model's own).
 
         Raises:
-            GraphError: the network has several outputs, or a layer of another kind gives the output.
-            DataError: there is no class, or a name is missing, there twice, or cannot be printed.
+            GraphError: the network has several outputs, or its output comes from a layer of another kind.
+            DataError: there is no class, or a name is missing, repeated or not printable.
 
         >>> import foveate as fv
         >>> model = fv.Model(fv.zoo.lenet5()).with_head(["cat", "dog"]).freeze("conv*")

@@ -1,4 +1,4 @@
-"""The folder that a training writes to, and the names of the files in it."""
+"""The folder that training writes to, and the names of the files in it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from foveate.training.history import History
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a training keeps its checkpoint and leaves its model, history and learning curves."""
+    """Where training keeps its checkpoint and writes its model, history and learning curves."""
 
     path: Path
 
@@ -20,12 +20,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The training as it stood last."""
+        """The latest state of the training."""
         return self.path / "checkpoint.safetensors"
 
     @property
     def history(self) -> Path:
-        """A line for each epoch."""
+        """The history, a line for each epoch."""
         return self.path / "history.csv"
 
     @property
@@ -34,7 +34,7 @@ class RunFolder:
         return self.path / "curves.png"
 
     def write(self, history: History) -> None:
-        """Leave the history and its picture; a FileError where they cannot be written."""
+        """Write the history and its picture; a FileError if they cannot be written."""
         history.to_csv(self.history)
         if history.epochs:
             save_curves(history, self.curves)

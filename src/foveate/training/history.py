@@ -14,7 +14,7 @@ from foveate.opening import open_regular
 from foveate.text import number_words, printable
 
 _LARGEST = 64 << 20
-"""Bytes of a history in a file."""
+"""The most bytes of a history in a file."""
 
 _LONGEST_METRIC = 200
 _LARGEST_NUMBER = 1e300
@@ -27,8 +27,8 @@ ACCURACY = "accuracy"
 class Epoch:
     """One epoch.
 
-    `epoch` counts from 1; accuracies go from 0 to 1, and are None except for classifications; `learning_rate` is that
-    of the last step; `seconds` and `images_per_second` are for training alone, without validation. `metric` names the
+    `epoch` counts from 1; accuracies are from 0 to 1, and None except for classifications; `learning_rate` is that
+    of the last step; `seconds` and `images_per_second` are for training only, without validation. `metric` names the
     task's headline metric, and `validation_metric` is its value in validation.
     """
 
@@ -64,7 +64,7 @@ class Epoch:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Epoch":
-        """The epoch that `to_json` described; a KeyError, TypeError or ValueError where a row is none."""
+        """The epoch that `to_json` described; a KeyError, TypeError or ValueError if the row is not one."""
         metric = _metric(row)
         if not metric.isprintable() or len(metric) > _LONGEST_METRIC:
             raise ValueError(f"a metric is called {printable(metric)}")
@@ -78,7 +78,7 @@ class Epoch:
 
 
 def columns(metric: str = ACCURACY) -> tuple[str, ...]:
-    """The columns of a training's table; only a classification measures its metric while it trains, too.
+    """The columns of a training table; only a classification also measures its metric during training.
 
     >>> columns("mae")[:4]
     ('epoch', 'train_loss', 'validation_loss', 'validation_mae')
@@ -89,7 +89,7 @@ def columns(metric: str = ACCURACY) -> tuple[str, ...]:
 
 
 def format_metric(metric: str, value: float) -> str:
-    """A metric's number for people: an accuracy as a percentage.
+    """A metric's number, readable: an accuracy is a percentage.
 
     >>> format_metric("accuracy", 0.5), format_metric("mae", 1.23456)
     ('50.00%', '1.235')
@@ -151,7 +151,7 @@ class History:
         """The history that `to_csv` wrote.
 
         Raises:
-            FileError: the file is missing, or is not such a table.
+            FileError: the file is missing, or is not a table of this kind.
         """
         try:
             with open_regular(Path(path), _LARGEST) as file:
@@ -172,7 +172,7 @@ class History:
 
 
 def _metric(names: Iterable[str]) -> str:
-    """The metric that a table with such columns has."""
+    """The metric of a table with these columns."""
     own = (name.removeprefix("validation_") for name in names if name.startswith("validation_"))
     return next((name for name in own if name != "loss"), ACCURACY)
 

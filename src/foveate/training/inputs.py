@@ -1,4 +1,4 @@
-"""What a person gives a network to run on: checked, and brought to arrays by the input's name."""
+"""The inputs that a user gives a network: checked, and turned into arrays keyed by the input's name."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,11 +18,11 @@ from foveate.layers import Shape
 
 
 def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike], first: int = 0) -> dict[str, FloatArray]:
-    """Prepared inputs as float32 by their names; the first is number `first` of what a person gave.
+    """Prepared inputs as float32 by name; the first sample is number `first` of those that the user gave.
 
     Raises:
         ShapeError: they do not have the network's shape.
-        DataError: there are none, one holds NaN or infinity, or they are not those that the network has.
+        DataError: there are none, one holds NaN or infinity, or they are not the network's inputs.
     """
     named = by_name(graph, inputs)
     many = len(named) > 1
@@ -38,10 +38,10 @@ def prepared_inputs(graph: Graph, inputs: ArrayLike | Mapping[str, ArrayLike], f
 
 
 def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int) -> Iterator[dict[str, FloatArray]]:
-    """Raw images prepared by the input's name, `size` at a time; inputs beside the image are taken as they are.
+    """Raw images, prepared, by the input's name, `size` at a time; other inputs are taken as they are.
 
     Raises:
-        FileError, DataError, ShapeError: as `Preprocessing.from_images`, when the batch is reached.
+        FileError, DataError, ShapeError: as for `Preprocessing.from_images`, when the batch is reached.
     """
     image, images, others = _parted(graph, by_name(graph, raw))
     begin = 0
@@ -56,10 +56,10 @@ def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int)
 def one_by_one(
     graph: Graph, preprocessing: Preprocessing, named: Mapping[str, Any], size: int
 ) -> Iterator[dict[str, FloatArray] | FoveateError]:
-    """Each raw image (1, ...) prepared, with its share of the other inputs, or why it cannot be used; then the next.
+    """Each raw image (1, ...) prepared, with its share of the other inputs, or the reason that it cannot be used.
 
     Raises:
-        DataError: there are not as many of another input as there are images.
+        DataError: another input does not have as many samples as there are images.
     """
     image, images, others = _parted(graph, named)
     count = 0
@@ -94,7 +94,7 @@ def _check_count(others: Mapping[str, FloatArray], count: int, least: str = "") 
 
 
 def by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
-    """Inputs by the names that the network has for them; a DataError where they are others."""
+    """Inputs by the network's names for them; a DataError if the names differ."""
     names = ", ".join(graph.inputs)
     if not isinstance(inputs, Mapping):
         if len(graph.inputs) > 1:
@@ -109,7 +109,7 @@ def by_name(graph: Graph, inputs: Any) -> Mapping[str, Any]:
 
 
 def _numbers(values: Any, of: str) -> FloatArray:
-    """Prepared inputs as float32; raw images are refused, which the network would take for something else."""
+    """Prepared inputs as float32; raw images are refused, which the network would misread."""
     try:
         array = np.asarray(values)
         if array.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps instead of within one: what is saved then is whole."""
+"""Handles Ctrl-C between steps instead of within one, so that what is saved is consistent."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C is only noted, as the yielded function says; a second one acts at once.
+    """Within the block the first Ctrl-C is only noted, for the yielded function to report; a second one acts at once.
 
     Nothing changes outside the main thread, where Python delivers no signals, or if Ctrl-C was already ignored.
     """

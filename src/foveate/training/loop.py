@@ -1,7 +1,7 @@
 """The training loop over a graph's state: epochs of steps, validation, checkpoints, and a clean end.
 
-Which sample comes when, and how it is changed, depends on seed, epoch and position alone, so a training that
-was stopped at any instant goes on from its last checkpoint to the same bits.
+The order of samples, and how they are changed, depends only on seed, epoch and position, so training that
+was stopped at any instant resumes from its last checkpoint and ends with the same bits.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ from foveate.training.recipe import Recipe
 
 @dataclass
 class Totals:
-    """What the steps of an epoch measured so far."""
+    """What the steps of an epoch have measured so far."""
 
     loss: float = 0.0
     correct: float = 0.0
@@ -77,21 +77,21 @@ class Job:
 
 
 def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
-    """Train to the end of the recipe, or to Ctrl-C.
+    """Train to the end of the recipe, or until Ctrl-C.
 
     With a folder, a checkpoint and the history are written after every epoch, after every `checkpoint_every` steps, and
     when interrupted.
 
     Args:
         job: what to train; its state is changed in place.
-        progress: what a person sees.
-        resume: go on from the folder's checkpoint where there is one.
+        progress: how progress is shown.
+        resume: continue from the folder's checkpoint if there is one.
 
     Returns:
-        a row for each epoch; `interrupted` is set where Ctrl-C ended it.
+        a row for each epoch; `interrupted` is set if Ctrl-C ended it.
 
     Raises:
-        TrainingError: the loss is not a number any more, or the checkpoint was made by another recipe or data set.
+        TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or data set.
         FileError: a checkpoint cannot be read or written.
     """
     run = _Run(job)
@@ -111,7 +111,7 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
 
 
 class _Run:
-    """A training as it stands: the epoch, the batches done in it, what they measured, and the epochs before."""
+    """A training run in progress: the epoch, the batches done in it, what they measured, and the epochs before."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -139,7 +139,7 @@ class _Run:
         return self.epoch * self._batches + self.position
 
     def train(self, progress: Progress, stop: Callable[[], bool]) -> bool:
-        """Train on the rest of the epoch's batches; False where `stop` ended it before the last."""
+        """Train on the rest of the epoch's batches; False if `stop` ended it before the last."""
         remaining = self._indices()[self.position :]
         since = perf_counter()
         with closing(prefetch(self._prepare, remaining)) as batches:
@@ -156,7 +156,7 @@ class _Run:
         return self.position >= self._batches
 
     def finish_epoch(self) -> Epoch:
-        """Validate, add the epoch's row to the history and turn to the next."""
+        """Validate, add the epoch's row to the history and move on to the next."""
         totals = self.totals
         self._check_parameters()
         measured = self._validate()
@@ -216,7 +216,7 @@ class _Run:
             raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._batches} cannot come next")
         state.step_count = checkpoint.step_count
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
-        logger.info("goes on from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
+        logger.info("continuing from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
 
     def _validate(self) -> Evaluation | None:
         job = self.job
@@ -277,7 +277,7 @@ class _Run:
         return every is not None and self.step % every == 0 and self.position < self._batches
 
     def _check_parameters(self) -> None:
-        """The last step's update shows in no loss of this epoch."""
+        """Check the last step's update, which no loss of this epoch shows."""
         state = self.job.state
         for name in state.names():
             if not np.isfinite(state.read(name)).all():
@@ -296,7 +296,7 @@ class _Run:
 
 
 def _configuration(job: Job) -> dict[str, Any]:
-    """What, besides the network, must be the same for a training to go on: the recipe and the data."""
+    """What, besides the network, must be the same for training to resume: the recipe and the data."""
     train, task = job.train, job.task or job.train.task
     targets = train.targets.values() if isinstance(train.targets, Mapping) else (train.targets,)
     checksum = 0
@@ -313,7 +313,7 @@ def _configuration(job: Job) -> dict[str, Any]:
 
 
 _NAMES = {"batch_size": "batch size", "frozen": "frozen parameters"}
-"""What a recipe's entries are called in sentences, where that is another word."""
+"""What sentences call those entries of a recipe that they call by another word."""
 
 
 def _rounded(value: float | None) -> float | None:
@@ -327,5 +327,5 @@ def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
             article = "" if name in ("epochs", "data", "samples", "frozen") else "a "
             raise TrainingError(
                 f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume "
-                "from it; use the same as then, or start again without resume or in another folder"
+                "from it; use the same one, or start again without resume or in another folder"
             )

@@ -26,15 +26,15 @@ from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
 
 FORMAT = 1
-"""Raised when what a number in `to_json` means changes."""
+"""Increased when the meaning of a number in `to_json` changes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How good a network is on a data set.
 
-    `loss` is the mean over what the loss counts, of several outputs the weighted sum, and `losses` has each by its
-    output; `measured` are the task's metrics. A classification has `accuracy`, `per_class` and `confusion` besides.
+    `loss` is the mean over what the loss counts, for several outputs their weighted sum, and `losses` has each by
+    output; `measured` holds the task's metrics. A classification also has `accuracy`, `per_class` and `confusion`.
     """
 
     loss: float
@@ -51,7 +51,7 @@ class Evaluation:
         return f"Evaluation({self})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the numbers, and under them what they are for each class, label or value."""
+        """What a notebook shows: the numbers, and below them their values for each class, label or value."""
         rows = number_rows({"loss": self.loss, **self.numbers})
         for name, each in self.measured.each.items():
             rows += [(f"{name}, {part}", told) for part, told in number_rows(each)]
@@ -64,17 +64,17 @@ class Evaluation:
 
     @property
     def numbers(self) -> Mapping[str, float | None]:
-        """The task's metrics by name; None where the data do not determine one."""
+        """The task's metrics by name; None if the data do not determine one."""
         return self.measured.numbers
 
     @property
     def accuracy(self) -> float:
-        """Share of a classification's samples whose class is found, from 0 to 1."""
+        """Share of a classification's samples whose class is predicted correctly, from 0 to 1."""
         return float(self._of_classes(self.numbers.get("accuracy")))
 
     @property
     def per_class(self) -> tuple[float | None, ...]:
-        """The accuracy on each class, None where the data have no sample of it."""
+        """The accuracy on each class, None if the data have no sample of it."""
         return tuple(self._of_classes(self.measured.each.get("accuracy")).values())
 
     @property
@@ -103,7 +103,7 @@ class Evaluation:
         }
 
     def _of_classes(self, value: Any) -> Any:
-        """What only a classification has."""
+        """`value`, which only a classification has."""
         if value is None:
             raise DataError(f"no classification was measured, but {', '.join(self.numbers)}; see evaluation.numbers")
         return value
@@ -124,10 +124,10 @@ def evaluate(
 
     Args:
         state: the parameters and statistics.
-        programs: of the same graph.
+        programs: programs of the same graph.
         dataset: inputs and targets.
         preprocessing: applied to each batch.
-        batch_size: samples in a batch, of which the last may be smaller (default: chosen to use little memory).
+        batch_size: samples in a batch; the last may have fewer (default: chosen to use little memory).
         loss: what to measure besides the metrics (default: the task's own).
         task: what the outputs are measured as (default: the data's task); its weights may differ.
         progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
@@ -158,14 +158,14 @@ def evaluate(
 def decoded_batches(
     state: State, programs: Programs, outputs: Sequence[Head], prepared: Iterable[Mapping[str, FloatArray]]
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """What the tasks of `outputs` make of each batch of prepared inputs, by the outputs' names."""
+    """Each batch of prepared inputs run and decoded by the tasks of `outputs`, by the outputs' names."""
     for inputs in prepared:
         values = programs.outputs(state, inputs)
         yield {head.name: head.decode(values[head.name]) for head in outputs}
 
 
 def logits_of(graph: Graph, outputs: FloatArray) -> FloatArray:
-    """The network's (N, K) outputs as float64 logits: those of a network that ends with a softmax, before it."""
+    """The network's (N, K) outputs as float64 logits: if it ends with a softmax, those before it."""
     values: FloatArray = outputs.astype(np.float64)
     node = graph.by_name.get(graph.only_output)
     if node is not None and isinstance(node.layer, Softmax):
@@ -180,12 +180,12 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 def in_batches(inputs: FloatArray, batch_size: int) -> Iterator[FloatArray]:
-    """`inputs` in slices of `batch_size`, the last perhaps smaller."""
+    """`inputs` in slices of `batch_size`, the last possibly smaller."""
     for start in range(0, len(inputs), batch_size):
         yield inputs[start : start + batch_size]
 
 
 def named_batches(inputs: Mapping[str, FloatArray], batch_size: int) -> Iterator[dict[str, FloatArray]]:
-    """Inputs by name in slices of `batch_size`, the last perhaps smaller."""
+    """Inputs by name in slices of `batch_size`, the last possibly smaller."""
     for parts in zip(*(in_batches(array, batch_size) for array in inputs.values()), strict=True):
         yield dict(zip(inputs, parts, strict=True))

@@ -1,4 +1,4 @@
-"""What is minimised, and measured: a loss for each output of a network."""
+"""What is minimised and measured: a loss for each output of a network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -13,24 +13,24 @@ from foveate.graph import Loss, loss_from_json, nearest
 from foveate.tasks import Head
 
 GivenLoss: TypeAlias = "Loss | Mapping[str, Loss] | None"
-"""One loss for the only output, one for each of several by its name, or None for those of the tasks."""
+"""One loss for the only output, one for each of several by name, or None for the tasks' own."""
 
 
 def training_losses(heads: Sequence[Head], given: GivenLoss = None) -> dict[str, Loss]:
-    """The loss of each output: the given one where it fits, else its task's own.
+    """The loss of each output: the given one, or its task's default.
 
     Raises:
-        TrainingError: a loss is for no output, or does not fit the task or what the network's last layer does.
+        TrainingError: a loss is for no output of the network, or does not fit the task or the network's last layer.
     """
     named = _by_output(heads, given)
     return {head.name: head.loss(named.get(head.name)) for head in heads}
 
 
 def measuring_losses(heads: Sequence[Head], given: GivenLoss = None) -> dict[str, Loss]:
-    """The loss of each output as `training_losses` has it, but that a network with a last softmax can be measured too.
+    """The loss of each output as in `training_losses`, but also for networks that end with a softmax or sigmoid.
 
     Raises:
-        TrainingError: a loss is for no output, or compares something else than the output's task has.
+        TrainingError: a loss is for no output of the network, or compares what the output's task does not have.
     """
     named = _by_output(heads, given)
     for head in heads:
@@ -40,11 +40,11 @@ def measuring_losses(heads: Sequence[Head], given: GivenLoss = None) -> dict[str
 
 
 def trained_losses(heads: Sequence[Head], facts: Mapping[str, Any]) -> dict[str, Loss]:
-    """The losses with which a model was trained; those that are not known are left out.
+    """The losses that a model was trained with; unknown ones are left out.
 
     Args:
-        heads: the network's outputs; only losses that fit them are made.
-        facts: about the training, from the model's file.
+        heads: the network's outputs; losses that do not fit them are left out.
+        facts: facts about the training, from the model's file.
     """
     recipe = facts.get("recipe")
     described = recipe.get("loss") if isinstance(recipe, Mapping) else None
@@ -56,7 +56,7 @@ def trained_losses(heads: Sequence[Head], facts: Mapping[str, Any]) -> dict[str,
 
 
 def as_given(losses: Mapping[str, Loss]) -> Loss | dict[str, Loss]:
-    """Losses as a recipe has them: the only one without its output's name."""
+    """Losses as a recipe holds them: a single one without its output's name."""
     return dict(losses) if len(losses) > 1 else next(iter(losses.values()))
 
 
@@ -68,7 +68,7 @@ def measured_loss(head: Head, loss: Loss, values: NDArray[Any], targets: NDArray
 
 
 def _from_json(head: Head, described: Any) -> Loss | None:
-    """A loss from plain data, or None where it is none that fits: an older foveate may read a newer one's file."""
+    """A loss from plain data, or None if it does not fit: an older foveate may read a newer one's file."""
     if not isinstance(described, Mapping) or described.get("type") not in head.task.fitting_losses(head.output):
         return None
     try:
@@ -84,7 +84,7 @@ def _by_output(heads: Sequence[Head], given: GivenLoss) -> Mapping[str, Loss]:
     if not isinstance(given, Mapping):
         if len(names) > 1:
             raise TrainingError(
-                f"the network has {len(names)} outputs ({', '.join(names)}); give the loss of each by its name: "
+                f"the network has {len(names)} outputs ({', '.join(names)}); give the loss of each by name: "
                 f"loss={{{names[0]!r}: {type(given).__name__}(), ...}}"
             )
         return {names[0]: given}

@@ -12,7 +12,7 @@ Prepared = TypeVar("Prepared")
 def prefetch(
     prepare: Callable[[Item], Prepared], items: Iterable[Item], *, ahead: int = 2
 ) -> Generator[Prepared, None, None]:
-    """prepare(item) for each item in order, at most `ahead` of them before they are asked for.
+    """prepare(item) for each item in order, at most `ahead` items in advance.
 
     An error in `prepare` is raised where its item would have come. Close the generator to stop early.
 

@@ -1,4 +1,4 @@
-"""The compiled programs of one network: made when first asked for, the least recently used given up."""
+"""The compiled programs of one network: compiled when first asked for, the least recently used dropped."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from foveate.errors import DataError
 from foveate.graph import Graph
 
 LARGEST_BATCH = 256
-"""Samples that inference runs at once; a power of two."""
+"""The most samples that inference runs at once; a power of two."""
 
 LARGEST_WORKSPACE = 128 * 2**20
-"""Bytes that the inputs and the activations of a batch should stay below, unless one sample needs more."""
+"""Bytes that the inputs and activations of a batch should stay below, unless one sample needs more."""
 
 _Key: TypeAlias = tuple[Request, int]
 
@@ -30,7 +30,7 @@ class Programs:
         self.engine = engine
         self.graph = graph
         self.batch_size = samples_at_once(graph)
-        """Samples that inference runs at once unless told."""
+        """Samples that inference runs at once by default."""
         self._capacity = capacity
         self._programs: dict[_Key, Program] = {}
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Programs:
         return len(self._programs)
 
     def get(self, **options: Unpack[Options]) -> Program:
-        """The program for what `Engine.compile` takes as options."""
+        """The program for these options of `Engine.compile`."""
         request = Request.of(self.graph, **options)
         key = request, self.engine.threads
         with self._lock:
@@ -62,7 +62,7 @@ class Programs:
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
     def size(self, given: int | None = None) -> int:
-        """How many samples to run at once: as many as given, or as take little memory.
+        """How many samples to run at once: as many as given, or few enough to take little memory.
 
         Raises:
             DataError: it is not a number of samples.
@@ -74,7 +74,7 @@ class Programs:
         return given
 
     def release(self) -> None:
-        """Let go of what runs on an earlier state left behind."""
+        """Release what runs on an earlier state left behind."""
         with self._lock:
             for program in self._programs.values():
                 program.release()
@@ -99,9 +99,9 @@ def powers_of_two(count: int, largest: int) -> Iterator[tuple[int, int]]:
 
 
 def samples_at_once(graph: Graph) -> int:
-    """How many samples inference runs at once unless told: a power of two whose activations stay in little memory.
+    """How many samples inference runs at once by default: a power of two whose activations take little memory.
 
-    Counted are the inputs, and twice what the most expensive node reads and writes, in float32.
+    This counts the inputs, and twice what the most expensive node reads and writes, in float32.
     """
     inputs = sum(prod(shape) for shape in graph.inputs.values())
     widest = max((sum(map(prod, node.input_shapes)) + prod(node.output_shape) for node in graph.nodes), default=0)

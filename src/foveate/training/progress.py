@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a live bar, or a line for each epoch, or nothing."""
+"""What is shown while a network trains: a live bar, or a line for each epoch, or nothing."""
 
 import sys
 from shutil import get_terminal_size
@@ -12,10 +12,10 @@ from foveate.training.history import Epoch
 
 
 class Progress:
-    """Shows nothing; the base class of those that do. Used as a context manager around the training."""
+    """Shows nothing; the base class of those that show something. Used as a context manager around the training."""
 
     def start(self, epochs: int, steps: int, done: int) -> None:
-        """Training begins: this many epochs and steps, of which some may be done already."""
+        """Training begins: this many epochs and steps, some of which may already be done."""
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
         """A step of `samples` is done; `loss` and `accuracy` are the means of the epoch so far.
@@ -32,7 +32,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The training ended, well or not."""
+        """The training ended, successfully or not."""
 
 
 class Lines(Progress):
@@ -42,7 +42,7 @@ class Lines(Progress):
         self._stream = stream
 
     def start(self, epochs: int, steps: int, done: int) -> None:
-        """Say where a training goes on."""
+        """Say where training resumes."""
         if done:
             self._stream.write(f"{_resumed(epochs, steps, done)}\n")
 
@@ -53,7 +53,7 @@ class Lines(Progress):
 
 
 class LiveBar(Progress):
-    """A bar over the whole training with images/s, loss, accuracy and time left, and a line above it for each epoch."""
+    """A bar for the whole training with images/s, loss, accuracy and time left, and a line above it for each epoch."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._bar = stream, Bar(stream)
@@ -95,15 +95,15 @@ class LiveBar(Progress):
 
 
 def _resumed(epochs: int, steps: int, done: int) -> str:
-    """Where a training goes on: within an epoch, or where one begins."""
+    """Where training resumes: within an epoch, or at the beginning of one."""
     each = max(1, steps // max(1, epochs))
     if done >= steps:
-        return f"all {epochs} epochs were done before"
-    return f"goes on in epoch {done // each + 1} of {epochs}, after step {done} of {steps}"
+        return f"all {epochs} epochs were already done"
+    return f"resuming in epoch {done // each + 1} of {epochs}, after step {done} of {steps}"
 
 
 def make_progress(show: bool | Progress, stream: TextIO | None = None) -> Progress:
-    """A bar where `stream` (default: standard output) is a terminal or a notebook, else lines; silent if not `show`."""
+    """A bar if `stream` (default: standard output) is a terminal or a notebook, else lines; silent if not `show`."""
     if isinstance(show, Progress):
         return show
     if not show:

@@ -1,4 +1,4 @@
-"""A training recipe: everything that decides which parameters come out, apart from the network and the data."""
+"""A training recipe: everything that determines the trained parameters, apart from the network and the data."""
 
 import json
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class Recipe:
         batch_size: samples in a step.
         optimizer: how parameters follow gradients.
         schedule: learning rate and momentum of each step.
-        loss: what is minimised; for several outputs by their names.
+        loss: what is minimised; keyed by name if there are several outputs.
         augmentation: random changes to the training inputs.
-        seed: of shuffling, augmentation and dropout.
+        seed: seed for shuffling, augmentation and dropout.
 
     Raises:
         TrainingError: epochs or batch_size is below 1.
@@ -41,13 +41,13 @@ class Recipe:
                 raise TrainingError(f"{name} is {value!r}; it must be an int of at least 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for model files and to see whether a checkpoint was made by the same recipe."""
+        """Plain data, for model files and to check whether a checkpoint is from the same recipe."""
         plain = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
         return dict(json.loads(json.dumps(plain)))
 
 
 def default_schedule(optimizer: Optimizer) -> Schedule:
-    """One cycle, its peak where the optimiser usually trains well."""
+    """One cycle with its peak at a rate at which the optimiser usually trains well."""
     return OneCycle(0.1 if isinstance(optimizer, SGD) else 0.003)
 
 

@@ -1,4 +1,4 @@
-"""Answers to raw inputs: all at once under a bar, or one by one, also where some cannot be read or answered."""
+"""Answers to raw inputs: all at once under a bar, or one by one, even if some cannot be read or answered."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -27,9 +27,9 @@ def answers_at_once(
     *,
     progress: bool,
 ) -> dict[str, NDArray[Any]]:
-    """What the tasks make of all raw inputs, by the outputs' names; arguments and errors as for `answers_one_by_one`.
+    """The tasks' answers to all raw inputs, by the outputs' names; arguments and errors as for `answers_one_by_one`.
 
-    A bar is shown, on a terminal or in a notebook, if that takes over two seconds.
+    A bar is shown, on a terminal or in a notebook, if this takes over two seconds.
     """
     prepared = raw_batches(programs.graph, preprocessing, raw, programs.batch_size)
     batches = decoded_batches(state, programs, outputs, prepared)
@@ -53,17 +53,17 @@ def answers_one_by_one(
     return_errors: bool = False,
     named: bool = True,
 ) -> Iterator[Any]:
-    """What the tasks make of each raw input.
+    """The tasks' answers to each raw input.
 
     Args:
         state: the parameters and statistics.
-        programs: of the same graph.
-        outputs: of the network, with their tasks.
+        programs: programs of the same graph.
+        outputs: the network's outputs with their tasks.
         preprocessing: applied to each image.
-        raw: images, or a mapping by the inputs' names.
+        raw: images, or a mapping keyed by the inputs' names.
         batch_size: images read and run at once (default: chosen to use little memory).
-        return_errors: give the error of an image that cannot be answered in its place, and go on.
-        named: whether an answer is a mapping by the outputs' names, or that of the only output.
+        return_errors: return the error in place of an answer to an image that has none, and continue.
+        named: whether an answer is a mapping keyed by the outputs' names, or that of the only output.
 
     Raises:
         FileError, DataError, ShapeError: unless `return_errors`, when the batch is reached.
@@ -91,7 +91,7 @@ def _rows_or_errors(
 def _answered(
     state: State, programs: Programs, outputs: Sequence[Head], samples: Sequence[Mapping[str, FloatArray]]
 ) -> Iterator[dict[str, Any] | FoveateError]:
-    """The answer to each sample (1, ...); together where they can be, one by one where one of them has none."""
+    """The answer to each sample (1, ...); computed together if possible, one by one if one of them has none."""
     if not samples:
         return
     together = {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}

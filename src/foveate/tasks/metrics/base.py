@@ -1,4 +1,4 @@
-"""What a metric is: numbers that are counted up batch by batch, each with the direction that is better."""
+"""The base of metrics: numbers accumulated batch by batch, each with the direction that is better."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Direction: TypeAlias = Literal["higher", "lower"]
-"""Which way a number is better."""
+"""Which direction is better."""
 
 ByName: TypeAlias = Mapping[str, float | None]
-"""A number for each class, label or value; None where the data do not determine it."""
+"""A number for each class, label or value; None if the data do not determine it."""
 
 
 class Metric(ABC):
@@ -33,7 +33,7 @@ class Metric(ABC):
     """
 
     better: Mapping[str, Direction]
-    """The numbers that it gives, and which way each is better."""
+    """The numbers that it measures, and which direction is better for each."""
 
     @abstractmethod
     def update(self, answers: NDArray[Any], targets: NDArray[Any]) -> None:
@@ -41,7 +41,7 @@ class Metric(ABC):
 
     @abstractmethod
     def numbers(self) -> ByName:
-        """The numbers named in `better`; None where the data do not determine one."""
+        """The numbers named in `better`; None if the data do not determine one."""
 
     def each(self) -> Mapping[str, ByName]:
         """Numbers for each class, label or value; none unless a metric says otherwise."""
@@ -53,7 +53,7 @@ class Metric(ABC):
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """part / whole, or None where there is no whole.
+    """part / whole, or None if the whole is zero.
 
     >>> ratio(1, 4), ratio(0, 0)
     (0.25, None)
@@ -62,7 +62,7 @@ def ratio(part: float, whole: float) -> float | None:
 
 
 def mean_of(values: Mapping[str, float | None]) -> float | None:
-    """The mean of the numbers there are, or None where there is none.
+    """The mean of those that are numbers, or None if none is.
 
     >>> mean_of({"cat": 0.5, "dog": 1.0, "empty": None})
     0.75

@@ -1,4 +1,4 @@
-"""Metrics of classification: how often the right class came first, among the first, and how far to trust it."""
+"""Metrics of classification: how often the right class comes first or near the top, and how far to trust it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from foveate.tasks.metrics.tally import Tally
 class ClassAccuracy(Metric):
     """Share of samples whose most probable class is right: overall, by class, and the table of confusions.
 
-    Among equal probabilities the first class counts. A class without a sample has no accuracy (None).
+    If probabilities are equal the first class counts. A class without a sample has no accuracy (None).
     """
 
     better: Mapping[str, Direction] = {"accuracy": "higher"}
@@ -43,8 +43,8 @@ class ClassAccuracy(Metric):
 class TopAccuracy(Metric):
     """Share of samples whose class is among the `count` most probable.
 
-    Classes as probable as the right one come before it if their index is lower, as in `argmax`: a network that tells
-    nothing apart gains nothing by it.
+    Classes as probable as the right one rank before it if their index is lower, as in `argmax`: a network that cannot
+    tell classes apart gains nothing from ties.
     """
 
     def __init__(self, count: int = 5) -> None:
@@ -102,5 +102,5 @@ class CalibrationError(Metric):
 
 
 def right_class(targets: NDArray[Any]) -> NDArray[np.int64]:
-    """Class indices (N,) as they are; of shares (N, K), the index of the largest."""
+    """Class indices (N,) unchanged; for shares (N, K), the index of the largest."""
     return np.asarray(targets.argmax(axis=1) if targets.ndim == 2 else targets, np.int64)

@@ -15,7 +15,7 @@ class RegressionErrors(Metric):
         MAE = mean |y - t|,   RMSE = sqrt(mean (y - t)^2),   R2 = 1 - sum (y - t)^2 / sum (t - mean t)^2
 
     R2 is 1 for perfect answers and 0 for those no better than always answering the mean. A value whose targets are all
-    the same has none (None), nor a part in the mean.
+    the same has no R2 (None) and is left out of the mean.
     """
 
     better: Mapping[str, Direction] = {"mae": "lower", "rmse": "lower", "r2": "higher"}
@@ -53,7 +53,7 @@ class RegressionErrors(Metric):
         }
 
     def _join(self, count: int, mean: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
-        """Add a batch's mean and spread (Chan, Golub, LeVeque 1979): sums of squares alone would cancel."""
+        """Add a batch's mean and spread (Chan, Golub, LeVeque 1979): plain sums of squares would cancel."""
         total = self._count + count
         shift = mean - self._mean
         self._mean = self._mean + shift * count / total

@@ -1,4 +1,4 @@
-"""Metrics of labels that do not exclude each other, at one threshold and over all of them."""
+"""Metrics of labels that are not mutually exclusive, at one threshold and over all thresholds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +9,19 @@ from numpy.typing import NDArray
 from foveate.tasks.metrics.base import ByName, Direction, Metric, mean_of, ratio
 
 SCORES_KEPT = 2**24
-"""Probabilities that average precision keeps as they are (80 MB with their targets); beyond, it counts them in bins."""
+"""How many probabilities average precision keeps (80 MB with their targets); beyond, it counts them in bins."""
 
 BINS = 2**14
-"""Bins of equal width from 0 to 1 for each label, once there are more."""
+"""How many bins of equal width from 0 to 1 each label has, once there are more."""
 
 
 class LabelCounts(Metric):
-    """Precision, recall and F1 of each label, their means over the labels, and the share of samples wholly right.
+    """Precision, recall and F1 of each label, their means over the labels, and the share of samples entirely right.
 
         precision = TP / (TP + FP),   recall = TP / (TP + FN),   F1 = 2 TP / (2 TP + FP + FN)
 
-    A label counts as found where its probability is above `threshold`. With nothing to divide by (a label that
-    was never found has no precision, one without a positive sample no recall), the number is None and has no part in
-    the mean.
+    A label counts as found if its probability is above `threshold`. A label that was never found has no precision, and
+    one without a positive sample no recall; such a number is None and is left out of the mean.
     """
 
     better: Mapping[str, Direction] = {
@@ -68,9 +67,10 @@ class AveragePrecision(Metric):
 
         AP = sum over thresholds t of (recall[t] - recall[t - 1]) precision[t]
 
-    Equal probabilities share one threshold. A label without a positive sample has none (None), nor a part in the mean.
+    Equal probabilities share one threshold. A label without a positive sample has no average precision (None) and is
+    left out of the mean.
 
-    Up to `SCORES_KEPT` probabilities are kept as they are; beyond, those before and after are counted in `BINS` bins
+    Up to `SCORES_KEPT` probabilities are kept exactly; beyond that, all are counted in `BINS` bins
     for each label, and the probabilities in a bin share a threshold.
     """
 
@@ -110,7 +110,7 @@ class AveragePrecision(Metric):
         return average_precision(np.bincount(place, true).astype(np.int64), counts)
 
     def _count_in_bins(self) -> None:
-        """Move what is kept into the bins."""
+        """Move the kept probabilities into the bins."""
         if self._bins is None:
             self._bins = np.zeros((2, len(self.labels), BINS), np.int64)
         for scores, true in self._kept:
@@ -122,7 +122,7 @@ class AveragePrecision(Metric):
 
 
 def average_precision(positive: NDArray[np.int64], total: NDArray[np.int64]) -> float | None:
-    """From the counts at each threshold, highest first; None where none is positive.
+    """Average precision from the counts at each threshold, highest first; None if none is positive.
 
     >>> average_precision(np.array([1, 0, 1]), np.array([1, 1, 1]))  # (1/1 + 2/3) / 2
     0.8333333333333333

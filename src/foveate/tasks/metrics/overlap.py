@@ -1,4 +1,4 @@
-"""Metrics of segmentation: how far the areas of each class overlap."""
+"""Metrics of segmentation: how well the areas of each class overlap."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +15,8 @@ class Overlap(Metric):
 
         IoU = (in both) / (in the prediction or the target)
 
-    Counted over all positions of all samples but those whose target is `ignore_index`. A class that is neither in the
-    data nor in a prediction has no IoU (None) and no part in the mean.
+    Counted over all positions of all samples except those whose target is `ignore_index`. A class that is neither in
+    the data nor in a prediction has no IoU (None) and is left out of the mean.
 
     Everingham et al.: The Pascal visual object classes challenge, 2015.
     """

@@ -1,4 +1,4 @@
-"""Counts of what was taken for what, among classes of which one is right."""
+"""Counts of which class was taken for which, among mutually exclusive classes."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_TABLE = 1024
-"""Classes up to which the whole table is kept (8 MB); beyond, its diagonal and its sums are."""
+"""The most classes for which the whole table is kept (8 MB); beyond, only its diagonal and its sums are."""
 
 
 class Tally:
-    """Counts by class: `actual` samples, `predicted` as such, `correct` ones; and the table where it is small.
+    """Counts by class: `actual` samples, `predicted` as such, `correct` ones; and the table if it is small.
 
-    `table[i, j]` counts what is of class i and was taken for class j.
+    `table[i, j]` counts those of class i that were taken for class j.
     """
 
     def __init__(self, classes: int) -> None:
