@@ -29,7 +29,7 @@ def model():
 MADE = {
     "twice": (
         lambda: fv.Conv2d(3, 16, kernel_size=3),
-        "Conv2d: kernel_size is given twice, as 16 without a name and by its name: the input's size is inferred, so "
+        "Conv2d: kernel_size is given twice, as 16 without a name and by name: the input's size is inferred, so "
         "the first value may be one too many",
     ),
     "another library's name": (
@@ -83,7 +83,7 @@ MADE = {
     "data": (lambda: fv.Dataset(IMAGES), "Dataset: targets and task are missing"),
     "a base": (
         fv.Layer,
-        "Layer is a base to derive from; a class of one's own says output_shape",
+        "Layer is a base to derive from; a derived class must define output_shape",
     ),
 }  # fmt: skip
 
@@ -143,7 +143,7 @@ KINDS = [
     (lambda m: m.freeze(3), fv.GraphError,
      'a parameter is given by its name or a pattern such as "conv1.*", but got 3'),
     (lambda m: m.read(3), fv.EngineError,
-     "an array is told by its name, but got 3; there are conv1.weight, conv1.bias, linear1.weight, linear1.bias"),
+     "an array is given by its name, but got 3; there are conv1.weight, conv1.bias, linear1.weight, linear1.bias"),
     (lambda m: m.load_torch(3), fv.CallError, "weights is 3; give a path or a state_dict"),
     (lambda m: m.load_torch(), fv.CallError, "load_torch: weights is missing"),
     (lambda m: m.save(3), fv.CallError, "path is 3; give a path"),

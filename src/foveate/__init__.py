@@ -1,6 +1,6 @@
 """foveate: convolutional neural networks on ordinary computers.
 
-Layers, networks and their arithmetic come at once; what needs NumPy is imported when first used.
+Layers, networks and their arithmetic are imported at once; what needs NumPy is imported when first used.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Calls whose arguments do not fit, told in a sentence: what is there twice, missing, unknown, or no number."""
+"""Calls whose arguments do not fit, explained in a sentence: what is given twice, missing, unknown or not a number."""
 
 import inspect
 from abc import ABCMeta
@@ -21,22 +21,22 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Called(ABCMeta):
-    """Classes that are made with options: where these do not fit, a CallError says so.
+    """Metaclass of classes whose options are checked: if they do not fit, a CallError says why.
 
-    `call_hints` of a class say what to write instead of options that other libraries have; "" is said where there are
-    too many values without names.
+    `call_hints` of a class say what to write instead of other libraries' options; the hint for "" is given if there
+    are too many positional values.
     """
 
     call_hints: Mapping[str, str] = {}
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        """An instance."""
+        """Make an instance."""
         try:
             made = super().__call__(*args, **options)
         except TypeError as error:
             if missing := sorted(cls.__abstractmethods__):
                 raise CallError(
-                    f"{cls.__name__} is a base to derive from; a class of one's own says {', '.join(missing)}"
+                    f"{cls.__name__} is a base to derive from; a derived class must define {', '.join(missing)}"
                 ) from None
             sentence = misfit(cls.__name__, inspect.signature(cls), args, options, cls.call_hints)
             if sentence is None or isinstance(error, CallError):
@@ -49,7 +49,7 @@ class Called(ABCMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        """That of `__init__`, which `inspect` would not find behind `__call__`."""
+        """The signature of `__init__`, which `inspect` would not find behind `__call__`."""
         own = inspect.signature(cls.__init__)  # type: ignore[misc]
         return own.replace(parameters=list(own.parameters.values())[1:])
 
@@ -61,7 +61,7 @@ def _switches(made: type) -> tuple[str, ...]:
 
 
 def _no_switch(made: type, instance: object) -> str | None:
-    """What is said of a switch that is neither on nor off."""
+    """A sentence about a switch that is neither True nor False, or None."""
     for name in _switches(made):
         value = getattr(instance, name)
         if not isinstance(value, bool):
@@ -70,7 +70,7 @@ def _no_switch(made: type, instance: object) -> str | None:
 
 
 def called(**hints: str) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
-    """A function or method whose wrong calls are told in a CallError; hints as for `Called`, `_` standing for ""."""
+    """Make wrong calls of a function or method raise a CallError; hints as for `Called`, with `_` standing for ""."""
     told = {"" if name == "_" else name: hint for name, hint in hints.items()}
 
     def decorate(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
@@ -103,7 +103,7 @@ def misfit(
     options: Mapping[str, Any],
     hints: Mapping[str, str],
 ) -> str | None:
-    """What is wrong with a call of `name`, or None where its arguments fit."""
+    """What is wrong with a call of `name`, or None if its arguments fit."""
     parameters = signature.parameters
     in_order = [each.name for each in parameters.values() if each.kind in _IN_ORDER]
     named = [each.name for each in parameters.values() if each.kind not in _ANY_NUMBER]
@@ -113,7 +113,7 @@ def misfit(
     twice = [option for option in in_order[: len(args)] if option in options]
     if twice:
         value = args[in_order.index(twice[0])]
-        return f"{name}: {twice[0]} is given twice, as {value!r} without a name and by its name{_hint('', hints)}"
+        return f"{name}: {twice[0]} is given twice, as {value!r} without a name and by name{_hint('', hints)}"
     if len(args) > len(in_order) and not any(each.kind is each.VAR_POSITIONAL for each in parameters.values()):
         alone = f"only {' and '.join(in_order)} can" if in_order else "nothing can"
         others = [option for option in named if option not in in_order]
@@ -129,7 +129,7 @@ def misfit(
 
 
 def is_number(value: object) -> bool:
-    """Whether this is a number, of Python's or of NumPy's, and no bool."""
+    """Whether this is a Python or NumPy number, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -144,7 +144,7 @@ def kind(value: object) -> str:
 
 
 def path_from(value: object, name: str, other: str = "") -> Path:
-    """A path as it was given, or a CallError where it is something else; `other` says what else it may be."""
+    """The path as given, or a CallError if it is something else; `other` says what else it may be."""
     if not isinstance(value, str | PathLike):
         raise CallError(f"{name} is {printable(repr(value))}; give a path{other}")
     return Path(value)

@@ -1,4 +1,4 @@
-"""Every error foveate raises on purpose: a sentence with the numbers in it and a way out."""
+"""Every error that foveate raises on purpose: a sentence with the numbers and a way out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from foveate.text import printable
 
 LONGEST_SENTENCE = 10_000
-"""Characters in a line of a message; numbers and names from a file may have millions."""
+"""The most characters in a line of a message; numbers and names from a file may have millions."""
 
 
 class FoveateError(Exception):
-    """Base of all errors that foveate raises on purpose; its message is meant for a person.
+    """Base of all errors that foveate raises on purpose; its message is meant to be read.
 
     If a network could not be built completely, `partial` is the graph as far as it was built, `place` the layer that
-    stopped it, and `changes` are changes with which the network builds, each tried on all of it; `change.build()` gives
+    stopped it, and `changes` are changes that make the network build, each tried on all of it; `change.build()` returns
     its graph.
     """
 
     def __init__(self, message: object = "") -> None:
-        """`message` may quote files from strangers: endless lines are cut, and none can forge what is on a screen."""
+        """`message` may quote untrusted files: endless lines are cut, and none can forge what is on the screen."""
         super().__init__("\n".join(printable(line, LONGEST_SENTENCE) for line in str(message).split("\n")))
 
     partial: Any = None
@@ -43,15 +43,15 @@ class EngineError(FoveateError):
 
 
 class DataError(FoveateError):
-    """Images, labels or arrays that cannot be used as they are."""
+    """Images, labels or arrays cannot be used as they are."""
 
 
 class FileError(FoveateError):
-    """A file that is missing, truncated, of another kind or of another version."""
+    """A file is missing, truncated, of another kind or of another version."""
 
 
 class TrainingError(FoveateError):
-    """Training cannot start, or cannot go on."""
+    """Training cannot start or continue."""
 
 
 class CallError(FoveateError, TypeError):
@@ -59,4 +59,4 @@ class CallError(FoveateError, TypeError):
 
 
 class GradientError(FoveateError, AssertionError):
-    """A layer's backward pass does not give the slope of its forward pass, or a loss's gradient that of its value."""
+    """A layer's backward pass is not the derivative of its forward pass, or a loss's gradient not that of its value."""

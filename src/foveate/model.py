@@ -54,19 +54,19 @@ __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
 class Model(FineTuned, Portable, metaclass=Called):
-    """A graph with its parameters, what it is for, and what is done to inputs before it sees them.
+    """A graph with its parameters, its task, and the preprocessing of its inputs.
 
     Args:
         graph: the network.
         task: what its outputs mean (default: taken from the data by `fit`).
         classes: the names of a classification's classes: short for task=Classification(classes).
         preprocessing: what `predict` and `fit` do to raw inputs (default: measured on the data by `fit`).
-        seed: of the initial parameters, of shuffling, augmentation and dropout.
+        seed: seed for the initial parameters, shuffling, augmentation and dropout.
         engine: "native", "reference" or an Engine (default: the fastest available).
 
     Raises:
-        DataError: the network's outputs are not those of `task`, its input is another than that of `preprocessing`, or
-            both `task` and `classes` are given.
+        DataError: the network's outputs do not fit `task`, its input does not fit `preprocessing`, or
+                both `task` and `classes` are given.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class Model(FineTuned, Portable, metaclass=Called):
         self.frozen: frozenset[str] = frozenset()
         """Names of the parameters that `fit` leaves alone, and of the statistics that it uses but does not measure."""
         self.splits: dict[str, Any] = {}
-        """How the data were parted, if whoever parted them said; kept in the model's file."""
+        """How the data were split, if known; kept in the model's file."""
         self.names: dict[str, str] = {}
-        """What each array was called where it came from; kept in the model's file."""
+        """The name that each array had at its source; kept in the model's file."""
         self.remarks: dict[str, Any] = {}
-        """Whatever is worth a note, as JSON; kept in the model's file."""
+        """Any notes, as JSON; kept in the model's file."""
         if self.task is not None:
             heads(self.task, graph)
         check_preprocessing(graph, preprocessing)
@@ -121,32 +121,32 @@ class Model(FineTuned, Portable, metaclass=Called):
         resume: bool = False,
         checkpoint_every: int | None = None,
     ) -> History:
-        """Train on `dataset`; Ctrl-C ends it between two steps and keeps what was learnt.
+        """Train on `dataset`; Ctrl-C ends training between two steps and keeps what was learnt.
 
         The same seed, engine and thread count give the same parameters, bit for bit, whether or not training was
-        stopped and resumed in between; a further `fit` shuffles anew.
+        stopped and resumed in between; another `fit` shuffles differently.
 
         Args:
-            dataset: what to learn.
-            validation: what to measure after each epoch.
+            dataset: the data to train on.
+            validation: the data to measure on after each epoch.
             epochs: passes over the data.
             batch_size: samples in a step; the last of an epoch may have fewer.
             optimizer: how the parameters are updated (default: SGD with Nesterov momentum and weight decay).
-            schedule: of the learning rate (default: one cycle).
+            schedule: how the learning rate changes (default: one cycle).
             loss: what is minimised (default: the task's own); for several outputs, a mapping by output.
             augmentation: random changes to the inputs (default: none).
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
-            progress: whether to show a live bar, or lines where the output is neither a terminal nor a notebook.
-            resume: go on from the checkpoint in `out`; start anew where there is none.
+            progress: whether to show a live bar, or lines if the output is neither a terminal nor a notebook.
+            resume: continue from the checkpoint in `out`; start from the beginning if there is none.
             checkpoint_every: also write a checkpoint every this many steps.
 
         Returns:
-            a row for each epoch; `interrupted` is set where Ctrl-C ended it.
+            a row for each epoch; `interrupted` is set if Ctrl-C ended it.
 
         Raises:
             DataError: the data do not fit the network.
-            TrainingError: the loss does not fit the task, or is not a number any more (the model is then as it was
-                before), or there is nothing to resume from.
+            TrainingError: the loss does not fit the task, or is no longer a number (the model is then as it was
+                    before), or there is nothing to resume from.
             FileError: a file in `out` cannot be read or written.
         """
         if resume and out is None:
@@ -194,9 +194,9 @@ class Model(FineTuned, Portable, metaclass=Called):
         """The loss and the task's metrics on `dataset`, with running statistics and without dropout.
 
         Args:
-            dataset: what to measure on.
+            dataset: the data to measure on.
             batch_size: samples run at once (default: chosen to use little memory).
-            loss: what to measure (default: the loss the model was trained with, or else the task's own).
+            loss: the loss to measure (default: the one that the model was trained with, or else the task's own).
             progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 
         Raises:
@@ -210,14 +210,14 @@ class Model(FineTuned, Portable, metaclass=Called):
 
     @called()
     def predict(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]", *, progress: bool = True) -> Any:
-        """What the task makes of the network's outputs for raw images, preprocessed as in training.
+        """The network's outputs for raw images, preprocessed as in training and decoded by the task.
 
         That is one array: probabilities (N, classes) of a classification, values (N, K) of a regression, maps
-        (N, *spatial) of a segmentation; for a network of several outputs a dict of them.
+        (N, *spatial) of a segmentation; for a network with several outputs a dict of them.
 
         Args:
-            images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array. For a network of
-                several inputs a mapping by name; those beside the image are float32 as the network takes them.
+            images: one or a list of paths, PIL images or uint8 arrays; or a batch as one array. For a network with
+                    several inputs a mapping by name; those other than the image are float32 as the network takes them.
             progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 
         Raises:
@@ -238,15 +238,15 @@ class Model(FineTuned, Portable, metaclass=Called):
         *,
         return_errors: bool = False,
     ) -> Iterator[Any]:
-        """What `predict` gives, image by image, batch by batch: memory does not grow with their number.
+        """The answers of `predict` image by image, computed in batches: memory does not grow with the number of images.
 
         Args:
             images: as for `predict`; a generator is read when its turn comes.
             batch_size: images read and run at once (default: chosen to use little memory).
-            return_errors: give the FoveateError of an image that cannot be read or answered in its place, and go on.
+            return_errors: yield the FoveateError of an image that cannot be read or answered in its place, and go on.
 
         Raises:
-            FileError, DataError, ShapeError: as `predict`, when the image's batch is reached.
+            FileError, DataError, ShapeError: as for `predict`, when the image's batch is reached.
         """
         preprocessing = self._prepared()
         given = (self.state, self._programs, self._heads(), preprocessing, images)
@@ -254,11 +254,11 @@ class Model(FineTuned, Portable, metaclass=Called):
         yield from answers_one_by_one(*given, batch_size=batch_size, return_errors=return_errors, named=named)
 
     def answers(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
-        """What a person reads about each raw image: names with a probability, a value or a share.
+        """A readable answer for each raw image: names with a probability, a value or a share.
 
         Returns:
-            a list of (name, number) for each image, the most telling first; for a network of several outputs a dict of
-            such lists. Arguments and errors as for `predict`.
+            a list of (name, number) for each image, the most telling first; for a network with several outputs a dict
+            of such lists. Arguments and errors as for `predict`.
         """
         decoded = self.predict(images)
         if not isinstance(self.task, Several):
@@ -278,10 +278,10 @@ class Model(FineTuned, Portable, metaclass=Called):
     def outputs(
         self, inputs: ArrayLike | Mapping[str, ArrayLike], batch_size: int | None = None
     ) -> dict[str, FloatArray]:
-        """Every output of the network, as it is, for prepared inputs: float32, preprocessed already.
+        """Every output of the network, not decoded, for prepared inputs: float32, already preprocessed.
 
         Args:
-            inputs: (N, *input shape); for a network of several inputs a mapping of such arrays.
+            inputs: (N, *input shape); for a network with several inputs a mapping of such arrays.
             batch_size: samples run at once (default: chosen to use little memory).
 
         Raises:
@@ -297,16 +297,16 @@ class Model(FineTuned, Portable, metaclass=Called):
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """The names of the classes; None where the model has no task yet, or another than classification."""
+        """The names of the classes; None if the model has no task yet, or one other than classification."""
         return self.task.classes if isinstance(self.task, Classification) else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes, or a DataError where the model has none."""
+        """The names of the classes, or a DataError if the model has none."""
         return class_names(self.task)
 
     def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
-        """The compiled program for `batch_size` in `mode`; its `steps()` say what runs, in which layouts and bytes."""
+        """The compiled program for `batch_size` in `mode`; its `steps()` list what runs, with layouts and bytes."""
         if mode == "training":
             known = () if self.task is None else self._heads()
             loss = {head.name: (head.loss(), head.weight) for head in known} or CrossEntropy()
@@ -322,10 +322,10 @@ class Model(FineTuned, Portable, metaclass=Called):
         return self.graph.summary()
 
     def fuse(self) -> "Model":
-        """A new model in which products do the work of the batch normalisations after them; `report` says which.
+        """A new model in which products absorb the batch normalisations after them; `report` says which.
 
-        Outputs stay the same but for rounding: the report has the largest difference on a batch of random inputs.
-        Normalisations that cannot be folded stay, each with a sentence in the report.
+        Outputs stay the same except for rounding: the report has the largest difference on a batch of random inputs.
+        Normalisations that cannot be folded stay, and the report says why for each.
 
         Raises:
             EngineError: running statistics are missing.
@@ -348,17 +348,17 @@ class Model(FineTuned, Portable, metaclass=Called):
         """Write the model to one safetensors file, atomically.
 
         Raises:
-            FileError: a parameter is NaN or infinite, or the file cannot be written; what was there is untouched.
+            FileError: a parameter is NaN or infinite, or the file cannot be written; an earlier file is untouched.
         """
         arrays = {name: self.state.read(name) for name in self.state.names()}
         write_model(path_from(path, "path"), arrays, self._description(self.task, self.preprocessing))
 
     def described(self) -> dict[str, Any]:
-        """All but the arrays, as its file has it: plain data."""
+        """Everything but the arrays, as in the model's file: plain data."""
         return self._description(self.task, self.preprocessing).to_json()
 
     def _take(self, job: Job, history: History) -> None:
-        """Make what was trained this model's own."""
+        """Make the result of training this model's own."""
         self.state = job.state
         self._programs.release()
         self.task, self.preprocessing = job.task, job.preprocessing
@@ -399,7 +399,7 @@ class Model(FineTuned, Portable, metaclass=Called):
 
 @called()
 def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
-    """The model that `Model.save` or a training wrote; from a checkpoint, the model as it stood.
+    """The model that `Model.save` or training wrote; from a checkpoint, the model as it was then.
 
     Args:
         path: the safetensors file.

@@ -1,4 +1,4 @@
-"""Opening files of strangers: what would keep a reader waiting, or fill the memory, is refused before it is read."""
+"""Opening untrusted files: those that would keep a reader waiting or fill the memory are refused before reading."""
 
 import os
 import stat
@@ -17,11 +17,11 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
     Args:
         path: the file, or a link to it.
-        most: bytes that it may have (default: any number).
+        most: the most bytes that it may have (default: any number).
 
     Raises:
         FileError: it is a pipe, a socket or a device, or has more than `most` bytes.
-        OSError: it does not exist, is a folder, or may not be read.
+        OSError: it does not exist, is a folder, or is not readable.
     """
     # Where what was opened is a folder, `open` refuses it and closes only what its own opener gave.
     file = open(path, "rb", opener=lambda name, _: os.open(name, _FLAGS))  # noqa: SIM115 - the caller closes it

@@ -18,24 +18,24 @@ Part = TypeVar("Part")
 
 REFRESH_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0
-"""What is done sooner needs no bar."""
+"""Seconds below which work needs no bar."""
 
 _NOTEBOOK_COLUMNS = 100
 one_at_a_time = Lock()
-"""Held by the bar on the screen: two would overwrite each other, so another one stays hidden meanwhile."""
+"""Held by the bar on the screen: two would overwrite each other, so any other stays hidden meanwhile."""
 
 
 def is_live(stream: TextIO | None) -> bool:
-    """Whether a bar on `stream` can be redrawn in place: on a terminal that moves its cursor, and in a notebook."""
+    """Whether a bar on `stream` can be redrawn in place: on a terminal with a movable cursor, or in a notebook."""
     return _shows_in_notebook(stream) or _is_terminal(stream)
 
 
 class Bar:
-    """A bar with a text before it, figures and the time behind it; a line printed meanwhile stands above it.
+    """A bar with a text before it, and figures and the time after it; a line printed meanwhile appears above it.
 
-    It is drawn within a `with` block only, and gone after it, however the block ends. Where `is_live` denies the stream
-    nothing is drawn. It is redrawn from the loop of whoever works: a thread of its own would take time from the
-    engine's. Only `ticks` starts one, for work that says nothing for seconds, and shows the time gone instead of that
+    It is drawn only within a `with` block, and gone after it, however the block ends. If the stream is not `is_live`
+    nothing is drawn. It is redrawn from the worker's own loop: a separate thread would take time from the
+    engine's. Only `ticks` starts one, for work that is silent for seconds, and shows the time elapsed instead of that
     left.
 
     Args:
@@ -43,7 +43,7 @@ class Bar:
         total: how much there is to do; None if that is not known, or not known yet.
         text: what is being done.
         patience: seconds before the bar appears.
-        ticks: redraw it though nobody moves it.
+        ticks: redraw it even if nobody moves it.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class Bar:
         self._thread: Thread | None = None
 
     def start(self, total: int, done: int = 0) -> None:
-        """So much is to do, of which some may be done."""
+        """Set the total, some of which may already be done."""
         self._facts.update(total=total, completed=done)
 
     def move(self, count: int) -> None:
-        """So much more is done; redraw the bar a few times a second."""
+        """Add `count` to what is done; redraw the bar a few times a second."""
         self.advance(count)
         if self.is_due():
             self.draw()
 
     def advance(self, count: int) -> None:
-        """So much more is done; nothing is drawn."""
+        """Add `count` to what is done, without drawing."""
         self._facts["completed"] += count
 
     def move_to(self, done: int) -> None:
-        """So much is done altogether; nothing is drawn."""
+        """Set what is done in all, without drawing."""
         self._facts["completed"] = done
 
     def is_due(self) -> bool:
@@ -143,7 +143,7 @@ class Bar:
                     self._surface.stop()
 
     def _appear(self) -> bool:
-        """Whether the bar is on the screen, now at the latest."""
+        """Put the bar on the screen if it is not there yet; whether that succeeded."""
         if not self._visible and self._surface is not None and not self._ended.is_set():
             self._visible = one_at_a_time.acquire(blocking=False)
             if self._visible:
@@ -217,14 +217,14 @@ class _Notebook:
 
 
 Tell: TypeAlias = Callable[[int, int], object]
-"""Called with what is done and what there is to do in all."""
+"""Called with the amount done and the total."""
 
 
 @contextmanager
 def told(progress: "bool | Tell", text: str) -> Iterator[Tell]:
-    """Whom to tell how far the work is: `progress`, where it is a function; else a bar, or nobody.
+    """What to report progress to: `progress` if it is a function, else a bar or nothing.
 
-    The bar appears on standard error, if the work takes over two seconds.
+    The bar appears on standard error if the work takes over two seconds.
     """
     if callable(progress):
         yield progress
@@ -269,12 +269,12 @@ def _rich_bar(console: Any, clock: bool) -> "Progress":
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    """A terminal that can move its cursor. There is no stream at all where Python runs without a console."""
+    """Whether it is a terminal that can move its cursor. Without a console Python has no stream at all."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _shows_in_notebook(stream: TextIO | None) -> bool:
-    """Whether `stream` is what a notebook shows below a cell."""
+    """Whether `stream` is shown by a notebook below a cell."""
     python = sys.modules.get("IPython")
     shell = None if python is None else python.get_ipython()
     return getattr(shell, "kernel", None) is not None and stream in (sys.stdout, sys.stderr)

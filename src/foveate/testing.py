@@ -1,4 +1,4 @@
-"""Checks for layers and losses of one's own."""
+"""Checks for custom layers and losses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +22,7 @@ from foveate.layers import Layer, Shape
 __all__ = ["GradientError", "check_gradients", "check_loss_gradient"]
 
 STEP = 1e-5
-"""How far an element is moved to either side: half the digits of float64."""
+"""How far an element is moved either way: half the digits of float64."""
 
 _Array: TypeAlias = NDArray[np.float64]
 
@@ -40,14 +40,14 @@ def check_gradients(
 
         (f(x + h) - f(x - h)) / 2h   for each element x of each input and parameter, f = sum(random weights * output)
 
-    Every element costs two forward passes: a small `input_shape` is enough.
+    Every element costs two forward passes, so choose a small `input_shape`.
 
     Args:
-        layer: built in, or taught to the engines by `foveate.engines.register`.
-        input_shape: of one sample, channels first; for a layer of several inputs one shape for each.
+        layer: a built-in layer, or one taught to the engines with `foveate.engines.register`.
+        input_shape: shape of one sample, channels first; for a layer with several inputs one shape for each.
         batch_size: samples in the batch.
-        seed: of the random inputs, parameters and weights.
-        tolerance: the largest difference, as a share of 1 + the slope's size.
+        seed: seed for the random inputs, parameters and weights.
+        tolerance: the largest difference, relative to 1 + the slope's magnitude.
 
     Raises:
         GradientError: an output or gradient has a wrong shape, is missing, or is wrong; it is an AssertionError too.
@@ -76,12 +76,12 @@ def check_loss_gradient(
         (value(x + h) - value(x - h)) / 2h   for each element x of the outputs
 
     Args:
-        loss: built in, or taught to the engines by `foveate.engines.register_loss`.
-        output_shape: of one sample, (K, *positions).
+        loss: a built-in loss, or one taught to the engines with `foveate.engines.register_loss`.
+        output_shape: shape of one sample's output, (K, *positions).
         targets: what the outputs are compared with (default: random ones of the first kind in `loss.targets`).
         batch_size: samples in the batch.
-        seed: of the random outputs, targets and weights.
-        tolerance: the largest difference, as a share of 1 + the slope's size.
+        seed: seed for the random outputs, targets and weights.
+        tolerance: the largest difference, relative to 1 + the slope's magnitude.
 
     Raises:
         GradientError: the gradient has a wrong shape, or is wrong, or the value is not a finite number.
@@ -112,7 +112,7 @@ def check_loss_gradient(
 
 
 def _random_targets(loss: Loss, shape: Shape, random: np.random.Generator) -> NDArray[Any]:
-    """Of the first kind that the loss takes."""
+    """Random targets of the first kind that the loss takes."""
     if loss.targets[0] == "classes":
         return random.integers(0, shape[1], (shape[0], *shape[2:]))
     if loss.targets[0] == "numbers":
@@ -194,7 +194,7 @@ class _Check:
 def _first_difference(
     gradient: NDArray[np.floating], slopes: _Array, tolerance: float
 ) -> tuple[str, float, float] | None:
-    """How many elements differ and where the first does, in words, with both numbers; None where none does."""
+    """How many elements differ and where the first does, in words, with both numbers; None if none does."""
     beyond = ~(np.abs(gradient - slopes) <= tolerance * (1 + np.abs(slopes)))
     if not beyond.any():
         return None
@@ -204,7 +204,7 @@ def _first_difference(
 
 
 def _central_differences(value: Callable[[], float], array: _Array) -> _Array:
-    """The slope of `value` along each element of `array`, which is moved and put back."""
+    """The slope of `value` along each element of `array`, which is moved and then restored."""
     slopes = np.zeros_like(array)
     for at in np.ndindex(array.shape):
         kept = array[at]

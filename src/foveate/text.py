@@ -1,19 +1,19 @@
-"""Words of others, brought into a form that the medium takes as words: a sentence, Markdown, a spreadsheet."""
+"""Untrusted text, escaped so that the medium shows it as text: a sentence, Markdown, a spreadsheet."""
 
 import re
 
 LONGEST_WORD = 200
-"""Characters of something quoted in a sentence."""
+"""The most characters of something quoted in a sentence."""
 
 LONGEST_PATH = 4_096
-"""Characters of the name of a file with its folders."""
+"""The most characters of the path of a file."""
 
 _MARKDOWN = re.compile(r"[\\`*\[\]<>&|~:@$]|(?<!\w)_|_(?!\w)")
 _FORMULA = tuple("=+-@\t\r")
 
 
 def printable(words: object, most: int = LONGEST_WORD) -> str:
-    r"""On one line, of at most `most` characters; what would move the cursor or reverse the text is escaped.
+    r"""Text on one line of at most `most` characters; what would move the cursor or reverse the text is escaped.
 
     >>> print(printable("a\x1b[2J\nb"), printable("abcdefgh", 5))
     a\x1b[2J\nb ab...
@@ -24,7 +24,7 @@ def printable(words: object, most: int = LONGEST_WORD) -> str:
 
 
 def named(path: object) -> str:
-    r"""The name of a file with its folders, whatever a stranger called it.
+    r"""The path of a file, quoted and safe to print, whatever it is called.
 
     >>> print(named("photos/a\nb.png"))
     "photos/a\nb.png"
@@ -33,7 +33,7 @@ def named(path: object) -> str:
 
 
 def broken(words: str, width: int) -> str:
-    """Lines broken between words, as far as they have some; what goes on is indented.
+    """Lines broken between words where there are any; continuation lines are indented.
 
     >>> print(broken("a network sees a cat", 12))
     a network
@@ -49,7 +49,7 @@ def broken(words: str, width: int) -> str:
 
 
 def number_words(value: float | None) -> str:
-    """A number that was measured, for people; None is one that the data do not determine.
+    """A measured number in words; None is one that the data do not determine.
 
     >>> number_words(0.123456), number_words(None)
     ('0.1235', 'undetermined')
@@ -58,7 +58,7 @@ def number_words(value: float | None) -> str:
 
 
 def for_markdown(words: str) -> str:
-    r"""Text in a cell of a Markdown table that is shown as it is: no link, no HTML, no further cell.
+    r"""Text for a cell of a Markdown table, shown as it is: no link, no HTML, no further cell.
 
     >>> print(for_markdown("conv_1 <b> a|b"))
     conv_1 \<b\> a\|b
@@ -77,7 +77,7 @@ def as_code(words: str) -> str:
 
 
 def for_csv(words: str) -> str:
-    """Text that a spreadsheet does not take for a formula.
+    """Text that a spreadsheet does not mistake for a formula.
 
     >>> for_csv("=1+1"), for_csv("conv1")
     ("'=1+1", 'conv1')

@@ -238,7 +238,7 @@ REFUSED: dict[str, tuple[Loss, tuple[int, ...], Any, str]] = {
         (2, 3, 4, 5),
         [0, 1],
         AT_POSITIONS
-        + "2. For one class a sample end the network with Flatten or a global pooling, and Linear(classes)",
+        + "2. For one class per sample end the network with Flatten or a global pooling, and Linear(classes)",
     ),
     "positions in another order": (
         fv.Dice(),
@@ -250,8 +250,8 @@ REFUSED: dict[str, tuple[Loss, tuple[int, ...], Any, str]] = {
         fv.CrossEntropy(),
         (2, 3),
         np.eye(2, 3, dtype=int),
-        "there are 2 samples, but labels of shape 2x3. Of numbers for each class take targets.argmax(axis=1) (as soft "
-        "labels they must be floats)",
+        "there are 2 samples, but labels of shape 2x3. If they are numbers for each class, take "
+        "targets.argmax(axis=1) (as soft labels they must be floats)",
     ),
     "a single label": (fv.CrossEntropy(), (2, 3), 1, "there are 2 samples, but labels of shape one number"),
     "fractions at positions": (
@@ -276,14 +276,14 @@ REFUSED: dict[str, tuple[Loss, tuple[int, ...], Any, str]] = {
         fv.CrossEntropy(ignore_index=255),
         (2, 3),
         np.full((2, 3), 1 / 3),
-        "CrossEntropy has ignore_index=255, which does not go with soft labels: leave it out, and set "
+        "CrossEntropy has ignore_index=255, which cannot be used with soft labels: leave it out, and set "
         "sample_weight to 0 for samples to ignore",
     ),
     "soft labels of Dice": (
         fv.Dice(),
         (2, 3),
         np.full((2, 3), 1 / 3),
-        "there are 2 samples, but labels of shape 2x3. Of numbers for each class take targets.argmax(axis=1)",
+        "there are 2 samples, but labels of shape 2x3. If they are numbers for each class, take targets.argmax(axis=1)",
     ),
     "soft labels above 1": (
         fv.CrossEntropy(),

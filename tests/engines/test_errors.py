@@ -298,7 +298,8 @@ def test_a_batch_norm_that_would_see_one_value_for_each_channel_says_why(
     graph = fv.Sequential(layer).build(shape)
     sentence = (
         f"{node} would see a single value for each channel: with batch_size 1 and no positions to average over, "
-        "every value is its own mean and normalises to zero. Train with at least 2 samples a batch, or with frozen=True"
+        "every value is its own mean and normalises to zero. Train with at least 2 samples per "
+        "batch, or with frozen=True"
     )
     with pytest.raises(fv.EngineError, match=says(sentence)):
         engine.compile(graph, batch_size=1, mode="training")
@@ -338,7 +339,9 @@ class Unheard(fv.Layer):
 
 def test_a_layer_without_an_operation_is_refused_when_compiled(engine: Engine):
     graph = fv.Sequential(Unheard()).build((3,))
-    sentence = "no engine knows how Unheard computes; teach it by foveate.engines.register(Unheard, forward, backward)"
+    sentence = (
+        "no engine knows how Unheard computes; teach it with foveate.engines.register(Unheard, forward, backward)"
+    )
     with pytest.raises(fv.EngineError, match=says(sentence)):
         engine.compile(graph, batch_size=1, mode="inference")
 

@@ -42,9 +42,7 @@ def test_a_step_writes_only_where_it_may(change):
     given = change(state.spaces["parameters"])
     state.spaces["parameters"] = given
     before = given.tobytes()
-    sentence = (
-        r"^the state's parameters must be float32 without gaps, and such as can be written; use state\.load\(name"
-    )
+    sentence = r"^the state's parameters must be contiguous float32, and writable; use state\.load\(name"
     with pytest.raises(fv.EngineError, match=sentence):
         program.step(state, np.ones((2, 4), np.float32), [0, 1], learning_rate=0.1)
     assert given.tobytes() == before

@@ -220,7 +220,7 @@ class Untaught(fv.CrossEntropy):
 
 def test_a_loss_that_no_engine_knows_is_named(engine: Engine):
     sentence = (
-        "no engine knows how Untaught computes; teach it by foveate.engines.register_loss(Untaught, value, gradient)"
+        "no engine knows how Untaught computes; teach it with foveate.engines.register_loss(Untaught, value, gradient)"
     )
     graph = fv.Sequential(fv.Linear(2)).build((2,))
     with pytest.raises(fv.EngineError, match=f"^{re.escape(sentence)}$"):

@@ -59,8 +59,8 @@ def test_an_output_without_a_loss_learns_nothing(engine: Engine):
     ("loss", "message"),
     [
         ({"kinds": fv.CrossEntropy()}, 'the loss is given for "kinds", which is not an output. Nearest: kind'),
-        ({}, "loss has no entry; name at least one output"),
-        ({"kind": (fv.CrossEntropy(), -1.0)}, "the loss of kind has the weight -1.0; it must be 0 or positive"),
+        ({}, "loss is empty; name at least one output"),
+        ({"kind": (fv.CrossEntropy(), -1.0)}, "the loss of kind has the weight -1.0; it must be at least 0"),
         ({"kind": (fv.CrossEntropy(), float("nan"))}, "the loss of kind has the weight nan"),
     ],
 )
@@ -72,7 +72,7 @@ def test_losses_that_fit_no_output_are_refused(engine: Engine, loss: Any, messag
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (KINDS, "there are losses on kind and place; give targets for each by its name"),
+        (KINDS, "there are losses on kind and place; give targets for each by name"),
         ({"kind": KINDS}, "targets are given for kind, but there are losses on kind, place"),
     ],
 )

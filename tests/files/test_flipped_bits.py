@@ -69,7 +69,7 @@ def test_what_goes_on_is_damaged(tmp_path, arrays, description):
     write_model(path, arrays, description)
     with path.open("r+b") as file:
         file.truncate(10**10)  # sparse: ten gigabytes that take no room, and are not read
-    with pytest.raises(FileError, match=r"is damaged: it goes on after its last array\. Copy or write it again$"):
+    with pytest.raises(FileError, match=r"is damaged: it continues after its last array\. Copy or write it again$"):
         read_model(path)
 
 

@@ -190,7 +190,7 @@ def test_an_array_of_another_shape(path, arrays):
 
 def test_an_array_too_many(path, arrays):
     rewritten(path, arrays={**arrays, "extra": np.ones(3, np.float32)})
-    refused(path, "it has an array extra that its network does not know")
+    refused(path, "it has an array extra that its network does not have")
 
 
 def test_a_million_outputs_need_no_memory_before_they_are_refused(path):
@@ -211,7 +211,7 @@ def test_an_activation_that_no_memory_holds(path):
             document["graph"]["nodes"][4].update(inputs=["pool"]),
         ),
     )
-    refused(path, "conv1 of its network gives 8,800,000,016 numbers for one sample; at most 2,147,483,648")
+    refused(path, "conv1 of its network outputs 8,800,000,016 numbers for one sample; at most 2,147,483,648")
 
 
 def test_more_layers_than_any_network_has(path):
@@ -298,6 +298,8 @@ def test_nan_parameters_are_not_written_over_good_ones(path, arrays, description
 def test_more_than_would_be_read_again_is_not_written(path, arrays, description):
     before = path.read_bytes()
     noted = replace(description, remarks={"note": "x" * LARGEST_HEADER})
-    with pytest.raises(FileError, match=r"was not written: all but its arrays takes 32,00\d,\d+ bytes, and at most 32"):
+    with pytest.raises(
+        FileError, match=r"was not written: everything but its arrays takes 32,00\d,\d+ bytes, and at most 32"
+    ):
         write_model(path, arrays, noted)
     assert path.read_bytes() == before

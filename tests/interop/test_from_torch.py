@@ -212,7 +212,7 @@ def test_all_that_cannot_come_in_is_listed_at_once_with_its_place():
         "Unknown has 2 operations that no layer here computes:",
         "  the module itself: cumsum",
         "  block.1: hardshrink",
-        "Replace them in the module, or give from_torch the part of it that is before them",
+        "Replace them in the module, or give from_torch the part before them",
     ]
 
 
@@ -263,7 +263,7 @@ REFUSED = {
     "it takes every 2 of positions 1 to 6 of axis 2": lambda x: x[:, :, 1::2] * x[:, :, 1::2],
     "it aligns corners": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
     "its scale factors (1.3, 1.3) do not give whole sizes": lambda x: F.interpolate(x, scale_factor=1.3),
-    "it makes torch.float64 of torch.float32": lambda x: x.double() + 1,
+    "it turns torch.float32 into torch.float64": lambda x: x.double() + 1,
     "one of its inputs is the constant 3": lambda x: x + 3,
     "it reads a tensor whose shape was changed from (4, 6, 6) to (4, 36)":
         lambda x: torch.cat([x.flatten(2), x.flatten(2)], 1),
@@ -353,8 +353,8 @@ def test_several_inputs_and_outputs_come_in_order():
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (lambda x: x, r"^the module gives back its input x as it is; let it compute something$|gives back its input"),
-        (lambda x: (y := F.relu(x), y), r"^the module gives back one tensor twice; give back each once$"),
+        (lambda x: x, r"^the module returns its input x unchanged; let it compute something$|returns its input"),
+        (lambda x: (y := F.relu(x), y), r"^the module returns one tensor twice; return each once$"),
         (lambda x: x if x.sum() > 0 else -x, r"^PyTorch cannot export Functional: "),
     ],
 )
@@ -378,7 +378,7 @@ def test_modules_that_are_no_networks_are_refused(code, message: str):
 def test_an_example_of_another_kind_is_refused(given, words: str):
     with pytest.raises(
         GraphError,
-        match="^example_input must be a tensor of floating-point numbers, batch first, or a tuple of such; it has "
+        match="^example_input must be a tensor of floating-point numbers, batch first, or a tuple of them; it has "
         rf"{words}$",
     ):
         fv.from_torch(nn.ReLU(), given)
@@ -412,22 +412,22 @@ def test_a_module_without_numbers_is_told():
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (lambda x: (F.relu(x), None), "gives back None"),
-        (lambda x: (F.relu(x), 3), "gives back an int"),
-        (lambda x: None, "gives back None"),
-        (lambda x: {}, "gives back nothing"),
-        (lambda x: F.relu(x).argmax(1), r"gives back a tensor of torch\.int64 with 3 axes"),
+        (lambda x: (F.relu(x), None), "returns None"),
+        (lambda x: (F.relu(x), 3), "returns an int"),
+        (lambda x: None, "returns None"),
+        (lambda x: {}, "returns nothing"),
+        (lambda x: F.relu(x).argmax(1), r"returns a tensor of torch\.int64 with 3 axes"),
     ],
 )
 def test_outputs_that_are_no_tensors_of_numbers_are_told(code, words: str):
-    with pytest.raises(GraphError, match=rf"^Functional {words}; let it give back a tensor"):
+    with pytest.raises(GraphError, match=rf"^Functional {words}; let it return a tensor"):
         fv.from_torch(function(code), torch.randn(1, 4, 3, 3))
 
 
 def test_an_output_whose_shape_no_layer_makes_is_told():
     for code in (lambda x: F.relu(x).flatten(2), lambda x: F.relu(x).flatten(2)[:, :, None]):
         with pytest.raises(
-            GraphError, match=r"^what the module gives back is not taken: it reads a tensor whose shape was changed"
+            GraphError, match=r"^the module's result cannot be used: it reads a tensor whose shape was changed"
         ):
             fv.from_torch(function(code), torch.randn(1, 4, 3, 3))
 
@@ -479,5 +479,5 @@ def test_a_model_that_came_out_otherwise_would_be_noticed(monkeypatch):
     from foveate.interop.pytorch.rules import RULES
 
     monkeypatch.setitem(RULES, "sigmoid", RULES["tanh"])
-    with pytest.raises(GraphError, match=r"^the model that was made gives another \w+ than the module on the example"):
+    with pytest.raises(GraphError, match=r"^the model's \w+ is not the module's on the example"):
         fv.from_torch(nn.Sequential(nn.Sigmoid()), torch.randn(1, 4))

@@ -98,7 +98,7 @@ def test_weights_of_a_network_written_in_pytorch_are_taken(name: str, tmp_path: 
     assert model.load_torch(path) is model
     assert relative_error(model.logits(batch(model)), outputs(twin, batch(model))) <= 1e-5
     assert model.remarks["weights"][0] == 'the weights are in the entry "state_dict"'
-    assert model.remarks["weights"][-1] == '"module." stands before every name'
+    assert model.remarks["weights"][-1] == 'every name begins with "module."'
     assert model.names["bn1.weight" if name == "resnet18" else next(iter(model.names))].startswith("module.")
     again = fv.Model(model.graph, seed=1).load_torch(twin.state_dict())
     assert all(np.array_equal(again.read(key), model.read(key)) for key in model.state.names())
@@ -150,8 +150,8 @@ def test_without_pytorch_the_way_out_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
         EngineError,
-        match=r"^PyTorch is not there \(.*\)\. Install it: pip install 'foveate\[torch\]', or in a clone of foveate "
-        r"pip install '\.\[torch\]'$",
+        match=r"^PyTorch is not installed \(.*\)\. Install it: pip install 'foveate\[torch\]', or in a clone of "
+        r"foveate pip install '\.\[torch\]'$",
     ):
         a_model().to_torch()
 

@@ -208,5 +208,5 @@ def test_a_result_beats_another_by_its_headline():
 
 
 def test_a_task_is_no_task_without_its_methods():
-    with pytest.raises(TypeError, match=r"^Task is a base to derive from; a class of one's own says answers, check_"):
+    with pytest.raises(TypeError, match=r"^Task is a base to derive from; a derived class must define answers, check_"):
         Task()

@@ -82,7 +82,8 @@ def test_losses():
 def test_the_loss_ignores_what_the_task_ignores(loss, ignored, does):
     with pytest.raises(
         TrainingError,
-        match=f"the task ignores the target 255, but {loss.__name__} {does}; give it ignore_index=255, or leave the loss out",
+        match=f"the task ignores the target 255, but {loss.__name__} {does}; give it ignore_index=255, or leave the "
+        "loss out",
     ):
         Segmentation(TASK.classes, 255).check_loss(loss(ignore_index=ignored), OUTPUT)
 

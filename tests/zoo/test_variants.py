@@ -44,7 +44,9 @@ def test_another_variant_is_refused(name: str):
 
 
 def test_a_network_without_variants_says_which_have_some():
-    sentence = "^resnet18 has no variants; those that have are mobilenet_v1, efficientnet_b0, efficientnet_lite0$"
+    sentence = (
+        "^resnet18 has no variants; the networks that have any are mobilenet_v1, efficientnet_b0, efficientnet_lite0$"
+    )
     with pytest.raises(fv.GraphError, match=sentence):
         make("resnet18", variant="tensorflow")
 

@@ -29,7 +29,7 @@ __all__ = [
 
 
 MOST_THREADS = 256
-"""More can be asked for only where there are more cores: the system may end a process that starts too many."""
+"""The most threads, unless there are more cores: the system may end a process that starts too many."""
 
 
 @cache
@@ -54,7 +54,7 @@ def get_engine(name: str) -> Engine:
 
 @cache
 def default_engine() -> Engine:
-    """The native engine, or where it was not built the reference engine, with one sentence that says so."""
+    """The native engine, or if it was not built the reference engine, with one warning that says so."""
     try:
         engine = get_engine("native")
         logger.info("native engine, threads: %d", engine.threads)

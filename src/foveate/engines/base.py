@@ -1,4 +1,4 @@
-"""What every engine keeps: a State that owns a network's arrays."""
+"""The base of engines' states: a State owns a network's arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -43,22 +43,22 @@ class State(ABC):
 
     @property
     def version(self) -> int:
-        """Changes with every change of the arrays, so what was derived from them is known to be stale."""
+        """Changes whenever the arrays do, so that anything derived from them is known to be stale."""
         return self._clock.version
 
     def changed(self) -> None:
-        """Say that an array was written."""
+        """Note that an array was written."""
         self._clock.version += 1
 
     def seen_as(self, graph: Graph) -> Self:
-        """The same memory as the state of another graph, whose layers hold just the same arrays."""
+        """The same memory as the state of another graph, whose layers hold exactly the same arrays."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.graph = graph
         return other
 
     def names(self, *, slots: bool = False) -> list[str]:
-        """Names of all parameters and statistics, and of the optimiser's slots if asked."""
+        """Names of all parameters and statistics, and optionally of the optimiser's slots."""
         names = [*self.graph.parameters, *self.graph.statistics]
         if slots and self.optimizer is not None:
             names += [f"{slot}/{name}" for slot in self.optimizer.slots for name in self.graph.parameters]
@@ -74,7 +74,7 @@ class State(ABC):
 
         Raises:
             ShapeError: `array` has another shape.
-            EngineError: there is no array of that name; the message gives the nearest.
+            EngineError: no array has that name; the message gives the nearest.
         """
         expected = self._check_name(name)
         values = np.asarray(array)
@@ -97,12 +97,12 @@ class State(ABC):
         self.step_count = data["step_count"]
 
     def _made_from(self) -> tuple[Any, ...]:
-        """The arguments with which an equal state is made."""
+        """The arguments that make an equal state."""
         return self.graph, self.optimizer, self.seed
 
     def _check_name(self, name: str) -> tuple[int, ...]:
         if not isinstance(name, str):
-            raise EngineError(f"an array is told by its name, but got {name!r}; there are {', '.join(self.names())}")
+            raise EngineError(f"an array is given by its name, but got {name!r}; there are {', '.join(self.names())}")
         plain = name.rsplit("/", 1)[-1]
         if name not in self.names(slots=True):
             raise EngineError(f'there is no array "{name}".{nearest(name, self.names(slots=True))}')

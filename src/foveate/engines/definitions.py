@@ -1,6 +1,6 @@
 """The table of definitions: how each layer type computes in NumPy, forward and backward.
 
-Built-in layers enter it from `engines.reference`; one's own by `register`.
+Built-in layers are entered from `engines.reference`, custom ones with `register`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ from foveate.layers.registry import built_in_layers, register_layer_type
 
 @dataclass
 class Context:
-    """What a definition may need besides its arrays.
+    """What a definition may need in addition to its arrays.
 
     `statistics` are the layer's measured arrays, replaced by a forward pass in training; `saved` is the definition's
-    own store from forward to backward; `random(count)` gives raw 64-bit numbers of this node and step.
+    own store from forward to backward; `random(count)` returns raw 64-bit numbers for this node and step.
     """
 
     training: bool
@@ -51,11 +51,11 @@ class Definition:
 
 
 DEFINITIONS: dict[type[Layer], Definition] = {}
-"""By exact type: a layer never computes as another, whatever it is derived from."""
+"""By exact type: a layer is never computed as another, whatever it is derived from."""
 
 
 def define(base: type[Layer], definition: Definition) -> None:
-    """Enter `definition` for every built-in layer of the family `base`, or for `base` itself where it is one."""
+    """Enter `definition` for every built-in layer of the family `base`, or for `base` itself if it is one."""
     for kind in built_in_layers():
         if issubclass(kind, base):
             DEFINITIONS[kind] = definition
@@ -67,7 +67,7 @@ def definition_of(layer: Layer) -> Definition:
     if definition is None:
         name = type(layer).__name__
         raise EngineError(
-            f"no engine knows how {name} computes; teach it by foveate.engines.register({name}, forward, backward)"
+            f"no engine knows how {name} computes; teach it with foveate.engines.register({name}, forward, backward)"
         )
     return definition
 
@@ -78,7 +78,7 @@ def register(
     forward: Callable[[Any, Arrays, ByName], FloatArray],
     backward: Callable[[Any, Arrays, ByName, FloatArray, FloatArray], Gradients],
 ) -> None:
-    """Teach every engine a layer of one's own, in NumPy; the native engine calls it back.
+    """Teach every engine a custom layer, in NumPy; the native engine calls it back.
 
     Args:
         layer_type: a frozen dataclass derived from foveate.Layer; saved in files by its class name.
@@ -86,7 +86,7 @@ def register(
         backward: (layer, inputs, parameters, output, output_gradient) -> (input gradients, parameter gradients).
 
     Raises:
-        LayerError: foveate has a layer of that name already.
+        LayerError: foveate already has a layer of that name.
     """
     register_layer_type(layer_type)
     DEFINITIONS[layer_type] = Definition(

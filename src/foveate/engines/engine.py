@@ -1,4 +1,4 @@
-"""What an engine is: it makes states, and compiles graphs into programs."""
+"""The base of engines, which make states and compile graphs into programs."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ class Engine(ABC):
         """Freshly initialised parameters and statistics of `graph`, and slots for `optimizer` if there is one."""
 
     def copied(self, state: State, optimizer: Optimizer | None = None, seed: int = 0) -> State:
-        """A new state with the parameters and statistics of `state`, which stays as it is."""
+        """A new state with the parameters and statistics of `state`, which is left unchanged."""
         copy = self.new_state(state.graph, optimizer, seed)
         for name in state.names():
             copy.load(name, state.read(name))
@@ -44,19 +44,19 @@ class Engine(ABC):
 
         Args:
             graph: the network.
-            request: the options below in one object, checked already.
+            request: the options below in one object, already checked.
             batch_size: samples in a batch.
             mode: "inference" (running statistics, no dropout) or "training" (the batch's).
-            loss: what `step` minimises: of the only output, or by output {name: loss} or {name: (loss, weight)}.
-            optimizer: what `step` updates by; without one it computes gradients only.
+            loss: what `step` minimises: a loss for the only output, or {name: loss} or {name: (loss, weight)}.
+            optimizer: how `step` updates; without one it computes gradients only.
             keep: nodes whose activations, and gradients if there are any, can be read.
-            differentiable: whether `backward` can be called; gradients of the inputs and of the parameters follow.
-            parameter_gradients: whether those of the parameters are computed too, which takes time and memory.
-            freeze: patterns of arrays that do not learn ("stage1.*"); a frozen normalisation uses its running
-                statistics and leaves them alone.
+            differentiable: whether `backward` can be called; it computes gradients of the inputs and the parameters.
+            parameter_gradients: whether those of the parameters are computed, which takes time and memory.
+            freeze: patterns of arrays to freeze ("stage1.*"); a frozen normalisation uses its running
+                statistics and does not update them.
 
         Raises:
-            EngineError: the graph cannot be run like that; the message says why.
+            EngineError: the graph cannot be run in this way; the message says why.
             GraphError: a name or pattern matches nothing.
         """
         since, request = perf_counter(), request if request is not None else Request.of(graph, **options)

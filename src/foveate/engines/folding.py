@@ -1,4 +1,4 @@
-"""The arithmetic of folding: weights and bias of a product that does its batch normalisation's work too."""
+"""The arithmetic of folding: weights and bias of a product that absorbs its batch normalisation."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -32,7 +32,7 @@ class FusionReport:
 
 
 def fused(engine: Engine, graph: Graph, state: State) -> tuple[Network, FusionReport]:
-    """The same function with products that do the work of the batch normalisations after them, and what was done.
+    """The same function with products that absorb the batch normalisations after them, and a report.
 
     Raises:
         EngineError: running statistics are missing.
@@ -79,7 +79,7 @@ def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, F
 
 
 def largest_difference(engine: Engine, before: Network, after: Network) -> float:
-    """Between the outputs on a batch of random inputs; the first network's normalisations run as they are."""
+    """The largest difference of the outputs on a batch of random inputs; the first network is not folded."""
     (graph, state), (fused, fused_state) = before, after
     inputs = {
         name: generator(0, f"probe {name}").standard_normal((PROBE_BATCH, *shape), np.float32)
@@ -94,7 +94,7 @@ def largest_difference(engine: Engine, before: Network, after: Network) -> float
 
 
 def _scaled(node: Node, weight: FloatArray, scale: FloatArray) -> FloatArray:
-    """Each output's filter times its scale."""
+    """Each output's filter, multiplied by its scale."""
     if not isinstance(node.layer, TransposedConvolution):
         return np.asarray(weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)))
     # (inputs, outputs of the group, kernel): the inputs of a group share its outputs' scales.

@@ -1,4 +1,4 @@
-"""How parameters start. The numbers depend on the seed and the parameter's name alone."""
+"""How parameters are initialised. The numbers depend only on the seed and the parameter's name."""
 
 from collections.abc import Callable
 from math import prod, sqrt
@@ -36,7 +36,7 @@ def _initial(parameter: Parameter, rule: str, seed: int, name: str) -> FloatArra
 
 
 def _filled(shape: Shape, draw: Callable[[int], FloatArray]) -> FloatArray:
-    """An array drawn piece by piece, so a large one never exists in float64."""
+    """An array drawn piece by piece, so that a large one never exists in float64."""
     values = np.empty(prod(shape), np.float32)
     for start in range(0, values.size, _PIECE):
         piece = values[start : start + _PIECE]

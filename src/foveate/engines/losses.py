@@ -1,6 +1,6 @@
-"""The table of NumPy losses: for each type its value and gradient; and what counts as correct.
+"""The table of NumPy losses: the value and gradient of each type, and what counts as correct.
 
-Built-in losses enter it from `engines.reference`; one's own by `register_loss`.
+Built-in losses are entered from `engines.reference`, custom ones with `register_loss`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from foveate.graph.losses import Loss, register_loss_type
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A mean loss, its gradient (N, K, ...) of the outputs, and the sum of the weights of what was averaged."""
+    """A mean loss, its gradient (N, K, ...) with respect to the outputs, and the sum of the weights averaged over."""
 
     loss: float
     gradient: FloatArray
@@ -33,10 +33,10 @@ Value: TypeAlias = Callable[[Any, FloatArray, NDArray[Any], FloatArray], float]
 """value(loss, outputs, targets, sample_weight) -> the mean loss"""
 
 Gradient: TypeAlias = Callable[[Any, FloatArray, NDArray[Any], FloatArray], FloatArray]
-"""gradient(loss, outputs, targets, sample_weight) -> the mean loss's gradient of the outputs"""
+"""gradient(loss, outputs, targets, sample_weight) -> the mean loss's gradient with respect to the outputs"""
 
 LOSSES: dict[type[Loss], Measure] = {}
-"""By exact type: a loss never computes as another, whatever it is derived from."""
+"""By exact type: a loss is never computed as another, whatever it is derived from."""
 
 
 def measure_of(loss: Loss) -> Measure:
@@ -45,7 +45,7 @@ def measure_of(loss: Loss) -> Measure:
     if measure is None:
         name = type(loss).__name__
         raise EngineError(
-            f"no engine knows how {name} computes; teach it by foveate.engines.register_loss({name}, value, gradient)"
+            f"no engine knows how {name} computes; teach it with foveate.engines.register_loss({name}, value, gradient)"
         )
     return measure
 
@@ -53,13 +53,13 @@ def measure_of(loss: Loss) -> Measure:
 def measure_loss(
     loss: Loss, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray | None = None
 ) -> Measured:
-    """The weighted mean loss of (N, K, ...) outputs, and its gradient; targets as `check_targets` gives them."""
+    """The weighted mean loss of (N, K, ...) outputs, and its gradient; targets as `check_targets` returns them."""
     weight = np.ones(len(outputs), outputs.dtype) if sample_weight is None else sample_weight
     return measure_of(loss)(loss, outputs, targets, weight)
 
 
 def count_correct(loss: Loss, outputs: FloatArray, targets: NDArray[Any]) -> tuple[int, int]:
-    """How many answers are correct, out of how many positions or samples; 0 out of 0 where no class is asked for."""
+    """How many answers are correct, out of how many positions or samples; 0 out of 0 if there are no classes."""
     if targets.dtype.kind == "i":
         counts = targets >= 0
         return int((counts & (outputs.argmax(axis=1) == targets)).sum()), int(counts.sum())
@@ -74,7 +74,7 @@ def count_correct(loss: Loss, outputs: FloatArray, targets: NDArray[Any]) -> tup
 
 @called()
 def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> None:
-    """Teach every engine a loss of one's own, in NumPy; the native engine calls it back.
+    """Teach every engine a custom loss, in NumPy; the native engine calls it back.
 
     Both functions get the loss itself, outputs (N, K, ...), targets of the kind that `loss_type.targets` names, and
     the sample weights (N,) (default: all 1). Class indices that the loss ignores are -1.
@@ -82,10 +82,10 @@ def register_loss(loss_type: type[Loss], value: Value, gradient: Gradient) -> No
     Args:
         loss_type: a frozen dataclass derived from foveate.Loss; saved in files by its class name.
         value: (loss, outputs, targets, sample_weight) -> the mean loss.
-        gradient: (loss, outputs, targets, sample_weight) -> its gradient of the outputs, of their shape.
+        gradient: (loss, outputs, targets, sample_weight) -> its gradient with respect to the outputs, in their shape.
 
     Raises:
-        LayerError: it is not a frozen dataclass, or foveate has a loss of that name already.
+        LayerError: it is not a frozen dataclass, or foveate already has a loss of that name.
     """
     register_loss_type(loss_type)
 

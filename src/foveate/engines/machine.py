@@ -1,4 +1,4 @@
-"""The machine below the engines: its processor, and how much of it this process may use."""
+"""The machine that the engines run on: its processor, and how much of it this process may use."""
 
 import os
 import platform
@@ -8,20 +8,20 @@ from pathlib import Path
 from foveate.errors import EngineError
 
 ROOT = Path("/")
-"""Where the system shows its facts: `proc` and `sys` are looked for below it."""
+"""Where the system exposes its facts: `proc` and `sys` are looked up below it."""
 
 
 LIMITS = {"SSE41": "SSE41", "AVX2": "AVX2", "AVX512": "AVX512_CORE"}
-"""What FOVEATE_MAX_ISA may say, and what oneDNN calls it."""
+"""The values of FOVEATE_MAX_ISA, and oneDNN's names for them."""
 
 _ONEDNN_LIMITS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE")
-"""oneDNN's own names from the smallest set on; those that are left out are larger."""
+"""oneDNN's own names from the smallest set up; those left out are larger."""
 
 
 def limit_of_instructions(environment: Mapping[str, str]) -> str | None:
-    """The largest set of instructions that kernels may use, as oneDNN calls it; None where nothing limits it.
+    """The largest set of instructions that kernels may use, by oneDNN's name; None if nothing limits it.
 
-    FOVEATE_MAX_ISA limits oneDNN's kernels and our own; so does ONEDNN_MAX_CPU_ISA, and of both the smaller one holds.
+    FOVEATE_MAX_ISA limits oneDNN's kernels and our own; so does ONEDNN_MAX_CPU_ISA, and the smaller of the two applies.
 
     Raises:
         EngineError: FOVEATE_MAX_ISA is something else.
@@ -63,7 +63,7 @@ def physical_cores(root: Path = ROOT) -> int:
 
 
 def data_caches(root: Path = ROOT) -> dict[str, str]:
-    """The sizes of the first core's data caches by level ("L1": "32K"); empty where the system does not tell."""
+    """The sizes of the first core's data caches by level ("L1": "32K"); empty if the system does not say."""
     found = {}
     for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
@@ -73,17 +73,17 @@ def data_caches(root: Path = ROOT) -> dict[str, str]:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """How many CPUs' time the container, or any group of processes around this one, may use at most; None: no limit.
+    """The most CPUs' worth of time that the container, or any enclosing process group, may use; None for no limit.
 
     Linux counts it in control groups: version 2 has a file cpu.max in each, version 1 cpu.cfs_quota_us and
-    cpu.cfs_period_us. A group is bound by those around it, so the smallest number holds.
+    cpu.cfs_period_us. A group is bound by those around it, so the smallest number applies.
     """
     quotas = (quota for folder in _groups(root) for quota in _quotas(folder))
     return min(quotas, default=None)
 
 
 def threads_within_quota(threads: int, root: Path = ROOT) -> int:
-    """As many of `threads` as the quota lets run all the time; more would be stopped again and again."""
+    """As many of `threads` as the quota lets run continuously; more would be stopped again and again."""
     quota = cpu_quota(root)
     return threads if quota is None else max(1, min(threads, int(quota)))
 

@@ -1,4 +1,4 @@
-"""What every engine compiles: a Program, which never changes and is shared; what a run writes is in a Session."""
+"""What engines compile: a Program, which never changes and is shared; everything that a run writes is in a Session."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -20,16 +20,16 @@ from foveate.geometry import format_sizes
 from foveate.graph import Graph
 
 Inputs: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
-"""A batch for the only input, or one for each input by its name."""
+"""A batch for the only input, or one for each input by name."""
 
 
 class StepResult(NamedTuple):
-    """What one training step measured: the loss, and how many of how many were classified correctly.
+    """What one training step measured: the loss, and how many were classified correctly out of how many.
 
-    Of several losses `loss` is the weighted sum and `losses` has each by its output; the counts are the first's. With
+    With several losses `loss` is their weighted sum and `losses` has each by output; the counts are the first's. With
     classes as targets every position that is not ignored counts, so `correct / counted` is the accuracy; with
     numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
-    where the loss applies no sigmoid); with other numbers nothing does.
+    if the loss applies no sigmoid); with other numbers nothing does.
     """
 
     loss: float
@@ -40,7 +40,7 @@ class StepResult(NamedTuple):
 
 @dataclass(frozen=True)
 class StepInfo:
-    """One step of a compiled program, for people who tune.
+    """One step of a compiled program, for tuning.
 
     `phase` is "prepare", "forward", "backward" or "update"; `layouts` names the memory format of each operand, and
     `bytes` counts what the step reads and writes.
@@ -61,7 +61,7 @@ class StepInfo:
 
 
 class StepOptions(TypedDict, total=False):
-    """What a person says of one step; see `Program.step`."""
+    """The options of one step; see `Program.step`."""
 
     learning_rate: float
     momentum: float | None
@@ -78,7 +78,7 @@ class Batch(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """How far one step goes; `momentum` is the optimiser's own where it is None."""
+    """How far one step goes; if `momentum` is None, it is the optimiser's own."""
 
     learning_rate: float
     momentum: float | None = None
@@ -88,7 +88,7 @@ _NO_WAY_BACK = "run step() or backward() first"
 
 
 class Session(ABC):
-    """What the runs of one caller write: activations, gradients, results. Give each thread a session of its own."""
+    """What one caller's runs write: activations, gradients, results. Give each thread a session of its own."""
 
     def __init__(self, program: "Program") -> None:
         # Not the program itself, which holds the sessions of its threads: in a circle both would outlive their use.
@@ -97,9 +97,9 @@ class Session(ABC):
         self._without_gradients = _NO_WAY_BACK
 
     def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
-        """Run the network on a batch; returns a copy of every output by its name.
+        """Run the network on a batch; returns a copy of every output by name.
 
-        In training mode normalisation uses the batch's statistics and moves the running ones, as a step would.
+        In training mode normalisation uses the batch's statistics and updates the running ones, as a step would.
         """
         self._check_state(state)
         outputs = self._forward(state, self._check_inputs(inputs))
@@ -124,7 +124,7 @@ class Session(ABC):
         """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
 
         Args:
-            seeds: for outputs and kept nodes, an array of the node's shape with the batch axis.
+            seeds: for outputs and kept nodes, an array with the node's shape and the batch axis.
         """
         if not self.request.differentiable:
             raise EngineError("backward() needs a program compiled with differentiable=True")
@@ -141,7 +141,7 @@ class Session(ABC):
         self._without_gradients = ""
 
     def activation(self, name: str) -> FloatArray:
-        """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
+        """A copy of the last run's result of the kept node or output `name`, (N, ...)."""
         if name not in {*self.request.keep, *self.graph.outputs}:
             raise EngineError(f'"{name}" was not kept; compile with keep=("{name}",)')
         if not self._has_run:
@@ -162,10 +162,10 @@ class Session(ABC):
         return self._gradient(name)
 
     def _why_stopped(self, loss: float) -> str:
-        """Why a step has no gradients; empty where it has."""
+        """Why a step has no gradients; empty if it has."""
         if self.request.optimizer is None or isfinite(loss):
             return ""
-        return f"the last step ended at its loss, which is {loss}; without an optimiser it would have gone on"
+        return f"the last step ended at its loss, which is {loss}; without an optimiser it would have continued"
 
     @property
     @abstractmethod
@@ -221,7 +221,7 @@ class Session(ABC):
         outputs = [each.output for each in losses]
         if not isinstance(targets, Mapping):
             if len(outputs) > 1:
-                raise DataError(f"there are losses on {' and '.join(outputs)}; give targets for each by its name")
+                raise DataError(f"there are losses on {' and '.join(outputs)}; give targets for each by name")
             targets = {outputs[0]: targets}
         if set(targets) != set(outputs):
             raise DataError(f"targets are given for {', '.join(targets)}, but there are losses on {', '.join(outputs)}")
@@ -269,9 +269,9 @@ class Program(ABC):
         return self.request.mode
 
     def forward(self, state: State, inputs: Inputs) -> dict[str, FloatArray]:
-        """Run the network on a batch; returns a copy of every output by its name.
+        """Run the network on a batch; returns a copy of every output by name.
 
-        In training mode normalisation uses the batch's statistics and moves the running ones, as a step would.
+        In training mode normalisation uses the batch's statistics and updates the running ones, as a step would.
         """
         return self._session().forward(state, inputs)
 
@@ -282,16 +282,16 @@ class Program(ABC):
             state: changed in place.
             inputs: (N, ...) float32.
             targets: (N, *positions) class indices, or numbers of the output's shape (N, K, *positions), as the loss
-                says. Where there are several losses, one array for each output by its name.
-            learning_rate: of this step (default: 0).
-            momentum: of this step (default: the optimiser's own).
+                says. If there are several losses, one array for each output by name.
+            learning_rate: the learning rate of this step (default: 0).
+            momentum: the momentum of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
 
-        A step whose loss is NaN or infinite learns nothing from it: where there is an optimiser, the state stays as it
+        A step whose loss is NaN or infinite learns nothing from it: if there is an optimiser, the state stays as it
         was.
 
-        Where all targets are ignored, loss and gradients are 0. The update is made all the same: momentum and weight
-        decay go on.
+        If all targets are ignored, loss and gradients are 0. The update still takes place: momentum and weight decay
+        continue.
 
         Raises:
             EngineError: the program was compiled without a loss or for inference.
@@ -303,12 +303,12 @@ class Program(ABC):
         """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
 
         Args:
-            seeds: for outputs and kept nodes, an array of the node's shape with the batch axis.
+            seeds: for outputs and kept nodes, an array with the node's shape and the batch axis.
         """
         self._session().backward(seeds)
 
     def activation(self, name: str) -> FloatArray:
-        """A copy of what the kept node or output `name` gave in the last run, (N, ...)."""
+        """A copy of the last run's result of the kept node or output `name`, (N, ...)."""
         return self._session().activation(name)
 
     def gradient(self, name: str) -> FloatArray:
@@ -317,7 +317,7 @@ class Program(ABC):
 
     @contextmanager
     def borrowed(self) -> Iterator[Session]:
-        """A session for a moment: one that is idle, or a new one."""
+        """Borrow a session: an idle one, or a new one."""
         with self._lock:
             session = self._idle.pop() if self._idle else None
         session = session or self.new_session()
@@ -328,13 +328,13 @@ class Program(ABC):
                 self._idle.append(session)
 
     def release(self) -> None:
-        """Let idle sessions go."""
+        """Release idle sessions."""
         with self._lock:
             self._idle.clear()
 
     @abstractmethod
     def new_session(self) -> Session:
-        """A session of one's own, for one caller at a time."""
+        """A separate session, for one caller at a time."""
 
     @property
     @abstractmethod

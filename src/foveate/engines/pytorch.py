@@ -1,4 +1,4 @@
-"""A trained graph as a PyTorch model. PyTorch is imported when this is asked for, and by nothing before."""
+"""A trained graph as a PyTorch model. PyTorch is imported only when one is asked for."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ def as_torch(graph: Graph, state: State, frozen: frozenset[str], about: Mapping[
     Args:
         graph: the network.
         state: its parameters and statistics.
-        frozen: names of those that do not learn.
-        about: plain data, each of which becomes an attribute of the module's `about`.
+        frozen: names of the frozen ones.
+        about: plain data by name; each becomes an attribute of the module's `about`.
 
     Raises:
         EngineError: PyTorch is not installed, or has no counterpart of a layer.
@@ -41,11 +41,11 @@ def as_torch(graph: Graph, state: State, frozen: frozenset[str], about: Mapping[
 
 
 def check_torch() -> None:
-    """Raise an EngineError that says how to install PyTorch where it is not there."""
+    """Raise an EngineError that says how to install PyTorch if it is missing."""
     try:
         import torch  # noqa: F401 (whether it is there is the question)
     except ImportError as error:
         raise EngineError(
-            f"PyTorch is not there ({error}). Install it: pip install 'foveate[torch]', or in a clone of foveate "
+            f"PyTorch is not installed ({error}). Install it: pip install 'foveate[torch]', or in a clone of foveate "
             "pip install '.[torch]'"
         ) from None

@@ -1,4 +1,4 @@
-"""Counter-based random numbers (Philox 4x64): a stream is fixed by (seed, name, step) and nothing else.
+"""Counter-based random numbers (Philox 4x64): a stream is determined by (seed, name, step) alone.
 
 The native engine computes the same stream in C++, so dropout does not depend on engine or thread count.
 """

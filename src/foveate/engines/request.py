@@ -11,10 +11,10 @@ from foveate.geometry import format_sizes
 from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest
 
 Losses: TypeAlias = Loss | Mapping[str, Loss | tuple[Loss, float]]
-"""One loss for the only output, or one for each output by its name, with a weight or without."""
+"""One loss for the only output, or one for each output by name, with or without a weight."""
 
 LARGEST_ARRAY = 2**31 - 1
-"""Numbers: oneDNN counts many of them in 32 bits."""
+"""The most numbers in an array: oneDNN counts many things in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OutputLoss:
 
 
 class Options(TypedDict):
-    """What a person says of a program; see `Engine.compile`."""
+    """The options of a program; see `Engine.compile`."""
 
     batch_size: int
     mode: Mode
@@ -41,7 +41,7 @@ class Options(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Everything that a program is compiled for, in one form; equal requests give equal programs.
+    """Everything that a program is compiled for, in one form; equal requests lead to equal programs.
 
     `frozen` names the parameters without gradients, and the statistics that are used but not measured.
     """
@@ -60,7 +60,7 @@ class Request:
         """The request for `graph`; options as for `Engine.compile`.
 
         Raises:
-            EngineError: no engine could run the graph like that; the message says why.
+            EngineError: no engine could run the graph in this way; the message says why.
         """
         request = cls(
             batch_size=options["batch_size"],
@@ -98,17 +98,17 @@ class Request:
         return self.differentiable or bool(self.losses)
 
     def learns(self, parameter: str) -> bool:
-        """Whether the gradient of the parameter of that full name is computed."""
+        """Whether the gradient of the parameter with this full name is computed."""
         return self.parameter_gradients and parameter not in self.frozen
 
     def measures(self, node: Node) -> bool:
-        """Whether a node with statistics uses the batch's, and moves the running ones."""
+        """Whether a node with statistics uses the batch's, and updates the running ones."""
         names = (f"{node.parameters}.{name}" for name in node.layer.statistics(node.input_shapes))
         return self.training and not getattr(node.layer, "frozen", False) and self.frozen.isdisjoint(names)
 
 
 def _constants(graph: Graph) -> frozenset[str]:
-    """Parameters of layers that say themselves that they never learn."""
+    """Parameters of layers that are declared frozen."""
     return frozenset(name for name, parameter in graph.parameters.items() if not parameter.trainable)
 
 
@@ -143,8 +143,8 @@ def _check_normalization(graph: Graph, request: Request) -> None:
     if starved is not None:
         raise EngineError(
             f"{graph.node(starved)} would see a single value for each channel: with batch_size 1 and no positions to "
-            "average over, every value is its own mean and normalises to zero. Train with at least 2 samples a batch, "
-            "or with frozen=True"
+            "average over, every value is its own mean and normalises to zero. Train with at least 2 samples per "
+            "batch, or with frozen=True"
         )
 
 
@@ -155,7 +155,7 @@ def _losses(graph: Graph, loss: Losses) -> tuple[OutputLoss, ...]:
         if name not in graph.outputs:
             raise EngineError(f'the loss is given for "{name}", which is not an output.{nearest(name, graph.outputs)}')
     if not named:
-        raise EngineError("loss has no entry; name at least one output of the network with its loss")
+        raise EngineError("loss is empty; name at least one output of the network and its loss")
     found = []
     for output in graph.outputs:
         if output in named:

@@ -1,4 +1,4 @@
-"""What a loss compares the network's output with: checked and brought to one form, once."""
+"""The targets that a loss compares the network's output with: checked and brought to one form, once."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def check_targets(
 ) -> NDArray[Any]:
     """Class indices as int64, -1 where they are ignored, or numbers of the output's shape as `dtype`.
 
-    Numbers (N,) will do where the output is a single one.
+    Numbers (N,) will do if there is a single output.
 
     Raises:
         DataError: the loss cannot compare `count` outputs of that shape with such targets; the message says why.
@@ -55,8 +55,8 @@ def _soft_labels(loss: Loss, values: NDArray[Any], expected: Shape, dtype: type[
     """The share of each class at each position."""
     if loss.ignored is not None:
         raise DataError(
-            f"{type(loss).__name__} has ignore_index={loss.ignored}, which does not go with soft labels: leave it out, "
-            "and set sample_weight to 0 for samples to ignore"
+            f"{type(loss).__name__} has ignore_index={loss.ignored}, which cannot be used with soft labels: leave it "
+            "out, and set sample_weight to 0 for samples to ignore"
         )
     return _numbers(loss, values, expected, dtype)
 
@@ -91,11 +91,11 @@ def _wrong_places(loss: Loss, given: Shape, expected: Shape, output_shape: Shape
     hint = ""
     if given[:1] == expected[:1] and given[1:] == output_shape:
         soft = " (as soft labels they must be floats)" if "distributions" in loss.targets else ""
-        hint = f". Of numbers for each class take targets.argmax(axis=1){soft}"
+        hint = f". If they are numbers for each class, take targets.argmax(axis=1){soft}"
     if len(expected) == 1:
         return f"there are {expected[0]} samples, but labels of shape {format_sizes(given) or 'one number'}{hint}"
     if given == expected[:1]:
-        hint = ". For one class a sample end the network with Flatten or a global pooling, and Linear(classes)"
+        hint = ". For one class per sample end the network with Flatten or a global pooling, and Linear(classes)"
     return (
         f"the network's output is {format_sizes(output_shape)}, {output_shape[0]} classes at "
         f"{format_sizes(output_shape[1:])} positions: labels must have the shape {format_sizes(expected)} (batch "

@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all: a temporary beside it, fsync, rename."""
+"""Writing a file completely or not at all: a temporary file beside it, fsync, rename."""
 
 import os
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from foveate.text import named
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
-    """Replace `path` by `parts`, one behind the other, in one instant; missing folders are made; none behind a link.
+    """Replace `path` atomically with the concatenated `parts`; missing folders are made, except behind a link.
 
-    Whatever goes wrong, at whatever moment, `path` holds either all of what it held or all of `parts`.
+    Whatever goes wrong and whenever, `path` holds either all of its old content or all of `parts`.
 
     Args:
-        path: the file; where it is a link, what it points at.
+        path: the file; if it is a link, the file that it points to.
         parts: its bytes.
 
     Raises:
@@ -55,7 +55,7 @@ def _write_through(path: Path, parts: Sequence[bytes | memoryview]) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Wait until the disk has the new name; where folders cannot be opened (Windows), renames are journalled anyway."""
+    """Wait until the disk has the new name; if folders cannot be opened (Windows), renames are journalled anyway."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

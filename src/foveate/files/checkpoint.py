@@ -1,6 +1,6 @@
-"""Checkpoints: a training as it stands, from which it goes on to the same bits as if it had never stopped.
+"""Checkpoints: the state of training, which resumes from it to the same bits as if it had never stopped.
 
-Randomness is counter-based, so the seed, the epoch and the position in it are all that need be kept of it.
+Randomness is counter-based, so only the seed, the epoch and the position in it need be kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ from foveate.files.model_file import shapes_of
 from foveate.text import printable
 
 _LARGEST_COUNT = 2**53
-"""Of steps, epochs and batches: what JSON can count."""
+"""The most steps, epochs and batches: what JSON can count."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All of a training's state.
+    """The full state of training.
 
     `arrays` are parameters, statistics and the optimiser's slots ("momentum/conv1.weight"), `slots` the names before
     the slash; `position` counts the batches done in `epoch` (from 0), `totals` what was measured in them; `history` has
-    a row for each finished epoch; `configuration` is what must not change when the training goes on.
+    a row for each finished epoch; `configuration` is what must not change when training resumes.
     """
 
     description: ModelDescription
@@ -50,7 +50,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically.
 
     Raises:
-        FileError: an array holds NaN or infinity, or the file cannot be written; what was there is untouched.
+        FileError: an array holds NaN or infinity, or the file cannot be written; an earlier file is untouched.
     """
     document = {
         **checkpoint.description.to_json(),
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        FileError: the file is missing, cut short, damaged, no checkpoint or of another version.
+        FileError: the file is missing, cut short, damaged, not a checkpoint, or of another version.
     """
     with damage_first(path):
         header = read_header(path, FEATURES)

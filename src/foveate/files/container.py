@@ -1,7 +1,7 @@
-"""What all foveate files are: a safetensors file of named arrays, with one JSON document in its metadata.
+"""The format of all foveate files: a safetensors file of named arrays, with one JSON document in its metadata.
 
 Nothing in it can run. A file is checked from the outside in: its length, its header, its version, its features, the
-arrays' types, its checksum and last its values, so a damaged one ends as a sentence at the first thing wrong.
+arrays' types, its checksum and last its values, so a damaged one ends in a sentence about the first fault.
 """
 
 import json
@@ -28,27 +28,27 @@ from foveate.opening import open_regular
 from foveate.text import printable
 
 FORMAT_VERSION = 2
-"""Raised when a change would make older readers misread a file in a way that `features` cannot tell them."""
+"""Increased when older readers would misread a change that `features` cannot announce."""
 
 READABLE = (1, 2)
-"""Format versions that are read: all that there ever were."""
+"""Format versions that are read: all that have ever existed."""
 
 KEY = "foveate"
 """The only entry of the safetensors metadata: one entry keeps equal models equal byte for byte."""
 
 LARGEST_HEADER = 32_000_000
-"""Bytes before the arrays; while JSON is read it takes up to thirty times as much."""
+"""The most bytes before the arrays; JSON takes up to thirty times as much while it is read."""
 
 FloatArray: TypeAlias = NDArray[np.floating]
 
 _UNSIGNED = "0" * 64
-"""What stands in a file for its checksum while that is computed."""
+"""The placeholder for the checksum while that is computed."""
 
 _TOLD = re.compile(rb'sha256\\": \\"(.{64})\\"', re.DOTALL)
 """The checksum among a file's first bytes: JSON within JSON."""
 
 _SIGNS = (b'sha256\\": \\"', b'format_version\\": 2')
-"""A file with one of them has a checksum; a single changed bit leaves the other."""
+"""A file with either of them has a checksum; one changed bit destroys at most one of them."""
 
 _BEGIN = 4096
 _LARGEST_CHECKED = 2 << 30
@@ -58,7 +58,7 @@ _ITEM_BYTES = {"F32": 4, "F64": 8}
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the arrays: the kind of file, its format, its document, and each array's shape."""
+    """What precedes the arrays: the kind of file, its format, its document, and each array's shape."""
 
     kind: str
     version: int
@@ -76,7 +76,7 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
         document: JSON; its `features` are the names of entries that a reader must not overlook.
 
     Raises:
-        FileError: an array holds NaN or infinity, or the file cannot be written; what was there is untouched.
+        FileError: an array holds NaN or infinity, or the file cannot be written; an earlier file is untouched.
     """
     broken = _first_not_finite(arrays)
     if broken is not None:
@@ -91,14 +91,14 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], doc
     header = int.from_bytes(bytes(parts[0][:8]), "little")
     if header > LARGEST_HEADER:
         raise FileError(
-            f"{path} was not written: all but its arrays takes {header:,} bytes, and at most {LARGEST_HEADER:,} would "
-            "be read again; keep fewer remarks. What was there before is untouched"
+            f"{path} was not written: everything but its arrays takes {header:,} bytes, and at most "
+            f"{LARGEST_HEADER:,} could be read again; keep fewer remarks. What was there before is untouched"
         )
     write_atomically(path, *parts)
 
 
 def packed(arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> tuple[memoryview, bytes, memoryview]:
-    """The bytes of a file: what stands before its checksum, the checksum, and the rest."""
+    """The bytes of a file: those before its checksum, the checksum, and the rest."""
     # First of all entries, so the first zeros of this number are the checksum's.
     unsigned = {"sha256": _UNSIGNED, **{name: entry for name, entry in document.items() if name != "sha256"}}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -143,7 +143,7 @@ def read_container(path: Path, features: Sequence[str]) -> tuple[Header, dict[st
 
 @contextmanager
 def damage_first(path: Path) -> Iterator[None]:
-    """Whatever seems wrong with a file that is not what was written, it is called damaged; unless it is cut short."""
+    """Report a file that is not as it was written as damaged, whatever seems wrong with it, unless it is cut short."""
     try:
         yield
     except FileError:
@@ -153,7 +153,7 @@ def damage_first(path: Path) -> Iterator[None]:
 
 
 def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
-    """Refuse a file whose arrays are not those that its network has."""
+    """Refuse a file whose arrays are not those of its network."""
     for name, shape in expected.items():
         if name not in found:
             raise FileError(f"{path} is damaged: its network has an array {name}, but the file does not")
@@ -163,7 +163,7 @@ def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, 
             )
     surplus = sorted(set(found) - set(expected))
     if surplus:
-        raise FileError(f"{path} is damaged: it has an array {printable(surplus[0])} that its network does not know")
+        raise FileError(f"{path} is damaged: it has an array {printable(surplus[0])} that its network does not have")
 
 
 def _open(path: Path) -> BinaryIO:
@@ -176,7 +176,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _check_sum(path: Path, content: bytes, told: object) -> None:
-    """Refuse a file of which any bit is another than when it was written."""
+    """Refuse a file if any bit has changed since it was written."""
     if not isinstance(told, str) or not _fits(content, told.encode()):
         raise _damaged(path)
 
@@ -206,7 +206,7 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _is_cut_short(path: Path, content: bytes) -> bool:
-    """Whether the end of a file is missing, rather than something in it wrong."""
+    """Whether the end of a file is missing, rather than some of its content wrong."""
     length = int.from_bytes(content[:8], "little")
     try:
         entries, end = json.JSONDecoder().raw_decode(content[8 : 8 + LARGEST_HEADER].decode("latin-1"))
@@ -248,7 +248,7 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     if size < 8 + length + end:
         raise _cut_short(path, size, f"but should have {8 + length + end:,}")
     if size > 8 + length + end:
-        raise FileError(f"{path} is damaged: it goes on after its last array. Copy or write it again")
+        raise FileError(f"{path} is damaged: it continues after its last array. Copy or write it again")
     document = _parse(path, metadata[KEY], "its description")
     written_by = f"install the foveate that wrote it ({printable(document.get('foveate_version'))}), or a newer one"
     number = document.get("format_version")

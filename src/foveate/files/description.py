@@ -1,8 +1,8 @@
-"""All of a model but its arrays, as JSON: what its file's document holds, in each format that there was.
+"""Everything in a model but its arrays, as JSON: the document of its file, in each format so far.
 
 format 1   graph, classes, preprocessing, training
-format 2   graph, task, preprocessing, frozen, splits, names, remarks, training; features, of which the reader must
-           know all; a checksum
+format 2   graph, task, preprocessing, frozen, splits, names, remarks, training; features, all of which the reader
+                      must know; a checksum
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ FEATURES = ("task", "preprocessing", "frozen", "splits", "names")
 """Entries that change what a file means. A file lists those that it has; a reader refuses one that it does not know."""
 
 LONGEST_NAME = 1_000
-"""Characters of what an array was called elsewhere."""
+"""The most characters in an array's original name."""
 
 MOST_NODES = 100_000
-"""Layers of a network in a file."""
+"""The most layers in a file's network."""
 
 LARGEST_SAMPLE = 2**31
-"""Numbers in any layer's output for one sample: 8 GB."""
+"""The most numbers in any layer's output for one sample: 8 GB."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class ModelDescription:
     Args:
         graph: the network.
         task: what its outputs mean.
-        preprocessing: what `Preprocessing.to_json` gave.
-        frozen: names of the parameters and statistics that do not learn.
-        splits: how the data were parted, in words of whoever parted them.
-        names: what each array was called where an importer found it.
-        remarks: whatever a person or a program wants to note; kept as it is.
+        preprocessing: what `Preprocessing.to_json` returned.
+        frozen: names of the frozen parameters and statistics.
+        splits: how the data were split, in the words of whoever did it.
+        names: the name that each array had where it was imported from.
+        remarks: any notes of a person or a program; kept unchanged.
         training: facts about how the model was trained.
     """
 
@@ -58,7 +58,7 @@ class ModelDescription:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data of format 2; what there is none of is left out."""
+        """Plain data of format 2; empty entries are left out."""
         entries = {
             "task": None if self.task is None else self.task.to_json(),
             "preprocessing": None if self.preprocessing is None else dict(self.preprocessing),
@@ -72,10 +72,10 @@ class ModelDescription:
 
 
 def description_from(path: Path, header: Header) -> ModelDescription:
-    """The model description in a file's header, every rule of its network and its task checked again.
+    """The model description in a file's header, with every rule of its network and its task checked again.
 
     Raises:
-        FileError: something is not as a file of its version has it, or larger than any network.
+        FileError: something is not valid in a file of its version, or larger than in any network.
     """
     if header.kind not in (MODEL, CHECKPOINT):
         raise FileError(f"{path} holds a {header.kind}; expected a model or a checkpoint")
@@ -110,7 +110,7 @@ def _graph(path: Path, document: Mapping[str, Any]) -> Graph:
     for name, shape in graph.shapes.items():
         if prod(shape) > LARGEST_SAMPLE:
             raise FileError(
-                f"{path} cannot be used: {name} of its network gives {prod(shape):,} numbers for one sample; at most "
+                f"{path} cannot be used: {name} of its network outputs {prod(shape):,} numbers for one sample; at most "
                 f"{LARGEST_SAMPLE:,} are computed"
             )
     return graph
@@ -129,7 +129,7 @@ def _task(path: Path, document: Mapping[str, Any], graph: Graph) -> AnyTask | No
 
 
 def _task_of_classes(path: Path, document: Mapping[str, Any], graph: Graph) -> AnyTask | None:
-    """Format 1 knew class names alone."""
+    """The task in format 1, which had only class names."""
     classes = document.get("classes")
     if classes is None:
         return None
@@ -160,7 +160,7 @@ def _names(path: Path, document: Mapping[str, Any], graph: Graph) -> dict[str, s
 
 
 def _object(path: Path, document: Mapping[str, Any], entry: str) -> dict[str, Any]:
-    """An entry that is a JSON object, empty where there is none."""
+    """An entry that is a JSON object, empty if there is none."""
     given = document.get(entry)
     if not isinstance(given, dict | None):
         raise FileError(f"{path} is damaged: its {entry} is not a JSON object")

@@ -13,11 +13,11 @@ def write_model(path: Path, arrays: Mapping[str, FloatArray], description: Model
 
     Args:
         path: the file, by custom "*.safetensors".
-        arrays: every parameter and statistic of the graph by its name.
+        arrays: every parameter and statistic of the graph by name.
         description: the rest.
 
     Raises:
-        FileError: an array holds NaN or infinity, or the file cannot be written; what was there is untouched.
+        FileError: an array holds NaN or infinity, or the file cannot be written; an earlier file is untouched.
     """
     write_container(path, MODEL, arrays, description.to_json())
 
@@ -26,7 +26,7 @@ def read_model(path: Path) -> tuple[dict[str, FloatArray], ModelDescription]:
     """Read a model, or the model inside a checkpoint.
 
     Returns:
-        every parameter and statistic by its name, and the description.
+        every parameter and statistic by name, and the description.
 
     Raises:
         FileError: the file is missing, cut short, damaged, of another kind or version, or has unknown features.
@@ -38,7 +38,7 @@ def read_model(path: Path) -> tuple[dict[str, FloatArray], ModelDescription]:
 
 
 def read_description(path: Path) -> ModelDescription:
-    """Read a model's description alone; the arrays' shapes are checked, their values and the checksum are not.
+    """Read only a model's description; the arrays' shapes are checked, their values and the checksum are not.
 
     Raises:
         FileError: as for `read_model`.

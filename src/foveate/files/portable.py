@@ -1,4 +1,4 @@
-"""What a model takes from PyTorch and gives to it; `Model` inherits it."""
+"""Exchanging weights and models with PyTorch; `Model` inherits it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Releasable(Protocol):
-    """What keeps something of a state that it ran on."""
+    """An object that may hold on to a state that it ran on."""
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release it."""
 
 
 class Portable(ABC):
-    """A graph with a state that PyTorch can have, and can give."""
+    """A graph with a state that can be exported to PyTorch and loaded from it."""
 
     graph: Graph
     task: AnyTask | None
@@ -41,22 +41,22 @@ class Portable(ABC):
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """All but the arrays, as plain data."""
+        """Everything but the arrays, as plain data."""
 
     def __repr__(self) -> str:
         words = [network_words(self.graph), "no task yet" if self.task is None else printable(self.task, 60)]
         return f"Model({', '.join(words)})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the network's table, under what the model is for."""
+        """What a notebook shows: the model's task, and below it the network's table."""
         return f"<p>{escape(repr(self))}</p>\n{self.graph.summary().to_html()}"
 
     def to_torch(self) -> "nn.Module":
         """The model in PyTorch: modules of torch.nn under the same names, in inference mode.
 
-        Its state_dict has foveate's names and layouts; what is frozen has requires_grad=False, and a frozen
-        normalisation stays as in inference. `about.task`, `about.preprocessing` and `about.inputs` give as plain data
-        what the outputs mean, what is done to raw inputs, and the shape of each input. It can be pickled, exported and
+        Its state_dict has foveate's names and layouts; frozen parameters have requires_grad=False, and a frozen
+        normalisation stays in inference mode. `about.task`, `about.preprocessing` and `about.inputs` hold, as plain
+        data, the task, the preprocessing of raw inputs, and the shape of each input. It can be pickled, exported and
         compiled.
 
         Raises:
@@ -69,12 +69,12 @@ class Portable(ABC):
 
     @called()
     def load_torch(self, weights: str | Path | Mapping[str, Any]) -> Self:
-        """Take the weights of the same network from PyTorch; the model itself is given back.
+        """Take the weights of the same network from PyTorch; returns the model itself.
 
-        Arrays are taken by their names where these agree, by order and shape where only one order is possible; an
-        alphabetical order, as safetensors has, counts for nothing.
-        Dictionaries around the weights and words before all names ("module.") are found; `remarks["weights"]` says what
-        was, and `names` what each array was called.
+        Arrays are matched by name if the names agree, or by order and shape if only one order is possible; an
+        alphabetical order, as in safetensors, proves nothing.
+        Dictionaries around the weights and prefixes of all names ("module.") are recognised; `remarks["weights"]` says
+        which were found, and `names` what each array was called.
 
         Args:
             weights: a file of safetensors or of torch.save, or a state_dict. No code in a file runs, and PyTorch need

@@ -1,4 +1,4 @@
-"""Networks from elsewhere: PyTorch's modules as models. PyTorch is imported when one is asked for, not before."""
+"""Networks from other libraries: PyTorch modules as models. PyTorch is imported only when one is asked for."""
 
 from foveate.interop.pytorch import from_torch
 

@@ -1,6 +1,6 @@
-"""Well-known networks, as graphs; `make(name)` finds one by its name.
+"""Well-known networks, as graphs; `make(name)` makes one by name.
 
-A name is torchvision's where torchvision has the network, and so are the names of its parameters, but for the
+If torchvision has a network, its name and the names of its parameters are torchvision's, except for the
 shortcuts of residual networks ("shortcut" is torchvision's "downsample").
 """
 
@@ -224,16 +224,16 @@ _INDEX = (
 )
 
 NETWORKS: dict[str, Network] = {network.name: network for network in _INDEX}
-"""Every network by its name."""
+"""Every network by name."""
 
 
 def known(name: str) -> bool:
-    """Whether there is a network that is called so, whatever the letters: "ResNet-18" is resnet18."""
+    """Whether there is a network of that name, however it is spelt: "ResNet-18" is resnet18."""
     return _letters(name) in map(_letters, NETWORKS)
 
 
 def find(name: str) -> str:
-    """The name in `NETWORKS` of what may be written in other letters: "ResNet-18" is resnet18.
+    """The network's name in `NETWORKS`, however it is spelt: "ResNet-18" is resnet18.
 
     Raises:
         GraphError: there is no such network; the message lists the nearest names.
@@ -257,7 +257,7 @@ def make(
     name = find(name)
     if variant is not None and not NETWORKS[name].has_variants:
         having = ", ".join(each for each, network in NETWORKS.items() if network.has_variants)
-        raise GraphError(f"{name} has no variants; those that have are {having}")
+        raise GraphError(f"{name} has no variants; the networks that have any are {having}")
     options = {"input_shape": input_shape, "classes": classes, "variant": variant}
     graph = NETWORKS[name](**{key: value for key, value in options.items() if value is not None})
     if hint := channels_last(graph.input_shape, surely=True):
@@ -266,5 +266,5 @@ def make(
 
 
 def _letters(name: object) -> str:
-    """The letters and digits of a name, all of them small."""
+    """The letters and digits of a name, in lower case."""
     return "".join(each for each in str(name).casefold() if each.isalnum())

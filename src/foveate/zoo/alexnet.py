@@ -1,4 +1,4 @@
-"""AlexNet, and ZFNet, which looks at finer detail in the first layers."""
+"""AlexNet, and ZFNet, whose first layers look at finer detail."""
 
 from collections.abc import Sequence
 

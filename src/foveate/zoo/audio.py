@@ -9,7 +9,7 @@ from foveate.zoo.network import named_network
 
 @named_network
 def audio4(*, input_shape: Sequence[int] = (1, 8000), classes: int = 10) -> Graph:
-    """Four strided convolutions over the raw wave, one second at 8 kHz; 390,890 parameters.
+    """Four strided convolutions over the raw waveform, one second at 8 kHz; 390,890 parameters.
 
     After Dai, Dai, Qu, Li, Das: Very deep convolutional neural networks for raw waveforms, 2016.
     """

@@ -1,4 +1,4 @@
-"""What several families share: numbered layers, and convolution with normalisation and activation."""
+"""Blocks that several families share: numbered layers, and convolution with normalisation and activation."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from foveate.graph import Block, Composite, GraphBuilder, Named, Sequential, Val
 from foveate.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Layer, Multiply, ReLU
 
 TORCH, TENSORFLOW = "torch", "tensorflow"
-"""Whose published weights a network takes: TensorFlow pads at the end first, and its normalisations have eps 1e-3."""
+"""Whose published weights a network takes: TensorFlow pads the end first, and its normalisations have eps 1e-3."""
 
 
 def numbered(*blocks: Block) -> Sequential:
-    """Blocks one after the other that are called 0, 1, 2, as in PyTorch's `Sequential`."""
+    """Blocks in sequence, named 0, 1, 2, as in PyTorch's `Sequential`."""
     return Sequential(*(Named(str(number), block) for number, block in enumerate(blocks)))
 
 
@@ -25,7 +25,7 @@ def convolution(
     normalization: Layer = BatchNorm2d(),  # noqa: B008 (frozen)
     variant: str = TORCH,
 ) -> Sequential:
-    """Convolution without bias that keeps the size at stride 1, normalisation and activation, called 0, 1, 2."""
+    """Convolution without bias that keeps the size at stride 1, normalisation and activation, named 0, 1, 2."""
     padding: Any = kernel_size // 2
     if variant == TENSORFLOW:
         padding, normalization = "same", BatchNorm2d(eps=1e-3)
@@ -34,7 +34,7 @@ def convolution(
 
 
 def check_variant(variant: str) -> str:
-    """`variant` if there is one of that name, else a GraphError."""
+    """`variant` if there is such a variant, else a GraphError."""
     if variant not in (TORCH, TENSORFLOW):
         raise GraphError(f'there is no variant {variant!r}; choose "{TORCH}" or "{TENSORFLOW}"')
     return variant
@@ -56,11 +56,11 @@ class SqueezeExcitation(Composite):
         )
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """The gate, then the product."""
+        """Add the gate, then the product."""
         return builder.add(Multiply(), value, self.gate.lower(builder, value), name="multiply")
 
 
 def divisible(channels: float) -> int:
-    """The multiple of 8 nearest to `channels`, but never below nine tenths of it."""
+    """The multiple of 8 nearest to `channels`, but never less than nine tenths of it."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -36,7 +36,7 @@ def densenet121(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 10
 
 
 class DenseLayer(Composite):
-    """A bottleneck of 1x1 and a 3x3 convolution, whose output is appended to its input."""
+    """A 1x1 bottleneck and a 3x3 convolution, whose output is appended to the block's input."""
 
     block = Sequential(
         Named("norm1", BatchNorm2d()), Named("relu1", ReLU()), Named("conv1", Conv2d(4 * _GROWTH, 1, bias=False)),
@@ -45,7 +45,7 @@ class DenseLayer(Composite):
     )  # fmt: skip
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """The new channels after the old ones."""
+        """Append the new channels to the old ones."""
         return builder.add(Concatenate(), value, self.block.lower(builder, value), name="concat")
 
 

@@ -1,4 +1,4 @@
-"""EfficientNets: MobileNet v2's bottlenecks, with widths and depths that were searched for."""
+"""EfficientNets: MobileNet v2's bottlenecks, with widths and depths found by a search."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ _STAGES = (
 def efficientnet_b0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000, variant: str = TORCH) -> Graph:
     """EfficientNet-B0, without stochastic depth in training; 5,288,548 parameters.
 
-    It takes torchvision's weights. With variant="tensorflow" it pads and normalises as TensorFlow's does, whose weights
-    timm calls tf_efficientnet_b0.
+    It takes torchvision's weights. With variant="tensorflow" it pads and normalises as TensorFlow's does, for the
+    weights that timm calls tf_efficientnet_b0.
 
     Tan, Le: EfficientNet: rethinking model scaling for convolutional neural networks, 2019, table 1.
     """
@@ -32,7 +32,7 @@ def efficientnet_lite0(
 ) -> Graph:
     """EfficientNet-Lite0: B0 with ReLU6 and without squeeze and excitation; 4,652,008 parameters.
 
-    The weights that were published for ImageNet are TensorFlow's, also where PyTorch's packages offer them: they need
+    The weights published for ImageNet are TensorFlow's, even those that PyTorch packages offer: they need
     variant="tensorflow".
 
     Liu: Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog, 2020.

@@ -12,7 +12,7 @@ from foveate.zoo.network import named_network
 def googlenet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """GoogLeNet (Inception v1) without auxiliary heads, as in torchvision; 6,624,904 parameters.
 
-    torchvision's differs from the paper: batch normalisation after each convolution, and 3x3 in place of 5x5.
+    torchvision's differs from the paper: batch normalisation after each convolution, and 3x3 filters instead of 5x5.
 
     Szegedy et al.: Going deeper with convolutions, 2014, table 1.
     """

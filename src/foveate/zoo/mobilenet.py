@@ -1,4 +1,4 @@
-"""MobileNets: depthwise convolutions for small computers."""
+"""MobileNets: depthwise convolutions for small devices."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ _IMAGENET = (3, 224, 224)
 def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000, variant: str = TORCH) -> Graph:
     """MobileNet v1 at width 1; 4,231,976 parameters.
 
-    It takes pytorchcv's weights. With variant="tensorflow" it is as Keras has it: ReLU6, padded at the end first.
+    It takes pytorchcv's weights. With variant="tensorflow" it is as in Keras: with ReLU6, and padded at the end first.
 
     Howard et al.: MobileNets: efficient convolutional neural networks for mobile vision applications, 2017, table 1.
     """

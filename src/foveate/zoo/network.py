@@ -1,4 +1,4 @@
-"""What the index of the zoo says about a network."""
+"""Entries of the zoo's index."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from foveate.graph import Graph
 _NO_WEIGHTS = "networks come without weights; Model(graph).load_torch(path) takes published ones"
 
 named_network = called(num_classes="it is called classes", pretrained=_NO_WEIGHTS, weights=_NO_WEIGHTS)
-"""A function that makes a network; calls that do not fit are told in a sentence."""
+"""Decorator for functions that make networks: wrong calls are explained in a sentence."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """An entry of the index: call it as one calls its function.
+    """An entry of the index, called like its function.
 
     `parameters` is the published count at the function's own input shape and number of classes; `source` says which
-    variant that is and who counted; `weights` whose published weights it takes.
+    variant that is and who counted them; `weights` says whose published weights it takes.
     """
 
     function: Callable[..., Graph]

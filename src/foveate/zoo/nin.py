@@ -1,4 +1,4 @@
-"""Network in network: 1x1 convolutions between the others, and global average pooling."""
+"""Network in network: 1x1 convolutions between larger ones, and global average pooling."""
 
 from collections.abc import Sequence
 

@@ -80,7 +80,7 @@ def _basic(width: int, stride: int) -> list[Block]:
 
 
 def _bottleneck(width: int, stride: int) -> list[Block]:
-    """A 3x3 convolution between two of 1x1, the last four times as wide."""
+    """A 3x3 convolution between two 1x1 convolutions, the last four times as wide."""
     return [
         Conv2d(width, 1, bias=False), BatchNorm2d(), ReLU(),
         Conv2d(width, 3, stride=stride, padding=1, bias=False), BatchNorm2d(), ReLU(),

@@ -19,7 +19,7 @@ from foveate.zoo.blocks import convolution, numbered
 from foveate.zoo.network import named_network
 
 _REPEATS = (4, 8, 4)
-"""Units in stages 2, 3 and 4, the first of which halves the size."""
+"""Units in stages 2, 3 and 4; the first of each halves the size."""
 
 
 @named_network
@@ -85,13 +85,13 @@ class ShuffleUnit(Composite):
         self.branches = Named("branch1", branch1), Named("branch2", branch2)
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """Both branches, the concatenation and the shuffle."""
+        """Add both branches, the concatenation and the shuffle."""
         ends = [branch.lower(builder, value) for branch in self.branches]
         return builder.add(ChannelShuffle(2), builder.add(Concatenate(), *ends, name="concat"), name="shuffle")
 
 
 class SplitUnit(ShuffleUnit):
-    """Half of the channels pass, the others are convolved; figure 3c of the paper."""
+    """Half of the channels pass through, the others are convolved; figure 3c of the paper."""
 
     def __init__(self, width: int) -> None:
         first, second = (Pad((half, (0, 0), (0, 0))) for half in ((0, -width), (-width, 0)))
@@ -99,7 +99,7 @@ class SplitUnit(ShuffleUnit):
 
 
 class HalvingUnit(ShuffleUnit):
-    """All channels go both ways at half the size; figure 3d of the paper."""
+    """All channels go through both branches at half the size; figure 3d of the paper."""
 
     def __init__(self, incoming: int, width: int) -> None:
         shortcut = numbered(*_depthwise(incoming, 2), Conv2d(width, 1, bias=False), BatchNorm2d(), ReLU())
@@ -107,7 +107,7 @@ class HalvingUnit(ShuffleUnit):
 
 
 def _main_branch(width: int, stride: int) -> Block:
-    """A depthwise 3x3 convolution between two of 1x1."""
+    """A depthwise 3x3 convolution between two 1x1 convolutions."""
     return numbered(
         Conv2d(width, 1, bias=False), BatchNorm2d(), ReLU(), *_depthwise(width, stride),
         Conv2d(width, 1, bias=False), BatchNorm2d(), ReLU(),

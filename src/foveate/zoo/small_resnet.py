@@ -56,7 +56,7 @@ def _small_resnet(depth: int, input_shape: Sequence[int], classes: int) -> Graph
 
 
 def _basic_block(incoming: int, channels: int) -> Residual:
-    """Two 3x3 convolutions; where the channels double, the shortcut subsamples and pads with zero channels."""
+    """Two 3x3 convolutions; if the channels double, the shortcut subsamples and pads with zero channels."""
     stride = 1 if incoming == channels else 2
     grown = (channels - incoming) // 2
     subsampled = Sequential(MaxPool2d(1, stride=2), Pad(((grown, grown), (0, 0), (0, 0))))

@@ -39,7 +39,7 @@ def squeezenet1_1(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 
 
 
 class Fire(Composite):
-    """Squeezed by 1x1, then expanded by 1x1 and by 3x3, each to `expanded` channels."""
+    """Squeezed by a 1x1 convolution, then expanded by a 1x1 and a 3x3, each to `expanded` channels."""
 
     def __init__(self, squeezed: int, expanded: int) -> None:
         self.squeeze = _rectified("squeeze", Conv2d(squeezed, 1))
@@ -47,7 +47,7 @@ class Fire(Composite):
         self.expand3x3 = _rectified("expand3x3", Conv2d(expanded, 3, padding=1))
 
     def lower(self, builder: GraphBuilder, value: Value) -> Value:
-        """The squeeze, both ways from it, and their concatenation."""
+        """Add the squeeze, both branches from it, and their concatenation."""
         squeezed = self.squeeze.lower(builder, value)
         ways = self.expand1x1.lower(builder, squeezed), self.expand3x3.lower(builder, squeezed)
         return builder.add(Concatenate(), *ways, name="concat")

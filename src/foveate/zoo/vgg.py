@@ -76,7 +76,7 @@ def vgg19_bn(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> 
 def _vgg(
     name: str, depths: Sequence[int], input_shape: Sequence[int], classes: int, *, normalize: bool = False
 ) -> Graph:
-    """Five stages of this many convolutions, each ended by pooling, and three linear layers.
+    """Five stages with these numbers of convolutions, each ending with pooling, and three linear layers.
 
     Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, 2014, table 1.
     """

@@ -9,7 +9,7 @@ from foveate.zoo.network import named_network
 
 @named_network
 def volume3d(*, input_shape: Sequence[int] = (1, 32, 32, 32), classes: int = 10) -> Graph:
-    """Four 3x3x3 convolutions, each pooled; 292,506 parameters.
+    """Four 3x3x3 convolutions, each followed by pooling; 292,506 parameters.
 
     After Tran, Bourdev, Fergus, Torresani, Paluri: Learning spatiotemporal features with 3D convolutional networks,
     2014.

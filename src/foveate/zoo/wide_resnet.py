@@ -26,7 +26,7 @@ def wide_resnet28_10(*, input_shape: Sequence[int] = (3, 32, 32), classes: int =
 
 
 def _first_block(channels: int, stride: int) -> Block:
-    """Where the width changes, both ways start after the normalisation, and the shortcut is a 1x1 convolution."""
+    """The block that changes the width: both paths start after the normalisation, the shortcut is a 1x1 convolution."""
     normalization, activation, convolution = _normalized(channels, stride)
     shortcut = Conv2d(channels, 1, stride=stride, bias=False)
     return Sequential(normalization, activation, Residual(convolution, *_normalized(channels), shortcut=shortcut))

@@ -92,7 +92,7 @@ def test_a_layer_without_a_counterpart_is_refused_with_the_way_to_give_it_one():
     with pytest.raises(
         EngineError,
         match=r"^unheard1 \(Unheard\) has no counterpart in PyTorch; "
-        r"foveate\.engines\.torch\.register\(Unheard, make\) says what computes it there$",
+        r"foveate\.engines\.torch\.register\(Unheard, make\) gives it one$",
     ):
         torch_network(graph)
 
@@ -103,8 +103,8 @@ def test_a_layer_of_several_inputs_without_a_counterpart_is_refused():
     graph = builder.build(builder.add(UnheardJoin(), value, value))
     with pytest.raises(
         EngineError,
-        match=r"^unheard1 \(UnheardJoin\) has no counterpart in PyTorch, where foveate writes layers of several inputs "
-        "by itself$",
+        match=r"^unheard1 \(UnheardJoin\) has no counterpart in PyTorch, and only layers with one input can "
+        "be given one$",
     ):
         torch_network(graph)
 

@@ -56,7 +56,7 @@ def test_what_stands_before_every_name_is_found_and_told(prefix: str):
     arrays = random_arrays(graph)
     found, said = fitted(graph, {prefix + name: array for name, array in arrays.items()})
     assert same(found, arrays)
-    assert said == tuple(f'"{each}." stands before every name' for each in prefix.split(".")[:-1])
+    assert said == tuple(f'every name begins with "{each}."' for each in prefix.split(".")[:-1])
 
 
 def test_the_words_of_other_libraries_are_known():
@@ -72,7 +72,7 @@ def test_other_names_are_found_by_their_order_and_shape():
     others = {"conv1": "features.0", "bn1": "features.1", "conv2": "features.2", "linear1": "classifier"}
     found, said = fitted(graph, renamed(arrays, others))
     assert same(found, arrays)
-    assert said == ("10 arrays were found by their order and shape, because their names differ",)
+    assert said == ("10 arrays were matched by order and shape, because their names differ",)
 
 
 def test_a_few_other_names_are_found_beside_those_that_agree():
@@ -80,7 +80,7 @@ def test_a_few_other_names_are_found_beside_those_that_agree():
     arrays = random_arrays(graph)
     found, said = fitted(graph, renamed(arrays, {"linear1": "fc"}))
     assert same(found, arrays)
-    assert said == ("2 arrays were found by their order and shape, because their names differ",)
+    assert said == ("2 arrays were matched by order and shape, because their names differ",)
 
 
 def test_order_proves_nothing_for_layers_side_by_side():
@@ -88,7 +88,7 @@ def test_order_proves_nothing_for_layers_side_by_side():
     arrays = random_arrays(graph)
     names = [name.rpartition(".")[0] for name in arrays]
     assert same(fitted(graph, renamed(arrays, {names[-1]: "fc"}))[0], arrays)
-    with pytest.raises(FileError, match="does not fit the network, neither by names nor by order and shape"):
+    with pytest.raises(FileError, match="does not fit the network, neither by name nor by order and shape"):
         fitted(graph, renamed(arrays, {name: f"m{n}" for n, name in enumerate(dict.fromkeys(names))}))
 
 
@@ -112,7 +112,7 @@ def test_an_alphabetical_order_is_not_taken_for_that_of_the_layers(read, tmp_pat
     graph = twelve()
     arrays = {name: array.astype(np.float32) for name, array in random_arrays(graph).items()}
     others = renamed(arrays, {f"conv{n + 1}": f"features.{n}" for n in range(12)})
-    with pytest.raises(FileError, match=r"neither by names nor by shape:\n(.*\n)*.*Give the module's own state_dict"):
+    with pytest.raises(FileError, match=r"neither by name nor by shape:\n(.*\n)*.*Give the module's own state_dict"):
         fit_weights(graph, read(others, tmp_path))
     assert same(fitted(graph, others)[0], arrays)  # the way out
     assert same(dict(fit_weights(graph, read(arrays, tmp_path)).arrays), arrays)
@@ -124,7 +124,7 @@ def test_shapes_that_occur_once_need_no_order(tmp_path: Path):
     others = renamed(arrays, {"conv1": "z", "conv2": "y", "linear1": "a"})
     found = fit_weights(graph, in_the_order_of_safetensors(others, tmp_path))
     assert same(dict(found.arrays), arrays)
-    assert found.said == ("6 arrays were found by their shape, because their names differ",)
+    assert found.said == ("6 arrays were matched by shape, because their names differ",)
 
 
 def test_two_arrays_of_one_name_are_never_taken_for_one():
@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_a_table_with_both_shapes():
     with pytest.raises(FileError) as caught:
         fitted(graph, arrays)
     assert str(caught.value).splitlines() == [
-        "the dictionary does not fit the network, neither by names nor by order and shape:",
+        "the dictionary does not fit the network, neither by name nor by order and shape:",
         "  missing (1):",
         "    conv2.bias 3",
         "  unexpected (1):",
@@ -197,7 +197,10 @@ def test_a_long_table_is_cut():
     [
         (np.full((2, 3), np.nan), r"the dictionary cannot be used: linear1\.weight holds NaN or infinity"),
         (np.full((2, 3), 1e200), r"the dictionary cannot be used: linear1\.weight holds numbers too large for float32"),
-        (np.ones((2, 3), complex), r"the dictionary cannot be used: linear1\.weight holds complex128, no real numbers"),
+        (
+            np.ones((2, 3), complex),
+            r"the dictionary cannot be used: linear1\.weight holds complex128, not real numbers",
+        ),
     ],
 )
 def test_arrays_that_hold_no_numbers_are_refused(broken: np.ndarray, message: str):

@@ -64,7 +64,7 @@ def test_a_module_saved_whole_is_read_without_its_class(zipped: bool, tmp_path: 
     weights = read_weights(path)
     state = {name: value for name, value in module.state_dict().items() if "batches" not in name}
     agrees(dict(weights.arrays), state)
-    assert weights.said == ("1 counters of batches (num_batches_tracked) are not needed",)
+    assert weights.said == ("1 batch counters (num_batches_tracked) are not needed",)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_dictionaries_that_hold_one_another_twice_end(tmp_path: Path):
     for _ in range(40):
         inside = {"left": inside, "right": inside}
     torch.save(inside, tmp_path / "weights.pt")
-    message = "holds more than 100,000 dictionaries in one another; give a state_dict, or a file that holds one$"
+    message = "holds more than 100,000 nested dictionaries; give a state_dict, or a file that holds one$"
     with pytest.raises(FileError, match=message):
         read_weights(tmp_path / "weights.pt")
     with pytest.raises(FileError, match=message):
@@ -368,7 +368,7 @@ def test_a_tensor_with_attributes_is_read(tmp_path: Path):
 def test_a_tensor_of_which_no_array_can_be_made_is_named(tensor: torch.Tensor, words: str):
     with pytest.raises(
         FileError,
-        match=rf"^the dictionary cannot be used: a is a tensor of {words}, of which no array can be made; give dense "
+        match=rf"^the dictionary cannot be used: a is a tensor of {words}, which cannot be made an array; give dense "
         "tensors that hold numbers$",
     ):
         named_arrays("the dictionary", {"a": tensor})

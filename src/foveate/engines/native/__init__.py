@@ -1,4 +1,4 @@
-"""The native engine: oneDNN's primitives and kernels of our own, compiled into programs. `engine` is its front."""
+"""The native engine: oneDNN's primitives and kernels of our own, compiled into programs. Its interface is `engine`."""
 
 import os
 from importlib import import_module
@@ -7,12 +7,12 @@ from foveate.engines.machine import limit_of_instructions, threads_within_quota
 
 WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "1000"}
 """How OpenMP's threads wait for each other: they spin for some microseconds, which bridges the gaps between short
-steps, and then sleep. Unless told otherwise GNU's library spins for milliseconds; where other programs want the cores
-too, as a second training does, each wait then costs a whole slice of time."""
+steps, and then sleep. By default GNU's library spins for milliseconds; if other programs want the cores too, such as
+a second training, each wait then costs a whole time slice."""
 
 
 def _load_extension() -> None:
-    """OpenMP and oneDNN read their settings once, when loaded; afterwards the environment is as it was."""
+    """Load it with our settings, which OpenMP and oneDNN read once; afterwards the environment is as it was."""
     own = {} if any(name in os.environ for name in WAITING) else dict(WAITING)
     limit = limit_of_instructions(os.environ)
     if limit is not None:

@@ -1,4 +1,4 @@
-"""What a run calls back: a function of the numbers' addresses, and the run that calls it."""
+"""Callbacks of a run: a function of the numbers' addresses, and the run that calls it."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from foveate.engines.program import StepResult
 
 @dataclass
 class RunningState:
-    """What a callback may know of its run, and what it leaves there.
+    """What a callback may know of its run, and what it stores there.
 
     `saved` is the session's store, by node, from forward to backward; `measured` has the results of losses by number.
     """

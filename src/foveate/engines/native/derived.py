@@ -19,7 +19,7 @@ class Derivation:
     compute: Callable[[State], FloatArray]
 
     def then(self, operation: _native.Operation, names: tuple[str, str], layout: _native.Layout) -> "Derivation":
-        """What `operation` makes of it; `names` are those of its two operands, first what it reads."""
+        """The derivation followed by `operation`; `names` are those of its two operands, the one it reads first."""
         source, target = names
 
         def compute(state: State) -> FloatArray:
@@ -33,7 +33,7 @@ class Derivation:
 def derived_from(
     key: Hashable, canonical: _native.Layout, layout: _native.Layout, compute: Callable[[State], FloatArray]
 ) -> Derivation:
-    """An array that `compute` gives in the `canonical` layout, brought to `layout`."""
+    """An array that `compute` returns in the `canonical` layout, converted to `layout`."""
 
     def reordered(state: State) -> FloatArray:
         source = np.ascontiguousarray(compute(state), np.float32)
@@ -52,7 +52,7 @@ class DerivedArrays:
         self._arrays: dict[Hashable, tuple[int, FloatArray]] = {}
 
     def get(self, state: State, derivation: Derivation) -> FloatArray:
-        """The array for the state as it is now; nobody may write into it."""
+        """The array for the state as it is now; it must not be written to."""
         with self._lock:
             version, array = self._arrays.get(derivation.key, (None, None))
             if array is None or version != state.version:

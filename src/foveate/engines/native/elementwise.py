@@ -1,4 +1,4 @@
-"""Activations as the kernels know them: a name, a number, and whether oneDNN may apply them to a product."""
+"""Activations as the kernels define them: a name, a number, and whether oneDNN may apply them to a product."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Elementwise:
     """A function of one number.
 
     `from_output`: y is enough for the derivative, so x need not be kept. `keeps_zero`: f(0) = 0, so a block of channels
-    may have unused places. `fused`: oneDNN's two numbers where its own post-operation is as good as our kernel.
+    may have unused places. `fused`: oneDNN's two numbers if its own post-operation is as good as our kernel.
     """
 
     kind: str
@@ -48,19 +48,19 @@ class Elementwise:
     fused: tuple[float, float] | None = None
 
     def post_operation(self, *, exact: bool) -> _native.PostOperation | None:
-        """What oneDNN applies to a product's result; None where our kernel does it, if `exact` rectifiers too."""
+        """What oneDNN applies to a product's result; None if our kernel does it, as for rectifiers if `exact`."""
         if self.fused is None or (exact and self.fused_makes_nan):
             return None
         return _native.PostOperation(self.kind, *self.fused)
 
     @property
     def fused_makes_nan(self) -> bool:
-        """Whether the post-operation makes NaN of minus infinity."""
+        """Whether the post-operation turns minus infinity into NaN."""
         return self.fused is not None and TINY in self.fused
 
 
 def _rectifier(kind: str, slope: float) -> Elementwise:
-    """With a slope for numbers below 0."""
+    """A rectifier with a slope for numbers below 0."""
     return Elementwise(kind, slope, fused=(slope, 0.0) if slope else (TINY, 0.0))
 
 

@@ -1,4 +1,4 @@
-"""The native engine's front: it makes states and compiles programs."""
+"""The native engine's interface: it makes states and compiles programs."""
 
 import atexit
 import os
@@ -19,7 +19,7 @@ class NativeEngine(Engine):
 
     @property
     def threads(self) -> int:
-        """What `set_threads` said, or as many as there are cores."""
+        """The number given to `set_threads`, or the number of cores."""
         return _native.threads()
 
     def new_state(self, graph: Graph, optimizer: Optimizer | None = None, seed: int = 0) -> NativeState:

@@ -15,8 +15,8 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
     With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
-    Without it an activation whose derivative needs its input stays apart, so this is there on the way back. A rectifier
-    that oneDNN cannot fuse goes into the depthwise convolution behind it, if there is one, else into what is before it.
+    Without it an activation whose derivative needs its input stays separate, so its input is there on the way back. A
+    rectifier that oneDNN cannot fuse goes into a depthwise convolution that follows, or else into what comes before.
     """
     visible = {*keep, *graph.outputs}
     order = {node.name: position for position, node in enumerate(graph.nodes)}
@@ -58,7 +58,7 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
 
 
 def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
-    """Whether `follower` adds one other value to `last`, and that value is there before `last`."""
+    """Whether `follower` adds one other value to `last`, and that value is computed before `last`."""
     if not isinstance(follower.layer, Add) or len(follower.inputs) != 2:
         return False
     (other,) = (name for name in follower.inputs if name != last.name)

@@ -7,7 +7,7 @@ from foveate.graph import Node
 
 @dataclass(frozen=True)
 class Group:
-    """Nodes that run together: what clips the input, `head`, then whatever of the others there is, in this order."""
+    """Nodes that run together: what clips the input, `head`, then the others that are present, in this order."""
 
     head: Node
     normalization: Node | None = None

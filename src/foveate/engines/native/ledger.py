@@ -1,6 +1,6 @@
-"""What rules ask while a graph is lowered: values, parameters and gradients. A ledger knows no layer and no rule.
+"""What rules use while a graph is lowered: values, parameters and gradients. A ledger knows no layer and no rule.
 
-Values are arrays that are written once. Where a value has several readers, their gradients are summed in the order in
+Values are arrays that are written once. If a value has several readers, their gradients are summed in the order in
 which they were added, so results do not depend on chance.
 """
 
@@ -24,20 +24,20 @@ class Ledger:
     request: Request
     packing: Packing
     exact: bool
-    """Whether rectifiers are right for infinities too; otherwise oneDNN's, which are fused, may make NaN of them."""
+    """Whether rectifiers are right for infinities too; otherwise oneDNN's, which are fused, may turn them into NaN."""
     threads: int
     """How many threads the program will have."""
     plan: Plan = field(default_factory=Plan)
     values: dict[str, Array] = field(default_factory=dict)
-    """What each input and each group's output is."""
+    """The array of each input and each group's output."""
     derivations: dict[str, Derivation] = field(default_factory=dict)
-    """By space: the arrays that the program wants of the state, derived anew whenever that has changed."""
+    """By space: the arrays that the program derives from the state, again whenever that has changed."""
     callbacks: list[CallbackFunction] = field(default_factory=list)
     """Functions that a run calls; each session has a store of its own for what they save."""
 
     def __post_init__(self) -> None:
         self.infinities_become_nan = False
-        """Whether a rectifier has been lowered that makes NaN of minus infinity."""
+        """Whether a lowered rectifier turns minus infinity into NaN."""
         self._wanted = self._values_with_gradients()
         self._gradients: dict[str, list[Array]] = {}
         self._written_gradients: set[str] = set()
@@ -59,14 +59,14 @@ class Ledger:
         return _native.Layout.plain(self.dims(name))
 
     def parameter(self, node: Node, name: str) -> Array:
-        """A parameter of `node` where it lies in the state."""
+        """A parameter of `node` at its place in the state."""
         full = f"{node.parameters}.{name}"
         if full not in self._parameters:
             self._parameters[full] = _placed("parameters", self.packing.parameters[full])
         return self._parameters[full]
 
     def parameter_in(self, node: Node, name: str, layout: _native.Layout) -> Array:
-        """A parameter in `layout`: reordered at each step where training changes it, else once for each state."""
+        """A parameter in `layout`: reordered at each step if training changes it, else once for each state."""
         array = self.parameter(node, name)
         if array.layout == layout or not self.can_derive:
             return self.plan.in_layout(array, layout)
@@ -74,7 +74,7 @@ class Ledger:
 
     @property
     def can_derive(self) -> bool:
-        """Whether the state stays as it is for many runs, so it pays to derive arrays from it beforehand."""
+        """Whether the state stays the same for many runs, so that it pays to derive arrays from it beforehand."""
         return not self.request.with_gradients and not self.request.training
 
     def derivation(self, node: Node, name: str, layout: _native.Layout) -> Derivation:
@@ -89,11 +89,11 @@ class Ledger:
         return self.outside(space, derivation.layout)
 
     def statistic(self, node: Node, name: str) -> Array:
-        """A measured array of `node` where it lies in the state."""
+        """A measured array of `node` at its place in the state."""
         return _placed("statistics", self.packing.statistics[f"{node.parameters}.{name}"])
 
     def outside(self, space: str, layout: _native.Layout) -> Array:
-        """An array that is given at each run."""
+        """An array that is given for each run."""
         return Array(layout, Storage(space, layout.bytes, pinned=True))
 
     def call(self, name: str, function: CallbackFunction, operands: Mapping[str, Array]) -> None:
@@ -108,16 +108,16 @@ class Ledger:
         return name in self._wanted
 
     def add_gradient(self, name: str, gradient: Array) -> None:
-        """Another reader's share in the gradient of a value."""
+        """Add another reader's share of the gradient of a value."""
         if name in self._wanted:
             self._gradients.setdefault(name, []).append(gradient)
 
     def add_seed(self, name: str, seed: Array) -> None:
-        """The gradient that a loss or a person gives to a value."""
+        """Add the gradient that a loss or a caller gives to a value."""
         self._gradients.setdefault(name, []).append(seed)
 
     def total_gradient(self, name: str) -> Array | None:
-        """The sum of all readers' shares, in the first blocked layout among them; None where nothing flows back."""
+        """The sum of all readers' shares, in the first blocked layout among them; None if nothing flows back."""
         shares = self._gradients.get(name, [])
         if not shares or name not in self._wanted:
             return None
@@ -143,7 +143,7 @@ class Ledger:
         return self.plan.new(layout)
 
     def finish_gradient(self, node: Node, name: str, written: Array) -> None:
-        """Bring a parameter's gradient to its place; where parameters are shared, add it."""
+        """Move a parameter's gradient to its place; if parameters are shared, add it."""
         full = f"{node.parameters}.{name}"
         if not self.request.learns(full):
             return
@@ -155,7 +155,7 @@ class Ledger:
         self._written_gradients.add(full)
 
     def _values_with_gradients(self) -> set[str]:
-        """Values on a way back that someone asked for: to parameters, to inputs, to kept nodes."""
+        """Values on a requested way back: to parameters, to inputs, to kept nodes."""
         request = self.request
         if not request.with_gradients:
             return set()

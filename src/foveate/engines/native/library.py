@@ -1,4 +1,4 @@
-"""What oneDNN says of itself, asked of the very library that the extension has loaded."""
+"""What oneDNN reports of itself, asked of the very library that the extension has loaded."""
 
 import ctypes
 from typing import Any
@@ -11,11 +11,11 @@ _INSTRUCTION_SETS = {
     0x1: "SSE4.1", 0x3: "AVX", 0x7: "AVX2", 0xF: "AVX2 VNNI", 0x1F: "AVX2 VNNI 2", 0x27: "AVX-512",
     0x67: "AVX-512 VNNI", 0xE7: "AVX-512 BF16", 0x1EF: "AVX-512 FP16", 0xFEF: "AMX", 0x1FEF: "AMX FP16",
 }  # fmt: skip
-"""What oneDNN calls `dnnl_cpu_isa_t`."""
+"""Names for the values of oneDNN's `dnnl_cpu_isa_t`."""
 
 
 def onednn_version() -> str | None:
-    """Such as "3.2.0"; None where oneDNN is part of the extension or has another name."""
+    """oneDNN's version, such as "3.2.0"; None if oneDNN is part of the extension or has another name."""
     library = _library()
     if library is None:
         return None

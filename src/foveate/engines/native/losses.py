@@ -57,7 +57,7 @@ def add_loss(ledger: Ledger, number: int, wanted: OutputLoss, gradient: Array) -
 
 
 def _call_back(ledger: Ledger, number: int, wanted: OutputLoss, operands: dict[str, Array]) -> None:
-    """Hand plain arrays to the NumPy functions of a loss of one's own, in the middle of a run."""
+    """Hand plain arrays to the NumPy functions of a custom loss, in the middle of a run."""
     loss, measure, dims = wanted.loss, measure_of(wanted.loss), ledger.dims(wanted.output)
 
     def call(run: RunningState, addresses: Sequence[int]) -> bool:

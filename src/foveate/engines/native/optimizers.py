@@ -1,4 +1,4 @@
-"""The step that updates the parameters: stretch by stretch of the packed arrays, past those that do not learn."""
+"""The step that updates the parameters: stretch by stretch of the packed arrays, skipping those that do not learn."""
 
 from foveate.engines.native import _native
 from foveate.engines.native.ledger import Ledger
@@ -23,7 +23,7 @@ def add_update(ledger: Ledger, optimizer: Optimizer) -> None:
 
 
 def _stretches(ledger: Ledger) -> list[_native.Stretch]:
-    """What learns, in order; neighbours that decay alike are one stretch."""
+    """The stretches that learn, in order; neighbours that decay alike form one stretch."""
     joined: list[tuple[int, int, bool]] = []
     places = sorted(ledger.packing.parameters.items(), key=lambda item: item[1].offset)
     for name, place in places:

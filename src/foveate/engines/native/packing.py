@@ -1,6 +1,6 @@
 """Where each parameter lies in the packed master copy, and in which layout: the one that training likes best.
 
-Parameters that feel weight decay come first, then those that do not, then those that are never trained: so one loop
+Parameters with weight decay come first, then those without, then those that are never trained, so that one loop
 over a stretch of numbers updates many of them.
 """
 

@@ -1,4 +1,4 @@
-"""The list of steps while it is made, and the memory plan: which arrays may lie in the same place."""
+"""The list of steps while it is built, and the memory plan: which arrays may share memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from foveate.engines.program import StepInfo
 from foveate.errors import EngineError
 
 ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector."""
+"""Bytes of a cache line, and of the widest vector."""
 
 WORKSPACE = "workspace"
-"""The space that the memory plan divides; all others are laid out beforehand."""
+"""The space that the memory plan divides up; all others are laid out beforehand."""
 
 
 @dataclass(eq=False)
 class Storage:
     """A stretch of bytes in a space; in the workspace `offset` is set by the plan.
 
-    `pinned` storages are never reused: what they hold is read after the run. Those that are `held` keep it through the
-    next run's way forward, too.
+    `pinned` storages are never reused: what they hold is read after the run. Those that are `held` also keep it
+    through the next run's way forward.
     """
 
     space: str
@@ -50,7 +50,7 @@ class Step:
     operands: tuple[tuple[str, Array], ...]
 
     def info(self) -> StepInfo:
-        """For people who tune."""
+        """Its facts, for tuning."""
         return StepInfo(
             phase=self.phase,
             node=self.node,
@@ -71,7 +71,7 @@ class Plan:
 
     @contextmanager
     def at(self, node: str) -> Iterator[None]:
-        """Steps made inside belong to `node`; what oneDNN refuses there becomes an error with its name."""
+        """Steps made inside belong to `node`; if oneDNN refuses one, the error has the node's name."""
         before, self.node = self.node, node
         try:
             yield
@@ -118,7 +118,7 @@ class Plan:
         return self.in_layout(array, _native.Layout.plain(array.layout.dims))
 
     def reshaped(self, array: Array, dims: Sequence[int]) -> Array:
-        """The same numbers with other axes, copied only where the layout leaves no other way."""
+        """The same numbers with other axes, copied only if the layout leaves no other way."""
         view = array.layout.reshaped(list(dims))
         if view is None:
             array = self.plain(array)

@@ -1,4 +1,4 @@
-"""How many threads oneDNN reckons with: it divides the work of a primitive when that is made, not when it runs."""
+"""How many threads oneDNN plans for: it divides the work of a primitive when that is made, not when it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

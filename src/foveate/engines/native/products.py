@@ -24,7 +24,7 @@ def is_product(node: Node) -> bool:
 
 
 def weight_dims(node: Node) -> list[int]:
-    """oneDNN's axes of the weights: outputs, inputs, kernel; groups apart where there are several."""
+    """oneDNN's axes of the weights: outputs, inputs, kernel; groups are separate if there are several."""
     shape = node.layer.parameters(node.input_shapes)["weight"].shape
     groups = getattr(node.layer, "groups", 1)
     if isinstance(node.layer, TransposedConvolution):
@@ -48,7 +48,7 @@ def canonical_weight_layout(node: Node) -> Layout:
 
 
 def copies_border(node: Node) -> bool:
-    """Whether the padding repeats the input, so a step of its own makes it."""
+    """Whether the padding repeats the input, so that a separate step makes it."""
     return isinstance(node.layer, Convolution) and node.layer.padding_mode != "zeros"
 
 
@@ -98,7 +98,7 @@ def _bias_layout(node: Node, *, present: bool) -> Layout:
 
 @dataclass(frozen=True)
 class Forward:
-    """How a forward product is asked for: what is applied to its result, and its layout if it is not oneDNN's choice.
+    """A request for a forward product: what is applied to its result, and its layout if it is not oneDNN's choice.
 
     `with_bias` defaults to the layer's own.
     """
@@ -135,7 +135,7 @@ def backward_data_primitive(node: Node, batch_size: int) -> _native.Primitive:
 
 
 def backward_weights_primitive(node: Node, batch_size: int) -> _native.Primitive:
-    """The product that gives the gradients of weights and bias."""
+    """The product that computes the gradients of weights and bias."""
     source, weights, target = _open_layouts(node, batch_size)
     bias = _bias_layout(node, present=getattr(node.layer, "bias", False))
     match node.layer:

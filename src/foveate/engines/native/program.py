@@ -21,7 +21,7 @@ from foveate.errors import EngineError
 from foveate.graph import Graph
 
 _FLUSHES = platform.machine().lower() in ("x86_64", "amd64")
-"""Whether denormal numbers are flushed while a program runs, on which fused rectifiers rely."""
+"""Whether denormal numbers are flushed while a program runs; fused rectifiers rely on that."""
 
 
 class NativeProgram(Program):
@@ -47,7 +47,7 @@ class NativeProgram(Program):
 
     @property
     def memory(self) -> int:
-        """Bytes that a session owns: workspace, gradients, seeds. The state's, derived arrays too, are not counted."""
+        """Bytes that a session owns: workspace, gradients, seeds. The state and its derived arrays are not counted."""
         seeds = sum(seed.layout.bytes for seed in self.lowered.seeds.values())
         return self.workspace_bytes + self.gradient_bytes + seeds
 
@@ -57,7 +57,7 @@ class NativeProgram(Program):
         return np.float32
 
     def new_session(self) -> "NativeSession":
-        """A session of one's own, for one caller at a time."""
+        """A separate session, for one caller at a time."""
         return NativeSession(self)
 
     def steps(self) -> list[StepInfo]:
@@ -73,9 +73,9 @@ class NativeProgram(Program):
 
 
 class _Exact:
-    """A program with rectifiers that are right for infinities too, compiled when what ran gave no number.
+    """A program whose rectifiers are also right for infinities, compiled when a run has given NaN.
 
-    It is apart from the program that it stands in for, so sessions can hold it.
+    It is separate from the program that it stands in for, so that sessions can hold it.
     """
 
     def __init__(self, graph: Graph, request: Request, threads: int) -> None:
@@ -83,7 +83,7 @@ class _Exact:
         self._program: NativeProgram | None = None
 
     def program(self) -> NativeProgram:
-        """The one for all sessions, for as many threads as that has, whatever `set_threads` said since."""
+        """The program for all sessions, with as many threads as the original, whatever `set_threads` has said since."""
         if self._program is None:
             self._program = NativeProgram(self._graph, self._request, exact=True, threads=self._threads)
         return self._program
@@ -151,7 +151,7 @@ class NativeSession(Session):
         return self._exact_session
 
     def _statistics(self, state: State) -> FloatArray | None:
-        """What a run in training may have to bring back."""
+        """The statistics that a run in training may have to restore."""
         assert isinstance(state, NativeState), "the state was made by another engine"
         return state.spaces["statistics"].copy() if self.request.training else None
 
@@ -192,7 +192,7 @@ class NativeSession(Session):
         return self._measured()
 
     def _measured(self) -> StepResult:
-        """What the losses measured; those of one's own left it with the callbacks."""
+        """What the losses measured; custom ones stored it with the callbacks."""
         results, measured, losses = self._run_in_cpp.results, self._running.measured, {}
         total = 0.0
         for number, each in enumerate(self.request.losses):
@@ -217,7 +217,7 @@ class NativeSession(Session):
         raise EngineError(f'there is no gradient of "{name}": compile with keep=("{name}",)')
 
     def _begin(self, state: State, inputs: Mapping[str, FloatArray], rates: Rates) -> None:
-        """Bind what a run reads and has not been bound before, and tell it this run's numbers."""
+        """Bind what a run reads and has not been bound before, and set this run's numbers."""
         assert isinstance(state, NativeState), "the state was made by another engine"
         if state is not self._state:
             for space, array in state.spaces.items():
@@ -238,11 +238,11 @@ class NativeSession(Session):
         scalars.seed = self._running.seed = state.seed % 2**64
 
     def _check_space(self, space: str, array: FloatArray) -> None:
-        """Steps write where the array lies, whatever Python says of it."""
+        """Check an array of the state: steps write to its memory, whatever Python says of it."""
         writes = self.request.mode == "training"
         if array.dtype != np.float32 or not array.flags.c_contiguous or (writes and not array.flags.writeable):
             raise EngineError(
-                f"the state's {space} must be float32 without gaps{', and such as can be written' * writes}; "
+                f"the state's {space} must be contiguous float32{', and writable' * writes}; "
                 "use state.load(name, array), which copies"
             )
 
@@ -257,7 +257,7 @@ class NativeSession(Session):
         self._run_in_cpp.bind(space, array)
 
     def _run(self, begin: int, end: int) -> int:
-        """The step that comes next: `end`, or an earlier one where there is NaN."""
+        """Run steps; return the one that comes next: `end`, or an earlier one if there is NaN."""
         return self._run_in_cpp.run(begin, end, self._functions())
 
     def _functions(self) -> list[object]:
@@ -275,7 +275,7 @@ class NativeSession(Session):
         return self._view(array).copy()
 
     def _view(self, array: Array) -> FloatArray:
-        """A pinned plain array where it lies; inputs are what was given last."""
+        """A view of a pinned plain array; inputs are those last given."""
         space = array.storage.space
         if space.startswith("input:"):
             return self._inputs[space.removeprefix("input:")].reshape(array.layout.dims)

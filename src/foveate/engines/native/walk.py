@@ -33,7 +33,7 @@ class Lowered:
 
 
 def lower(graph: Graph, request: Request, threads: int, *, exact: bool) -> Lowered:
-    """The plan of a program; unless `exact`, fused rectifiers may make NaN of minus infinity."""
+    """The plan of a program; unless `exact`, fused rectifiers may turn minus infinity into NaN."""
     walk = _Walk(graph, request, threads, exact)
     steps = walk.ledger.plan.steps
     walk.forward()
@@ -50,7 +50,7 @@ def lower(graph: Graph, request: Request, threads: int, *, exact: bool) -> Lower
 
 
 class _Walk:
-    """Goes over the groups once forward and once back."""
+    """Walks over the groups once forward and once back."""
 
     def __init__(self, graph: Graph, request: Request, threads: int, exact: bool) -> None:
         self.graph, self.request = graph, request
@@ -63,7 +63,7 @@ class _Walk:
         self._groups = fuse(graph, request.keep, fold=folds)
 
     def forward(self) -> None:
-        """Every group's rule, in order; each gives back its output and what it saved for the way back."""
+        """Apply every group's rule, in order; each returns its output and what it saved for the way back."""
         ledger = self.ledger
         for name in self.graph.inputs:
             ledger.values[name] = ledger.outside(f"input:{name}", ledger.plain_layout(name))
@@ -76,7 +76,7 @@ class _Walk:
                 self._keep_if_asked(group.output)
 
     def begin_backward(self) -> None:
-        """Seeds of the outputs and kept nodes, and the losses, which write the seeds of their outputs."""
+        """Add seeds of the outputs and kept nodes, and the losses, which write the seeds of their outputs."""
         ledger, request = self.ledger, self.request
         ledger.plan.phase = "backward"
         for name in dict.fromkeys((*self.graph.outputs, *sorted(request.keep))):
@@ -93,7 +93,7 @@ class _Walk:
                 ledger.plan.run(operation, {"src": self.kept[name]})
 
     def back(self) -> None:
-        """Every group's rule, the last first, from its output's gradient."""
+        """Apply every group's rule, the last first, from its output's gradient."""
         ledger = self.ledger
         for group, saved in reversed(self._done):
             with ledger.plan.at(group.output):
@@ -113,7 +113,7 @@ class _Walk:
         return total
 
     def _keep_if_asked(self, name: str) -> None:
-        """Pin a plain copy of kept nodes and outputs, so nothing overwrites them."""
+        """Pin a plain copy of kept nodes and outputs, so that nothing overwrites them."""
         if name in self.request.keep or name in self.graph.outputs:
             with self.ledger.plan.at(name):
                 self.kept[name] = self.ledger.plan.plain(self.ledger.values[name])

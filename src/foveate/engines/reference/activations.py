@@ -51,7 +51,7 @@ def _piecewise(
     function: Callable[[Any, FloatArray], FloatArray],
     passes: Callable[[Any, FloatArray, FloatArray], FloatArray],
 ) -> Definition:
-    """From function(layer, x) and passes(layer, x, gradient), which says what of the gradient goes on."""
+    """An operation from function(layer, x) and passes(layer, x, gradient), the part of the gradient that passes."""
 
     def forward(layer: Any, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
         return function(layer, inputs[0]).astype(inputs[0].dtype, copy=False)
@@ -129,7 +129,7 @@ def _log_softmax_backward(
 
 
 def _slope(parameters: ByName, x: FloatArray) -> FloatArray:
-    """PReLU's weight, to be multiplied with (N, C, ...)."""
+    """PReLU's weight, shaped to be multiplied by (N, C, ...)."""
     return parameters["weight"].reshape(-1, *(1,) * (x.ndim - 2))
 
 

@@ -18,7 +18,7 @@ _BORDERS: dict[str, Literal["reflect", "edge", "wrap"]] = {
     "replicate": "edge",
     "circular": "wrap",
 }
-"""NumPy's words for the padding modes that repeat the input."""
+"""NumPy's names for the padding modes that repeat the input."""
 
 
 def pad(x: FloatArray, windows: tuple[Window, ...], mode: Any = "constant") -> tuple[FloatArray, tuple[Window, ...]]:

@@ -58,7 +58,7 @@ class ReferenceProgram(Program):
 
     @property
     def dtype(self) -> type[np.floating]:
-        """float32, or float64 where asked."""
+        """float32, or float64 if asked for."""
         return self._type
 
     @property
@@ -67,7 +67,7 @@ class ReferenceProgram(Program):
         return self._session().memory
 
     def new_session(self) -> "ReferenceSession":
-        """A session of one's own, for one caller at a time."""
+        """A separate session, for one caller at a time."""
         return ReferenceSession(self)
 
     def steps(self) -> list[StepInfo]:
@@ -173,7 +173,7 @@ class ReferenceSession(Session):
 
 
 class ReferenceEngine(Engine):
-    """NumPy in float32, or in float64 where the tests want the truth."""
+    """NumPy in float32, or in float64 for tests that need a reference value."""
 
     name: ClassVar[str] = "reference"
 

@@ -1,6 +1,6 @@
 """Losses and their gradients with respect to the network's output.
 
-Past the border a target that is ignored is -1, whatever index stood for it.
+Here an ignored target is -1, whatever index it had outside.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,18 @@ Each: TypeAlias = Callable[[Any, FloatArray, FloatArray], tuple[FloatArray, Floa
 
 
 def _times(coefficient: FloatArray, values: FloatArray) -> FloatArray:
-    """Their product, in which 0 times anything is 0: what does not count may be infinite."""
+    """Their product, in which 0 times anything is 0: values that do not count may be infinite."""
     product = np.zeros(np.broadcast_shapes(coefficient.shape, values.shape), values.dtype)
     return np.multiply(coefficient, values, out=product, where=coefficient != 0)
 
 
 def _along(vector: NDArray[Any], axis: int, like: FloatArray) -> NDArray[Any]:
-    """A vector as an array that goes along one axis of `like`."""
+    """A vector as an array along one axis of `like`."""
     return vector.reshape(*(len(vector) if number == axis else 1 for number in range(like.ndim)))
 
 
 def _one_hot(targets: NDArray[np.int64], like: FloatArray) -> FloatArray:
-    """(N, *positions) class indices as (N, K, *positions); zeros where none is."""
+    """(N, *positions) class indices as (N, K, *positions); zeros where there is no class."""
     classes = _along(np.arange(like.shape[1]), 1, like)
     return np.asarray(classes == targets[:, None], like.dtype)
 
@@ -38,7 +38,7 @@ def _one_hot(targets: NDArray[np.int64], like: FloatArray) -> FloatArray:
 def _cross_entropy(
     loss: CrossEntropy, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray
 ) -> Measured:
-    """Of (N, K, *positions) logits against class indices or soft labels."""
+    """Cross-entropy of (N, K, *positions) logits against class indices or soft labels."""
     classes, dtype = outputs.shape[1], outputs.dtype
     weights = _along(np.asarray(loss.class_weights or np.ones(classes), dtype), 1, outputs)
     hard = targets.dtype.kind == "i"
@@ -56,7 +56,7 @@ def _cross_entropy(
 
 
 def _dice(loss: Dice, outputs: FloatArray, targets: NDArray[Any], sample_weight: FloatArray) -> Measured:
-    """Of (N, K, *positions) logits against class indices."""
+    """Dice loss of (N, K, *positions) logits against class indices."""
     logits = outputs.reshape(*outputs.shape[:2], -1)
     wanted = _one_hot(targets.reshape(len(targets), -1), logits)
     counts = wanted.sum(axis=1, keepdims=True)

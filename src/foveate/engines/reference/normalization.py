@@ -8,7 +8,7 @@ from foveate.layers.normalization import BatchNormalization
 
 
 def _axes(x: FloatArray) -> tuple[int, ...]:
-    """All axes but the channels'."""
+    """All axes except the channels'."""
     return (0, *range(2, x.ndim))
 
 

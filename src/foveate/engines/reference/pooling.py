@@ -20,7 +20,7 @@ from foveate.layers.pooling import (
 
 
 def winners(values: FloatArray, axis: int) -> NDArray[np.intp]:
-    """Where the maximum along an axis lies: the first of equal ones, but of NaN, which wins over all, the last."""
+    """The place of the maximum along an axis: the first of equal ones, but the last NaN, which beats all else."""
     nan = np.isnan(values)
     last = values.shape[axis] - 1 - np.flip(nan, axis).argmax(axis)
     return np.asarray(np.where(nan.any(axis), last, values.argmax(axis)))

@@ -23,7 +23,7 @@ def along_axes(x: FloatArray, matrices: Sequence[FloatArray]) -> FloatArray:
 
 
 def _product(x: FloatArray, matrix: FloatArray) -> FloatArray:
-    """(..., W) times the transpose of (W', W), where what has no weight does not count, infinities included."""
+    """(..., W) times the transpose of (W', W), where anything without weight does not count, not even infinities."""
     finite = np.isfinite(x)
     total = np.asarray(np.where(finite, x, 0) @ matrix.T)
     for at in np.flatnonzero(~finite.all(axis=tuple(range(x.ndim - 1)))):

@@ -9,7 +9,7 @@ from foveate.layers.sample_normalization import InstanceNormalization, LayerNorm
 
 
 def _spread(layer: SampleNormalization, values: FloatArray, x: FloatArray) -> FloatArray:
-    """Gamma or beta with the axes it lacks, to be multiplied with `x`."""
+    """Gamma or beta with the axes it lacks, to be multiplied by `x`."""
     if isinstance(layer, LayerNorm):
         return values.reshape((1,) * (x.ndim - values.ndim) + values.shape)
     return values.reshape(1, -1, *(1,) * (x.ndim - 2))

@@ -77,7 +77,7 @@ def _pad_backward(
 
 
 def _filled(x: FloatArray, ndim: int) -> FloatArray:
-    """`x` with axes of length 1 behind its own, `ndim` in all."""
+    """`x` with axes of length 1 after its own, `ndim` in all."""
     return x.reshape(*x.shape, *(1,) * (ndim - x.ndim))
 
 

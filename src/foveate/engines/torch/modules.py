@@ -1,7 +1,7 @@
-"""The table from layer to torch.nn: for each layer in its place the modules that compute it, under readable names.
+"""The table from layers to torch.nn: for each layer the modules that compute it, under readable names.
 
-What torch.nn does not have is in `own`. Whoever writes a graph in PyTorch asks here: the way out of foveate, the
-benchmarks' twins.
+Modules that torch.nn lacks are in `own`. Everything that expresses a graph in PyTorch uses this table: the export
+of models, and the benchmarks' counterparts.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ from foveate.layers.sample_normalization import InstanceNormalization
 from foveate.layers.transposed import TransposedConvolution
 
 Parts: TypeAlias = list[tuple[str, nn.Module]]
-"""What one layer becomes: modules one after the other, each with what its name has after the layer's.
+"""The modules of one layer, in sequence, each with the suffix of its name after the layer's.
 
 The one without a suffix holds the layer's parameters, by the names that they have in foveate.
 """
@@ -98,27 +98,26 @@ _INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 @singledispatch
 def parts(layer: Layer, node: Node) -> Parts:
-    """The modules of `layer`, which takes one input, at its place `node`; their parameters are PyTorch's own.
+    """The modules of `layer`, which takes one input, at `node`; their parameters are PyTorch's initial ones.
 
     Raises:
         EngineError: PyTorch has no such layer.
     """
     name = type(layer).__name__
     raise EngineError(
-        f"{node} has no counterpart in PyTorch; foveate.engines.torch.register({name}, make) says what computes it "
-        "there"
+        f"{node} has no counterpart in PyTorch; foveate.engines.torch.register({name}, make) gives it one"
     )
 
 
 def register(layer_type: type[Layer], make: Callable[[Any, Sequence[Shape]], nn.Module]) -> None:
-    """Say what computes a layer of one's own in PyTorch.
+    """Register the PyTorch module that computes a custom layer.
 
     Args:
         layer_type: the layer, which takes one input.
         make: (layer, input shapes) -> module, whose parameters have the names that the layer gives them.
 
     Raises:
-        LayerError: foveate has a layer of that name already.
+        LayerError: foveate already has a layer of that name.
     """
     register_layer_type(layer_type)
     parts.register(layer_type, lambda layer, node: [("", make(layer, node.input_shapes))])
@@ -255,7 +254,7 @@ def _(layer: ChannelShuffle, node: Node) -> Parts:
 
 
 def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
-    """What torch.nn calls like an activation function without options: it is the same."""
+    """torch.nn's class with the name of an activation function without options, which is the same function."""
     plain = layer_type.notation and not fields(layer_type)  # type: ignore[arg-type]
     return getattr(nn, layer_type.__name__, None) if plain else None
 
@@ -279,7 +278,7 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     LogSoftmax: lambda layer, shape: nn.LogSoftmax(1),
     MaxoutLayer: lambda layer, shape: Maxout(layer.pieces),
 }
-"""What one module computes, made of the layer's options and the shape of its input."""
+"""Makes one module from the layer's options and the shape of its input."""
 
 for _type, _make in _BY_SHAPE.items():
     parts.register(_type, lambda layer, node, make=_make: [("", make(layer, node.input_shapes[0]))])
@@ -295,7 +294,7 @@ def _symmetric(pairs: Pairs) -> bool:
 
 
 def _padding_as_pytorch_takes_it(layer: Pooling, windows: Sequence[Window]) -> tuple[int, ...] | None:
-    """Padding in the form that PyTorch's pooling has, one for both sides and at most half a window, or None."""
+    """Padding as PyTorch's pooling takes it, the same on both sides and at most half a window, or None."""
     pairs = [window.padding for window in windows]
     halves = [size // 2 for size in layer.kernel_size]
     if not _symmetric(pairs) or any(begin > half for (begin, _), half in zip(pairs, halves, strict=True)):
@@ -304,7 +303,7 @@ def _padding_as_pytorch_takes_it(layer: Pooling, windows: Sequence[Window]) -> t
 
 
 def _to_whole_windows(node: Node, windows: Sequence[Window]) -> list[tuple[int, int]]:
-    """Padding after which the windows tile the input without a rest; a negative end is what no window sees."""
+    """Padding with which the windows tile the input exactly; a negative end crops what no window sees."""
     sizes, outputs = node.input_shapes[0][1:], node.output_shape[1:]
     lengths = [(count - 1) * w.stride + w.effective_size for count, w in zip(outputs, windows, strict=True)]
     return [
@@ -313,7 +312,7 @@ def _to_whole_windows(node: Node, windows: Sequence[Window]) -> list[tuple[int, 
 
 
 def _counts(layer: AveragePooling, node: Node, windows: Sequence[Window]) -> torch.Tensor:
-    """Over how many positions each output's average goes; what ceil_mode adds past the padding never counts."""
+    """How many positions each output averages over; cells that ceil_mode adds past the padding never count."""
     by_axis = []
     for size, outputs, window in zip(node.input_shapes[0][1:], node.output_shape[1:], windows, strict=True):
         begin, end = window.padding if layer.count_include_pad else (0, 0)

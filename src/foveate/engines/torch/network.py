@@ -1,8 +1,8 @@
 """A graph as the PyTorch model that a PyTorch user would write for it, with the same names.
 
-A chain of layers becomes an nn.Sequential. Any other graph becomes, by torch.fx, a module whose forward is plain Python
-code, line by line as one writes it, so activations are let go as early as in code written by hand. Both can be pickled
-and compiled, and hold nothing but modules of torch.nn and those of `own`.
+A chain of layers becomes an nn.Sequential. With torch.fx, any other graph becomes a module whose forward is plain
+Python code, with a line for each layer, so activations are freed as early as in code written by hand. Both can be
+pickled and compiled, and hold only modules of torch.nn and those of `own`.
 """
 
 import operator
@@ -25,7 +25,7 @@ _TAKEN = {
     *("", "weight", "bias", "running_mean", "running_var", "about"),
     *(name for module in (nn.Sequential(), fx.GraphModule({}, fx.Graph())) for name in dir(module)),
 }
-"""Names that no module can have, because they mean something else to the one around it."""
+"""Names that no module can have, because they mean something else to its parent."""
 
 
 def torch_network(graph: Graph, frozen: frozenset[str] = frozenset()) -> nn.Module:
@@ -35,7 +35,7 @@ def torch_network(graph: Graph, frozen: frozenset[str] = frozenset()) -> nn.Modu
 
     Args:
         graph: the network.
-        frozen: names of parameters that do not learn, and of statistics that are used but not measured.
+        frozen: names of frozen parameters, and of statistics that are used but not measured.
 
     Raises:
         EngineError: PyTorch has no counterpart of a layer, or of how it shares its statistics.
@@ -49,7 +49,7 @@ def torch_network(graph: Graph, frozen: frozenset[str] = frozenset()) -> nn.Modu
 
 
 def torch_names(graph: Graph) -> dict[str, str]:
-    """What each parameter and statistic of `graph` is called in its PyTorch model; mostly the same."""
+    """The name of each parameter and statistic of `graph` in its PyTorch model; mostly the same."""
     return {
         name: f"{torch_path(name.rpartition('.')[0])}.{name.rpartition('.')[2]}"
         for name in (*graph.parameters, *graph.statistics)
@@ -62,10 +62,10 @@ def torch_path(name: str) -> str:
 
 
 def load_arrays(module: nn.Module, graph: Graph, arrays: Mapping[str, FloatArray]) -> None:
-    """Copy the arrays of `graph`, by their names, into the module that `torch_network` made for it.
+    """Copy the arrays of `graph`, by name, into the module that `torch_network` made for it.
 
     Raises:
-        EngineError: they are those of another network.
+        EngineError: the arrays are another network's.
     """
     own, names = module.state_dict(), torch_names(graph)
     strange = sorted(set(arrays) ^ set(names))
@@ -98,7 +98,7 @@ def _sequential(graph: Graph, frozen: frozenset[str]) -> nn.Module:
 
 
 def _module(graph: Graph, frozen: frozenset[str]) -> nn.Module:
-    """Like code written by hand: one line a layer, in the graph's order."""
+    """A module like code written by hand: one line per layer, in the graph's order."""
     code, modules = fx.Graph(), dict[str, nn.Module]()
     values = {name: code.placeholder(name if name.isidentifier() else "x") for name in graph.inputs}
     for node in graph.nodes:
@@ -118,7 +118,7 @@ def _module(graph: Graph, frozen: frozenset[str]) -> nn.Module:
 
 
 def _target(graph: Graph, node: Node, suffix: str) -> str:
-    """Where a module of a node belongs; the one with parameters is where these are."""
+    """The path of a node's module; the module with parameters is at their path."""
     holds = node.layer.parameters(node.input_shapes) or node.layer.statistics(node.input_shapes)
     if not suffix:
         return torch_path(node.parameters if holds else node.name)
@@ -128,7 +128,7 @@ def _target(graph: Graph, node: Node, suffix: str) -> str:
 
 
 def _placed(modules: dict[str, nn.Module], target: str, node: Node, part: nn.Module) -> str:
-    """Put a module at its target, where another node may have put its like, and say where it is."""
+    """Put a module at its target, where another node may have put an equal one, and return its place."""
     first = modules.setdefault(target, part)
     if repr(first) == repr(part):
         return target
@@ -145,7 +145,7 @@ def _placed(modules: dict[str, nn.Module], target: str, node: Node, part: nn.Mod
 def _parts(node: Node, frozen: frozenset[str]) -> Parts:
     """The modules of the table; a normalisation whose statistics are frozen is written as one that is frozen itself.
 
-    Whether its scale and shift learn is said by the parameters.
+    Its parameters say whether its scale and shift learn.
     """
     statistics = {f"{node.parameters}.{name}" for name in node.layer.statistics(node.input_shapes)}
     alone = isinstance(node.layer, BatchNormalization) and statistics & frozen
@@ -154,12 +154,12 @@ def _parts(node: Node, frozen: frozenset[str]) -> Parts:
 
 @singledispatch
 def joined(layer: Layer, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    """The line of code that computes a layer of several inputs.
+    """The line of code that computes a layer with several inputs.
 
     Raises:
         EngineError: PyTorch has no such layer.
     """
-    raise EngineError(f"{node} has no counterpart in PyTorch, where foveate writes layers of several inputs by itself")
+    raise EngineError(f"{node} has no counterpart in PyTorch, and only layers with one input can be given one")
 
 
 @joined.register

@@ -1,4 +1,4 @@
-"""Modules that torch.nn does not have: what foveate's layers need beyond it."""
+"""Modules that foveate's layers need and torch.nn does not have."""
 
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
@@ -49,10 +49,10 @@ class Subsampling(nn.Module):
 
 
 class CountedAverage(nn.Module):
-    """Averages over windows that overhang in ways for which PyTorch's pooling has no words.
+    """Averages over windows that overhang in ways that PyTorch's pooling cannot express.
 
-    `pairs` pad the input to whole windows, tiled by `pool`; `counts` says for each output over how many positions its
-    average goes.
+    `pairs` pad the input to whole windows, tiled by `pool`; `counts` says how many positions each output
+    averages over.
     """
 
     counts: torch.Tensor
@@ -85,7 +85,7 @@ class Maxout(nn.Module):
 
 
 class FeatureShuffle(nn.Module):
-    """nn.ChannelShuffle for features without spatial axes, which that refuses."""
+    """nn.ChannelShuffle for features without spatial axes, which it refuses."""
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -101,24 +101,24 @@ class FeatureShuffle(nn.Module):
 
 
 class FrozenNorm(nn.modules.batchnorm._BatchNorm):
-    """Uses the running statistics in training too, and leaves them alone."""
+    """Uses the running statistics in training too, and does not update them."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.training = False
 
     def train(self, mode: bool = True) -> Self:
-        """Nothing changes: it stays as in inference."""
+        """Do nothing: it stays in inference mode."""
         return super().train(False)
 
 
 class FrozenBatchNorm1d(FrozenNorm, nn.BatchNorm1d):
-    """nn.BatchNorm1d that stays as in inference."""
+    """nn.BatchNorm1d that stays in inference mode."""
 
 
 class FrozenBatchNorm2d(FrozenNorm, nn.BatchNorm2d):
-    """nn.BatchNorm2d that stays as in inference."""
+    """nn.BatchNorm2d that stays in inference mode."""
 
 
 class FrozenBatchNorm3d(FrozenNorm, nn.BatchNorm3d):
-    """nn.BatchNorm3d that stays as in inference."""
+    """nn.BatchNorm3d that stays in inference mode."""

@@ -1,4 +1,4 @@
-"""Weights that PyTorch users have: read as data, and fitted to a network's names."""
+"""PyTorch users' weights: read as data, and matched to a network's names."""
 
 from foveate.files.weights.fitting import Fitted, fit_weights
 from foveate.files.weights.reading import Weights, named_arrays, read_weights

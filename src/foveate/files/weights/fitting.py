@@ -1,7 +1,7 @@
-"""Which of a file's arrays is which of a network's: by names where they agree, else by shape where that is proof.
+"""Matching a file's arrays to a network's: by name if the names agree, else by shape if that is proof.
 
-Order helps where the arrays have that of the layers. Modules, not arrays, are fitted: a weight and its bias stay
-together.
+Order helps if the arrays are in that of the layers. Whole modules are matched, not single arrays: a weight and its
+bias stay together.
 """
 
 from collections import defaultdict
@@ -27,22 +27,22 @@ SPELLINGS = (
     ("conv.1", "conv1"),
     ("conv.2", "conv2"),
 )
-"""How published weights spell parts of names, and how the zoo does."""
+"""Parts of names as published weights spell them, and as the zoo does."""
 
 KINDS = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
 """Other words for the arrays of a module."""
 
 _UNSORTED = (
-    "\nIts names are in alphabetical order, as safetensors has them, which is not that of the network. Give the "
-    "module's own state_dict, or what torch.save makes of it: these keep the order of the layers"
+    "\nIts names are in alphabetical order, as in safetensors, which is not that of the network. Give the "
+    "module's own state_dict, or a file of it by torch.save: these keep the order of the layers"
 )
 
 MOST_ROWS = 12
-"""Names in each part of the table of what does not fit."""
+"""How many names each part of the table of mismatches lists."""
 
 Shapes: TypeAlias = Mapping[str, Shape]
 Signature: TypeAlias = frozenset[tuple[str, Shape]]
-"""The arrays of one module with their shapes: what it is known by where its name is not."""
+"""The arrays of one module with their shapes, which identify it if its name does not."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def fit_weights(graph: Graph, weights: Weights) -> Fitted:
     """The arrays of `graph` among `weights`.
 
     Raises:
-        FileError: some are missing, left over or of another shape (the message is a table of them), or hold no numbers.
+        FileError: some are missing, left over or of another shape (the message is a table of them), or are not
+            numbers.
     """
     wanted = {name: parameter.shape for name, parameter in graph.parameters.items()}
     wanted |= {name: statistic.shape for name, statistic in graph.statistics.items()}
@@ -74,28 +75,28 @@ def fit_weights(graph: Graph, weights: Weights) -> Fitted:
         if proven is None:
             unsorted = not weights.ordered and _proven(graph, rest, left, ordered=True) is not None
             raise FileError(
-                f"{weights.source} does not fit the network, neither by names nor by {proof}:\n"
+                f"{weights.source} does not fit the network, neither by name nor by {proof}:\n"
                 f"{_table(wanted, called, found)}{_UNSORTED if unsorted else ''}"
             )
-        said.append(f"{len(proven)} arrays were found by their {proof}, because their names differ")
+        said.append(f"{len(proven)} arrays were matched by {proof}, because their names differ")
         pairs |= proven
     return Fitted({name: _numbers(weights, other) for name, other in pairs.items()}, pairs, tuple(said))
 
 
 def _without_prefix(wanted: Shapes, found: Shapes, said: list[str]) -> dict[str, str]:
-    """The file's names by what they are here: without what stands before all, and in the zoo's spelling."""
+    """The file's names keyed by foveate's: without a common prefix, and in the zoo's spelling."""
     plain = {name: name for name in found}
     while not (called := _as_here(plain, wanted)).keys() & wanted.keys():
         prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in plain)), None)
         if prefix is None or not plain:
             break
-        said.append(f'"{prefix}" stands before every name')
+        said.append(f'every name begins with "{prefix}"')
         plain = {name.removeprefix(prefix): other for name, other in plain.items()}
     return called
 
 
 def _as_here(plain: Mapping[str, str], wanted: Shapes) -> dict[str, str]:
-    """The same names as the network has them; of several that are one name here, the one spelt so is meant."""
+    """The same names as the network spells them; if several would be the same here, the one spelt so is taken."""
     called = {name: other for name, other in plain.items() if name in wanted}
     for name, other in plain.items():
         spelt = _spelt(name, wanted)
@@ -104,7 +105,7 @@ def _as_here(plain: Mapping[str, str], wanted: Shapes) -> dict[str, str]:
 
 
 def _spelt(name: str, wanted: Shapes) -> str:
-    """The name as the network has it, if it does in one of the spellings."""
+    """The name as the network spells it, if it has it in one of the spellings."""
     if name in wanted:
         return name
     module, _, kind = name.rpartition(".")
@@ -117,9 +118,9 @@ def _spelt(name: str, wanted: Shapes) -> str:
 
 
 def _proven(graph: Graph, rest: Shapes, left: Shapes, *, ordered: bool) -> dict[str, str] | None:
-    """The pairs that shape proves, with the help of order where that says something, or None.
+    """The pairs that shape proves, with the help of order if that is informative, or None.
 
-    Modules of the same arrays are taken in order, which says nothing where those of the network stand side by side.
+    Modules with the same arrays are taken in order, which proves nothing if those of the network are in parallel.
     """
     ours, theirs = _by_signature(rest), _by_signature({_own_kind(name): shape for name, shape in left.items()})
     original = {_own_kind(name): name for name in left}
@@ -141,7 +142,7 @@ def _own_kind(name: str) -> str:
 
 
 def _by_signature(shapes: Shapes) -> dict[Signature, list[str]]:
-    """The modules of each signature in order."""
+    """The modules of each signature, in order."""
     modules: dict[str, set[tuple[str, Shape]]] = defaultdict(set)
     for name, shape in shapes.items():
         module, _, kind = name.rpartition(".")
@@ -153,13 +154,13 @@ def _by_signature(shapes: Shapes) -> dict[Signature, list[str]]:
 
 
 def _one_after_the_other(graph: Graph, modules: Sequence[str]) -> bool:
-    """Whether each module's layer needs the one before, so there is one order only."""
+    """Whether each module's layer needs the one before, so that only one order is possible."""
     owners = {node.parameters: node for node in graph.owners}
     return all(owners[first].name in _needed(graph, owners[second].name) for first, second in pairwise(modules))
 
 
 def _needed(graph: Graph, name: str) -> set[str]:
-    """The nodes and inputs that a node needs, near or far."""
+    """The nodes and inputs that a node needs, directly or indirectly."""
     needed = {name}
     for node in reversed(graph.nodes):
         if node.name in needed:
@@ -170,7 +171,7 @@ def _needed(graph: Graph, name: str) -> set[str]:
 def _numbers(weights: Weights, name: str) -> FloatArray:
     array: Array = weights.arrays[name]
     if array.dtype.kind not in "fiub":
-        raise FileError(f"{weights.source} cannot be used: {printable(name)} holds {array.dtype}, no real numbers")
+        raise FileError(f"{weights.source} cannot be used: {printable(name)} holds {array.dtype}, not real numbers")
     if not np.isfinite(array).all():
         raise FileError(f"{weights.source} cannot be used: {printable(name)} holds NaN or infinity")
     with np.errstate(over="ignore"):
@@ -181,7 +182,7 @@ def _numbers(weights: Weights, name: str) -> FloatArray:
 
 
 def _table(wanted: Shapes, called: Mapping[str, str], found: Shapes) -> str:
-    """What does not fit, in three parts."""
+    """A table of mismatches, in three parts."""
     missing = [f"{name} {_sizes(shape)}" for name, shape in wanted.items() if name not in called]
     unexpected = [f"{printable(other)} {_sizes(found[other])}" for name, other in called.items() if name not in wanted]
     other_shape = [

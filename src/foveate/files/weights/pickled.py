@@ -1,7 +1,7 @@
-"""What a pickle says, read as data: nothing in it is imported, called or built.
+"""A pickle read as data: nothing in it is imported, called or built.
 
-A pickle is a program for a machine with a stack. This machine makes dictionaries, lists, tuples, numbers and words; for
-whatever else the program wants to look up or call, it keeps a note of what that was.
+A pickle is a program for a stack machine. This machine makes dictionaries, lists, tuples, numbers and strings; for
+anything else that the program would look up or call, it only makes a note.
 """
 
 import pickletools
@@ -10,26 +10,26 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 _NAMES = (str, int, float, bool, bytes, type(None))
-"""What an entry may be called; hashing a deep tuple would end the process, and no array is called so."""
+"""The types allowed as keys; hashing a deep tuple would end the process, and no array has one as its name."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """Something that the pickle would import, by its module and name: "torch._utils _rebuild_tensor_v2"."""
+    """An object that the pickle would import, by its module and name: "torch._utils _rebuild_tensor_v2"."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Something that lies outside the pickle, and how the pickle refers to it."""
+    """An object outside the pickle, and how the pickle refers to it."""
 
     reference: Any
 
 
 @dataclass(eq=False)
 class Called:
-    """Something that the pickle would call or build: what, with which arguments, and the state it would give it."""
+    """An object that the pickle would call or build: with which arguments, and with which state."""
 
     what: Any
     arguments: Any
@@ -38,9 +38,9 @@ class Called:
 
 
 def read_pickle(file: BinaryIO) -> Any:
-    """The first object that `file` describes; the file then stands after it.
+    """The first object that `file` describes; the file is then positioned after it.
 
-    Anything may be raised where it is not a pickle, or does what no program that writes tensors does.
+    It may raise any error if this is not a pickle, or does what no program that writes tensors does.
     """
     machine = _Machine()
     for opcode, argument, _ in pickletools.genops(file):
@@ -51,7 +51,7 @@ def read_pickle(file: BinaryIO) -> Any:
 
 
 class _Machine:
-    """The stack, the marks in it, and the memo of what was made before."""
+    """The stack, the marks in it, and the memo of earlier objects."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -59,7 +59,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, name: str, argument: Any) -> None:
-        """One step of the program."""
+        """Run one step of the program."""
         if name in _PUSH:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -70,7 +70,7 @@ class _Machine:
             raise ValueError(f"it has the step {name}")
 
     def since_mark(self) -> list[Any]:
-        """What was pushed after the last mark, which goes."""
+        """Pop everything pushed after the last mark, and the mark."""
         items = self.stack
         self.stack = self.marks.pop()
         return items
@@ -80,7 +80,7 @@ class _Machine:
         self.stack = []
 
     def last(self, count: int) -> tuple[Any, ...]:
-        """The last values, taken from the stack."""
+        """Pop the last values from the stack."""
         if len(self.stack) < count:
             raise ValueError("its stack is empty")
         taken = tuple(self.stack[len(self.stack) - count :])

@@ -1,4 +1,4 @@
-"""Named arrays out of a file or a dictionary, whatever wraps them, and a sentence on each thing found on the way."""
+"""Named arrays from a file or a dictionary, whatever wraps them, and a sentence on everything found on the way."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -22,19 +22,19 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params
 """Entries in which training programs keep the weights, the likeliest first."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
-"""What data-parallel and compiled models, and those inside another, put before every name."""
+"""Prefixes that data-parallel, compiled and nested models put before every name."""
 
 GIVE = "give a state_dict, or a file that holds one"
 
 DEEPEST, MOST_ENTERED = 64, 100_000
-"""How deep dictionaries are entered, and how many: some files hold one dictionary in another twice, and so on."""
+"""How deep dictionaries are entered, and how many: a file may nest each dictionary twice in the next, and so on."""
 
 _COUNTERS = ".num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Arrays by their names in the file, and what was found on the way to them, in sentences."""
+    """Arrays by their names in the file, and sentences on what was found on the way to them."""
 
     source: str
     arrays: Mapping[str, Array]
@@ -72,10 +72,10 @@ def _content(path: Path, file: BinaryIO) -> Any:
 
 
 def named_arrays(source: str, content: Any) -> Weights:
-    """The arrays in a dictionary, a module saved whole, or a dictionary around one; counters of batches are left out.
+    """The arrays in a dictionary, a whole saved module, or a dictionary around one; batch counters are left out.
 
     Args:
-        source: what to call it in sentences.
+        source: what to call the source in sentences.
         content: the dictionary; its arrays may be PyTorch's tensors.
 
     Raises:
@@ -87,7 +87,7 @@ def named_arrays(source: str, content: Any) -> Weights:
     ordered = not _are_sorted(arrays)
     counters = [name for name in arrays if name.endswith(_COUNTERS) or name == _COUNTERS[1:]]
     if counters:
-        said.append(f"{len(counters)} counters of batches ({_COUNTERS[1:]}) are not needed")
+        said.append(f"{len(counters)} batch counters ({_COUNTERS[1:]}) are not needed")
     arrays = {name: array for name, array in arrays.items() if name not in set(counters)}
     if not arrays:
         raise FileError(f"{source} has no arrays by name; {GIVE}")
@@ -96,7 +96,7 @@ def named_arrays(source: str, content: Any) -> Weights:
 
 
 def _are_sorted(arrays: Mapping[str, Any]) -> bool:
-    """Whether names are in alphabetical order, those of each type by themselves: so safetensors has them.
+    """Whether names are in alphabetical order within each type, as in safetensors.
 
     A state_dict of PyTorch has the weight of a layer before its bias.
     """
@@ -107,7 +107,7 @@ def _are_sorted(arrays: Mapping[str, Any]) -> bool:
 
 
 def _unwrapped(content: Any, source: str, said: list[str]) -> Any:
-    """What is inside the entry that holds the weights, as deep as there are such entries."""
+    """The content of the entry that holds the weights, followed as deep as such entries go."""
     for _ in range(4):
         if not isinstance(content, Mapping) or any(_is_array(value) for value in content.values()):
             return content
@@ -135,7 +135,7 @@ def _flat(value: Any, source: str) -> Iterator[tuple[str, Any]]:
             return
         entered += 1
         if entered > MOST_ENTERED:
-            raise FileError(f"{source} holds more than {MOST_ENTERED:,} dictionaries in one another; {GIVE}")
+            raise FileError(f"{source} holds more than {MOST_ENTERED:,} nested dictionaries; {GIVE}")
         for name, item in inside.items():
             if _is_array(item):
                 yield f"{prefix}{name}", item
@@ -150,7 +150,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _as_array(source: str, name: str, value: Any) -> Array:
-    """A NumPy array of an array or a PyTorch tensor; bfloat16, which NumPy does not know, becomes float32."""
+    """An array or a PyTorch tensor as a NumPy array; bfloat16, which NumPy does not have, becomes float32."""
     if isinstance(value, np.ndarray):
         return value
     try:
@@ -159,5 +159,5 @@ def _as_array(source: str, name: str, value: Any) -> Array:
     except (RuntimeError, TypeError, ValueError):  # it has no numbers, or not one after the other
         raise FileError(
             f"{source} cannot be used: {printable(name)} is a tensor of {value.dtype}, {value.layout}, on "
-            f"{value.device}, of which no array can be made; give dense tensors that hold numbers"
+            f"{value.device}, which cannot be made an array; give dense tensors that hold numbers"
         ) from None

@@ -1,4 +1,4 @@
-"""The arrays in a safetensors file, in alphabetical order: that of its writer is not kept there."""
+"""The arrays in a safetensors file, in alphabetical order: the format does not keep the writer's."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ _TYPES = {
 
 
 def read_safetensors(path: Path, file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """The arrays by their names; bfloat16, which NumPy does not know, becomes float32.
+    """The arrays by name; bfloat16, which NumPy does not have, becomes float32.
 
     Raises:
         FileError: it is damaged, or has a type that is not read.
@@ -39,7 +39,7 @@ def read_safetensors(path: Path, file: BinaryIO) -> dict[str, NDArray[Any]]:
 
 
 def _types(file: BinaryIO) -> list[str]:
-    """The type of each array, if the file is as long as its header says: known before gigabytes are read."""
+    """The type of each array, if the file is as long as its header says; found before gigabytes are read."""
     size = _size(file)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")

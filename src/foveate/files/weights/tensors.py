@@ -21,10 +21,10 @@ DAMAGE = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
     *(MemoryError, EOFError, OSError, struct.error, zipfile.BadZipFile, zlib.error),
 )
-"""What a changed byte leads to somewhere in the libraries that read: a length, for one, that no memory holds."""
+"""Errors that a changed byte causes in the libraries that read: a length, for example, that no memory holds."""
 
 MAGIC = 0x1950A86A20F9469CFC6C
-"""The first object in a file as PyTorch wrote them before version 1.6."""
+"""The first object in a file written by PyTorch before version 1.6."""
 
 _TYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
@@ -45,7 +45,7 @@ _UNREAD = {
     "torch._utils _rebuild_meta_tensor_no_storage": "a tensor without numbers",
 }
 _TYPED = "torch._utils _rebuild_tensor_v3"
-"""How PyTorch writes the types that are younger than its storages: eight bits of floating point, unsigned ones."""
+"""How PyTorch writes the types newer than its storages: 8-bit floating point, and unsigned integers."""
 
 _REBUILT = ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor")
 _OF_A_CLASS = "torch._tensor _rebuild_from_type_v2"
@@ -66,7 +66,7 @@ class _Tensor:
 
 
 def read_torch_file(path: Path, file: BinaryIO) -> Any:
-    """What a file of torch.save holds: dictionaries and lists as they are, tensors as arrays, the rest as notes.
+    """The content of a file of torch.save: dictionaries and lists as they are, tensors as arrays, the rest as notes.
 
     Raises:
         FileError: it is damaged.
@@ -79,7 +79,7 @@ def read_torch_file(path: Path, file: BinaryIO) -> Any:
 
 
 class _Zipped:
-    """A file as PyTorch writes them since version 1.6: a pickle, and each storage as a file of its own, in a zip."""
+    """A file written by PyTorch since version 1.6: a zip with a pickle and a file for each storage."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
@@ -107,13 +107,13 @@ class _Zipped:
         return self.archive.read(self.names[name])
 
     def _check(self, name: str) -> None:
-        """PyTorch compresses nothing, so nothing can be longer than the file."""
+        """Refuse compression: PyTorch compresses nothing, so nothing can be longer than the file."""
         if self.archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
             raise damaged(self.path, f"{printable(name)} is compressed, which torch.save never does")
 
 
 def _legacy(path: Path, file: BinaryIO) -> Any:
-    """A file as PyTorch wrote them before: five pickles, and behind them the storages, each after its length."""
+    """A file written by an earlier PyTorch: five pickles, followed by the storages, each after its length."""
     file.seek(0)
     if read_pickle(file) != MAGIC:
         raise FileError(
@@ -157,7 +157,7 @@ def _with_arrays(path: Path, described: Any, storage: Callable[[str], bytes]) ->
 
 
 def _mapped(described: Any, replace: Callable[[Called], Any]) -> Any:
-    """The same with each note replaced where `replace` gives something; what contains itself is left out there."""
+    """The same with each note replaced for which `replace` returns something; an object inside itself is left out."""
     known: dict[int, Any] = {}
 
     def walk(value: Any) -> Any:
@@ -183,7 +183,7 @@ def _mapped(described: Any, replace: Callable[[Called], Any]) -> Any:
 
 
 def _tensor(path: Path, called: Called) -> _Tensor | None:
-    """The tensor that a note stands for, or None where it stands for something else."""
+    """The tensor that a note stands for, or None if it stands for something else."""
     if not isinstance(called.what, Named):
         return None
     name = called.what.name
@@ -228,12 +228,12 @@ def _viewed(path: Path, tensor: _Tensor, content: bytes) -> Array:
 
 
 def damaged(path: Path, what: str) -> FileError:
-    """That a file is not as its writer left it."""
+    """An error saying that a file is not as its writer left it."""
     return FileError(f"{named(path)} is damaged: {what}")
 
 
 def not_read(path: Path, what: str) -> FileError:
-    """That a file has a tensor of another kind than those that are read."""
+    """An error saying that a file has a tensor of a kind that is not read."""
     return FileError(f"{named(path)} has {what}, which is not read; make it a dense one of float32 and save it again")
 
 
@@ -243,7 +243,7 @@ def widened(halves: Array) -> Array:
 
 
 def module_arrays(value: Any) -> Mapping[str, Any] | None:
-    """The parameters, buffers and modules of a module that was saved whole, or None where `value` is not a module."""
+    """The parameters, buffers and modules of a whole saved module, or None if `value` is not a module."""
     state = value.state if isinstance(value, Called) else None
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
         return None

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 @called()
 def from_torch(module: "nn.Module", example_input: Any, *, engine: str | Engine | None = None) -> Model:
-    """The model that computes what a PyTorch module does in inference.
+    """The model that computes what a PyTorch module computes in inference.
 
-    The module is exported by torch.export. Every operation becomes a layer, named after the module it stands in;
-    parameters and statistics keep PyTorch's names where they are a layer's own (`names` has them all). What does not
-    learn there (`requires_grad=False`) is frozen here. A task and a preprocessing that `Model.to_torch` told come back.
-    The result is compared with the module on `example_input` before it is given back.
+    The module is exported with torch.export. Every operation becomes a layer, named after the module it is in;
+    parameters and statistics keep PyTorch's names if they belong to one layer (`names` has them all). Parameters with
+    `requires_grad=False` are frozen. A task and a preprocessing recorded by `Model.to_torch` are restored.
+    The result is compared with the module on `example_input` before it is returned.
 
     Args:
-        module: what to take; it is left as it is. It gives back a tensor, or several in a tuple, a list or a dict.
-        example_input: a tensor as the module takes it, batch first, or a tuple of several.
+        module: the module, which is left unchanged. It returns a tensor, or several in a tuple, a list or a dict.
+        example_input: a tensor that the module takes, batch first, or a tuple of several.
         engine: as for `Model`.
 
     Raises:

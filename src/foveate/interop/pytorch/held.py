@@ -1,7 +1,7 @@
-"""What stands for a PyTorch tensor while its graph is taken: a value, and what is still to be done to it.
+"""What represents a PyTorch tensor while its graph is converted: a value, and what is still to be done to it.
 
-Operations that only look at memory in another way (views, paddings before a convolution, every second position) wait
-for the operation that follows them, which often has a word for both.
+Operations that only view memory differently (views, padding before a convolution, every second position) wait
+for the operation that follows them, which often has an option for them.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Border:
-    """Padding of the spatial axes that the next window takes into itself."""
+    """Padding of the spatial axes, for the next window to absorb."""
 
     pairs: Pairs
     mode: str = "zeros"
@@ -25,9 +25,9 @@ class Border:
 class Held:
     """A tensor without its batch axis.
 
-    `shape` is PyTorch's; where the value's differs, a reshape is pending. `border` and `steps` may be pending too;
+    `shape` is PyTorch's; if the value's differs, a reshape is pending. `border` and `steps` may be pending too;
     `groups` are those of channels that were transposed and will be joined again; `order` says which axis of the value
-    each of PyTorch's axes was before they were moved, and perhaps flattened.
+    each of PyTorch's axes was before they were moved, and possibly flattened.
     """
 
     value: Value
@@ -44,14 +44,14 @@ class Held:
 
     @property
     def waits_for_window(self) -> bool:
-        """Whether something is pending that another operation on single numbers would come too early for."""
+        """Whether something is pending that must come before another elementwise operation."""
         return self.border is not None or self.steps is not None or self.groups is not None
 
     def seen_as(self, shape: Shape) -> "Held":
-        """The same numbers in another shape."""
+        """The same values in another shape."""
         return replace(self, shape=shape)
 
 
 def held(value: Value) -> Held:
-    """A value with nothing waiting."""
+    """A value with nothing pending."""
     return Held(value, value.shape)

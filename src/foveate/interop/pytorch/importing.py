@@ -28,7 +28,7 @@ from foveate.model import Model
 from foveate.tasks import from_json
 
 AGREEMENT = 1e-3
-"""How far the model's output may be from the module's on the example, of its norm: far more than rounding ever does."""
+"""The largest difference from the module's output, relative to its norm: far more than rounding ever causes."""
 
 _IGNORED = ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size")
 
@@ -61,7 +61,7 @@ def imported(module: nn.Module, example_input: Any, engine: str | Engine | None)
 
 
 def _placed(weight: FloatArray, columns: Columns | None) -> FloatArray:
-    """The weight with its columns where the layer here has them."""
+    """The weight with its columns in the order of the layer here."""
     if columns is None:
         return weight
     placed = np.empty_like(weight)
@@ -83,13 +83,13 @@ def _check_example(example: tuple[Any, ...]) -> None:
     for tensor in example:
         if not _is_plain(tensor) or tensor.dim() < 2:
             raise GraphError(
-                "example_input must be a tensor of floating-point numbers, batch first, or a tuple of such; "
+                "example_input must be a tensor of floating-point numbers, batch first, or a tuple of them; "
                 f"it has {_described(tensor)}"
             )
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether this is a tensor of real numbers that are there."""
+    """Whether this is a tensor of real numbers that has its values."""
     if not isinstance(value, torch.Tensor):
         return False
     return value.is_floating_point() and value.layout == torch.strided and not value.is_meta
@@ -105,7 +105,7 @@ def _described(value: Any) -> str:
 
 @contextmanager
 def _inference(module: nn.Module) -> Iterator[None]:
-    """The module in inference mode, and then as it was."""
+    """Put the module in inference mode, and afterwards restore its mode."""
     before = {each: each.training for each in module.modules()}
     module.eval()
     try:
@@ -116,9 +116,9 @@ def _inference(module: nn.Module) -> Iterator[None]:
 
 
 def _kept_statistics(module: nn.Module) -> set[str]:
-    """Running statistics that training leaves alone: of normalisations that stay in inference mode, or do not learn.
+    """Running statistics that training leaves unchanged: of normalisations kept in inference mode, or frozen.
 
-    `to_torch` writes the former as modules of their own; where it says so, what does not learn may still measure.
+    `to_torch` writes the former as modules of their own; if it says so, frozen ones may still update theirs.
     """
     found, ours = set(), hasattr(getattr(module, "about", None), "inputs")
     for path, each in module.named_modules():
@@ -142,17 +142,17 @@ def _exported(module: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.exp
 
 
 def _outputs(module: nn.Module, example: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """What the module gives back, in the order in which torch.export has it."""
+    """What the module returns, in torch.export's order."""
     with torch.no_grad():
         made: list[Any] = tree_leaves(module(*example))
     for each in made:
         if not _is_plain(each):
             raise GraphError(
-                f"{type(module).__name__} gives back {_described(each)}; let it give back a tensor of floating-point "
+                f"{type(module).__name__} returns {_described(each)}; let it return a tensor of floating-point "
                 "numbers, or several in a tuple or dict"
             )
     if not made:
-        raise GraphError(f"{type(module).__name__} gives back nothing; let it give back a tensor, or several")
+        raise GraphError(f"{type(module).__name__} returns nothing; let it return a tensor, or several")
     return made
 
 
@@ -179,7 +179,7 @@ def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Gr
         count = "an operation" if len(refused) == 1 else f"{len(refused)} operations"
         raise GraphError(
             f"{name} has {count} that no layer here computes:\n  " + "\n  ".join(refused) + "\n"
-            "Replace them in the module, or give from_torch the part of it that is before them"
+            "Replace them in the module, or give from_torch the part before them"
         )
     return taking, _built(taking, outputs)
 
@@ -188,17 +188,17 @@ def _built(taking: Taking, outputs: list[Any]) -> Graph:
     try:
         values = [taking.value(output) for output in outputs]
     except NotTakenError as error:
-        raise GraphError(f"what the module gives back is not taken: {error}") from None
+        raise GraphError(f"the module's result cannot be used: {error}") from None
     inputs = [value.name for value in values if value.name in taking.builder.partial().inputs]
     if inputs:
-        raise GraphError(f"the module gives back its input {inputs[0]} as it is; let it compute something")
+        raise GraphError(f"the module returns its input {inputs[0]} unchanged; let it compute something")
     if len({value.name for value in values}) < len(values):
-        raise GraphError("the module gives back one tensor twice; give back each once")
+        raise GraphError("the module returns one tensor twice; return each once")
     return taking.builder.build(*values, quiet=True)
 
 
 def _take(taking: Taking, node: fx.Node, refused: list[str], spelt: Spelt) -> None:
-    """One operation: what stands for its result, or a line about why there is nothing."""
+    """Convert one operation: record what represents its result, or a line on why nothing does."""
     name, in_place = operation(node)
     layer, source = spelt.layers.get(node, (None, node))
     needed = node.all_input_nodes if layer is None else [source]
@@ -226,17 +226,17 @@ def _take(taking: Taking, node: fx.Node, refused: list[str], spelt: Spelt) -> No
 
 
 def _check_shape(node: fx.Node, result: Any) -> None:
-    """What is taken must have PyTorch's shape; nothing but a rule's mistake could make it another."""
+    """Check that the result has PyTorch's shape; only a mistake in a rule could give it another."""
     if (
         isinstance(result, Held)
         and operation(node)[0] not in ("expand", "expand_as")
         and result.shape != shape_of(node)
     ):
-        raise NotTakenError(f"it gives {format_sizes(shape_of(node))} there, {format_sizes(result.shape)} here")
+        raise NotTakenError(f"its result is {format_sizes(shape_of(node))} there, {format_sizes(result.shape)} here")
 
 
 def _mutate(taking: Taking, node: fx.Node) -> None:
-    """After an operation in place its input is the result too; so is whatever is the same tensor by another name."""
+    """After an in-place operation its input is the result too, as is any other name for the same tensor."""
     source = node.args[0]
     before = taking.known[source]  # type: ignore[index]
     for other in (each for each in _same_memory(source) if each < node):  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ _VIEWS = {
 
 
 def _same_memory(node: fx.Node) -> set[fx.Node]:
-    """The nodes that may look at the memory of `node`: those that it is a view of, and the views of those."""
+    """The nodes that may share the memory of `node`: those that it is a view of, and their views."""
     root = node
     while root.op == "call_function" and (operation(root)[0] in _VIEWS or operation(root)[1]):
         root = root.args[0]  # type: ignore[assignment]
@@ -273,7 +273,7 @@ def _same_memory(node: fx.Node) -> set[fx.Node]:
 
 
 def arguments(node: fx.Node) -> Mapping[str, Any]:
-    """An operation's arguments by the names in its schema, defaults put in."""
+    """An operation's arguments by the names in its schema, with defaults filled in."""
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return dict(node.kwargs)
@@ -286,13 +286,13 @@ def _numbers(tensor: torch.Tensor) -> Any:
 
 
 def _compare(model: Model, example: tuple[torch.Tensor, ...], expected: list[torch.Tensor]) -> None:
-    """The model on the example against the module on it."""
+    """Compare the model with the module on the example."""
     inputs = {name: _numbers(tensor) for name, tensor in zip(model.graph.inputs, example, strict=True)}
     made = model.outputs(inputs)
     for name, theirs in zip(model.graph.outputs, map(_numbers, expected), strict=True):
         difference = float(np.linalg.norm(made[name].reshape(theirs.shape) - theirs))
         if not difference <= AGREEMENT * float(np.linalg.norm(theirs)) + 1e-6:
             raise GraphError(
-                f"the model that was made gives another {name} than the module on the example: it differs by "
+                f"the model's {name} is not the module's on the example: it differs by "
                 f"{difference / (float(np.linalg.norm(theirs)) or 1):.2g} of its norm"
             )

@@ -1,4 +1,4 @@
-"""What a module, or PyTorch itself, spells out in several operations, and is one layer here."""
+"""Finds several operations, spelt out by a module or by PyTorch itself, that are one layer here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from foveate.layers import Hardsigmoid, Hardswish, Layer, LocalResponseNorm, SiL
 
 @dataclass(frozen=True)
 class Spelt:
-    """A layer and its input, for the last operation of each; `parts` are the others, which are left out."""
+    """A layer and its input for the last operation of each pattern; `parts` are the others, which are left out."""
 
     layers: dict[fx.Node, tuple[Layer, fx.Node]] = field(default_factory=dict)
     parts: set[fx.Node] = field(default_factory=set)
 
     def enter(self, last: fx.Node, layer: Layer, source: fx.Node, parts: tuple[fx.Node, ...]) -> None:
-        """One layer, if nobody else reads what it makes on the way."""
+        """Record one layer, if nothing else reads its intermediate results."""
         inside = {last, *parts}
         if all(set(part.users) <= inside for part in parts):
             self.layers[last] = (layer, source)
@@ -27,9 +27,9 @@ class Spelt:
 
 
 def spelt_out(graph: fx.Graph) -> Spelt:
-    """x sigmoid(x), x min(max(x + 3, 0), 6) / 6 and the latter without x, however the division is placed.
+    """Find x sigmoid(x), x min(max(x + 3, 0), 6) / 6 and the latter without x, wherever the division is placed.
 
-    And a local response normalisation, of which PyTorch makes ten operations.
+    And a local response normalisation, which PyTorch expands into ten operations.
     """
     found = Spelt()
     for node in graph.nodes:
@@ -60,7 +60,7 @@ def _is(node: object, *names: str) -> bool:
 
 
 def _keeps(node: fx.Node, name: str) -> bool:
-    """Whether this is the operation, and leaves its input as it is."""
+    """Whether this is the operation, and not in place."""
     return _is(node, name) and not operation(node)[1]
 
 
@@ -73,7 +73,7 @@ def _factors(node: fx.Node) -> Iterator[tuple[fx.Node, fx.Node]]:
 
 
 def _divided(node: fx.Node) -> fx.Node | None:
-    """What is divided by six, if that is what happens here."""
+    """What is divided by six, if this is such a division."""
     number = node.args[1] if _is(node, "div", "mul") and len(node.args) > 1 else None
     if not isinstance(number, int | float) or not isinstance(node.args[0], fx.Node):
         return None
@@ -91,19 +91,19 @@ def _open_gate(node: fx.Node) -> tuple[fx.Node, tuple[fx.Node, ...]] | None:
 
 
 def _gate(node: fx.Node) -> tuple[fx.Node, tuple[fx.Node, ...]] | None:
-    """x and the operations of min(max(x + 3, 0), 6) / 6, but for the last."""
+    """x and the operations of min(max(x + 3, 0), 6) / 6, except the last."""
     inside = _divided(node)
     found = None if inside is None else _open_gate(inside)
     return None if found is None or inside is None else (found[0], (inside, *found[1]))
 
 
 def _multiplied_with(node: fx.Node, source: fx.Node) -> bool:
-    """Whether the only thing that is made of a gate is a hard swish."""
+    """Whether a gate is only used for a hard swish."""
     return len(node.users) == 1 and any(other is source for user in node.users for _, other in _factors(user))
 
 
 def _local_response_norm(node: fx.Node) -> tuple[LocalResponseNorm, fx.Node, tuple[fx.Node, ...]] | None:
-    """x / (k + alpha mean of x^2 over channels)^beta: the layer, x, and the operations but for the last."""
+    """x / (k + alpha mean of x^2 over channels)^beta: the layer, x, and the operations except the last."""
     if not _is(node, "div") or not all(isinstance(each, fx.Node) for each in node.args[:2]):
         return None
     source, power = node.args[:2]
@@ -124,14 +124,14 @@ def _local_response_norm(node: fx.Node) -> tuple[LocalResponseNorm, fx.Node, tup
 
 
 def _with_number(node: Any, name: str) -> tuple[Any, float]:
-    """What an operation joins with a number, and the number; None where it does something else."""
+    """What an operation combines with a number, and the number; None if it does something else."""
     if _is(node, name) and not node.kwargs and isinstance(node.args[1], int | float):
         return node.args[0], float(node.args[1])
     return None, 0.0
 
 
 def _behind_views(node: Any) -> tuple[Any, tuple[fx.Node, ...]]:
-    """The operation whose result is seen in another shape, and the operations that do that."""
+    """The operation whose result is viewed in another shape, and the operations that do so."""
     seen = []
     while _is(node, "view", "reshape", "squeeze", "unsqueeze"):
         seen.append(node)
@@ -140,7 +140,7 @@ def _behind_views(node: Any) -> tuple[Any, tuple[fx.Node, ...]]:
 
 
 def _neighbours(pool: Any) -> int | None:
-    """Over how many channels the averages of padded squares go, if over nothing else; before them is an axis of one."""
+    """How many channels the averages of padded squares span, if nothing else; an axis of one precedes them."""
     padding = pool.args[0]
     if not _is(padding, "pad") or len(pool.args) != 3 or len(padding.args) != 2 or pool.kwargs or padding.kwargs:
         return None

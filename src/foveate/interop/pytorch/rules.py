@@ -1,4 +1,4 @@
-"""The table of PyTorch's operations: for each the layer that computes it, or how it changes what waits.
+"""The table of PyTorch's operations: for each the layer that computes it, or how it changes what is pending.
 
 A rule is given the operation's arguments by the names in PyTorch's schema. Rules for windows are in `rules_of_windows`.
 """
@@ -52,14 +52,14 @@ Arguments: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[[Taking, fx.Node, Arguments], Any]
 
 RULES: dict[str, Rule] = {}
-"""By the operation's name without its variant; one with a "_" behind it is the same in place."""
+"""Rules by the operation's name without its variant; a name with a trailing "_" is the same operation in place."""
 
 FREE = ("alias", "contiguous", "clone", "detach", "detach_", "lift_fresh_copy")
-"""Operations that change nothing that foveate knows of."""
+"""Operations that change nothing as far as foveate is concerned."""
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Enter a rule under the names of operations."""
+    """Register a rule under the names of operations."""
 
     def enter(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(names, function))
@@ -77,7 +77,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     before = node.args[0].meta["val"].dtype  # type: ignore[union-attr]
     if node.meta["val"].dtype != before:
-        raise NotTakenError(f"it makes {node.meta['val'].dtype} of {before}")
+        raise NotTakenError(f"it turns {before} into {node.meta['val'].dtype}")
     return taking.held(node.args[0])
 
 
@@ -144,7 +144,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("max")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
-    """Over neighbouring channels, each group of which was made an axis."""
+    """Mean and variance over neighbouring channels, each group of which was made an axis."""
     source = taking.held(given["self"])
     groups, *rest = source.shape
     grouped = len(rest) > 0 and source.value.shape == (groups * rest[0], *rest[1:]) and not source.waits
@@ -155,7 +155,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
 
 
 def refuse_places(node: fx.Node) -> None:
-    """Of an operation that gives the maxima and their places: both are always taken out, the latter rarely read."""
+    """Refuse to return the places of maxima: the operation returns both, but the places are rarely read."""
     if any(user.args[1] != 0 and user.users for user in node.users):
         raise NotTakenError("the places of its maxima are used")
 
@@ -275,7 +275,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("transpose")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """Of groups of channels, on the way to a channel shuffle; or of any axes, on the way to a Linear."""
+    """Transpose groups of channels, on the way to a channel shuffle, or any axes, on the way to a Linear."""
     source = taking.held(given["self"])
     groups, *rest = source.shape
     channels, *spatial = source.value.shape
@@ -295,7 +295,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 
 def _moved(source: Held, axes: Sequence[int], told: str) -> Held:
-    """With its axes, the batch first, in another order: what a Linear after flattening makes up for."""
+    """The tensor with its axes, the batch first, in another order, which a Linear after flattening makes up for."""
     before = source.order or tuple(range(len(source.shape)))
     whole = source.order is not None or source.shape == source.value.shape
     if axes[0] != 0 or source.waits_for_window or not whole or len(before) != len(source.shape):
@@ -307,7 +307,7 @@ def _moved(source: Held, axes: Sequence[int], told: str) -> Held:
 
 @rule("expand", "expand_as")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """Before a product, which repeats axes by itself."""
+    """An expansion before a product, which repeats axes by itself."""
     source = taking.held(given["self"])
     if source.shape != shape_of(node) and any(operation(user)[0] != "mul" for user in node.users):
         raise NotTakenError("it repeats an axis, which only products do here")
@@ -332,7 +332,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
 
 @rule("getitem")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held | None:
-    """One of several results; there is nothing for those that nobody reads."""
+    """One of several results, or None for those that nothing reads."""
     parts: list[Held | None] = taking.known[node.args[0]]  # type: ignore[index]
     return parts[node.args[1]]  # type: ignore[index]
 

@@ -1,4 +1,4 @@
-"""Rules for what slides, pads, pools or resizes; `RULES` is the whole table with them."""
+"""Rules for operations that slide, pad, pool or resize; `RULES` is the whole table, including them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,13 +28,13 @@ _RESHAPES = ("view", "reshape", "flatten", "squeeze", "_unsafe_view")
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
-    """One number for every axis, which PyTorch may leave out where it is the same."""
+    """One number for every axis; PyTorch may give a single one for all."""
     numbers = tuple(value) if isinstance(value, Sequence) else (value,)
     return numbers * axes if len(numbers) == 1 else numbers
 
 
 def _joined(border: Border | None, own: Pairs) -> Pairs:
-    """The operation's own padding, and what waits before it."""
+    """The operation's own padding together with what is pending before it."""
     around = border.pairs if border is not None else ((0, 0),) * len(own)
     return tuple((first + begin, last + end) for (first, last), (begin, end) in zip(around, own, strict=True))
 
@@ -132,7 +132,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
 
 
 def _adaptive(taking: Taking, node: fx.Node, families: tuple[type[AdaptivePooling], type[GlobalPooling]]) -> Held:
-    """To one position each, if only flat vectors are made of it, it is a global pooling."""
+    """Adaptive pooling; pooling to one position, if its result is only ever flattened, is a global pooling."""
     value = taking.value(node.args[0])
     axes = len(value.shape) - 1
     result = node.meta["val"]
@@ -144,7 +144,7 @@ def _adaptive(taking: Taking, node: fx.Node, families: tuple[type[AdaptivePoolin
 
 
 def _becomes_flat(node: fx.Node) -> bool:
-    """Whether all that is made of (C, 1, 1) has the shape (C,)."""
+    """Whether everything made from (C, 1, 1) has the shape (C,)."""
     return all(
         (operation(user)[0] in _RESHAPES and len(shape_of(user)) == 1)
         or (operation(user)[0] in ("getitem", *_RESHAPES, "dropout") and _becomes_flat(user))
@@ -193,13 +193,13 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 
 def _padding(node: fx.Node) -> bool:
-    """Whether a convolution pads with zeros besides."""
+    """Whether a convolution also pads with zeros."""
     given = node.args[4] if len(node.args) > 4 else 0
     return given not in (0, "valid") and (isinstance(given, str) or any(given))  # type: ignore[arg-type]
 
 
 def _counts_padding(node: fx.Node) -> bool:
-    """Whether an average counts zeros, in windows that are all whole, so that further zeros may be its own."""
+    """Whether an average counts zeros, and all its windows are whole, so that it can absorb further zeros."""
     return not any(node.args[4:5]) and all(node.args[5:6]) and not any(node.args[6:7])
 
 
@@ -236,7 +236,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 
 def _wanted(before: Shape, after: Shape, factors: Sequence[float] | None) -> dict[str, Any]:
-    """The scale where it is whole, else the size; where neither is, PyTorch reads positions by another rule."""
+    """The scale if it is whole, else the size; if neither will do, PyTorch reads positions by another rule."""
     if factors is None:
         return {"size": after[1:]}
     if any(factor * size != made for factor, size, made in zip(factors, before[1:], after[1:], strict=True)):

@@ -1,4 +1,4 @@
-"""A PyTorch graph while it is taken: what each of its tensors is by now, whose arrays are whose, what is refused."""
+"""A PyTorch graph during conversion: what its tensors have become, which arrays are whose, what is refused."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,21 +23,21 @@ class NotTakenError(Exception):
 
 @dataclass
 class Taking:
-    """Everything that rules need: a builder, the tensors so far, and PyTorch's own arrays by their names."""
+    """Everything that rules need: a builder, the tensors so far, and PyTorch's own arrays by name."""
 
     builder: GraphBuilder
     arrays: Mapping[str, Tensor]
     targets: Mapping[str, str]
-    """What each parameter and buffer that the graph is given is called in the module."""
+    """The module's name for each parameter and buffer that the graph is given."""
 
     known: dict[fx.Node, Any] = field(default_factory=dict)
-    """What stands for each node: a `Held`, or a list of them."""
+    """What represents each node: a `Held`, or a list of them."""
 
     names: dict[str, str] = field(default_factory=dict)
     """PyTorch's name of each of foveate's arrays."""
 
     columns: dict[str, Columns] = field(default_factory=dict)
-    """For a weight whose input's axes were moved in PyTorch: which column here each one there is."""
+    """For a weight whose input's axes were moved in PyTorch: which column here corresponds to each one there."""
 
     frozen: set[str] = field(default_factory=set)
     keys: dict[tuple[str | None, ...], str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Taking:
     used: Counter[str] = field(default_factory=Counter)
 
     def held(self, node: Any) -> Held:
-        """What stands for an input of an operation."""
+        """What represents an input of an operation."""
         if not isinstance(node, fx.Node):
             raise NotTakenError(f"one of its inputs is the constant {node!r}")
         if node.name in self.targets:
@@ -57,7 +57,7 @@ class Taking:
         return found
 
     def value(self, node: Any) -> Value:
-        """The value of an input in the shape that PyTorch has, with everything done that was waiting."""
+        """The value of an input in PyTorch's shape, with everything pending done."""
         waiting = self.held(node)
         value = self.done(waiting, where=node)
         if value is not waiting.value:
@@ -65,7 +65,7 @@ class Taking:
         return value
 
     def done(self, waiting: Held, where: fx.Node) -> Value:
-        """A held tensor with everything done that was waiting, named after `where`."""
+        """A held tensor with everything pending done, named after `where`."""
         if waiting.order is not None:
             raise NotTakenError("it reads a tensor whose axes were moved; only a Linear takes that, after flattening")
         if waiting.groups is not None:
@@ -84,7 +84,7 @@ class Taking:
     def padded(self, value: Value, border: Border, where: fx.Node) -> Value:
         """Padding as a layer of its own."""
         if border.mode != "zeros":
-            raise NotTakenError(f'it pads with "{border.mode}", which convolutions take only')
+            raise NotTakenError(f'it pads with "{border.mode}", which only convolutions take')
         return self.add(Pad(((0, 0), *border.pairs)), value, node=where)
 
     def add(
@@ -95,10 +95,10 @@ class Taking:
         arrays: Mapping[str, fx.Node | None] | None = None,
         columns: Columns | None = None,
     ) -> Value:
-        """Join a layer, under the name of the module that `node` stands in.
+        """Add a layer, under the name of the module that `node` is in.
 
-        `arrays` are PyTorch's, by the names that the layer has for them; `columns` says which column of the weight
-        here each one there is.
+        `arrays` are PyTorch's, by the layer's names for them; `columns` says which column of the weight
+        here corresponds to each one there.
         """
         given = {name: self.targets[array.name] for name, array in (arrays or {}).items() if array is not None}
         name = self.free(_home(node, given, layer))
@@ -114,7 +114,7 @@ class Taking:
         return value
 
     def free(self, name: str) -> str:
-        """`name`, or with the next number where it is taken."""
+        """`name`, with the next number appended if it is taken."""
         self.used[name] += 1
         if self.used[name] == 1:
             return name
@@ -131,14 +131,14 @@ def shape_of(node: fx.Node) -> Shape:
 
 
 def path_of(node: fx.Node) -> tuple[str, str]:
-    """The path of the innermost module that an operation stands in, and the module's type."""
+    """The path of the innermost module that an operation is in, and the module's type."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path, kind = stack[-1] if stack else ("", "")
     return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _home(node: fx.Node, given: Mapping[str, str], layer: Layer) -> str:
-    """How a layer is called: as the module that holds its arrays, or is it, else after the module around it."""
+    """A layer's name: that of the module that holds its arrays, or is it, else one after the module around it."""
     for target in given.values():
         if "." in target:
             return target.rpartition(".")[0]

@@ -78,10 +78,10 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
 RULES: dict[type[Layer], tuple[Rule[Any], ...]] = {
     kind: rules for bases, rules in _FAMILIES for kind in built_in_layers() if issubclass(kind, bases)
 }
-"""By exact type: the candidates, of which the first that accepts the node and the request is taken."""
+"""By exact type: the candidates; the first one that accepts the node and the request is taken."""
 
 
 def rule_of(group: Group, request: Request) -> Rule[Any]:
-    """The rule of a group's head; a type without one is called back, or refused by its name."""
+    """The rule of a group's head; a type without one is called back, or refused by name."""
     candidates = RULES.get(type(group.head.layer), (_CALLBACK,))
     return next(rule for rule in candidates if rule.accepts(group.head, request))

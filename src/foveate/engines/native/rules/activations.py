@@ -16,7 +16,7 @@ class ActivationRule(Rule[Array]):
     """An elementwise function in the input's layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
-        """Apply it; its output is saved, or its input where the derivative needs that."""
+        """Apply it; its output is saved, or its input if the derivative needs that."""
         source = ledger.values[group.head.inputs[0]]
         output = activated(ledger, group.head, source, in_place=False)
         if elementwise(group.head.layer).from_output:
@@ -24,7 +24,7 @@ class ActivationRule(Rule[Array]):
         return Result(output, ledger.plan.in_layout(source, output.layout))
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
-        """Times the derivative."""
+        """Multiply by the derivative."""
         ledger.add_gradient(group.head.inputs[0], activation_backward(ledger, group.head, saved, gradient))
 
 
@@ -73,7 +73,7 @@ class SoftmaxRule(Rule[Array]):
         return Result(output, output)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
-        """From the output."""
+        """Compute the gradient from the output."""
         output, plan = saved, ledger.plan
         result = plan.new(output.layout)
         operation = _native.softmax_backward(*self._sizes(output), self._logarithm(group))
@@ -99,7 +99,7 @@ class MaxoutRule(Rule[Array | None]):
         return Result(plan.reshaped(output, ledger.dims(group.output)), winners)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array | None, gradient: Array) -> None:
-        """To each maximum's winner."""
+        """Send the gradient to each maximum's winner."""
         plan, name = ledger.plan, group.head.inputs[0]
         result = plan.new(self._source(ledger, group))
         gradient = plan.plain(plan.reshaped(gradient, self._dims(ledger, group, pooled=True)))

@@ -1,4 +1,4 @@
-"""What a rule is, and the steps that several rules need."""
+"""The base of rules, and the steps that several rules need."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Saved = TypeVar("Saved")
 
 @dataclass(frozen=True, eq=False)
 class Result(Generic[Saved]):
-    """What a rule gives back: the group's output, and what its way back will need."""
+    """What a rule returns: the group's output, and what its way back will need."""
 
     output: Array
     saved: Saved
@@ -41,7 +41,7 @@ class Rule(ABC, Generic[Saved]):
 
 
 def activated(ledger: Ledger, activation: Node, source: Array, *, in_place: bool) -> Array:
-    """An activation's function of every number of `source`, which nobody else reads if it is done `in_place`."""
+    """An activation applied to every number of `source`, which nothing else may read if it is done `in_place`."""
     function = elementwise(activation.layer)
     block = blocks_of_channels(source.layout)
     whole = source.layout.is_plain or (block is not None and source.layout.dims[1] % block == 0)
@@ -54,7 +54,7 @@ def activated(ledger: Ledger, activation: Node, source: Array, *, in_place: bool
 
 
 def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient: Array) -> Array:
-    """The gradient before an activation, from its output, or from its input where the function needs that."""
+    """The gradient before an activation, from its output, or from its input if the function needs that."""
     function = elementwise(activation.layer)
     gradient = ledger.plan.in_layout(gradient, known.layout)
     result = ledger.plan.new(known.layout)
@@ -66,9 +66,9 @@ def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient
 def in_fast_layout(
     ledger: Ledger, array: Array, make: Callable[[_native.Layout], _native.Primitive]
 ) -> tuple[Array, _native.Primitive]:
-    """`array` and the primitive that `make` gives for its layout, or for blocks of 8 where 16 are slow.
+    """`array` and the primitive that `make` returns for its layout, or for blocks of 8 if blocks of 16 are slow.
 
-    Without AVX-512 oneDNN computes blocks of 16 channels by its reference implementation.
+    Without AVX-512 oneDNN computes blocks of 16 channels with its reference implementation.
     """
     primitive = make(array.layout)
     if blocks_of_channels(array.layout) == 16 and primitive.implementation.startswith("ref"):
@@ -80,7 +80,7 @@ def in_fast_layout(
 
 
 def channels_last(dims: list[int]) -> _native.Layout:
-    """The layout in which a position's channels lie side by side."""
+    """The layout in which a position's channels are contiguous."""
     _, channels, *spatial = dims
     step = channels
     strides: list[int] = []
@@ -91,7 +91,7 @@ def channels_last(dims: list[int]) -> _native.Layout:
 
 
 def blocks_of_channels(layout: _native.Layout) -> int | None:
-    """How many channels lie together in memory, if the layout is of oneDNN's blocked kind for data; else None."""
+    """How many channels are contiguous in memory, if the layout is of oneDNN's blocked kind for data; else None."""
     blocks = list(layout.inner_blocks)
     is_data = len(layout.dims) >= 3 and blocks in ([8], [16]) and list(layout.inner_axes) == [1]
     if not is_data or layout != _native.Layout.channel_blocked(layout.dims, blocks[0]):

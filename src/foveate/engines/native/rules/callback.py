@@ -1,4 +1,4 @@
-"""Layers that the native engine calls back for: one's own, and what oneDNN would count wrongly. NumPy computes them."""
+"""Layers that the native engine calls back for, computed in NumPy: custom ones, and what oneDNN would count wrongly."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class CallbackRule(Rule[Called]):
 
 
 def _parameters(ledger: Ledger, node: Node) -> dict[str, Array]:
-    """The node's parameters in the canonical layout; those without numbers are left out."""
+    """The node's parameters in the canonical layout; empty ones are left out."""
     places = ledger.packing.parameters
     return {
         name: ledger.parameter_in(node, name, places[f"{node.parameters}.{name}"].canonical)
@@ -108,7 +108,7 @@ class _Views:
 
     @property
     def operands(self) -> dict[str, Array]:
-        """The arrays by names that only count."""
+        """The arrays by names that are merely numbered."""
         return {f"operand_{number}": array for number, array in enumerate(self.arrays)}
 
     def at(

@@ -1,4 +1,4 @@
-"""Products as oneDNN computes them: by definition, in the layouts that it likes best."""
+"""Products as oneDNN computes them: by definition, in the layouts that it prefers."""
 
 from foveate.engines.native import _native
 from foveate.engines.native.elementwise import elementwise
@@ -88,7 +88,7 @@ class DirectToData(ToData):
     """oneDNN's gradient of the input."""
 
     def backward(self, ledger: Ledger, node: Node, gradient: Array) -> Array:
-        """One primitive; where the border was made of copies, their gradients go back to what they copied."""
+        """One primitive; if the border was made of copies, their gradients go back to what they copied."""
         plan = ledger.plan
         primitive = backward_data_primitive(node, ledger.batch_size)
         result = plan.new(primitive.layout("diff_src"))
@@ -113,7 +113,7 @@ def _border(node: Node) -> list[list[int]]:
 
 
 def _bordered(ledger: Ledger, node: Node) -> Array:
-    """The product's input, with its border where that repeats the input."""
+    """The product's input, with its border if that repeats the input."""
     source = ledger.values[node.inputs[0]]
     if not copies_border(node):
         return source

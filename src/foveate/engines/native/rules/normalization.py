@@ -1,4 +1,4 @@
-"""Batch normalisation, with ReLU inside where it follows."""
+"""Batch normalisation, fused with a ReLU that follows."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from foveate.layers.normalization import BatchNormalization
 
 @dataclass(frozen=True, eq=False)
 class Normalized:
-    """The input, the statistics it was normalised by, and ReLU's mask, or its output where it was apart."""
+    """The input, the statistics it was normalised with, and ReLU's mask, or its output if it was separate."""
 
     source: Array
     mean: Array
@@ -31,10 +31,10 @@ class Normalized:
 
 
 class BatchNormalizationRule(Rule[Normalized]):
-    """oneDNN's batch normalisation over (N, C, H, W) or (N, C, D, H, W); shorter shapes are seen as such."""
+    """oneDNN's batch normalisation over (N, C, H, W) or (N, C, D, H, W); shorter shapes are viewed as such."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Normalized]:
-        """Normalise by the batch or by the running statistics; in training, move the latter."""
+        """Normalise with the batch's or the running statistics; in training, update the latter."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, BatchNormalization)
         measures = ledger.request.measures(node)
@@ -83,7 +83,7 @@ class BatchNormalizationRule(Rule[Normalized]):
         return Result(plan.reshaped(output, ledger.dims(node.name)), saved)
 
     def backward(self, ledger: Ledger, group: Group, saved: Normalized, gradient: Array) -> None:
-        """To the input, gamma and beta; ReLU's mask is in the workspace."""
+        """Compute gradients for the input, gamma and beta; ReLU's mask is in the workspace."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, BatchNormalization)
         source = saved.source

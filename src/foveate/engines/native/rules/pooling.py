@@ -1,4 +1,4 @@
-"""Pooling: averages by oneDNN, declined where that counts differently from PyTorch; maxima, and averages of long
+"""Pooling: averages by oneDNN, unless that counts differently from PyTorch; maxima, and averages of long
 windows, by kernels of our own."""
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from foveate.layers.adaptive import AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 
 MOST_TAPS = 1024
-"""Of a window that oneDNN averages: it adds all to one float32, whose rounding then is more than the answer's own."""
+"""The longest window that oneDNN averages: it sums into one float32, whose rounding would exceed the answer's own."""
 
 _LANES = 16
-"""Channels that vectors take without a rest, whatever the instructions."""
+"""Channels that divide into whole vectors, whatever the instructions."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PoolingRule(Rule[Pooled]):
     """Windows of one size; the maximum remembers its winners."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """Whether oneDNN's windows, all of one size, can do it, and count as PyTorch's do."""
+        """Whether oneDNN's windows, all of one size, can do it and count as PyTorch's do."""
         if isinstance(node.layer, AdaptivePooling):
             axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
             return all(size % count == 0 for size, count in axes)
@@ -90,7 +90,7 @@ class PoolingRule(Rule[Pooled]):
         return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, None))
 
     def backward(self, ledger: Ledger, group: Group, saved: Pooled, gradient: Array) -> None:
-        """Each window's gradient to its winner, or in equal shares to its members."""
+        """Send each window's gradient to its winner, or in equal shares to its members."""
         node, plan = group.head, ledger.plan
         if not ledger.wants_gradient(node.inputs[0]):
             return
@@ -110,7 +110,7 @@ class PoolingRule(Rule[Pooled]):
 def maximum(
     ledger: Ledger, source: Array, planes: _native.Planes, target: _native.Layout
 ) -> tuple[Array, Array | None]:
-    """The maximum of each window, in the layout `target`, and which tap won, where there is a way back."""
+    """The maximum of each window, in the layout `target`, and which tap won, if there is a way back."""
     output, winners = ledger.plan.new(target), None
     if ledger.request.with_gradients:
         winners = ledger.plan.new(_native.Layout.plain([-(-planes.winner_bytes // 4)]))

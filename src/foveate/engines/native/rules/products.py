@@ -1,6 +1,6 @@
 """Convolutions and linear layers, with what is fused into them.
 
-Each direction has a list of ways, of which the first that accepts the group and the request is taken.
+Each direction has a list of ways; the first one that accepts the group and the request is taken.
 """
 
 from foveate.engines.native.group import Group
@@ -22,7 +22,7 @@ class ProductRule(Rule[Multiplied]):
     """A product of inputs and weights."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """Whether oneDNN knows such a product."""
+        """Whether oneDNN has such a product."""
         return is_product(node)
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Multiplied]:
@@ -32,7 +32,7 @@ class ProductRule(Rule[Multiplied]):
         return Result(saved.output, saved)
 
     def backward(self, ledger: Ledger, group: Group, saved: Multiplied, gradient: Array) -> None:
-        """Through the activation, then to the weights, then to the input if anyone wants it."""
+        """Go back through the activation, to the weights, and to the input if its gradient is wanted."""
         node, request = group.head, ledger.request
         if group.activation is not None:
             gradient = activation_backward(ledger, group.activation, saved.output, gradient)

@@ -15,12 +15,12 @@ from foveate.layers import Upsample
 class UpsampleRule(Rule[None]):
     """Nearest by copies, linear by oneDNN's resampling; both in the plain layout.
 
-    oneDNN multiplies infinity by 0 where an output lies on a position exactly, which gives NaN where the definition has
+    If an output falls exactly on a position, oneDNN multiplies infinity by 0, which gives NaN where the definition has
     infinity. So does PyTorch, and in more places.
     """
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """To the larger size."""
+        """Resize to the larger size."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, Upsample)
         source = plan.plain(ledger.values[node.inputs[0]])
@@ -32,7 +32,7 @@ class UpsampleRule(Rule[None]):
         return Result(output, None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Back to the smaller size."""
+        """Go back to the smaller size."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, Upsample)
         gradient = plan.plain(gradient)

@@ -1,4 +1,4 @@
-"""Layer, group, instance and local response normalisation: each sample by itself, the same in both modes."""
+"""Layer, group, instance and local response normalisation: each sample separately, the same in both modes."""
 
 from dataclasses import dataclass
 from math import prod
@@ -16,7 +16,7 @@ from foveate.layers.sample_normalization import InstanceNormalization, SampleNor
 CHANNEL_BLOCK = 16
 
 FEWEST_POSITIONS = 16
-"""For which oneDNN's local response normalisation is used: a vector of the widest kind."""
+"""Channels that oneDNN's local response normalisation is used for: a vector of the widest kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class SampleNormalizationRule(Rule[Rows]):
         return Result(output, Rows(source, mean, inverse))
 
     def backward(self, ledger: Ledger, group: Group, saved: Rows, gradient: Array) -> None:
-        """To the input, gamma and beta."""
+        """Compute gradients for the input, gamma and beta."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, SampleNormalization)
         source = saved.source
@@ -91,7 +91,7 @@ def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """The input as oneDNN saw it, and what that remembers."""
+    """The input as oneDNN saw it, and oneDNN's workspace."""
 
     source: Array
     workspace: Array | None
@@ -126,7 +126,7 @@ class LocalResponseRule(Rule[Responses]):
         return Result(plan.reshaped(output, ledger.dims(node.name)), Responses(source, workspace))
 
     def backward(self, ledger: Ledger, group: Group, saved: Responses, gradient: Array) -> None:
-        """To the input."""
+        """Compute the input's gradient."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, LocalResponseNorm)
         source = saved.source
@@ -144,9 +144,9 @@ class LocalResponseRule(Rule[Responses]):
 
 
 def _as_image(ledger: Ledger, array: Array) -> Array:
-    """oneDNN normalises across the channels of images only; other shapes are seen as such.
+    """The array viewed as images: oneDNN only normalises across the channels of those.
 
-    Full blocks of channels are fast both ways; the plain layout falls to the reference implementation on the way back.
+    Full blocks of channels are fast both ways; on the way back the plain layout gets oneDNN's reference implementation.
     """
     dims = array.layout.dims
     if len(dims) != 4:

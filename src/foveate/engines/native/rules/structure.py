@@ -19,7 +19,7 @@ from foveate.layers.structure import Dropping
 
 
 class AddRule(Rule[Array]):
-    """A sum, with ReLU inside where it follows."""
+    """A sum, fused with a ReLU that follows."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
         """Add in the first blocked layout among the inputs."""
@@ -31,7 +31,7 @@ class AddRule(Rule[Array]):
         return Result(output, output)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
-        """The same gradient to every input."""
+        """Send the same gradient to every input."""
         if group.activation is not None:
             gradient = activation_backward(ledger, group.activation, saved, gradient)
         for name in group.head.inputs:
@@ -39,7 +39,7 @@ class AddRule(Rule[Array]):
 
 
 class MultiplyRule(Rule[list[Array]]):
-    """A product; an input with single positions is repeated over the others'."""
+    """A product; an input with a single position is repeated over the others'."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[list[Array]]:
         """Multiply two at a time, the larger first, in the plain layout."""
@@ -52,7 +52,7 @@ class MultiplyRule(Rule[list[Array]]):
         return Result(plan.reshaped(total, ledger.dims(node.name)), partial)
 
     def backward(self, ledger: Ledger, group: Group, saved: list[Array], gradient: Array) -> None:
-        """To each input: the gradient times all others, summed where the input was repeated."""
+        """For each input, the gradient times all others, summed if the input was repeated."""
         node, plan = group.head, ledger.plan
         first, *rest = self._factors(ledger, group)
         gradient = plan.plain(gradient)
@@ -90,7 +90,7 @@ class MultiplyRule(Rule[list[Array]]):
 
 
 class ChannelShuffleRule(Rule[None]):
-    """Channels copied to their new places (oneDNN's shuffle falls to its reference implementation)."""
+    """Channels copied to their new places (oneDNN's shuffle falls back to its reference implementation)."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """Groups of channels interleaved."""
@@ -98,7 +98,7 @@ class ChannelShuffleRule(Rule[None]):
         return Result(self._moved(ledger, ledger.values[group.head.inputs[0]], order), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Each channel back to where it came from."""
+        """Move each channel back to where it came from."""
         order = self._order(group)
         opposite = sorted(range(len(order)), key=order.__getitem__)
         ledger.add_gradient(group.head.inputs[0], self._moved(ledger, gradient, opposite))
@@ -119,17 +119,17 @@ class PixelRule(Rule[None]):
     """Every value of a sample copied to its place, in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Channels to positions, or back."""
+        """Move channels to positions, or back."""
         source = ledger.values[group.head.inputs[0]]
         return Result(self._moved(ledger, source, self._order(group), ledger.dims(group.output)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Every value back to where it came from."""
+        """Move every value back to where it came from."""
         name, opposite = group.head.inputs[0], np.argsort(self._order(group))
         ledger.add_gradient(name, self._moved(ledger, gradient, opposite, ledger.dims(name)))
 
     def _order(self, group: Group) -> NDArray[np.intp]:
-        """For each place of the output the place of the input."""
+        """For each place in the output, its place in the input."""
         layer, (shape,) = group.head.layer, group.head.input_shapes
         assert isinstance(layer, PixelMoving)
         split, order = layer.movement(shape)
@@ -145,7 +145,7 @@ class FlattenRule(Rule[None]):
     """The same numbers in the plain layout, with one axis."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """A view where the layout allows it."""
+        """A view if the layout allows it."""
         return Result(ledger.plan.reshaped(ledger.values[group.head.inputs[0]], ledger.dims(group.output)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
@@ -184,7 +184,7 @@ class ConcatenateRule(Rule[None]):
         return _native.Layout.plain(dims) if block is None else _native.Layout.channel_blocked(dims, block)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Cut every input's share out; where blocks of channels are cut, from the plain layout."""
+        """Cut out every input's share; if that splits blocks of channels, from the plain layout."""
         plan, start = ledger.plan, 0
         for name in group.head.inputs:
             dims = ledger.dims(name)
@@ -251,7 +251,7 @@ class DropoutRule(Rule[Array | None]):
         return Result(output, factor)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array | None, gradient: Array) -> None:
-        """Times the same factors."""
+        """Multiply by the same factors."""
         plan = ledger.plan
         if saved is not None:
             operands = {"src": plan.plain(gradient), "second_src": saved, "dst": plan.new(saved.layout)}

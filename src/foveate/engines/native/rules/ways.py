@@ -12,7 +12,7 @@ from foveate.graph import Node
 
 @dataclass(frozen=True, eq=False)
 class Multiplied:
-    """A product's output, and what it read: the input, with its border where that is made of copies."""
+    """A product's output, and what it read: the input, with its border if that is made of copies."""
 
     output: Array
     source: Array

@@ -1,4 +1,4 @@
-"""Weights and bias of a product: the state's own, or folded with the normalisation behind it."""
+"""Weights and bias of a product: the state's own, or folded with the normalisation after it."""
 
 from foveate.engines.folding import folded
 from foveate.engines.native import _native
@@ -17,7 +17,7 @@ def weights_of(ledger: Ledger, group: Group, layout: _native.Layout) -> Array:
 
 
 def weight_derivation(ledger: Ledger, group: Group, layout: _native.Layout) -> Derivation:
-    """How the weights in `layout` are derived from a state that stays as it is."""
+    """How the weights in `layout` are derived from a state that does not change."""
     node, normalization = group.head, group.normalization
     if normalization is None:
         return ledger.derivation(node, "weight", layout)

@@ -1,7 +1,7 @@
-"""When and how a 3x3 convolution runs with Winograd's algorithm: fewer multiplications than the definition has.
+"""When and how a 3x3 convolution runs with Winograd's algorithm: with fewer multiplications than the definition.
 
-A tile of 2x2 outputs needs 16 products where the definition has 36, and rounds as little; a tile of 4x4 needs 36 for
-144, and loses about two bits.
+A tile of 2x2 outputs needs 16 products instead of 36, and rounds as little; a tile of 4x4 needs 36 instead of 144,
+and loses about two bits.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from foveate.layers import ReLU
 from foveate.layers.convolution import Convolution
 
 FORWARD_TILE = 2
-"""Outputs of a tile along each axis on the way forward: with 4, every layer behind amplifies the rounding, and the
+"""Outputs of a tile along each axis on the way forward: with 4, every later layer amplifies the rounding, and the
 gradients of ResNet-20 are twice as far from float64."""
 
 BACKWARD_TILE = 4
 """The same for the gradients, which nothing amplifies."""
 
 FEWEST_TILES = 128
-"""Of 4x4 outputs; below this the transform of the filters is not worth its while."""
+"""The fewest tiles of 4x4 outputs for which the transform of the filters is worthwhile."""
 
 BLOCK = 16
-"""Channels that lie together in memory."""
+"""Channels that are contiguous in memory."""
 
 LARGEST_SUMS = 4 * 2**20
-"""Bytes of one thread's sums for the gradient of the weights; above this they would not stay in its cache."""
+"""The most bytes of one thread's sums for the gradient of the weights that stay in its cache."""
 
 
 def winograd_fits(node: Node, batch_size: int) -> bool:
@@ -53,12 +53,12 @@ class WinogradForward(ToOutput):
     """The convolution with a bias and ReLU, no other activation and no addition."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Whether the kernel can do all that the group wants."""
+        """Whether the kernel can do everything that the group needs."""
         plain = group.addition is None and (group.activation is None or type(group.activation.layer) is ReLU)
         return plain and winograd_fits(group.head, request.batch_size)
 
     def forward(self, ledger: Ledger, group: Group) -> Multiplied:
-        """Tiles of 2x2; the filters are transformed at each run where they learn, else once for each state."""
+        """Tiles of 2x2; the filters are transformed at each run if they learn, else once for each state."""
         node = group.head
         source_dims, target_dims = data_dims(node, ledger.batch_size)
         sizes = _Sizes(source_dims, target_dims, _begins(node), FORWARD_TILE)
@@ -76,12 +76,12 @@ class WinogradForward(ToOutput):
 
 
 class WinogradToData(ToData):
-    """The gradient of the input: a convolution of the output's gradient with the filters turned half a turn."""
+    """The gradient of the input: a convolution of the output's gradient with the filters rotated by 180 degrees."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Whatever is fused, the way back to the data is the convolution's own; not where a person looks at gradients.
+        """Whether to use it: always possible, since nothing is fused into the way back, but not if gradients are kept.
 
-        What one output says spreads over a whole tile as rounding, or as NaN: fields that are measured would be larger.
+        Rounding or NaN of one output spreads over a whole tile: measured receptive fields would be larger.
         """
         return winograd_fits(group.head, request.batch_size) and not request.differentiable
 
@@ -98,7 +98,7 @@ class WinogradToWeights(ToWeights):
     """The gradient of the weights, tile by tile in the transformed domain."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Only without bias, where the sums stay in the cache, and where no person looks at gradients."""
+        """Whether to use it: only without bias, if the sums stay in the cache, and if no gradients are kept."""
         node = group.head
         sums = (BACKWARD_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
         biased = getattr(node.layer, "bias", False)
@@ -139,7 +139,7 @@ class _Sizes:
 
     @property
     def filter_layout(self) -> _native.Layout:
-        """Of the transformed filters."""
+        """The layout of the transformed filters."""
         return _native.Layout.plain([self.shape.weight_numbers])
 
 
@@ -153,7 +153,7 @@ def _weight_layout(node: Node, *, flipped: bool) -> _native.Layout:
 
 
 def _transformed(ledger: Ledger, sizes: _Sizes, weights: Array, *, flipped: bool) -> Array:
-    """The filters, transformed anew at each run."""
+    """The filters, transformed at each run."""
     filters = ledger.plan.new(sizes.filter_layout)
     operation = _native.winograd_transform(sizes.shape, flipped)
     ledger.plan.run(operation, {"weights": weights, "transformed": filters})
