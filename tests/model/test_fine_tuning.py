@@ -89,7 +89,7 @@ def test_classes_are_names_or_their_number(classes: object):
 def test_a_network_without_a_head_to_replace_is_refused():
     with pytest.raises(fv.GraphError, match="there is no head to replace"):
         fv.Model(fv.Sequential(fv.Flatten()).build((1, 6, 6))).with_head(2)
-    with pytest.raises(fv.GraphError, match=r"output comes from bn1 \(BatchNorm1d\), but a new head takes the place"):
+    with pytest.raises(fv.GraphError, match=r"output comes from bn1 \(BatchNorm1d\), but a new head can only replace"):
         fv.Model(fv.Sequential(fv.Linear(3), fv.BatchNorm1d()).build((4,))).with_head(2)
     builder = fv.GraphBuilder()
     x = builder.input((4,))

@@ -21,7 +21,7 @@ from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_im
 from foveate.graph.analysis.summary import bytes_in_words
 
 MOST_LAYERS = 1_000
-"""That are told one by one."""
+"""How many are listed one by one."""
 
 LONGEST_INPUT = 18
 """Of stacked layers, as a power of ten; numbers grow with every layer that has a stride, without an end."""

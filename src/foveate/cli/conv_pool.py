@@ -269,7 +269,7 @@ def _drawing(report: WindowReport) -> list[str]:
 
 
 def _solve(layer: SpatialLayer, shape: tuple[int, ...], unknown: Unknown, as_json: bool) -> None:
-    """All paddings, or strides, with which each axis fits, and the report with the first of them."""
+    """All paddings, or strides, that make each axis fit, and the report with the first of them."""
     free = layer.with_options(**{unknown.value: 1 if unknown is Unknown.STRIDE else 0})
     _, sizes = free.spatial_input([shape])
     given = layer.with_options(padding=0) if unknown is Unknown.PADDING else layer

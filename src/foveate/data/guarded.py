@@ -51,5 +51,5 @@ class GuardedFile:
         return self._file.tell()
 
     def fileno(self) -> int:
-        """The descriptor, which libtiff reads for itself: no more than a header's strips say."""
+        """The descriptor, which libtiff reads itself: no more than a header's strips say."""
         return self._file.fileno()

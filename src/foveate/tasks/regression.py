@@ -36,7 +36,7 @@ class Regression(Task):
         names: what each value is called, in the order of the outputs.
 
     Raises:
-        DataError: a name is missing, there twice, or cannot be printed.
+        DataError: a name is missing, repeated or not printable.
 
     >>> from foveate.tasks import Output
     >>> task, output = Regression(("weight", "length")), Output("fc", (2,))

@@ -47,8 +47,8 @@ def move(images: ArrayLike, offset: int | Sequence[int], *, fill: ArrayLike | No
         A copy of the same shape and type.
 
     Raises:
-        ShapeError: the array has other axes, or `offset` has not one whole number for each spatial axis.
-        DataError: `fill` has not one value, or one for each channel.
+        ShapeError: the array has other axes, or `offset` does not have one whole number for each spatial axis.
+        DataError: `fill` has neither one value nor one for each channel.
 
     >>> move([[[1, 2, 3, 4]]], 1, fill=0).tolist()
     [[[0, 1, 2, 3]]]
@@ -77,7 +77,7 @@ def turn(images: ArrayLike, degrees: float, *, fill: ArrayLike | None = None) ->
 
     Raises:
         ShapeError: the array has other axes; a signal (N, C, L) has no plane to be turned in.
-        DataError: the angle is not finite, or `fill` has not one value, or one for each channel.
+        DataError: the angle is not finite, or `fill` has neither one value nor one for each channel.
     """
     values = _checked(images)
     if values.ndim < 4:
@@ -109,7 +109,7 @@ def scale(images: ArrayLike, factor: float, *, fill: ArrayLike | None = None) ->
 
     Raises:
         ShapeError: the array has other axes.
-        DataError: the factor is not positive, or `fill` has not one value, or one for each channel.
+        DataError: the factor is not positive, or `fill` has neither one value nor one for each channel.
     """
     values = _checked(images)
     if _finite(factor, "the factor") <= 0:

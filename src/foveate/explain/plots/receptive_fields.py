@@ -35,7 +35,7 @@ def plot_receptive_fields(
 
     Raises:
         GraphError: there is no such layer, or it gives no maps.
-        ShapeError: the position lies outside the input, or an image has not the network's shape.
+        ShapeError: the position lies outside the input, or an image does not have the network's shape.
         DataError: no gradient reaches the input.
     """
     prepared = prepare(model, images)

@@ -31,7 +31,7 @@ def sanity_check(
         images: N of them, as `Model.predict` takes them.
         method: a name of `METHODS`, or method(model, images, target) -> (N, ...).
         target: the class, or one for each image (default: the one that the trained network predicts).
-        seed: at least 1, added to the model's own, with which its training began.
+        seed: at least 1, added to the model's own, which its training began with.
         stages: how many at most, each of some layers (default: one for each layer with weights).
 
     Raises:

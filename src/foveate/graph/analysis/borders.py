@@ -67,7 +67,7 @@ def dropping_sentence(nodes: Sequence[Node]) -> str:
 
 
 def seeing_options(layer: Layer, input_shapes: Sequence[Shape], axis: int) -> Iterator[tuple[str, int]]:
-    """The largest smaller stride, and the smallest larger kernel, with which every position of `axis` is seen."""
+    """The largest smaller stride, and the smallest larger kernel, that see every position of `axis`."""
     options = layer.options()
     if not {"stride", "kernel_size"} <= set(options):
         return

@@ -61,7 +61,7 @@ def _outputs(model: Model) -> str:
 
 
 def _stretched(subject: Subject) -> str:
-    """A sentence where an image file has not the network's size."""
+    """A sentence if an image file does not have the network's size."""
     if not isinstance(subject.image, str | PathLike):
         return ""
     size = read_size(Path(subject.image))[1:]
