@@ -16,7 +16,13 @@ from foveate.cli import (
     training,
     zoo,
 )
-from foveate.cli.output import Commands, escape_what_cannot_be_encoded, warn_in_sentences
+from foveate.cli.output import (
+    Commands,
+    end_without_output,
+    escape_what_cannot_be_encoded,
+    open_closed_streams,
+    warn_in_sentences,
+)
 
 __all__ = ["app", "main"]
 
@@ -63,6 +69,10 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    open_closed_streams()
     escape_what_cannot_be_encoded()
     warn_in_sentences()
-    app(prog_name="foveate")
+    try:
+        app(prog_name="foveate")
+    except OSError as error:  # help is printed before any command runs
+        end_without_output(error)

@@ -1,6 +1,7 @@
 """What the commands share: JSON on standard output, errors and warnings as one sentence on standard error."""
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from enum import StrEnum
 from io import TextIOWrapper
 from math import isfinite
 from shutil import get_terminal_size
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -44,6 +45,13 @@ class Commands(TyperGroup):
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
         raise typer.Exit(1)
+
+
+def end_without_output(error: OSError) -> NoReturn:
+    """End with the reason why standard output takes no more, and nothing of what it did not take."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python would try to empty the old one)
+    typer.echo(f"foveate: {printable(error)}", err=True)
+    raise SystemExit(1)
 
 
 def wrapped(words: str, stream: TextIO) -> str:
@@ -137,6 +145,14 @@ def warn_in_sentences() -> None:
         typer.echo(wrapped(f"foveate: {FoveateError(message)}", sys.stderr), err=True)  # printable in every line
 
     warnings.showwarning = show
+
+
+def open_closed_streams() -> None:
+    """Let what a closed standard stream would get vanish: a daemon's training goes on without a reader."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Nobody closes it, so no file of ours takes the stream's number.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def escape_what_cannot_be_encoded() -> None:
