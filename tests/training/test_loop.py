@@ -183,7 +183,7 @@ def test_divergence_says_where_and_what_to_try(engine, make_job, tmp_path):
         TrainingError,
         match=r"^(the loss|\w+\.\w+) became (nan|inf|NaN or infinite) at step \d of 12 \(epoch [123], learning rate "
         r"1e\+20\)(; .+ is the first layer whose output is NaN or infinite)?: the learning rate is too high\. Try a "
-        r"learning rate of 1e\+19, ",
+        r"learning rate of 0\.1, ",
     ):
         fit(make_job(engine, recipe=recipe, folder=folder), Progress())
 

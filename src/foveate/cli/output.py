@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from io import TextIOWrapper
 from math import isfinite
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -49,7 +50,8 @@ class Commands(TyperGroup):
 
 def end_without_output(error: OSError) -> NoReturn:
     """End with the reason why standard output takes no more, and nothing of what it did not take."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python would try to empty the old one)
+    # Python would try to empty the old one at its end.
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     typer.echo(f"foveate: {printable(error)}", err=True)
     raise SystemExit(1)
 
@@ -152,7 +154,7 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # Nobody closes it, so no file of ours takes the stream's number.
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def escape_what_cannot_be_encoded() -> None:

@@ -13,6 +13,7 @@ from foveate.graph.graph import Graph
 from foveate.graph.joining import Joining, Place, channels_last
 from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
+from foveate.layers.advice import strictly
 
 
 class DroppedBorderWarning(UserWarning):
@@ -88,7 +89,8 @@ class GraphBuilder(metaclass=Called):
     def _join(self, path: str, layer: Layer, inputs: tuple[Value, ...], parameters: str | None) -> Value:
         self._joining.claim(path)
         self._own(inputs)
-        node = self._joining.fitted(path, layer, tuple(value.name for value in inputs), parameters)
+        with strictly(self._strict):
+            node = self._joining.fitted(path, layer, tuple(value.name for value in inputs), parameters)
         place = Place(path, layer, node.input_shapes)
         if self._strict and any(node.dropped):
             raise self._joining.placed(ShapeError(drops(node)), place)

@@ -1,6 +1,7 @@
 """Remedies that errors suggest: each has been tried before it is offered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,19 @@ from foveate.layers.base import Layer, Shape
 
 _trying: ContextVar[bool] = ContextVar("trying", default=False)
 """Whether a remedy is being tried: an error raised meanwhile is never read, and needs no remedies of its own."""
+
+_strict: ContextVar[object] = ContextVar("strict", default=False)
+"""What a remedy must see of its input: True for the borders, "all" for every position."""
+
+
+@contextmanager
+def strictly(strict: object) -> Iterator[None]:
+    """Within the block only remedies are offered that a network built with `strict` accepts."""
+    token = _strict.set(strict)
+    try:
+        yield
+    finally:
+        _strict.reset(token)
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,9 @@ def those_that_work(layer: Layer, ways: Iterable[Way]) -> str:
 
 def _works(layer: Layer, way: Way) -> bool:
     try:
-        layer.with_options(**way.options).output_shape([way.input_shape])
+        changed = layer.with_options(**way.options)
+        changed.output_shape([way.input_shape])
+        unseen = changed.unseen([way.input_shape]) if _strict.get() else ()
     except FoveateError:
         return False
-    return True
+    return not any(axis.dropped or (_strict.get() == "all" and axis.skipped) for axis in unseen)

@@ -285,12 +285,13 @@ class _Run:
 
     def _diverged(self, what: str, value: object, first: Node | None = None) -> TrainingError:
         rate = self.totals.learning_rate
+        lower = min(rate / 10, SANE_RATE)
         folder = self.job.folder
         kept = f" {folder.checkpoint} is as it was." if folder is not None and folder.checkpoint.exists() else ""
         where = "" if first is None else f"; {first} is the first layer whose output is NaN or infinite"
         return TrainingError(
             f"{what} became {value} at step {self.step} of {self.steps} (epoch {self.epoch + 1}, learning rate "
-            f"{rate:.3g}){where}: the learning rate is too high. Try a learning rate of {rate / 10:.1g}, a longer "
+            f"{rate:.3g}){where}: the learning rate is too high. Try a learning rate of {lower:.1g}, a longer "
             f"warm-up, or normalisation in the network.{kept}"
         )
 
@@ -311,6 +312,9 @@ def _configuration(job: Job) -> dict[str, Any]:
         **({"frozen": sorted(job.frozen)} if job.frozen else {}),
     }
 
+
+SANE_RATE = 0.1
+"""A learning rate from which networks with normalisation learn: after one far beyond, a tenth would be no help."""
 
 _NAMES = {"batch_size": "batch size", "frozen": "frozen parameters"}
 """What sentences call those entries of a recipe that they call by another word."""
