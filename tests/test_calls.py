@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import inspect
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -283,3 +285,34 @@ def test_a_switch_is_on_or_off(kind: type, name: str, value: object):
         (fv.CallError, fv.DataError), match=rf"^{kind.__name__}: {name} is .*; it must be True or False$"
     ):
         kind(*[2] * len(needed), **{name: value})
+
+
+PAIR = np.array([3, 3])
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: fv.Conv2d(2, 3, padding=PAIR), "Conv2d: padding is an array of 2; give one value"),
+        (lambda: fv.SGD(momentum=PAIR), "SGD: momentum is an array of 2; give one value"),
+        (lambda: fv.Sequential(fv.ReLU()).build((3,), strict=PAIR), "strict is an array of 2; give one value"),
+        (lambda: fv.ELU(Fraction(3)), r"ELU: alpha is Fraction\(3, 1\); it must be a number"),
+        (lambda: fv.LPPool1d(Decimal(3), 2), r"LPPool1d: norm_type is Decimal\('3'\); it must be a number"),
+        (lambda: fv.LocalResponseNorm(3, beta=np.True_), "LocalResponseNorm: beta is .*True.*; it must be a number"),
+    ],
+)
+def test_one_number_is_wanted(call, sentence):
+    with pytest.raises(fv.CallError, match=sentence):
+        call()
+
+
+@pytest.mark.parametrize("path", ["a" * 1000, "a\0b", "\ud800"], ids=["long", "NUL", "half a character"])
+def test_a_path_that_no_file_can_have_is_refused(model, path):
+    for use in (model.save, fv.load, model.load_torch, lambda path: model.fit(DATA, epochs=1, out=path)):
+        with pytest.raises(fv.FileError, match="is too long for the name of a file|has a character that no file's"):
+            use(path)
+
+
+def test_a_model_is_not_saved_as_a_folder(model):
+    with pytest.raises(fv.FileError, match='"/" is a folder; give a file in it'):
+        model.save("/")

@@ -1,17 +1,19 @@
 """Calls whose arguments do not fit, explained in a sentence: what is given twice, missing, unknown or not a number."""
 
 import inspect
+import os
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from errno import ENAMETOOLONG
 from functools import cache, wraps
-from numbers import Real
+from numbers import Integral, Rational, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from foveate.errors import CallError
-from foveate.text import printable
+from foveate.errors import CallError, FileError
+from foveate.text import named, printable
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -41,8 +43,12 @@ class Called(ABCMeta):
             sentence = misfit(cls.__name__, inspect.signature(cls), args, options, cls.call_hints)
             if sentence is None or isinstance(error, CallError):
                 raise
+        except ValueError as error:
+            sentence = _array_for_one(cls.__name__, inspect.signature(cls), args, options, error)
+            if sentence is None:
+                raise
         else:
-            sentence = _no_switch(cls, made)
+            sentence = _no_switch(cls, made) or _no_real_number(cls, made)
             if sentence is None:
                 return made
         raise CallError(sentence)
@@ -55,17 +61,42 @@ class Called(ABCMeta):
 
 
 @cache
-def _switches(made: type) -> tuple[str, ...]:
-    """The names of the options that are True or False."""
-    return tuple(each.name for each in fields(made) if each.type in (bool, "bool")) if is_dataclass(made) else ()
+def _options_of(made: type, kind: type) -> tuple[str, ...]:
+    """The names of the options that are of one kind, such as those that are True or False."""
+    words = (kind, kind.__name__)
+    return tuple(each.name for each in fields(made) if each.type in words) if is_dataclass(made) else ()
 
 
 def _no_switch(made: type, instance: object) -> str | None:
     """A sentence about a switch that is neither True nor False, or None."""
-    for name in _switches(made):
+    for name in _options_of(made, bool):
         value = getattr(instance, name)
         if not isinstance(value, bool):
             return f"{made.__name__}: {name} is {printable(repr(value))}; it must be True or False"
+    return None
+
+
+def _no_real_number(made: type, instance: object) -> str | None:
+    """A sentence about a number that is something else, or None."""
+    for name in _options_of(made, float):
+        value = getattr(instance, name)
+        if not is_number(value):
+            return f"{made.__name__}: {name} is {printable(repr(value))}; it must be a number"
+    return None
+
+
+def _array_for_one(
+    name: str, signature: inspect.Signature, args: Sequence[Any], options: Mapping[str, Any], error: ValueError
+) -> str | None:
+    """A sentence about an array where one value belongs, if that is what NumPy complains of."""
+    if "truth value of an array" not in str(error):
+        return None
+    in_order = [each.name for each in signature.parameters.values() if each.kind in _IN_ORDER]
+    for option, value in {**dict(zip(in_order, args, strict=False)), **options}.items():
+        wanted = str(signature.parameters[option].annotation) if option in signature.parameters else ""
+        if hasattr(value, "shape") and not any(word in wanted for word in ("Array", "Images", "Any")):
+            shape = "x".join(map(str, value.shape))
+            return f"{name}: {option} is an array of {shape}; give one value, or a tuple of ints if it takes several"
     return None
 
 
@@ -87,6 +118,10 @@ def called(**hints: str) -> Callable[[Callable[Given, Returned]], Callable[Given
             except TypeError as error:
                 if not isinstance(error, CallError):
                     sentence = misfit(function.__name__, signature, args[method:], options, told)
+                if sentence is None:
+                    raise
+            except ValueError as error:
+                sentence = _array_for_one(function.__name__, signature, args[method:], options, error)
                 if sentence is None:
                     raise
             raise CallError(sentence)
@@ -129,8 +164,9 @@ def misfit(
 
 
 def is_number(value: object) -> bool:
-    """Whether this is a Python or NumPy number, and not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether this is an int or a float of Python or NumPy, and not a bool or a fraction."""
+    fraction = isinstance(value, Rational) and not isinstance(value, Integral)
+    return isinstance(value, Real) and not isinstance(value, bool) and not fraction
 
 
 def kind(value: object) -> str:
@@ -144,10 +180,22 @@ def kind(value: object) -> str:
 
 
 def path_from(value: object, name: str, other: str = "") -> Path:
-    """The path as given, or a CallError if it is something else; `other` says what else it may be."""
+    """The path as given, or a CallError if it is something else; `other` says what else it may be.
+
+    Raises:
+        FileError: no file can have that path: it is too long, or has a character that paths do not have.
+    """
     if not isinstance(value, str | PathLike):
         raise CallError(f"{name} is {printable(repr(value))}; give a path{other}")
-    return Path(value)
+    path = Path(value)
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            raise FileError(f"{named(path)} is too long for the name of a file; give a shorter one") from None
+    except ValueError:  # a NUL, or half a character
+        raise FileError(f"{named(path)} has a character that no file's name can have; leave it out") from None
+    return path
 
 
 def _no_number(name: str, parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> str | None:

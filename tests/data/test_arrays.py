@@ -88,7 +88,7 @@ def test_bytes_of_a_header_turned_at_random_are_refused_or_harmless(tmp_path):
 
 def test_objects_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(FileError, match=r'a\.npy" is not an array written by numpy\.save: '):
+    with pytest.raises(FileError, match=r'a\.npy" holds Python objects, which are not read, as that could run'):
         read_array(tmp_path / "a.npy")
 
 
@@ -102,3 +102,12 @@ def test_an_archive_a_folder_and_nothing(tmp_path):
         read_array(tmp_path / "b.npy")
     with pytest.raises(FileError, match=r'^there is no file ".*c\.npy"; an array written by numpy\.save was expected$'):
         read_array(tmp_path / "c.npy")
+
+
+def test_nobody_is_advised_to_trust_a_file(tmp_path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }" + " " * 60000
+    content = np.lib.format.magic(2, 0) + len(header).to_bytes(4, "little") + header.encode() + b"\0" * 4
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(FileError, match="its header is longer than that of any array") as refused:
+        read_array(tmp_path / "a.npy")
+    assert "pickle" not in str(refused.value)

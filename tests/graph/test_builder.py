@@ -145,7 +145,7 @@ def test_strict_accepts_what_sees_every_pixel(layer: fv.Layer, shape: tuple[int,
 @pytest.mark.parametrize("size", range(1, 9))
 def test_what_strict_offers_for_a_window_that_is_too_long_is_accepted(size: int, strict: Any):
     layer = fv.Conv1d(2, 6, stride=2, dilation=2)
-    with pytest.raises(fv.ShapeError, match="the window spans .* = 11, ") as refused:
+    with pytest.raises(fv.ShapeError, match=r"the window spans .* = 11, ") as refused:
         fv.Sequential(layer).build((1, size), strict=strict)
     offered = re.findall(r"(kernel_size|padding) (\d+)|an input of at least (\d+)", str(refused.value))
     for option, value, length in offered:

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from foveate.errors import FoveateError
-from foveate.text import broken, printable
+from foveate.text import broken, named, printable
 
 
 class Commands(TyperGroup):
@@ -40,12 +40,18 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise
         except (FoveateError, OSError) as error:
-            told = f"foveate: {error if isinstance(error, FoveateError) else printable(error)}"
-            typer.echo(wrapped(told, sys.stderr), err=True)
+            typer.echo(wrapped(f"foveate: {_sentence(error)}", sys.stderr), err=True)
             _offer_changes(error)
         except MemoryError:
             typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
         raise typer.Exit(1)
+
+
+def _sentence(error: FoveateError | OSError) -> str:
+    """What went wrong; the system's own errors name their file first."""
+    if isinstance(error, FoveateError) or error.filename is None:
+        return str(error) if isinstance(error, FoveateError) else printable(error)
+    return f"{named(error.filename)}: {printable(error.strerror)}"
 
 
 def end_without_output(error: OSError) -> NoReturn:

@@ -42,6 +42,15 @@ def read_array(path: Path) -> NDArray[Any]:
     except (PermissionError, IsADirectoryError) as error:
         raise FileError(f"{named(path)} cannot be read: {error.strerror}") from None
     except Exception as error:  # NumPy parses a header as Python, and what is wrong with it is of any kind
-        words = f"{named(path)} is not an array written by numpy.save"
-        raise FileError(f"{words}: {printable(error) or type(error).__name__}") from None
+        raise FileError(f"{named(path)} {_why_not(error)}") from None
     raise FileError(f"{named(path)} is an archive that numpy.savez wrote; write one array with numpy.save")
+
+
+def _why_not(error: Exception) -> str:
+    """Why no array comes out of a file; NumPy's advice to trust it is not passed on, as that could run code."""
+    words = printable(error) or type(error).__name__
+    if "Python objects" in words or "Object arrays" in words:
+        return "holds Python objects, which are not read, as that could run code; save an array of numbers"
+    if "allow_pickle" in words:
+        return "is not an array written by numpy.save: its header is longer than that of any array"
+    return f"is not an array written by numpy.save: {words}"

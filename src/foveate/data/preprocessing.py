@@ -326,9 +326,10 @@ class Preprocessing(metaclass=Called):
         if array.ndim == 2 and array.size:
             return array[:, :, None]
         if array.ndim != 3 or not array.size:
+            one_by_one = "; give the images of a batch one by one" if array.ndim == 4 else ""
             raise ShapeError(
-                f"{name} is {format_sizes(array.shape) or 'a number'}, but an image is (H, W), (H, W, C) or (C, H, W), "
-                "and a batch (N, C, H, W)"
+                f"{name} is {format_sizes(array.shape) or 'a number'}, but an image is (H, W), (H, W, C) or (C, H, W)"
+                f"{one_by_one}"
             )
         last = array.shape[2] in _IMAGE_CHANNELS
         first = array.shape[0] in _IMAGE_CHANNELS

@@ -23,6 +23,8 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
         FileError: it cannot be written (disk full, no permission, a link to nowhere); the old file is untouched.
     """
     target = path.resolve()
+    if not target.name:
+        raise FileError(f"{named(path)} is a folder; give a file in it")
     temporary = target.with_name(f".{target.name}.{token_hex(4)}.partial")
     for link in (path, *path.parents):
         if link.is_symlink() and not link.resolve().exists() and not (link == path and target.parent.is_dir()):

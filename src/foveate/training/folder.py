@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from foveate.calls import path_from
 from foveate.training.curves import save_curves
 from foveate.training.history import History
 
@@ -12,6 +13,9 @@ class RunFolder:
     """Where training keeps its checkpoint and writes its model, history and learning curves."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        path_from(self.path, "out")
 
     @property
     def model(self) -> Path:
