@@ -309,10 +309,27 @@ def test_one_number_is_wanted(call, sentence):
 @pytest.mark.parametrize("path", ["a" * 1000, "a\0b", "\ud800"], ids=["long", "NUL", "half a character"])
 def test_a_path_that_no_file_can_have_is_refused(model, path):
     for use in (model.save, fv.load, model.load_torch, lambda path: model.fit(DATA, epochs=1, out=path)):
-        with pytest.raises(fv.FileError, match="is too long for the name of a file|has a character that no file's"):
+        with pytest.raises(fv.FileError, match=r"is too long for the name of a file|has a character that no file's"):
             use(path)
 
 
 def test_a_model_is_not_saved_as_a_folder(model):
     with pytest.raises(fv.FileError, match='"/" is a folder; give a file in it'):
         model.save("/")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda model: model.predict(np.array(3.0)), "is a number, but an image is"),
+        (lambda model: model.classify(np.array(3.0)), "is a number, but an image is"),
+        (lambda model: GRAPH.node([]), r'there is no layer "\[\]"'),
+        (lambda model: fv.BinaryCrossEntropy(pos_weight=object()), "pos_weight is <object .*; it must be a number"),
+        (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), batch_size=-1), "batch_size is -1; give an int of"),
+        (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), seed=-1), "seed is -1; give an int of at least 0"),
+        (lambda model: fv.Preprocessing((1, 8, 8), (1e40,), (1.0,)), "is more than float32 holds"),
+    ],
+)
+def test_values_of_another_kind_are_refused(model, call, sentence):
+    with pytest.raises(fv.FoveateError, match=sentence):
+        call(model)

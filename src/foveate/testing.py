@@ -56,6 +56,9 @@ def check_gradients(
         raise CallError(f"check_gradients: layer is {layer!r}; give a layer such as ReLU()")
     if not isinstance(input_shape, Sequence) or not input_shape:
         raise CallError(f"check_gradients: input_shape is {input_shape!r}; give the sizes of one sample: (3, 8, 8)")
+    for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+            raise CallError(f"check_gradients: {name} is {value!r}; give an int of at least {least}")
     if isinstance(input_shape[0], int):
         input_shape = (input_shape,)  # type: ignore[assignment]
     _Check(layer, [sample_shape(shape) for shape in input_shape], batch_size, seed, tolerance).run()

@@ -14,10 +14,13 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
         raise typer.BadParameter(f"{option} is missing; write sizes joined by x, channels first: 3x32x32")
     sizes = _ints(text, option, "write sizes joined by x, channels first: 3x32x32")
     if not 2 <= len(sizes) <= 4:
+        axes = "1 axis" if len(sizes) == 1 else f"{len(sizes)} axes"
         raise typer.BadParameter(
-            f'{option} is "{text}", which has {len(sizes)} axes; channels and 1 to 3 spatial axes are needed: 1x8000, '
-            "3x32x32 or 1x16x64x64"
+            f'{option} is "{text}", which has {axes}; channels and 1 to 3 spatial axes are needed: 1x8000, 3x32x32 or '
+            "1x16x64x64"
         )
+    if min(sizes) < 1:
+        raise typer.BadParameter(f'{option} is "{text}"; every size must be at least 1')
     if hint := channels_last(sizes, surely=True):
         typer.echo(f"foveate: {hint}", err=True)
     return sizes

@@ -101,6 +101,8 @@ class Preprocessing(metaclass=Called):
             if not all(isfinite(value) and (value > 0 or name == "mean") for value in values):
                 wanted = "finite numbers" if name == "mean" else "positive, finite numbers"
                 raise DataError(f"Preprocessing: {name} is {values}; it must be {wanted}")
+        if not all(abs(mean) / std < 3e38 for mean, std in zip(self.mean, self.std, strict=True)):
+            raise DataError(f"Preprocessing: mean {self.mean} divided by std {self.std} is more than float32 holds")
 
     @staticmethod
     def measure(dataset: Samples) -> "Preprocessing":

@@ -95,8 +95,8 @@ class Nodes:
 
     def node(self, name: str) -> Node:
         """The node called `name`, or a GraphError with the nearest names."""
-        if name not in self.by_name:
-            raise GraphError(f'there is no layer "{name}".{nearest(name, self.by_name)}')
+        if not isinstance(name, str) or name not in self.by_name:
+            raise GraphError(f'there is no layer "{name}".{nearest(str(name), self.by_name)}')
         return self.by_name[name]
 
 

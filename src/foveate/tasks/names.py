@@ -74,7 +74,9 @@ def _check_name(name: str, what: str) -> None:
             f"the name of {what} has {len(name):,} characters ({name[:20]!r}...); give it at most {LONGEST_NAME}"
         )
     if not name.isprintable():
-        raise DataError(f"{what} is called {name!r}, which cannot be printed; leave out control characters")
+        raise DataError(
+            f"{what} is called {name!r}, which cannot be printed; it may have letters, digits and signs only"
+        )
 
 
 def _first_twice(names: tuple[str, ...]) -> str:

@@ -33,7 +33,8 @@ def answers_at_once(
     """
     prepared = raw_batches(programs.graph, preprocessing, raw, programs.batch_size)
     batches = decoded_batches(state, programs, outputs, prepared)
-    count = len(raw) if isinstance(raw, list | tuple | np.ndarray) else None
+    sized = isinstance(raw, list | tuple) or (isinstance(raw, np.ndarray) and raw.ndim > 0)
+    count = len(raw) if sized else None
     parts = list(watched(batches, count, "predicting", progress=progress, size=_length))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

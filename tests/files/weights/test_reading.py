@@ -167,8 +167,8 @@ DAMAGED: list[tuple[str, Callable[[Path], object]]] = [
     ),
     ("is damaged: a tensor of 2 numbers has a storage of 1", archived(tensor_pickle(), data_0=bytes(4))),
     (
-        "is damaged: a tensor of 100 numbers has a storage of 2",
-        archived(tensor_pickle(sizes=(100,), strides=(0,)), data_0=bytes(8)),
+        "is damaged: a tensor of 100,000,000 numbers has a storage of 2",
+        archived(tensor_pickle(sizes=(100_000_000,), strides=(0,)), data_0=bytes(8)),
     ),
     (WRONG, archived(tensor_pickle(strides=(-1,)), data_0=bytes(8))),
     (WRONG, archived(tensor_pickle(strides=(1, 1)), data_0=bytes(8))),
@@ -372,3 +372,9 @@ def test_a_tensor_of_which_no_array_can_be_made_is_named(tensor: torch.Tensor, w
         "tensors that hold numbers$",
     ):
         named_arrays("the dictionary", {"a": tensor})
+
+
+def test_a_tensor_that_repeats_a_number_is_read(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({"weight": torch.full((1,), 3.0).expand(2, 144)}, path)
+    np.testing.assert_array_equal(read_weights(path).arrays["weight"], np.full((2, 144), 3, np.float32))

@@ -23,6 +23,9 @@ DAMAGE = (
 )
 """Errors that a changed byte causes in the libraries that read: a length, for example, that no memory holds."""
 
+MOST_REPEATED = 1 << 24
+"""Numbers of a tensor that repeats those of its storage: a small file must not fill the memory."""
+
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first object in a file written by PyTorch before version 1.6."""
 
@@ -75,6 +78,8 @@ def read_torch_file(path: Path, file: BinaryIO) -> Any:
         return _Zipped(path, file).content() if zipfile.is_zipfile(file) else _legacy(path, file)
     except DAMAGE as error:
         what = printable(error) or type(error).__name__
+        if isinstance(error, UnicodeError):
+            what = "a name in it is not text"
         raise damaged(path, f"its description of its tensors cannot be read ({what})") from None
 
 
@@ -218,7 +223,8 @@ def _viewed(path: Path, tensor: _Tensor, content: bytes) -> Array:
     numbers = np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)
     count = prod(tensor.sizes)
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.sizes, tensor.strides, strict=True))
-    if count and (last >= len(numbers) or count > len(numbers)):
+    repeats = 0 in tensor.strides and count <= MOST_REPEATED
+    if count and (last >= len(numbers) or (count > len(numbers) and not repeats)):
         raise damaged(path, f"a tensor of {count:,} numbers has a storage of {len(numbers):,}")
     if not count:
         return np.zeros(tensor.sizes, np.float32)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from math import inf
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from foveate.calls import Called
+from foveate.calls import Called, is_number
 from foveate.errors import EngineError, LayerError
 from foveate.layers import Layer, LogSoftmax, Shape, Sigmoid, Softmax
 
@@ -86,6 +86,8 @@ def weights_of(loss: Loss, name: str, given: Iterable[float]) -> tuple[float, ..
 
 def check_positive(loss: Loss, name: str, value: float) -> None:
     """Refuse a number that is not positive and finite."""
+    if not is_number(value):
+        raise loss.refuse(f"{name} is {value!r}; it must be a number")
     if not 0 < value < inf:
         raise loss.refuse(f"{name} is {value}; it must be positive and finite")
 
