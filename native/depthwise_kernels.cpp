@@ -2,8 +2,6 @@
 // and outputs as they are written, so that a rectifier on either side costs no pass. Compiled once for each set of
 // instructions.
 #include <algorithm>
-#include <type_traits>
-#include <utility>
 
 #include "vector_kernels.h"
 #include "vector_math.h"
@@ -12,16 +10,6 @@ namespace foveate {
 namespace {
 
 inline Vector clipped(Vector x, const Bounds& bounds) { return at_most(at_least(x, bounds.low), bounds.high); }
-
-// Calls work(constant) for 0 to Count - 1, so that what is indexed by it stays in registers.
-template <class Work, int... Index>
-inline void unrolled(const Work& work, std::integer_sequence<int, Index...>) {
-  (work(std::integral_constant<int, Index>()), ...);
-}
-template <int Count, class Work>
-inline void unrolled(const Work& work) {
-  unrolled(work, std::make_integer_sequence<int, Count>());
-}
 
 // What the outputs of one row have in common: which rows of the input they see.
 struct Row {

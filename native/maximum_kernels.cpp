@@ -1,5 +1,6 @@
 // Maximum pooling of one plane. NaN wins over all numbers, and of several the last, as in PyTorch; among equals the
 // first does. Compiled once for each set of instructions.
+#include <algorithm>
 #include <limits>
 
 #include "vector_kernels.h"
@@ -34,17 +35,53 @@ inline void each_tap(const PoolingShape& shape, const Taps& d, const Taps& h, co
               (d.at(i) * shape.size[1] + h.at(j)) * shape.size[2] + w.at(k));
 }
 
-// Calls visit(output position, taps of each axis) for each position of a plane.
+// Outputs of one row: the number of the first, and which planes and rows of the input they see.
+struct Row {
+  std::int64_t position;
+  Taps d, h;
+};
+
 template <class Visit>
-inline void each_output(const PoolingShape& shape, const Visit& visit) {
+inline void each_row(const PoolingShape& shape, const Visit& visit) {
   std::int64_t position = 0;
   for (std::int64_t i = 0; i < shape.outputs[0]; ++i) {
     const Taps d(shape, 0, i);
-    for (std::int64_t j = 0; j < shape.outputs[1]; ++j) {
-      const Taps h(shape, 1, j);
-      for (std::int64_t k = 0; k < shape.outputs[2]; ++k) visit(position++, d, h, Taps(shape, 2, k));
-    }
+    for (std::int64_t j = 0; j < shape.outputs[1]; ++j, position += shape.outputs[2])
+      visit(Row{position, d, Taps(shape, 1, j)});
   }
+}
+
+// Calls visit(output position, taps of each axis) for the outputs of a row from `begin` to `end`.
+template <class Visit>
+inline void each_output(const PoolingShape& shape, const Row& row, std::int64_t begin, std::int64_t end,
+                        const Visit& visit) {
+  for (std::int64_t k = begin; k < end; ++k) visit(row.position + k, row.d, row.h, Taps(shape, 2, k));
+}
+
+template <class Visit>
+inline void each_output(const PoolingShape& shape, const Visit& visit) {
+  each_row(shape, [&](const Row& row) { each_output(shape, row, 0, shape.outputs[2], visit); });
+}
+
+// Calls visit(row, begin, end) for each row with the outputs whose windows lie inside the input; there may be none.
+template <class Visit>
+inline void each_inside(const PoolingShape& shape, const Visit& visit) {
+  const std::int64_t stride = shape.stride[2], free = shape.size[2] - shape.kernel[2] + shape.begin[2];
+  const std::int64_t first = std::min((shape.begin[2] + stride - 1) / stride, shape.outputs[2]);
+  const std::int64_t last = free < 0 ? first : std::max(first, std::min(free / stride + 1, shape.outputs[2]));
+  each_row(shape, [&](const Row& row) {
+    const bool whole = row.h.last - row.h.first == shape.kernel[1] && row.d.last > row.d.first;
+    visit(row, whole ? first : 0, whole ? last : 0);
+  });
+}
+
+// Calls work(side as a constant) for windows of 2x2 or 3x3 neighbours, on which most networks pool; else returns false.
+template <class Work>
+inline bool small_square(const PoolingShape& shape, const Work& work) {
+  if (shape.kernel[0] != 1 || shape.dilation[1] != 1 || shape.dilation[2] != 1) return false;
+  if (shape.kernel[1] == 2 && shape.kernel[2] == 2) return work(std::integral_constant<int, 2>()), true;
+  if (shape.kernel[1] == 3 && shape.kernel[2] == 3) return work(std::integral_constant<int, 3>()), true;
+  return false;
 }
 
 template <class W>
@@ -58,39 +95,73 @@ struct WinnersOf<Winner> {
 template <class W>
 using Winners = typename WinnersOf<W>::Type;
 
-// Without winners only the maximum is kept, and whether there was NaN.
-void only_maximum_of_vectors(const PoolingShape& shape, const float* source, float* target) {
-  each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
+// The largest of what is added to it.
+struct OnlyLargest {
+  Vector best = all(-std::numeric_limits<float>::infinity());
+  Integers unordered = {};
+
+  void add(std::int64_t, Vector value) {
+    best = at_least_of(best, value);
+    unordered |= value != value;
+  }
+  Vector value() const { return unordered ? all(std::numeric_limits<float>::quiet_NaN()) : best; }
+
+ private:
+  static Vector at_least_of(Vector best, Vector value) { return value > best ? value : best; }
+};
+
+// The largest, and which it was.
+struct Largest {
+  Vector best = all(-std::numeric_limits<float>::infinity());
+  Integers winner = Integers{} - 1;
+
+  void add(std::int64_t tap, Vector value) {
+    const Integers wins = (value > best) | (value != value) | (winner < 0);
+    best = wins ? value : best;
+    winner = wins ? Integers{} + static_cast<std::int32_t>(tap) : winner;
+  }
+  Vector value() const { return best; }
+};
+
+// Calls done(output position and lane, the largest of its window) for each vector of outputs.
+template <class Kept, class Done>
+void each_largest(const PoolingShape& shape, const float* source, const Done& done) {
+  const auto one_by_one = [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
-      Vector best = all(-std::numeric_limits<float>::infinity());
-      Integers unordered = {};
-      each_tap(shape, d, h, w, [&](std::int64_t, std::int64_t from) {
-        const Vector value = load(source + from * shape.pitch + lane);
-        best = value > best ? value : best;
-        unordered |= value != value;
-      });
-      store(target + position * shape.pitch + lane, unordered ? all(std::numeric_limits<float>::quiet_NaN()) : best);
+      Kept kept;
+      each_tap(shape, d, h, w,
+               [&](std::int64_t tap, std::int64_t from) { kept.add(tap, load(source + from * shape.pitch + lane)); });
+      done(position * shape.pitch + lane, kept);
     }
+  };
+  const bool small = small_square(shape, [&](auto side) {
+    each_inside(shape, [&](const Row& row, std::int64_t begin, std::int64_t end) {
+      each_output(shape, row, 0, begin, one_by_one);
+      const float* const lines = source + (row.d.at(0) * shape.size[1] + row.h.at(0)) * shape.size[2] * shape.pitch;
+      for (std::int64_t k = begin; k < end; ++k) {
+        const float* const window = lines + (k * shape.stride[2] - shape.begin[2]) * shape.pitch;
+        for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
+          Kept kept;
+          unrolled<side * side>([&](auto tap) {
+            kept.add(tap, load(window + (tap / side * shape.size[2] + tap % side) * shape.pitch + lane));
+          });
+          done((row.position + k) * shape.pitch + lane, kept);
+        }
+      }
+      each_output(shape, row, end, shape.outputs[2], one_by_one);
+    });
   });
+  if (!small) each_output(shape, one_by_one);
 }
 
 template <class W>
 void maximum_of_vectors(const PoolingShape& shape, const float* source, float* target, W* winners) {
-  if (winners == nullptr) return only_maximum_of_vectors(shape, source, target);
-  each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
-    for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
-      Vector best = all(-std::numeric_limits<float>::infinity());
-      Integers winner = Integers{} - 1;
-      each_tap(shape, d, h, w, [&](std::int64_t tap, std::int64_t from) {
-        const Vector value = load(source + from * shape.pitch + lane);
-        const Integers wins = (value > best) | (value != value) | (winner < 0);
-        best = wins ? value : best;
-        winner = wins ? Integers{} + static_cast<std::int32_t>(tap) : winner;
-      });
-      store(target + position * shape.pitch + lane, best);
-      *reinterpret_cast<Winners<W>*>(winners + position * shape.pitch + lane) =
-          __builtin_convertvector(winner, Winners<W>);
-    }
+  if (winners == nullptr)
+    return each_largest<OnlyLargest>(
+        shape, source, [&](std::int64_t at, const OnlyLargest& kept) { store(target + at, kept.value()); });
+  each_largest<Largest>(shape, source, [&](std::int64_t at, const Largest& kept) {
+    store(target + at, kept.value());
+    *reinterpret_cast<Winners<W>*>(winners + at) = __builtin_convertvector(kept.winner, Winners<W>);
   });
 }
 
@@ -114,20 +185,60 @@ void maximum_of_numbers(const PoolingShape& shape, const float* source, float* t
 
 constexpr std::int64_t few_taps = 32;  // up to here each is compared with the winner, a vector at a time
 
+// Whether each position is in one window exactly, so that its gradient can be written instead of added.
+bool tiled(const PoolingShape& shape) {
+  for (int axis = 0; axis < 3; ++axis)
+    if (shape.stride[axis] != shape.kernel[axis] || shape.begin[axis] != 0 || shape.dilation[axis] != 1 ||
+        shape.outputs[axis] * shape.kernel[axis] != shape.size[axis])
+      return false;
+  return true;
+}
+
+// What arrived at one vector of outputs, and the taps that won there.
+template <class W>
+struct Arrived {
+  Vector gradient;
+  Integers winner;
+
+  Arrived(const float* gradient, const W* winners)
+      : gradient(load(gradient)),
+        winner(__builtin_convertvector(*reinterpret_cast<const Winners<W>*>(winners), Integers)) {}
+
+  Vector share(std::int64_t tap) const { return winner == static_cast<std::int32_t>(tap) ? gradient : Vector{}; }
+};
+
 template <class W>
 void to_winners_of_vectors(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
-  each_output(shape, [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
+  const auto one_by_one = [&](std::int64_t position, const Taps& d, const Taps& h, const Taps& w) {
     for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
       const std::int64_t at = position * shape.pitch + lane;
-      const Vector arriving = load(gradient + at);
-      const Integers winner =
-          __builtin_convertvector(*reinterpret_cast<const Winners<W>*>(winners + at), Integers);
+      const Arrived<W> arrived(gradient + at, winners + at);
       each_tap(shape, d, h, w, [&](std::int64_t tap, std::int64_t to) {
-        float* place = result + to * shape.pitch + lane;
-        store(place, load(place) + (winner == static_cast<std::int32_t>(tap) ? arriving : Vector{}));
+        float* const place = result + to * shape.pitch + lane;
+        store(place, load(place) + arrived.share(tap));
       });
     }
+  };
+  const bool write = tiled(shape);
+  const bool small = small_square(shape, [&](auto side) {
+    each_inside(shape, [&](const Row& row, std::int64_t begin, std::int64_t end) {
+      each_output(shape, row, 0, begin, one_by_one);
+      float* const lines = result + (row.d.at(0) * shape.size[1] + row.h.at(0)) * shape.size[2] * shape.pitch;
+      for (std::int64_t k = begin; k < end; ++k) {
+        float* const window = lines + (k * shape.stride[2] - shape.begin[2]) * shape.pitch;
+        for (std::int64_t lane = 0; lane < shape.block; lane += lanes) {
+          const std::int64_t at = (row.position + k) * shape.pitch + lane;
+          const Arrived<W> arrived(gradient + at, winners + at);
+          unrolled<side * side>([&](auto tap) {
+            float* const place = window + (tap / side * shape.size[2] + tap % side) * shape.pitch + lane;
+            store(place, write ? arrived.share(tap) : load(place) + arrived.share(tap));
+          });
+        }
+      }
+      each_output(shape, row, end, shape.outputs[2], one_by_one);
+    });
   });
+  if (!small) each_output(shape, one_by_one);
 }
 
 template <class W>
@@ -154,10 +265,11 @@ void maximum(const PoolingShape& shape, const float* source, float* target, W* w
 
 template <class W>
 void to_winners(const PoolingShape& shape, const float* gradient, const W* winners, float* result) {
-  const std::int64_t together = shape.pitch == shape.block ? shape.source_positions() : 1;
-  for (std::int64_t position = 0; position < shape.source_positions(); position += together)
-    std::memset(result + position * shape.pitch, 0, together * shape.block * sizeof(float));
   const bool apart = shape.block % lanes || shape.taps() > few_taps;
+  const bool written = !apart && tiled(shape) && small_square(shape, [](auto) {});
+  const std::int64_t together = shape.pitch == shape.block ? shape.source_positions() : 1;
+  for (std::int64_t position = 0; !written && position < shape.source_positions(); position += together)
+    std::memset(result + position * shape.pitch, 0, together * shape.block * sizeof(float));
   (apart ? to_winners_of_numbers<W> : to_winners_of_vectors<W>)(shape, gradient, winners, result);
 }
 

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 namespace foveate {
 namespace {
@@ -43,6 +45,16 @@ inline Vector at_most(Vector x, float high) { return _mm_min_ps(all(high), x); }
 inline Vector at_least(Vector x, float low) { return x < low ? all(low) : x; }
 inline Vector at_most(Vector x, float high) { return x > high ? all(high) : x; }
 #endif
+
+// Calls work(constant) for 0 to Count - 1, so that what is indexed by it stays in registers.
+template <class Work, int... Index>
+inline void unrolled(const Work& work, std::integer_sequence<int, Index...>) {
+  (work(std::integral_constant<int, Index>()), ...);
+}
+template <int Count, class Work>
+inline void unrolled(const Work& work) {
+  unrolled(work, std::make_integer_sequence<int, Count>());
+}
 
 // exp(x) = part * low * high, for x between -104 and 89, where the powers of two are in range.
 struct Exponential {
