@@ -14,10 +14,11 @@ namespace foveate {
 
 namespace {
 
-// Neighbouring numbers that learn, and whether they feel weight decay.
+// Neighbouring numbers that learn, whether they feel weight decay, and their factor on the learning rate.
 struct Stretch {
   std::int64_t begin, end;
   bool decays;
+  double factor;
 };
 
 class Sgd : public Kernel {
@@ -39,7 +40,8 @@ class Sgd : public Kernel {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* velocity = static_cast<float*>(addresses[2]);
-    const float rate = static_cast<float>(scalars.learning_rate), kept = static_cast<float>(scalars.momentum);
+    const float rate = static_cast<float>(stretch.factor * scalars.learning_rate);
+    const float kept = static_cast<float>(scalars.momentum);
     const float ahead = nesterov_ ? 1.0f : 0.0f, along = nesterov_ ? kept : 1.0f;
     const float decay = stretch.decays ? weight_decay_ : 0.0f;
 #pragma omp parallel for simd schedule(static)
@@ -77,10 +79,11 @@ class AdamW : public Kernel {
     auto* mean = static_cast<float*>(addresses[2]);
     auto* square = static_cast<float*>(addresses[3]);
     const double count = static_cast<double>(scalars.step + 1), decay = stretch.decays ? weight_decay_ : 0.0;
+    const double rate = stretch.factor * scalars.learning_rate;
     const float first = static_cast<float>(scalars.momentum), second = static_cast<float>(second_);
-    const float step = static_cast<float>(scalars.learning_rate / (1 - std::pow(scalars.momentum, count)));
+    const float step = static_cast<float>(rate / (1 - std::pow(scalars.momentum, count)));
     const float root = static_cast<float>(1 / std::sqrt(1 - std::pow(second_, count)));
-    const float shrink = static_cast<float>(1 - scalars.learning_rate * decay), eps = eps_;
+    const float shrink = static_cast<float>(1 - rate * decay), eps = eps_;
 #pragma omp parallel for simd schedule(static)
     for (std::int64_t index = stretch.begin; index < stretch.end; ++index) {
       const float gradient = gradients[index];
@@ -99,13 +102,13 @@ class AdamW : public Kernel {
 }  // namespace
 
 void init_optimizers(nb::module_& module) {
-  nb::class_<Stretch>(module, "Stretch", "Neighbouring numbers that learn, and whether they feel weight decay.")
+  nb::class_<Stretch>(module, "Stretch", "Neighbouring numbers that learn: weight decay, factor of the rate.")
       .def(
           "__init__",
-          [](Stretch* self, std::int64_t begin, std::int64_t end, bool decays) {
-            new (self) Stretch{begin, end, decays};
+          [](Stretch* self, std::int64_t begin, std::int64_t end, bool decays, double factor) {
+            new (self) Stretch{begin, end, decays, factor};
           },
-          nb::arg("begin"), nb::arg("end"), nb::arg("decays"));
+          nb::arg("begin"), nb::arg("end"), nb::arg("decays"), nb::arg("factor"));
   module.def(
       "sgd",
       [](std::vector<Stretch> stretches, bool nesterov, float weight_decay) -> std::shared_ptr<Operation> {

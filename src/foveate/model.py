@@ -36,6 +36,7 @@ from foveate.training import (
     check_every,
     check_made,
     check_preprocessing,
+    check_rates,
     check_training,
     default_schedule,
     evaluate,
@@ -114,6 +115,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         batch_size: int = 128,
         optimizer: Optimizer | None = None,
         schedule: Schedule | None = None,
+        learning_rate_factors: Mapping[str, float] | None = None,
         loss: GivenLoss = None,
         augmentation: Augmentation | None = None,
         out: str | Path | None = None,
@@ -133,6 +135,8 @@ class Model(FineTuned, Portable, metaclass=Called):
             batch_size: samples in a step; the last of an epoch may have fewer.
             optimizer: how the parameters are updated (default: SGD with Nesterov momentum and weight decay).
             schedule: how the learning rate changes (default: one cycle).
+            learning_rate_factors: what to multiply the learning rate by, keyed by the names or patterns that `freeze`
+                takes, such as {"features.*": 0.1}; the last one that matches counts (default: 1 everywhere).
             loss: what is minimised (default: the task's own); for several outputs, a mapping by output.
             augmentation: random changes to the inputs (default: none).
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
@@ -154,6 +158,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         check_every(checkpoint_every)
         parts = [dataset] if validation is None else [dataset, validation]
         check_arguments(self.graph, parts, self.frozen, optimizer, schedule)
+        check_rates(self.graph, self.frozen, learning_rate_factors or {})
         task = self.task or dataset.task
         outputs = check_training(self.graph, task, parts, augmentation)
         optimizer = optimizer or SGD()
@@ -165,6 +170,7 @@ class Model(FineTuned, Portable, metaclass=Called):
             loss=as_given(training_losses(outputs, loss)),
             augmentation=augmentation or Augmentation(),
             seed=self.seed + whole(self.training.get("trainings")),
+            learning_rate_factors=learning_rate_factors or {},
         )
         preprocessing = self.preprocessing or Preprocessing.measure(dataset)
         job = Job(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
-from foveate.engines import Engine
+from foveate.engines import Engine, Request
 from foveate.graph import Optimizer
 from tests.engines.example import BATCH, LABELS, NETWORK, batches, loaded, read, torch_network
 from tests.support import Arrays, beyond, bound, normal, random_arrays, relative_error, single_layer, state_with
@@ -59,6 +59,54 @@ def test_five_steps_move_every_parameter_as_pytorchs_optimiser_does(
         theirs.step()
     expected = {name: p.detach().numpy() for name, p in zip(NETWORK.parameters, network.parameters(), strict=True)}
     assert beyond(bound(any_engine, double=1e-10, single=1e-4), read(state, list(NETWORK.parameters)), expected) == {}
+
+
+@pytest.mark.parametrize(("optimizer", "make_theirs"), OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_parameters_learn_at_rates_of_their_own_as_pytorchs_groups_do(
+    any_engine: Engine, optimizer: Optimizer, make_theirs: Any
+):
+    """A group for each parameter; the second pattern goes before the first where both match."""
+    arrays, factors = random_arrays(NETWORK), {"conv*": 0.1, "conv2": 0.3, "*.bias": 2.0}
+    by_name = {"conv1.weight": 0.1, "conv2.weight": 0.3, "bn1.bias": 2.0, "conv2.bias": 2.0, "linear1.bias": 2.0}
+    network = loaded(torch_network(), arrays).train()
+    ours = dict(zip(NETWORK.parameters, network.parameters(), strict=True))
+    assert ours.keys() >= by_name.keys()
+    groups = [
+        {"params": [p], "lr": 0.05 * by_name.get(name, 1.0), **({} if p.ndim > 1 else {"weight_decay": 0.0})}
+        for name, p in ours.items()
+    ]
+    theirs = make_theirs(groups)
+    state = state_with(any_engine, NETWORK, arrays, optimizer=optimizer)
+    options = {"loss": fv.CrossEntropy(), "optimizer": optimizer, "learning_rate_factors": factors}
+    program = any_engine.compile(NETWORK, batch_size=BATCH, mode="training", **options)
+    for x in batches():
+        program.step(state, x, LABELS, learning_rate=0.05)
+        theirs.zero_grad()
+        F.cross_entropy(network(torch.tensor(x)), torch.tensor(LABELS)).backward()
+        theirs.step()
+    expected = {name: p.detach().numpy() for name, p in ours.items()}
+    assert beyond(bound(any_engine, double=1e-10, single=1e-4), read(state, list(NETWORK.parameters)), expected) == {}
+
+
+def test_factors_that_are_one_make_the_program_that_has_none(engine: Engine):
+    options = {"batch_size": BATCH, "mode": "training", "loss": fv.CrossEntropy(), "optimizer": fv.SGD()}
+    plain = Request.of(NETWORK, **options)
+    assert Request.of(NETWORK, **options, learning_rate_factors={"*": 0.5, "conv*": 1, "*1.*": 1, "bn1": 1.0}) == plain
+
+
+@pytest.mark.parametrize("factor", [0, -0.1, float("inf"), float("nan"), True, "0.1", None])
+def test_a_factor_is_a_positive_number(factor: object):
+    with pytest.raises(fv.TrainingError, match=r'factor of "conv\*" is .+; it must be positive and finite \(freeze'):
+        Request.of(NETWORK, batch_size=2, mode="training", learning_rate_factors={"conv*": factor})
+
+
+def test_factors_stand_by_patterns_of_parameters():
+    with pytest.raises(fv.GraphError, match=r'no parameter is called "features.\*"\. Nearest: '):
+        Request.of(NETWORK, batch_size=2, mode="training", learning_rate_factors={"features.*": 0.1})
+    with pytest.raises(fv.GraphError, match=r'"\*.running_mean" matches statistics alone'):
+        Request.of(NETWORK, batch_size=2, mode="training", learning_rate_factors={"*.running_mean": 0.1})
+    with pytest.raises(fv.TrainingError, match=r"learning_rate_factors is 0.1; give factors by name or pattern"):
+        Request.of(NETWORK, batch_size=2, mode="training", learning_rate_factors=0.1)
 
 
 def test_the_momentum_of_a_step_goes_before_the_optimisers_own(any_engine: Engine):

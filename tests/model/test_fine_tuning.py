@@ -80,6 +80,34 @@ def test_what_is_frozen_stays_bit_for_bit_while_the_head_learns():
     assert changed == {"linear1.weight", "linear1.bias"}
 
 
+def test_the_body_learns_at_a_tenth_of_the_heads_rate():
+    """Without momentum, the first step is as far as its rate says."""
+    options = {"epochs": 1, "batch_size": 24, "optimizer": fv.SGD(momentum=0, weight_decay=0), "progress": False}
+    models = [network().with_head(("dark", "light"), seed=3) for _ in range(2)]
+    before = models[0].read("conv1.weight"), models[0].read("linear1.weight")
+    for model, factors in zip(models, (None, {"conv*": 0.1, "bn1": 0.1}), strict=True):
+        schedule = fv.Constant(0.01)
+        model.fit(data(("dark", "light")), schedule=schedule, learning_rate_factors=factors, **options)
+    names = ("conv1.weight", "linear1.weight")
+    full, slow = ([m.read(name) - b for name, b in zip(names, before, strict=True)] for m in models)
+    np.testing.assert_allclose(slow[0], 0.1 * full[0], atol=1e-6)
+    np.testing.assert_array_equal(slow[1], full[1])
+    assert models[1].training["recipe"]["learning_rate_factors"] == [["conv*", 0.1], ["bn1", 0.1]]
+    assert "learning_rate_factors" not in models[0].training["recipe"]
+
+
+def test_a_rate_for_what_is_frozen_is_refused():
+    model = network().freeze("conv1")
+    with pytest.raises(
+        fv.TrainingError, match=r'learning_rate_factors has "conv\*", but every parameter there is frozen'
+    ):
+        model.fit(data(tuple("abcde")), learning_rate_factors={"conv*": 0.1}, progress=False)
+    with pytest.raises(fv.GraphError, match=r'no parameter is called "features.\*"'):
+        model.fit(data(tuple("abcde")), learning_rate_factors={"features.*": 0.1}, progress=False)
+    with pytest.raises(fv.CallError, match="it is called learning_rate_factors"):
+        model.fit(data(tuple("abcde")), learning_rates={"conv*": 0.1})
+
+
 @pytest.mark.parametrize("classes", ["cat", 0, [], True, 2.5, None])
 def test_classes_are_names_or_their_number(classes: object):
     with pytest.raises(fv.DataError, match="give the names of at least one class, or how many there are"):
@@ -121,6 +149,23 @@ def test_the_command_starts_from_a_file_and_keeps_what_is_frozen(folder: Path, t
     assert new.preprocessing == old.preprocessing
     for name in ("conv1.weight", "bn1.running_mean"):
         np.testing.assert_array_equal(new.read(name), old.read(name))
+
+
+def test_the_command_gives_layers_rates_of_their_own(folder: Path, tmp_path: Path):
+    network().save(tmp_path / "old.safetensors")
+    options = ("--epochs", 1, "--batch-size", 4, "--out", tmp_path / "new")
+    rates = ("--learning-rate-factor", "conv*=0.1", "--learning-rate-factor", "bn1=0.5")
+    done = train(folder, "--from", tmp_path / "old.safetensors", *rates, *options)
+    assert done.exit_code == 0, done.output
+    recipe = fv.load(tmp_path / "new/model.safetensors").training["recipe"]
+    assert recipe["learning_rate_factors"] == [["conv*", 0.1], ["bn1", 0.5]]
+
+
+@pytest.mark.parametrize("given", ["conv*", "=0.1", "conv*=fast", "conv*=0", "conv*=nan"])
+def test_the_command_refuses_what_is_no_rate(folder: Path, given: str):
+    done = train(folder, "--learning-rate-factor", given)
+    assert done.exit_code == 2
+    assert "is not a pattern and a positive factor, such as" in " ".join(done.output.replace("│", " ").split())
 
 
 def test_the_command_has_one_network(folder: Path, tmp_path: Path):

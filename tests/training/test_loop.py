@@ -298,6 +298,10 @@ def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, eve
         ({"schedule": Constant(0.1)}, "made with a different schedule"),
         ({"augmentation": Augmentation()}, "made with a different augmentation"),
         ({"loss": CrossEntropy(0.1)}, "made with a different loss"),
+        (
+            {"learning_rate_factors": {"conv1": 0.1}},
+            r"made with different learning rate factors \(none then, \[\['conv1', 0.1\]\] now\)",
+        ),
     ],
 )
 def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
@@ -305,6 +309,34 @@ def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
     with pytest.raises(TrainingError, match=f"{match}.*use the same one, or start again"):
         fit(make_job(engine, recipe=replace(RECIPE, **change), folder=folder), Progress(), resume=True)
+
+
+def test_what_was_slow_or_frozen_must_be_named_again_to_go_on(engine, make_job, tmp_path):
+    """Nothing may learn at full rate from the middle on because a word was forgotten."""
+    slow = replace(RECIPE, learning_rate_factors={"conv1": 0.1, "conv*": 0.2})
+    for recipe, frozen, name in ((slow, frozenset(), "slow"), (RECIPE, frozenset({"conv1.weight"}), "frozen")):
+        folder = RunFolder(tmp_path / name)
+        fit(make_job(engine, recipe=recipe, folder=folder, frozen=frozen), Progress())
+        assert len(fit(make_job(engine, recipe=recipe, folder=folder, frozen=frozen), Progress(), resume=True)) == 2
+        with pytest.raises(TrainingError, match=r"different (learning rate factors|frozen parameters) \(.* none now\)"):
+            fit(make_job(engine, recipe=RECIPE, folder=folder), Progress(), resume=True)
+    turned = replace(slow, learning_rate_factors={"conv*": 0.2, "conv1": 0.1})
+    with pytest.raises(TrainingError, match="different learning rate factors"):
+        fit(make_job(engine, recipe=turned, folder=RunFolder(tmp_path / "slow")), Progress(), resume=True)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), AdamW()])
+def test_rates_of_their_own_go_on_to_the_same_bits(engine, make_job, tmp_path, optimizer):
+    recipe = replace(RECIPE, optimizer=optimizer, learning_rate_factors={"conv1": 0.1, "linear1.bias": 3})
+    whole, plain = make_job(engine, recipe=recipe), make_job(engine, recipe=replace(RECIPE, optimizer=optimizer))
+    for job in (whole, plain):
+        fit(job, Progress())
+    assert not np.array_equal(whole.state.read("conv1.weight"), plain.state.read("conv1.weight"))
+    folder = RunFolder(tmp_path)
+    fit(make_job(engine, recipe=recipe, folder=folder), Seen(interrupt_at=5))
+    second = make_job(engine, recipe=recipe, folder=folder)
+    fit(second, Progress(), resume=True)
+    assert_same(second, whole)
 
 
 def test_other_data_or_another_network_cannot_go_on(engine, make_job, tmp_path):

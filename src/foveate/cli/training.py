@@ -1,6 +1,8 @@
 """`foveate train`."""
 
 import sys
+from collections.abc import Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +41,10 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")] = EPOCHS,
     batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")] = BATCH_SIZE,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")] = LEARNING_RATE,
+    learning_rate_factor: Annotated[
+        list[str] | None,
+        typer.Option(help="Layers or arrays that learn slower or faster, such as 'features.*=0.1'; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")] = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -64,6 +70,7 @@ def train(
     from foveate.training import RunFolder, make_progress
 
     use_threads(threads)
+    factors = _factors(learning_rate_factor or ())
     if origin is None:
         data = datasets.load(dataset, seed=seed)
         graph = zoo.make(net or NET, input_shape=data.train.shape, classes=len(data.classes))
@@ -83,6 +90,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         schedule=OneCycle(learning_rate),
+        learning_rate_factors=factors,
         augmentation=Augmentation(flip=True) if augment else None,
         out=folder.path,
         progress=make_progress(True, sys.stderr if as_json else sys.stdout),
@@ -95,6 +103,23 @@ def train(
             "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
+
+
+def _factors(given: Sequence[str]) -> dict[str, float]:
+    """Factors of the learning rate by pattern, from words such as "features.*=0.1"."""
+    found: dict[str, float] = {}
+    for each in given:
+        pattern, _, factor = each.rpartition("=")
+        try:
+            number = float(factor)
+        except ValueError:
+            number = nan
+        if not pattern or not 0 < number < inf:
+            raise typer.BadParameter(
+                f'--learning-rate-factor "{each}" is not a pattern and a positive factor, such as "features.*=0.1"'
+            )
+        found[pattern] = number
+    return found
 
 
 def _told(data: "Splits", net: str) -> str:

@@ -54,6 +54,7 @@ class Engine(ABC):
             parameter_gradients: whether those of the parameters are computed, which takes time and memory.
             freeze: patterns of arrays to freeze ("stage1.*"); a frozen normalisation uses its running
                 statistics and does not update them.
+            learning_rate_factors: by pattern, what the learning rate of those parameters is multiplied by.
 
         Raises:
             EngineError: the graph cannot be run in this way; the message says why.

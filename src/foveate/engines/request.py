@@ -8,7 +8,7 @@ from typing import NotRequired, Self, TypeAlias, TypedDict, Unpack
 from foveate.engines.base import Mode
 from foveate.errors import EngineError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest
+from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest, rate_factors
 
 Losses: TypeAlias = Loss | Mapping[str, Loss | tuple[Loss, float]]
 """One loss for the only output, or one for each output by name, with or without a weight."""
@@ -37,13 +37,15 @@ class Options(TypedDict):
     differentiable: NotRequired[bool]
     parameter_gradients: NotRequired[bool]
     freeze: NotRequired[Sequence[str]]
+    learning_rate_factors: NotRequired[Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Everything that a program is compiled for, in one form; equal requests lead to equal programs.
 
-    `frozen` names the parameters without gradients, and the statistics that are used but not measured.
+    `frozen` names the parameters without gradients, and the statistics that are used but not measured;
+    `rate_factors` the parameters that do not learn at the full rate, each with what multiplies it.
     """
 
     batch_size: int
@@ -54,6 +56,7 @@ class Request:
     differentiable: bool = False
     parameter_gradients: bool = True
     frozen: frozenset[str] = frozenset()
+    rate_factors: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, **options: Unpack[Options]) -> Self:
@@ -70,6 +73,7 @@ class Request:
             differentiable=options.get("differentiable", False),
             parameter_gradients=options.get("parameter_gradients", True),
             frozen=matching_arrays(graph, options.get("freeze", ())),
+            rate_factors=tuple(sorted(rate_factors(graph, options.get("learning_rate_factors", {})).items())),
         )
         if request.optimizer is not None and not request.differentiable:
             # Who only trains has no use for the gradients of constants; who measures gradients may ask for them.

@@ -36,7 +36,7 @@ from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
 if TYPE_CHECKING:
     from foveate.graph.analysis.summary import Summary
     from foveate.graph.folding import Folding, fold_normalizations
-    from foveate.graph.freezing import matching_arrays
+    from foveate.graph.freezing import matching_arrays, rate_factors
     from foveate.graph.heading import with_new_head
     from foveate.graph.initialization import initializers
     from foveate.graph.rewriting import Rebuilt, as_it_is, cut, rewrite
@@ -50,6 +50,7 @@ _LAZY = {
     "fold_normalizations": "foveate.graph.folding",
     "initializers": "foveate.graph.initialization",
     "matching_arrays": "foveate.graph.freezing",
+    "rate_factors": "foveate.graph.freezing",
     "rewrite": "foveate.graph.rewriting",
     "with_new_head": "foveate.graph.heading",
 }
@@ -96,6 +97,7 @@ __all__ = [
     "loss_from_json",
     "matching_arrays",
     "nearest",
+    "rate_factors",
     "rewrite",
     "with_new_head",
 ]

@@ -6,6 +6,7 @@ from foveate.training.compatibility import (
     check_classes,
     check_dataset,
     check_preprocessing,
+    check_rates,
     check_training,
     class_count,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "check_every",
     "check_made",
     "check_preprocessing",
+    "check_rates",
     "check_training",
     "class_count",
     "default_schedule",

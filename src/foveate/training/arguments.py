@@ -14,6 +14,7 @@ from foveate.tasks import AnyTask, Classification, Several, Task
 FIT_HINTS: Mapping[str, str] = {
     "_": "images and labels go into one Dataset, fit(Dataset(images, labels, classes))",
     "lr": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
+    "learning_rates": "it is called learning_rate_factors, and multiplies the schedule's rate",
     "learning_rate": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
     "validation_data": "it is called validation, and is a Dataset",
     "validation_split": "give validation= a Dataset",

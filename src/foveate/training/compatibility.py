@@ -1,12 +1,12 @@
 """Whether a network, its task, its preprocessing and a data set fit together."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.dataset import image_input
 from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Optimizer
+from foveate.graph import Graph, Optimizer, matching_arrays, rate_factors
 from foveate.tasks import AnyTask, Classification, Head, Several, heads
 from foveate.training.arguments import check_data
 from foveate.training.feed import targets_by_output
@@ -111,6 +111,22 @@ def check_arguments(
             if graph.parameters
             else "the network has no parameters, so there is nothing to learn"
         )
+
+
+def check_rates(graph: Graph, frozen: Collection[str], factors: Mapping[str, float]) -> None:
+    """Refuse factors of learning rates that would change nothing, or are none.
+
+    Raises:
+        GraphError: a pattern matches no parameter.
+        TrainingError: a factor is not a positive number, or all that a pattern matches is frozen.
+    """
+    rate_factors(graph, factors)
+    learning = {name for name, parameter in graph.parameters.items() if parameter.trainable and name not in frozen}
+    for pattern in factors:
+        if learning.isdisjoint(matching_arrays(graph, (pattern,))):
+            raise TrainingError(
+                f'learning_rate_factors has "{pattern}", but every parameter there is frozen; leave one of the two out'
+            )
 
 
 def check_training(

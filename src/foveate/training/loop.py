@@ -249,6 +249,7 @@ class _Run:
             loss={head.name: (self._losses[head.name], head.weight) for head in self._heads},
             optimizer=recipe.optimizer,
             freeze=sorted(self.job.frozen),
+            learning_rate_factors=recipe.learning_rate_factors,
         )
         result = program.step(self.job.state, inputs, targets, learning_rate=rate, momentum=momentum)
         self.position += 1
@@ -316,7 +317,11 @@ def _configuration(job: Job) -> dict[str, Any]:
 SANE_RATE = 0.1
 """A learning rate from which networks with normalisation learn: after one far beyond, a tenth would be no help."""
 
-_NAMES = {"batch_size": "batch size", "frozen": "frozen parameters"}
+_NAMES = {
+    "batch_size": "batch size",
+    "frozen": "frozen parameters",
+    "learning_rate_factors": "learning rate factors",
+}
 """What sentences call those entries of a recipe that they call by another word."""
 
 
@@ -325,10 +330,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    for name, value in now.items():
-        if then.get(name) != value:
-            told = f" ({then.get(name)} then, {value} now)" if name not in ("network", "data") else ""
-            article = "" if name in ("epochs", "data", "samples", "frozen") else "a "
+    # What only one of the two has counts as well: nothing may thaw or quicken because a word was forgotten.
+    for name in {**now, **then}:
+        before, value = then.get(name), now.get(name)
+        if before != value:
+            values = ("none" if each is None else each for each in (before, value))
+            told = " ({} then, {} now)".format(*values) if name not in ("network", "data") else ""
+            plural = ("epochs", "data", "samples", "frozen", "learning_rate_factors")
+            article = "" if name in plural else "a "
             raise TrainingError(
                 f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume "
                 "from it; use the same one, or start again without resume or in another folder"

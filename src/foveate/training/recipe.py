@@ -22,6 +22,7 @@ class Recipe:
         loss: what is minimised; keyed by name if there are several outputs.
         augmentation: random changes to the training inputs.
         seed: seed for shuffling, augmentation and dropout.
+        learning_rate_factors: what to multiply the learning rate by, keyed by patterns of parameters.
 
     Raises:
         TrainingError: epochs or batch_size is below 1.
@@ -34,6 +35,7 @@ class Recipe:
     loss: Loss | Mapping[str, Loss] = field(default_factory=CrossEntropy)
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
+    learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
@@ -43,6 +45,9 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Plain data, for model files and to check whether a checkpoint is from the same recipe."""
         plain = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        factors = plain.pop("learning_rate_factors")
+        if factors:  # pairs, for their order counts
+            plain["learning_rate_factors"] = list(factors.items())
         return dict(json.loads(json.dumps(plain)))
 
 

@@ -23,15 +23,17 @@ def add_update(ledger: Ledger, optimizer: Optimizer) -> None:
 
 
 def _stretches(ledger: Ledger) -> list[_native.Stretch]:
-    """The stretches that learn, in order; neighbours that decay alike form one stretch."""
-    joined: list[tuple[int, int, bool]] = []
+    """The stretches that learn, in order; neighbours that decay alike, at one learning rate, form one stretch."""
+    joined: list[tuple[int, int, bool, float]] = []
+    factors = dict(ledger.request.rate_factors)
     places = sorted(ledger.packing.parameters.items(), key=lambda item: item[1].offset)
     for name, place in places:
         parameter = ledger.graph.parameters[name]
         if not parameter.trainable or not ledger.request.learns(name):
             continue
         begin, end = place.offset // 4, (place.offset + aligned(place.layout.bytes)) // 4
-        if joined and joined[-1][1:] == (begin, parameter.decay):
+        how = parameter.decay, factors.get(name, 1.0)
+        if joined and joined[-1][1:] == (begin, *how):
             begin = joined.pop()[0]
-        joined.append((begin, end, parameter.decay))
-    return [_native.Stretch(begin, end, decays) for begin, end, decays in joined]
+        joined.append((begin, end, *how))
+    return [_native.Stretch(*stretch) for stretch in joined]

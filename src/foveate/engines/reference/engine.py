@@ -164,11 +164,13 @@ class ReferenceSession(Session):
         return StepResult(total, *counts[0], losses)
 
     def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
+        factors = dict(self.request.rate_factors)
         for name, parameter in self.graph.parameters.items():
             if parameter.trainable and self.request.learns(name):
                 slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
                 learning = Learning(state.arrays[name], self._gradients[name], slots, parameter.decay)
-                state.arrays[name] = update(optimizer, learning, rates, state.step_count)
+                own = rates._replace(learning_rate=factors.get(name, 1.0) * rates.learning_rate)
+                state.arrays[name] = update(optimizer, learning, own, state.step_count)
         state.changed()
 
 
