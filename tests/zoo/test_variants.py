@@ -51,6 +51,16 @@ def test_a_network_without_variants_says_which_have_some():
         make("resnet18", variant="tensorflow")
 
 
+def test_inputs_are_scaled_as_for_the_published_weights():
+    for name, network in NETWORKS.items():
+        assert (network.scaling() is None) == network.weights.startswith("none"), name
+    assert NETWORKS["resnet50"].scaling() == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert NETWORKS["googlenet"].scaling() == ((0.5,) * 3, (0.5,) * 3)
+    lite = NETWORKS["efficientnet_lite0"]
+    assert lite.scaling("tensorflow") == ((127 / 255,) * 3, (128 / 255,) * 3)
+    assert lite.scaling("torch") == lite.scaling() == NETWORKS["resnet50"].scaling()
+
+
 def test_every_network_says_whose_weights_it_takes():
     for name, network in NETWORKS.items():
         assert network.weights, name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.starting import begin
 from foveate.errors import TrainingError
 from foveate.geometry import format_sizes
 from foveate.text import printable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from foveate.training import History
 
 # Chosen on Fashion-MNIST with vgg6 for the best accuracy in four minutes on two cores.
-NET = "vgg6"
 EPOCHS = 6
 BATCH_SIZE = 128
 LEARNING_RATE = 0.15
@@ -32,7 +32,14 @@ def train(
     ] = None,
     origin: Annotated[
         Path | None,
-        typer.Option("--from", help="model.safetensors to start from; a new last layer learns the data set's classes."),
+        typer.Option(
+            "--from",
+            help="model.safetensors to start from, or PyTorch weights of the network that --net names; a new last "
+            "layer learns the data set's classes.",
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="'tensorflow' for a network whose weights in --from were trained there.")
     ] = None,
     freeze: Annotated[
         list[str] | None,
@@ -63,24 +70,13 @@ def train(
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
-    from foveate import zoo
-    from foveate.data import Augmentation, datasets
+    from foveate.data import Augmentation
     from foveate.graph import OneCycle
-    from foveate.model import Model, load
     from foveate.training import RunFolder, make_progress
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
-    if origin is None:
-        data = datasets.load(dataset, seed=seed)
-        graph = zoo.make(net or NET, input_shape=data.train.shape, classes=len(data.classes))
-        model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
-    elif net is not None:
-        raise typer.BadParameter("--from has a network of its own; leave --net out")
-    else:
-        known = load(origin, engine=engine)
-        data = datasets.load(dataset, seed=seed, shape=known.graph.input_shape)
-        model = known.with_head(data.classes, seed=seed)
+    data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine)
     model.freeze(*freeze or ())
     folder = RunFolder(out or Path("runs") / data.name)
     typer.echo(_told(data, model.graph.name), err=as_json)

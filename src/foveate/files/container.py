@@ -56,6 +56,10 @@ _LARGEST_CHECKED = 2 << 30
 _ITEM_BYTES = {"F32": 4, "F64": 8}
 
 
+class ForeignFileError(FileError):
+    """A file that something else than foveate wrote."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What precedes the arrays: the kind of file, its format, its document, and each array's shape."""
@@ -233,14 +237,14 @@ def _read_header(path: Path, file: BinaryIO, features: Sequence[str]) -> Header:
     if size == 0:
         raise FileError(f"{path} is empty; expected a safetensors file written by foveate")
     if size > 8 and (start[8:] != b"{" or length > LARGEST_HEADER):
-        raise FileError(f"{path} is not a safetensors file; expected one written by foveate")
+        raise ForeignFileError(f"{path} is not a safetensors file; expected one written by foveate")
     if size < 8 + max(length, 1):
         raise _cut_short(path, size, "not even its header is whole")
     file.seek(8)
     entries = _parse(path, file.read(length), "its header")
     metadata = entries.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
-        raise FileError(
+        raise ForeignFileError(
             f"{path} is a safetensors file, but not one of foveate's: it has no description of a network. Build the "
             "network and let it take the weights: Model(graph).load_torch(path)"
         )

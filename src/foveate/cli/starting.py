@@ -1,0 +1,91 @@
+"""What `foveate train` begins with: a new network, a model that learnt before, or a network with published weights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from foveate.errors import FileError
+from foveate.text import named
+
+if TYPE_CHECKING:
+    from foveate.data import Splits
+    from foveate.model import Model
+
+NET = "vgg6"
+"""The network that is trained where nobody names one."""
+
+
+def begin(
+    dataset: str, net: str | None, variant: str | None, origin: Path | None, *, seed: int, engine: str | None
+) -> "tuple[Splits, Model]":
+    """The data, and the model that is to learn their classes.
+
+    Args:
+        dataset: a name, or a folder.
+        net: the name of a network of the zoo (default: vgg6, or that of the file `origin`).
+        variant: of that network.
+        origin: a model file; or, with `net`, weights from PyTorch.
+        seed: of the split, and of what is initialised.
+        engine: what computes.
+    """
+    from foveate import zoo
+    from foveate.data import datasets
+    from foveate.model import Model
+
+    if variant is not None and net is None:
+        raise typer.BadParameter("--variant is of a network of the zoo; name one with --net")
+    if origin is None:
+        data = datasets.load(dataset, seed=seed)
+        graph = zoo.make(net or NET, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
+        return data, Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
+    known = _model(origin, engine) if net is None else _published(origin, net, variant, engine)
+    data = datasets.load(dataset, seed=seed, shape=known.graph.input_shape)
+    return data, known.with_head(data.classes, seed=seed)
+
+
+def _model(path: Path, engine: str | None) -> "Model":
+    """The model in a file; where the file holds weights alone, the error says how to name their network."""
+    from foveate.files import ForeignFileError
+    from foveate.files.weights import read_weights
+    from foveate.model import load
+
+    try:
+        return load(path, engine=engine)
+    except ForeignFileError as error:
+        try:
+            weights = read_weights(path)
+        except FileError:
+            raise error from None
+        raise FileError(
+            f"{named(path)} holds {len(weights.arrays)} arrays, but not the network that they belong to; name it with "
+            "--net, such as --net resnet18 (`foveate zoo` lists those there are)"
+        ) from None
+
+
+def _published(path: Path, net: str, variant: str | None, engine: str | None) -> "Model":
+    """A network of the zoo with weights from PyTorch, and the preprocessing with which they were trained."""
+    from foveate import zoo
+    from foveate.data import Preprocessing
+    from foveate.model import Model
+
+    graph = zoo.make(net, variant=variant)
+    if _holds_model(path):
+        raise typer.BadParameter("--from has a network of its own; leave --net out")
+    scaling = zoo.NETWORKS[zoo.find(net)].scaling(variant)
+    preprocessing = None if scaling is None else Preprocessing(graph.input_shape, *scaling)
+    return Model(graph, preprocessing=preprocessing, engine=engine).load_torch(path)
+
+
+def _holds_model(path: Path) -> bool:
+    from foveate.files import ForeignFileError, read_description
+
+    try:
+        read_description(path)
+    except ForeignFileError:
+        return False
+    except FileError:
+        if path.exists():
+            raise
+        return False
+    return True
