@@ -212,7 +212,7 @@ def _compare(
             _write(json_file, report)
             progress.print(tables.row_sentence(result), soft_wrap=True, highlight=False)
     tables.print_comparison(Console(), report)
-    failed = sum("error" in result for result in results)
+    failed = sum("error" in result or "errors" in result for result in results)
     if failed:
         raise BenchmarkError(f"{failed} of {len(results)} comparisons failed; the sentences above say why")
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
@@ -62,7 +62,8 @@ class Case:
 def compare(settings: Settings, cases: Sequence[Case], tell: Tell) -> Iterator[dict[str, Any]]:
     """The result of each case as soon as it is there; `tell` hears what happens meanwhile.
 
-    A case that fails has an "error" for its numbers, a sentence: a mode's answer is not foveate's, or a worker failed.
+    A mode whose answer is not foveate's, or whose worker failed, has a sentence in the case's "errors" for its numbers.
+    Where foveate failed, or every mode, the case has nothing but an "error".
 
     Raises:
         BenchmarkError: there is no PyTorch.
@@ -91,35 +92,64 @@ def _complete(crew: dict[str, Worker], settings: Settings, folder: Path, stack: 
 def _compare_one(
     settings: Settings, crew: Mapping[str, Worker], case: Case, arrays: Path, tell: Tell
 ) -> dict[str, Any]:
-    reports = {}
+    failures = Failures()
+    reports: dict[str, Mapping[str, Any]] = {}
+    differences: dict[str, dict[str, float]] = {}
     for name, worker in crew.items():
         tell(f"{case}: preparing {name}")
-        reports[name] = worker.prepare(
-            Job(settings.kind, case.net, case.batch_size, settings.threads, arrays=str(arrays), mode=name)
-        )
+        job = Job(settings.kind, case.net, case.batch_size, settings.threads, arrays=str(arrays), mode=name)
+        with failures.of(name):
+            reports[name] = worker.prepare(job)
+            if name != FOVEATE:
+                differences |= check(settings.kind, case, {FOVEATE: reports[FOVEATE], name: reports[name]})
     arrays.unlink()
-    differences = check(settings.kind, case, reports)
-    rounds = _alternate(settings, crew, case, tell)
+    rounds = _alternate(settings, crew, case, failures, tell)
+    if len(rounds) < 2:
+        raise BenchmarkError("; ".join(failures.sentences.values()))
     return {
         "net": case.net,
         "batch_size": case.batch_size,
-        "differences": differences,
+        "differences": {name: differences[name] for name in rounds if name != FOVEATE},
+        **({"errors": failures.sentences} if failures.sentences else {}),
         "rounds": rounds,
         **summarize(rounds),
     }
 
 
-def _alternate(settings: Settings, crew: Mapping[str, Worker], case: Case, tell: Tell) -> dict[str, list[float]]:
-    """Every worker once a round, each round beginning with another, so none always comes after the same."""
-    names = list(crew)
-    rounds: dict[str, list[float]] = {name: [] for name in names}
+class Failures:
+    """What went wrong with each mode; what goes wrong with foveate itself is raised."""
+
+    def __init__(self) -> None:
+        self.sentences: dict[str, str] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Keep the sentence on a mode that fails."""
+        try:
+            yield
+        except BenchmarkError as error:
+            if name == FOVEATE:
+                raise
+            self.sentences[name] = str(error)
+
+
+def _alternate(
+    settings: Settings, crew: Mapping[str, Worker], case: Case, failures: Failures, tell: Tell
+) -> dict[str, list[float]]:
+    """Every worker once a round, each round beginning with another, so none always comes after the same.
+
+    Those that failed, before or meanwhile, are left out; and foveate is not timed alone.
+    """
+    rounds: dict[str, list[float]] = {name: [] for name in crew}
     for number in range(settings.rounds):
         tell(f"{case}: round {number + 1} of {settings.rounds}")
+        names = [name for name in crew if name not in failures.sentences]
         first = number % len(names)
-        for name in names[first:] + names[:first]:
+        for name in names[first:] + names[:first] if len(names) > 1 else ():
             time.sleep(PAUSE)
-            rounds[name].append(crew[name].time(settings.seconds, LEAST_RUNS)["seconds_per_step"])
-    return rounds
+            with failures.of(name):
+                rounds[name].append(crew[name].time(settings.seconds, LEAST_RUNS)["seconds_per_step"])
+    return {name: seconds for name, seconds in rounds.items() if name not in failures.sentences}
 
 
 def check(kind: Kind, case: Case, reports: Reports) -> dict[str, dict[str, float]]:

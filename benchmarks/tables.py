@@ -42,7 +42,10 @@ def row_sentence(result: Mapping[str, Any]) -> str:
     if "error" in result:
         return str(result["error"])
     place = f"{result['net']}, batch {result['batch_size']}"
-    return f"{place}: foveate {_milliseconds(result['medians'][FOVEATE])} ms, {_ratio(result['ratio_to_best'])} to best"
+    times = (
+        f"{place}: foveate {_milliseconds(result['medians'][FOVEATE])} ms, {_ratio(result['ratio_to_best'])} to best"
+    )
+    return "\n".join([times, *result.get("errors", {}).values()])
 
 
 def print_startup(console: Console, report: Mapping[str, Any]) -> None:
@@ -67,7 +70,7 @@ def _table(title: str) -> Table:
 
 def _comparison_row(result: Mapping[str, Any], modes: Sequence[str]) -> list[str]:
     medians = result["medians"]
-    times = [_milliseconds(medians[name]) for name in (FOVEATE, *modes)]
+    times = [_milliseconds(medians[name]) if name in medians else "-" for name in (FOVEATE, *modes)]
     ratios = [_ratio(result["ratio_to_best"]), _ratio(result["ratio_to_as_written"])]
     return [result["net"], str(result["batch_size"]), *times, *ratios]
 
@@ -91,7 +94,8 @@ def _agreement(results: Sequence[Mapping[str, Any]]) -> str:
             for name, difference in differences.items():
                 worst[name] = max(worst.get(name, 0.0), difference)
     words = ", ".join(f"{name.replace('_', ' ')} {difference:.1e}" for name, difference in worst.items())
-    return f"Every mode computed what foveate did; largest relative differences: {words}."
+    all_modes = "Every mode with a time" if any(result.get("errors") for result in results) else "Every mode"
+    return f"{all_modes} computed what foveate did; largest relative differences: {words}."
 
 
 def _warn_of_noise(console: Console, result: Mapping[str, Any]) -> None:

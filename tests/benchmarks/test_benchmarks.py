@@ -114,6 +114,51 @@ def test_a_network_that_fails_costs_its_own_row_only(benchmarks, monkeypatch, tm
     assert output.count("lenet5") == 2
 
 
+def test_a_mode_that_fails_costs_its_own_cell_only(benchmarks, monkeypatch, tmp_path):
+    """Channels last cannot be prepared for the first batch size, and ends while it is timed for the second."""
+    prepare, time, file = Worker.prepare, Worker.time, tmp_path / "forward.json"
+
+    def failing(worker: Worker, job: Job):
+        if worker.name == "channels_last" and job.batch_size == 1:
+            raise BenchmarkError("the channels_last worker: out of memory")
+        return prepare(worker, job)
+
+    def ending(worker: Worker, seconds: float, at_least: int):
+        if worker.name == "channels_last":
+            worker._process.kill()
+            worker._process.wait()
+        return time(worker, seconds, at_least)
+
+    monkeypatch.setattr(Worker, "prepare", failing)
+    monkeypatch.setattr(Worker, "time", ending)
+    options = ("--nets", "lenet5", "--batch-sizes", "1,2", "--modes", "as-written,channels_last", "--json", file)
+    status, output, error = benchmarks("forward", *options, *QUICK)
+    assert status == 1
+    assert "the channels_last worker: out of memory" in error
+    assert "2 of 2 comparisons failed" in error
+    assert output.count("lenet5") == 2
+    assert "Every mode with a time computed what foveate did" in output
+    first, second = json.loads(file.read_text())["results"]
+    assert first["errors"] == {"channels_last": "the channels_last worker: out of memory"}
+    assert second["errors"]["channels_last"].startswith("the channels_last worker ended unasked")
+    for result in (first, second):
+        assert list(result["medians"]) == ["foveate", "as_written"]
+        assert list(result["differences"]) == ["as_written"]
+        assert result["best_mode"] == "as_written"
+
+
+@pytest.mark.parametrize("name", zoo.NETWORKS)
+def test_every_network_of_the_zoo_has_a_twin_to_time(name):
+    """Without numbers, on PyTorch's device for shapes: that both compute the same is tested with those of the zoo."""
+    graph = network(name, "train")
+    with torch.device("meta"):
+        twin = torch_network(graph)
+        assert twin(torch.empty(2, *graph.input_shape)).shape == (2, *graph.output_shape)
+    assert {key: tuple(each.shape) for key, each in twin.named_parameters()} == {
+        key: each.shape for key, each in graph.parameters.items()
+    }
+
+
 def test_dropout_is_left_out_of_training_alone():
     kinds = [
         any(isinstance(node.layer, Dropout) for node in network("alexnet", kind).nodes) for kind in ("train", "forward")
