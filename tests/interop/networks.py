@@ -163,6 +163,20 @@ class PatchStem(nn.Module):
         return self.attention(x, x, x)[0].mean(1)
 
 
+class Patches(nn.Module):
+    """The stem of a vision transformer with a mixer's perceptron over all patches in place of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj, self.norm = nn.Conv2d(3, 8, kernel_size=4, stride=4), nn.BatchNorm2d(8)
+        self.mixer = nn.Sequential(nn.Linear(8 * 3 * 4, 16), nn.GELU(), nn.Dropout(0.1), nn.Linear(16, 96))
+        self.head = nn.Linear(96, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.proj(x)).flatten(2).flatten(1)
+        return self.head(F.silu(x + self.mixer(x)))
+
+
 NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "resnet": (ResNet, (3, 33, 32)),
     "mobilenet": (SqueezedMobileNet, (3, 16, 16)),
@@ -171,6 +185,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "unet": (UNet, (3, 8, 12)),
     "wavenet": (WaveNet, (1, 40)),
     "volume": (Volume, (2, 4, 5, 4)),
+    "patches": (Patches, (3, 12, 16)),
 }
 
 

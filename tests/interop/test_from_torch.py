@@ -1,5 +1,6 @@
 """PyTorch's modules become models with the same outputs, gradients, names and frozenness; the rest is listed."""
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -86,23 +87,26 @@ def test_out_to_pytorch_and_back_is_the_same_network(name: str):
     there_and_back(model.freeze(f"{model.graph.nodes[0].name}.*"))
 
 
-SMALLER = [name for name in fv.zoo.NETWORKS if fv.zoo.NETWORKS[name].parameters < 1e8]
-"""All whose weights need little memory."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", fv.zoo.NETWORKS)
 def test_every_network_of_the_zoo_is_the_same_when_it_is_back(name: str):
     there_and_back(fv.Model(fv.zoo.make(name)))
 
 
 def there_and_back(model: fv.Model) -> None:
+    """Out, through a pickle, and back; and its state_dict alone into a model of other parameters."""
     x = np.random.default_rng(0).standard_normal((1, *model.graph.input_shape)).astype(np.float32)
-    back = fv.from_torch(model.to_torch(), torch.tensor(x))
+    module = pickle.loads(pickle.dumps(model.to_torch()))
+    back = fv.from_torch(module, torch.tensor(x))
+    if model.state.names():
+        other = fv.Model(model.graph, seed=model.seed + 1).load_torch(module.state_dict())
+        assert all(np.array_equal(other.read(name), model.read(name)) for name in model.state.names())
     assert [(n.layer.describe(), n.windows, n.output_shape) for n in back.graph.nodes] == [
         (n.layer.describe(), n.windows, n.output_shape) for n in model.graph.nodes
     ]
-    assert relative_error(back.logits(x), model.logits(x)) <= 1e-5
+    ours = model.outputs(x)
+    for (name, theirs), key in zip(back.outputs(x).items(), ours, strict=True):
+        assert relative_error(theirs, ours[key]) <= 1e-5, name
     assert (back.task, back.preprocessing) == (model.task, model.preprocessing)
     assert {back.names[key] for key in back.frozen} == set(model.frozen)
 
@@ -152,6 +156,29 @@ def divided(x: Tensor, amounts: tuple[int, int], k: float) -> Tensor:
 def test_other_divisions_are_not_taken_for_a_local_response_norm(code):
     with pytest.raises(GraphError, match=r"operations? that no layer here computes"):
         fv.from_torch(function(code), torch.randn(1, 4, 5, 5))
+
+
+TASKS = {
+    "lenet5": fv.tasks.MultiLabel(("left", "right")),
+    "resnet20": fv.tasks.Regression(("angle", "size")),
+    "mobilenet_like": fv.tasks.MultiLabel(("cat", "dog")),
+    "audio4": fv.tasks.Regression(("pitch", "level")),
+    "volume3d": fv.tasks.Classification(("a", "b")),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_networks_of_the_zoo_come_back_with_tasks_of_their_own(name: str):
+    there_and_back(fv.Model(fv.zoo.make(name, classes=2), task=TASKS[name]))
+
+
+def test_several_outputs_come_back_with_a_task_for_each():
+    builder = fv.GraphBuilder()
+    body = builder.add(fv.Conv2d(4, 3, padding=1), builder.input((1, 6, 6)))
+    maps = builder.add(fv.Conv2d(2, 1), body, name="maps")
+    kind = builder.add(fv.Linear(3), builder.add(fv.GlobalAvgPool2d(), body), name="kind")
+    tasks = {"maps": fv.tasks.Segmentation(("in", "out")), "kind": (fv.tasks.Classification(("a", "b", "c")), 0.5)}
+    there_and_back(fv.Model(builder.build(maps, kind), task=fv.tasks.Several(tasks)))
 
 
 def test_a_segmentation_comes_back():

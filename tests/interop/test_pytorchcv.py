@@ -1,5 +1,6 @@
 """Module code that nobody here wrote: architectures of pytorchcv, random weights, inputs at their own size."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
 
@@ -34,13 +35,28 @@ ARCHITECTURES = {
     "hardnet39ds": ("hardnet", 224),
     "mobilenetv3_large_w1": ("mobilenetv3", 224),
 }
+REFUSED = {
+    "ghostnet": (
+        "ghostnet", (224, 224), r"features\.stage3\.unit1\.body\.se\.sigmoid: clamp, because it clips to 0\.0 and 1\.0;"
+    ),
+    "unet_cityscapes": ("unet", (64, 128), r"hg\.up_seq\.up1: upsample_bilinear2d, because it aligns corners"),
+    "fastscnn_cityscapes": (
+        "fastscnn", (128, 256), r"pool\.branches\.branch2\.up: upsample_bilinear2d, because it aligns corners"
+    ),
+}  # fmt: skip
+"""What does not come in, with its size and what is said of the first operation that no layer here computes."""
+
 QUICK = ("resnet10", "seresnet10", "shufflenetv2_wd2")
 
 
 def architecture(name: str) -> nn.Module:
+    return unlike_the_start(getattr(import_module(f"pytorchcv.models.{ARCHITECTURES[name][0]}"), name))
+
+
+def unlike_the_start(make: Callable[[], nn.Module]) -> nn.Module:
     """The network with statistics that are none of those it starts with."""
     torch.manual_seed(0)
-    module = getattr(import_module(f"pytorchcv.models.{ARCHITECTURES[name][0]}"), name)()
+    module = make()
     for key, buffer in module.named_buffers():
         if "running" in key:
             nn.init.uniform_(buffer, *((0.5, 1.5) if "var" in key else (-0.2, 0.2)))
@@ -63,3 +79,27 @@ def test_an_architecture_comes_in_with_its_outputs_and_names(name: str):
     assert relative_error(model.logits(x.numpy()), exact) <= allowed
     state = {key for key in module.state_dict() if "num_batches" not in key}
     assert set(model.state.names()) == set(model.names.values()) == state
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("mobilenet_v1", ("mobilenet", "mobilenet_w1")),
+        ("shufflenet_v1", ("shufflenet", "shufflenet_g3_w1")),
+        ("wide_resnet28_10", ("wrn_cifar", "wrn28_10_cifar10")),
+    ],
+)
+def test_networks_of_the_zoo_take_the_weights_that_they_say(ours: str, theirs: tuple[str, str]):
+    module = unlike_the_start(getattr(import_module(f"pytorchcv.models.{theirs[0]}"), theirs[1]))
+    model = fv.Model(fv.zoo.make(ours)).load_torch(module.state_dict())
+    x = torch.randn(1, *model.graph.input_shape, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert relative_error(model.logits(x.numpy()), module(x)) <= 1e-5
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_come_in_is_told_by_its_first_operation(name: str):
+    package, size, sentence = REFUSED[name]
+    module = getattr(import_module(f"pytorchcv.models.{package}"), name)(in_size=size).eval()
+    with pytest.raises(fv.GraphError, match=sentence):
+        fv.from_torch(module, torch.zeros(1, 3, *size))

@@ -12,8 +12,10 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 import foveate as fv
+from foveate.cli import app
 
 
 def folder_of(package: str) -> Path:
@@ -45,6 +47,29 @@ def test_efficientnet_lite0_names_the_cat_as_its_own_code_does():
     told = fv.Model(model.graph, classes=names, preprocessing=preprocessing)
     (answer,) = told.load_torch(LITE0).answers(CAT)
     assert answer[0][0] in {f"class {index}" for index in (TABBY, TIGER_CAT, EGYPTIAN_CAT)}
+
+
+def test_a_new_head_learns_on_published_weights_from_the_command_line(tmp_path: Path):
+    """Patches of a cat and of grass: all but the head is frozen, and stays what was published to the bit."""
+    for name in ("chelsea", "grass"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        with Image.open(folder_of("skimage") / "data" / f"{name}.png") as photograph:
+            for number in range(10):
+                left, top = 20 * number, 10 * number
+                patch = photograph.convert("RGB").crop((left, top, left + 160, top + 160))
+                patch.save(tmp_path / "photos" / name / f"{number}.png")
+    options = ("--from", LITE0, "--net", "efficientnet_lite0", "--variant", "tensorflow", "--freeze", "features.*")
+    options += ("--epochs", 4, "--batch-size", 8, "--learning-rate", 0.05, "--out", tmp_path / "out")
+    done = CliRunner().invoke(app, ["train", *map(str, (tmp_path / "photos", *options))], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "test accuracy: 100.00 %" in done.output
+    model = fv.load(tmp_path / "out" / "model.safetensors")
+    published = fv.Model(fv.zoo.efficientnet_lite0(variant="tensorflow")).load_torch(LITE0)
+    assert (model.classes, model.graph.input_shape) == (("chelsea", "grass"), (3, 224, 224))
+    assert (model.preprocessing.mean, model.preprocessing.std) == ((127 / 255,) * 3, (128 / 255,) * 3)
+    for name in model.state.names():
+        if name.startswith("features."):
+            np.testing.assert_array_equal(model.read(name), published.read(name), err_msg=name)
 
 
 @cache

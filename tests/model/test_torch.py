@@ -55,6 +55,16 @@ def test_a_large_network_of_the_zoo_computes_the_same_in_pytorch(name: str):
     assert relative_error(outputs(model.to_torch(), x), model.logits(x)) <= 1e-5
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch about itself, while it compiles
+@pytest.mark.parametrize("name", ["vgg6", "resnet20", "audio4"])
+def test_pytorchs_compiler_takes_it_whole(name: str):
+    """With the compiler that people use, which writes C++; without a way back into Python."""
+    model = a_model(fv.zoo.make(name))
+    x = batch(model)
+    assert relative_error(outputs(torch.compile(model.to_torch(), fullgraph=True), x), model.logits(x)) <= 1e-5
+
+
 @pytest.mark.parametrize("graph", [fv.zoo.lenet5, fv.zoo.resnet20], ids=["chain", "code"])
 def test_task_preprocessing_and_inputs_are_told_and_stay_with_every_copy(graph):
     shape = graph().input_shape

@@ -68,3 +68,6 @@ def test_every_network_says_whose_weights_it_takes():
             assert network.weights.startswith("torchvision's"), name
         if network.has_variants:
             assert 'variant="tensorflow"' in network.weights, name
+        told = " ".join((network.function.__doc__ or "").split())
+        whose = network.weights.split("'")[0]
+        assert network.weights.startswith("none") or f"{whose}'s" in told, name

@@ -12,6 +12,8 @@ from foveate.zoo.network import named_network
 def alexnet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """AlexNet in one column without local response normalisation, as in torchvision; 61,100,840 parameters.
 
+    It takes torchvision's weights.
+
     Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014.
     Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks, 2012.
     """

@@ -14,6 +14,8 @@ _GROWTH = 32
 def densenet121(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """DenseNet-121, with bottlenecks and compression; 7,978,856 parameters.
 
+    It takes torchvision's weights.
+
     Huang, Liu, van der Maaten, Weinberger: Densely connected convolutional networks, 2016, table 1.
     """
     features: list[Block] = [

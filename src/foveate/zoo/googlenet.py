@@ -12,6 +12,8 @@ from foveate.zoo.network import named_network
 def googlenet(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """GoogLeNet (Inception v1) without auxiliary heads, as in torchvision; 6,624,904 parameters.
 
+    It takes torchvision's weights but for the auxiliary heads, for inputs scaled by (x - 0.5)/0.5.
+
     torchvision's differs from the paper: batch normalisation after each convolution, and 3x3 filters instead of 5x5.
 
     Szegedy et al.: Going deeper with convolutions, 2014, table 1.

@@ -49,6 +49,8 @@ def mobilenet_v1(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000,
 def mobilenet_v2(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
     """MobileNet v2 at width 1; 3,504,872 parameters.
 
+    It takes torchvision's weights.
+
     Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: inverted residuals and linear bottlenecks, 2018, table 2.
     """
     features: list[Block] = [convolution(32, 3, stride=2, activation=ReLU6())]
@@ -121,13 +123,13 @@ _SMALL = (
 
 @named_network
 def mobilenet_v3_large(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """MobileNet v3 large; 5,483,032 parameters."""
+    """MobileNet v3 large; 5,483,032 parameters. It takes torchvision's weights."""
     return _mobilenet_v3("mobilenet_v3_large", _LARGE, 1280, input_shape, classes)
 
 
 @named_network
 def mobilenet_v3_small(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """MobileNet v3 small; 2,542,856 parameters."""
+    """MobileNet v3 small; 2,542,856 parameters. It takes torchvision's weights."""
     return _mobilenet_v3("mobilenet_v3_small", _SMALL, 1024, input_shape, classes)
 
 

@@ -12,31 +12,40 @@ _IMAGENET = (3, 224, 224)
 
 @named_network
 def resnet18(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """ResNet-18; 11,689,512 parameters."""
+    """ResNet-18; 11,689,512 parameters. It takes torchvision's weights."""
     return _resnet("resnet18", _basic, 1, (2, 2, 2, 2), input_shape, classes)
 
 
 @named_network
 def resnet34(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """ResNet-34; 21,797,672 parameters."""
+    """ResNet-34; 21,797,672 parameters. It takes torchvision's weights."""
     return _resnet("resnet34", _basic, 1, (3, 4, 6, 3), input_shape, classes)
 
 
 @named_network
 def resnet50(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """ResNet-50, with the stride in the 3x3 convolution as in torchvision; 25,557,032 parameters."""
+    """ResNet-50, with the stride in the 3x3 convolution as in torchvision; 25,557,032 parameters.
+
+    It takes torchvision's weights.
+    """
     return _resnet("resnet50", _bottleneck, 4, (3, 4, 6, 3), input_shape, classes)
 
 
 @named_network
 def resnet101(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """ResNet-101, with the stride in the 3x3 convolution as in torchvision; 44,549,160 parameters."""
+    """ResNet-101, with the stride in the 3x3 convolution as in torchvision; 44,549,160 parameters.
+
+    It takes torchvision's weights.
+    """
     return _resnet("resnet101", _bottleneck, 4, (3, 4, 23, 3), input_shape, classes)
 
 
 @named_network
 def resnet152(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """ResNet-152, with the stride in the 3x3 convolution as in torchvision; 60,192,808 parameters."""
+    """ResNet-152, with the stride in the 3x3 convolution as in torchvision; 60,192,808 parameters.
+
+    It takes torchvision's weights.
+    """
     return _resnet("resnet152", _bottleneck, 4, (3, 8, 36, 3), input_shape, classes)
 
 

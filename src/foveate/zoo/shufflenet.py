@@ -26,6 +26,8 @@ _REPEATS = (4, 8, 4)
 def shufflenet_v1(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """ShuffleNet v1 at width 1 with three groups; 1,865,728 parameters.
 
+    It takes pytorchcv's weights.
+
     Zhang, Zhou, Lin, Sun: ShuffleNet: an extremely efficient convolutional neural network for mobile devices, 2017.
     """
     stages: list[Block] = []
@@ -59,6 +61,8 @@ def _shuffled(outgoing: int, channels: int, groups: int, stride: int) -> list[Bl
 @named_network
 def shufflenet_v2_x1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """ShuffleNet v2 at width 1; 2,278,604 parameters.
+
+    It takes torchvision's weights.
 
     Ma, Zhang, Zheng, Sun: ShuffleNet V2: practical guidelines for efficient CNN architecture design, 2018, table 5.
     """

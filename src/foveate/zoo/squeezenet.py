@@ -12,6 +12,8 @@ from foveate.zoo.network import named_network
 def squeezenet1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """SqueezeNet 1.0; 1,248,424 parameters.
 
+    It takes torchvision's weights.
+
     Iandola et al.: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, 2016, table 1.
     """
     features = numbered(
@@ -26,6 +28,8 @@ def squeezenet1_0(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 
 @named_network
 def squeezenet1_1(*, input_shape: Sequence[int] = (3, 224, 224), classes: int = 1000) -> Graph:
     """SqueezeNet 1.1, with 2.4 times less computation than 1.0; 1,235,496 parameters.
+
+    It takes torchvision's weights.
 
     Iandola et al.: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, 2016, and the authors' code.
     """

@@ -27,49 +27,49 @@ def vgg6(*, input_shape: Sequence[int] = (1, 28, 28), classes: int = 10) -> Grap
 
 @named_network
 def vgg11(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-11, the paper's column A; 132,863,336 parameters."""
+    """VGG-11, the paper's column A; 132,863,336 parameters. It takes torchvision's weights."""
     return _vgg("vgg11", (1, 1, 2, 2, 2), input_shape, classes)
 
 
 @named_network
 def vgg11_bn(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-11 with batch normalisation; 132,868,840 parameters."""
+    """VGG-11 with batch normalisation; 132,868,840 parameters. It takes torchvision's weights."""
     return _vgg("vgg11_bn", (1, 1, 2, 2, 2), input_shape, classes, normalize=True)
 
 
 @named_network
 def vgg13(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-13, the paper's column B; 133,047,848 parameters."""
+    """VGG-13, the paper's column B; 133,047,848 parameters. It takes torchvision's weights."""
     return _vgg("vgg13", (2, 2, 2, 2, 2), input_shape, classes)
 
 
 @named_network
 def vgg13_bn(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-13 with batch normalisation; 133,053,736 parameters."""
+    """VGG-13 with batch normalisation; 133,053,736 parameters. It takes torchvision's weights."""
     return _vgg("vgg13_bn", (2, 2, 2, 2, 2), input_shape, classes, normalize=True)
 
 
 @named_network
 def vgg16(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-16, the paper's column D; 138,357,544 parameters."""
+    """VGG-16, the paper's column D; 138,357,544 parameters. It takes torchvision's weights."""
     return _vgg("vgg16", (2, 2, 3, 3, 3), input_shape, classes)
 
 
 @named_network
 def vgg16_bn(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-16 with batch normalisation; 138,365,992 parameters."""
+    """VGG-16 with batch normalisation; 138,365,992 parameters. It takes torchvision's weights."""
     return _vgg("vgg16_bn", (2, 2, 3, 3, 3), input_shape, classes, normalize=True)
 
 
 @named_network
 def vgg19(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-19, the paper's column E; 143,667,240 parameters."""
+    """VGG-19, the paper's column E; 143,667,240 parameters. It takes torchvision's weights."""
     return _vgg("vgg19", (2, 2, 4, 4, 4), input_shape, classes)
 
 
 @named_network
 def vgg19_bn(*, input_shape: Sequence[int] = _IMAGENET, classes: int = 1000) -> Graph:
-    """VGG-19 with batch normalisation; 143,678,248 parameters."""
+    """VGG-19 with batch normalisation; 143,678,248 parameters. It takes torchvision's weights."""
     return _vgg("vgg19_bn", (2, 2, 4, 4, 4), input_shape, classes, normalize=True)
 
 

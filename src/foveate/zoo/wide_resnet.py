@@ -12,6 +12,8 @@ from foveate.zoo.network import named_network
 def wide_resnet28_10(*, input_shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> Graph:
     """WideResNet-28-10: 28 layers, ten times as wide as ResNet; 36,479,194 parameters at ten classes.
 
+    It takes pytorchcv's weights for CIFAR-10.
+
     Zagoruyko, Komodakis: Wide residual networks, 2016, table 1; without its optional dropout.
     """
     groups: list[Block] = []
