@@ -47,6 +47,8 @@ SMOOTH_ACTIVATIONS = {
         ("SiLU", fv.SiLU(), F.silu),
         ("Hardswish", fv.Hardswish(), F.hardswish),
         ("Hardsigmoid", fv.Hardsigmoid(), lambda x: F.relu6(x + 3) / 6),
+        ("Hardtanh", fv.Hardtanh(), F.hardtanh),
+        ("Hardtanh 0 to 1", fv.Hardtanh(0, 1), lambda x: F.hardtanh(x, 0.0, 1.0)),
         ("GELU", fv.GELU(), F.gelu),
         ("GELU by tanh", fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
         ("Mish", fv.Mish(), F.mish),

@@ -47,7 +47,7 @@ def upsample(shape: Shape, *, batch: int = 2, **options: Any) -> Case:
     scale = options.get("scale")
     settings = {"scale_factor": scale, "size": options.get("size"), "mode": word}
     if mode == "linear":
-        settings["align_corners"] = False
+        settings["align_corners"] = options.get("align_corners", False)
     return Case(fv.Upsample(**options), (shape,), lambda x, _: F.interpolate(x[0], **settings), batch)
 
 
@@ -134,6 +134,16 @@ UPSAMPLING = {
         ((5, 9), {"size": 13}, 1),
         ((2, 3, 2, 4), {"scale": 2}, 2),
         ((2, 3, 2, 4), {"size": (5, 3, 4)}, 2),
+    )
+} | {
+    f"corners aligned, {shape} by {options}": upsample(shape, mode="linear", align_corners=True, **options)
+    for shape, options in (
+        ((3, 4, 5), {"scale": 2}),
+        ((17, 5, 7), {"size": (8, 11)}),
+        ((2, 5, 7), {"size": (3, 1)}),
+        ((3, 1, 4), {"size": 4}),
+        ((5, 9), {"scale": 3}),
+        ((2, 3, 2, 4), {"size": (5, 3, 4)}),
     )
 }
 

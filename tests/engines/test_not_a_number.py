@@ -30,6 +30,7 @@ ACTIVATIONS: dict[str, tuple[Layer, Callable[[torch.Tensor], torch.Tensor]]] = {
     "SiLU": (fv.SiLU(), F.silu),
     "Hardswish": (fv.Hardswish(), F.hardswish),
     "Hardsigmoid": (fv.Hardsigmoid(), F.hardsigmoid),
+    "Hardtanh": (fv.Hardtanh(-1.5, 3), lambda x: F.hardtanh(x, -1.5, 3.0)),
     "GELU": (fv.GELU(), F.gelu),
     "GELU by tanh": (fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
     "Softplus": (fv.Softplus(), F.softplus),

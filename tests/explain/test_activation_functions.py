@@ -83,6 +83,7 @@ def test_pieces_are_tangents_of_a_parabola() -> None:
         (fv.ReLU6(), [0, 6]),
         (fv.Hardsigmoid(), [-3, 3]),
         (fv.Hardswish(), [-3, 3]),
+        (fv.Hardtanh(0, 1), [0, 1]),
         (fv.Maxout(3), [-0.5, 0.5]),
     ],
     ids=lambda value: value.describe() if isinstance(value, Layer) else "",

@@ -124,6 +124,8 @@ class RandomGraph:
 
     def upsample(self, kernel: tuple[int, ...]) -> fv.Layer:
         mode = "nearest" if self.chance(0.5) else "linear"
+        if mode == "linear" and self.chance(0.4):
+            return Upsample(size=self.ints(3, 9), mode=mode, align_corners=True)
         return Upsample(2, mode=mode) if self.chance(0.6) else Upsample(size=self.ints(3, 9), mode=mode)
 
     def pad(self, kernel: tuple[int, ...]) -> fv.Layer:

@@ -163,3 +163,10 @@ def test_every_rule_is_checked_again(change: Callable[[dict[str, Any]], Any], er
     change(data)
     with pytest.raises(error, match=words):
         Graph.from_json(data)
+
+
+def test_an_upsampling_that_was_written_before_it_could_align_corners_is_read():
+    graph = fv.Sequential(fv.Upsample(2, mode="linear")).build((1, 4, 4))
+    written = graph.to_json()
+    del written["nodes"][0]["options"]["align_corners"]
+    assert fv.Graph.from_json(written) == graph

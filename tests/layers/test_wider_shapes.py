@@ -289,6 +289,16 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fv.Upsample(2, mode="bilinear"),
         "Upsample: mode is 'bilinear'; it must be one of \"nearest\", \"linear\"",
     ),
+    "upsample nearest with corners": (
+        lambda: fv.Upsample(2, align_corners=True),
+        'Upsample: corners are aligned between neighbours only; give mode="linear" too',
+    ),
+    "clip to nothing": (
+        lambda: fv.Hardtanh(1, 1), "Hardtanh: it clips to 1 and 1; give low below high, both finite"
+    ),
+    "clip without end": (
+        lambda: fv.Hardtanh(0, float("inf")), "Hardtanh: it clips to 0 and inf; give low below high, both finite"
+    ),
     "shuffle of no groups": (lambda: fv.ChannelShuffle(0), "ChannelShuffle: groups is 0; it must be at least 1"),
 }  # fmt: skip
 
@@ -404,6 +414,8 @@ def test_a_layer_costs(layer: Layer, shapes: list[Shape], cost: Cost):
         (fv.Upsample(2), "Upsample x2, nearest"),
         (fv.Upsample((2, 3), mode="linear"), "Upsample x2x3, linear"),
         (fv.Upsample(size=(7, 5)), "Upsample to 7x5, nearest"),
+        (fv.Upsample(2, mode="linear", align_corners=True), "Upsample x2, linear, corners aligned"),
+        (fv.Hardtanh(0, 1), "Hardtanh 0 to 1"),
         (fv.ChannelShuffle(3), "ChannelShuffle 3"),
         (fv.SpatialDropout(0.2), "SpatialDropout 0.2"),
     ],

@@ -107,6 +107,19 @@ def linear_reach(size: int, outputs: int) -> Reach:
     return Reach(advance, tuple(taps))
 
 
+def aligned_reach(size: int, outputs: int) -> Reach:
+    """Output o of linear resizing with corners aligned sees the inputs less than 1 away from o (W - 1) / (W' - 1).
+
+    >>> aligned_reach(3, 5).taps
+    ((0,), (0, 1))
+    """
+    if min(size, outputs) == 1:  # every output is the first position
+        return Reach(1, ((0,),) * outputs)
+    advance, period = Fraction(size - 1, outputs - 1).as_integer_ratio()
+    places = (divmod(output * advance, period) for output in range(period))
+    return Reach(advance, tuple((place, place + 1) if between else (place,) for place, between in places))
+
+
 def adaptive_reach(size: int, outputs: int) -> Reach:
     """The reach of adaptive pooling: output o sees the inputs from floor(o W / W') to ceil((o + 1) W / W') - 1.
 

@@ -112,6 +112,37 @@ class ReLU6(ElementwiseLayer):
 
 @final
 @dataclass(frozen=True)
+class Hardtanh(ElementwiseLayer):
+    """Numbers clipped to a range: y = min(max(low, x), high). Any shape.
+
+    Args:
+        low: the least output.
+        high: the greatest; above `low`, both finite.
+
+    Collobert: Large scale machine learning, 2004; from 0 to 1 it is GhostNet's gate.
+    """
+
+    call_hints: ClassVar[Mapping[str, str]] = {
+        **OTHER_NAMES, "min_val": "it is called low", "max_val": "it is called high"
+    }  # fmt: skip
+
+    label: ClassVar[str] = "hardtanh"
+    notation: ClassVar[str] = r"$\min(\max(<low>, x), <high>)$"
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not -inf < self.low < self.high < inf:
+            raise self.refuse(f"it clips to {self.low} and {self.high}; give low below high, both finite")
+
+    def describe(self) -> str:
+        """For example 'Hardtanh 0 to 1'."""
+        return f"Hardtanh {self.low:g} to {self.high:g}"
+
+
+@final
+@dataclass(frozen=True)
 class SiLU(ElementwiseLayer):
     """Sigmoid linear unit, also called swish: y = x / (1 + exp(-x)). Any shape.
 

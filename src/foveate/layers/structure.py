@@ -6,7 +6,7 @@ from math import prod
 from typing import ClassVar, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import AxisReach, Extent, format_sizes, linear_reach, nearest_reach, shift_reach
+from foveate.geometry import AxisReach, Extent, aligned_reach, format_sizes, linear_reach, nearest_reach, shift_reach
 from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape, everything, positionwise
 from foveate.layers.options import Ints, one_of, per_axis, positive_int
 from foveate.layers.sliding import divisors
@@ -194,17 +194,19 @@ class Upsample(Layer):
         "nearest": y[i] = x[floor(i W / W')]
         "linear":  y[i] between the two neighbours of (i + 1/2) W / W' - 1/2, along each axis (bilinear, trilinear)
 
-    Input (C, ...) with 1 to 3 spatial axes. "linear" is PyTorch's linear, bilinear or trilinear with
-    align_corners=False. A `size` may also be smaller than the input. An output between infinity and a number is
-    infinite; one that falls exactly on a position may be NaN if that position or its neighbour is infinite.
+    Input (C, ...) with 1 to 3 spatial axes. "linear" is PyTorch's linear, bilinear or trilinear. A `size` may also be
+    smaller than the input. An output between infinity and a number is infinite; one that falls exactly on a position
+    may be NaN if that position or its neighbour is infinite.
 
     Args:
         scale: the factor, an int or one for each spatial axis.
         size: W', the output size, an int or one for each spatial axis; used instead of `scale`.
         mode: "nearest" or "linear".
+        align_corners: for "linear": y[i] lies at i (W - 1) / (W' - 1), so that the first and last positions stay.
 
     Raises:
-        LayerError: neither or both of scale and size are given, one is not positive, or the mode is unknown.
+        LayerError: neither or both of scale and size are given, one is not positive, the mode is unknown, or
+            align_corners is given for "nearest".
 
     >>> Upsample(2).output_shape([(8, 7, 7)])
     (8, 14, 14)
@@ -216,6 +218,7 @@ class Upsample(Layer):
     scale: Ints | None = None
     size: Ints | None = None
     mode: str = "nearest"
+    align_corners: bool = False
 
     def __post_init__(self) -> None:
         if (self.scale is None) == (self.size is None):
@@ -230,6 +233,8 @@ class Upsample(Layer):
             elif value is not None:
                 positive_int(value, name, "Upsample")
         one_of(self.mode, ("nearest", "linear"), "mode", "Upsample")
+        if self.align_corners and self.mode == "nearest":
+            raise self.refuse('corners are aligned between neighbours only; give mode="linear" too')
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """(C, *sizes), each size times `scale`, or `size`."""
@@ -252,7 +257,8 @@ class Upsample(Layer):
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
         """The position that is copied, or those that it lies between."""
-        rule = nearest_reach if self.mode == "nearest" else linear_reach
+        linear = aligned_reach if self.align_corners else linear_reach
+        rule = nearest_reach if self.mode == "nearest" else linear
         return (tuple(map(rule, input_shapes[0][1:], self.output_shape(input_shapes)[1:])),)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
@@ -264,7 +270,8 @@ class Upsample(Layer):
         """For example 'Upsample x2, linear' or 'Upsample to 7x7, nearest'."""
         wanted = self.size if self.scale is None else self.scale
         words = format_sizes(wanted) if isinstance(wanted, tuple) else str(wanted)
-        return f"Upsample {'to ' if self.scale is None else 'x'}{words}, {self.mode}"
+        how = f"{self.mode}, corners aligned" if self.align_corners else self.mode
+        return f"Upsample {'to ' if self.scale is None else 'x'}{words}, {how}"
 
 
 @final

@@ -15,6 +15,7 @@ from foveate.layers import (
     GELU,
     Hardsigmoid,
     Hardswish,
+    Hardtanh,
     LeakyReLU,
     LogSoftmax,
     Maxout,
@@ -185,6 +186,13 @@ define(Tanh, _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y))
 define(
     ReLU6,
     _piecewise(lambda _, x: np.clip(x, 0, 6), lambda _, x, gradient: np.where((x <= 0) | (x >= 6), 0, gradient)),
+)
+define(
+    Hardtanh,
+    _piecewise(
+        lambda layer, x: np.clip(x, layer.low, layer.high),
+        lambda layer, x, gradient: np.where((x <= layer.low) | (x >= layer.high), 0, gradient),
+    ),
 )
 define(SiLU, _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x)))))
 define(

@@ -40,13 +40,18 @@ def mean_matrix(size: int, outputs: int) -> FloatArray:
     return matrix
 
 
-def upsampling_matrix(size: int, outputs: int, mode: str) -> FloatArray:
-    """(outputs, size): the nearest position, or the two neighbours of (i + 1/2) W / W' - 1/2 by their distance."""
+def upsampling_matrix(layer: Upsample, size: int, outputs: int) -> FloatArray:
+    """(outputs, size): the nearest position, or the two neighbours of (i + 1/2) W / W' - 1/2 by their distance.
+
+    With corners aligned, it is the neighbours of i (W - 1) / (W' - 1).
+    """
     rows, matrix = np.arange(outputs), np.zeros((outputs, size))
-    if mode == "nearest":
+    if layer.mode == "nearest":
         matrix[rows, rows * size // outputs] = 1
         return matrix
     places = np.maximum((rows + 0.5) * size / outputs - 0.5, 0)
+    if layer.align_corners:
+        places = rows * (size - 1) / max(1, outputs - 1)
     lower = np.minimum(places.astype(int), size - 1)
     upper = np.minimum(lower + 1, size - 1)
     np.add.at(matrix, (rows, lower), 1 - (places - lower))
@@ -58,7 +63,7 @@ def _matrices(layer: AdaptiveAveragePooling | Upsample, x: FloatArray) -> list[F
     outputs = layer.output_shape([x.shape[1:]])[1:]
     pairs = zip(x.shape[2:], outputs, strict=True)
     if isinstance(layer, Upsample):
-        return [upsampling_matrix(size, count, layer.mode) for size, count in pairs]
+        return [upsampling_matrix(layer, size, count) for size, count in pairs]
     return [mean_matrix(size, count) for size, count in pairs]
 
 

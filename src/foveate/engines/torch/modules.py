@@ -35,6 +35,7 @@ from foveate.layers import (
     Dropout,
     Flatten,
     GroupNorm,
+    Hardtanh,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -243,7 +244,7 @@ def _(layer: Upsample, node: Node) -> Parts:
     axes = len(node.input_shapes[0]) - 1
     options: dict[str, Any] = {"mode": "nearest"}
     if layer.mode == "linear":
-        options = {"mode": _INTERPOLATIONS[axes], "align_corners": False}
+        options = {"mode": _INTERPOLATIONS[axes], "align_corners": layer.align_corners}
     return [("", nn.Upsample(layer.size, layer.scale, **options))]  # type: ignore[arg-type]  # any sequence is as good
 
 
@@ -270,6 +271,7 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     Dropout: lambda layer, shape: nn.Dropout(layer.rate),
     SpatialDropout: lambda layer, shape: _CHANNEL_DROPOUTS[len(shape) - 1](layer.rate),
     LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
+    Hardtanh: lambda layer, shape: nn.Hardtanh(layer.low, layer.high),
     ELU: lambda layer, shape: nn.ELU(layer.alpha),
     GELU: lambda layer, shape: nn.GELU(layer.approximate),
     Softplus: lambda layer, shape: nn.Softplus(layer.beta),

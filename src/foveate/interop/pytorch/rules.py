@@ -24,6 +24,7 @@ from foveate.layers import (
     GroupNorm,
     Hardsigmoid,
     Hardswish,
+    Hardtanh,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -119,10 +120,14 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 @rule("hardtanh", "clamp")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     low, high = (given.get(long, given.get(short)) for long, short in (("min_val", "min"), ("max_val", "max")))
-    layers = {(0, 6): ReLU6, (0, None): ReLU}
-    if (low, high) not in layers:
-        raise NotTakenError(f"it clips to {low} and {high}; only 0 and 6, or 0 alone, are known")
-    return held(taking.add(layers[low, high](), taking.value(given["self"]), node=node))
+    layers: dict[Any, Layer] = {(0, 6): ReLU6(), (0, None): ReLU()}
+    if (low, high) in layers:
+        layer = layers[low, high]
+    elif isinstance(low, int | float) and isinstance(high, int | float) and low < high:
+        layer = Hardtanh(float(low), float(high))
+    else:
+        raise NotTakenError(f"it clips to {low} and {high}; only two numbers, or 0 alone, are known")
+    return held(taking.add(layer, taking.value(given["self"]), node=node))
 
 
 @rule("prelu", "_prelu_kernel")

@@ -229,9 +229,11 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
       "upsample_trilinear3d")  # fmt: skip
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     value, mode = taking.value(given["input"]), "nearest" if "nearest" in operation(node)[0] else "linear"
-    if given.get("align_corners"):
-        raise NotTakenError("it aligns corners")
-    layer = Upsample(**_wanted(value.shape, shape_of(node), given.get("scale_factors")), mode=mode)
+    aligned = bool(given.get("align_corners"))  # then its scale factors give the size, and nothing else
+    size = {"size": shape_of(node)[1:]} if aligned else {}
+    layer = Upsample(
+        **size or _wanted(value.shape, shape_of(node), given.get("scale_factors")), mode=mode, align_corners=aligned
+    )
     return held(taking.add(layer, value, node=node))
 
 

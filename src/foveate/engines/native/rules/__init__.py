@@ -69,7 +69,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Concatenate,), (ConcatenateRule(),)),
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
     ((PixelMoving,), (PixelRule(),)),
-    ((Upsample,), (UpsampleRule(),)),
+    ((Upsample,), (UpsampleRule(), _CALLBACK)),
     ((Flatten,), (FlattenRule(),)),
     ((Pad,), (PadRule(),)),
     ((Dropping,), (DropoutRule(),)),

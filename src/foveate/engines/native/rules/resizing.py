@@ -8,7 +8,9 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.request import Request
 from foveate.geometry import Window
+from foveate.graph import Node
 from foveate.layers import Upsample
 
 
@@ -18,6 +20,10 @@ class UpsampleRule(Rule[None]):
     If an output falls exactly on a position, oneDNN multiplies infinity by 0, which gives NaN where the definition has
     infinity. So does PyTorch, and in more places.
     """
+
+    def accepts(self, node: Node, request: Request) -> bool:
+        """oneDNN's linear resampling does not align corners."""
+        return not getattr(node.layer, "align_corners", False)
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """Resize to the larger size."""
