@@ -71,7 +71,7 @@ def test_weights_without_a_network_say_how_to_name_it(folder: Path, published: P
 def test_weights_of_another_network_give_the_table(folder: Path, published: Path):
     done = train(folder, "--from", published, "--net", "resnet32")
     assert done.exit_code == 1
-    assert "does not fit the network, neither by names nor by order and shape" in words(done)
+    assert "does not fit the network, neither" in words(done)
     assert "missing (" in words(done)
 
 
@@ -108,4 +108,4 @@ def test_a_variant_is_of_a_named_network(folder: Path, published: Path):
     assert done.exit_code == 2
     assert "--variant is of a network of the zoo; name one with --net" in words(done)
     done = train(folder, "--from", published, "--net", NET, "--variant", "tensorflow")
-    assert f"{NET} has no variants; those that have are" in words(done)
+    assert f"{NET} has no variants; " in words(done)

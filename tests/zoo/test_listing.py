@@ -54,5 +54,6 @@ def test_the_guides_table_is_not_stale():
 
 
 def test_the_guides_code_runs():
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    exec(block, {})
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(block, names)
