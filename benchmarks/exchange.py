@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_INPUTS, _TARGETS, _STATE = "inputs", "targets", "state/"
+_INPUTS, _TARGETS, _RATE, _STATE = "inputs", "targets", "learning rate", "state/"
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,18 @@ class Exchange:
     inputs: Array
     targets: Array
     state: Mapping[str, Array]
+    learning_rate: float = 0.0
+    """Of the steps that are checked, where there are any."""
 
     def write(self, path: Path) -> None:
         """Save everything to `path`, an .npz file."""
         named = {f"{_STATE}{name}": array for name, array in self.state.items()}
-        arrays: dict[str, Any] = {_INPUTS: self.inputs, _TARGETS: self.targets, **named}
+        arrays: dict[str, Any] = {
+            _INPUTS: self.inputs,
+            _TARGETS: self.targets,
+            _RATE: np.float64(self.learning_rate),
+            **named,
+        }
         np.savez(path, **arrays)
 
     @classmethod
@@ -32,7 +39,7 @@ class Exchange:
         """What `write` saved."""
         with np.load(path, allow_pickle=False) as file:
             state = {name.removeprefix(_STATE): file[name] for name in file.files if name.startswith(_STATE)}
-            return cls(file[_INPUTS], file[_TARGETS], state)
+            return cls(file[_INPUTS], file[_TARGETS], state, float(file[_RATE]))
 
 
 def random_batch(input_shape: tuple[int, ...], classes: int, batch_size: int) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from benchmarks.exchange import Exchange
 from benchmarks.modes import AS_WRITTEN, MODES, Mode
 from benchmarks.networks import network
-from benchmarks.workers import CHECKED_STEPS, CHECKING_RATE, MOMENTUM, TIMING_RATE, WEIGHT_DECAY, Job, Prepared, serve
+from benchmarks.workers import CHECKED_STEPS, MOMENTUM, TIMING_RATE, WEIGHT_DECAY, Job, Prepared, serve
 from foveate.engines.torch import load_arrays, torch_names, torch_network
 from foveate.graph import Graph
 
@@ -36,13 +36,14 @@ def prepare(job: Job) -> Prepared:
         module.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs know it for tensors only
         inputs = inputs.to(memory_format=layout)
     if job.kind == "train":
-        return _training(graph, module, mode, inputs, torch.from_numpy(exchange.targets))
+        return _training(graph, module, mode, inputs, exchange)
     return _inference(module, mode, inputs)
 
 
-def _training(graph: Graph, module: nn.Module, mode: Mode, inputs: torch.Tensor, targets: torch.Tensor) -> Prepared:
+def _training(graph: Graph, module: nn.Module, mode: Mode, inputs: torch.Tensor, exchange: Exchange) -> Prepared:
     groups, fused = decay_groups(module, graph, WEIGHT_DECAY), mode is not AS_WRITTEN
-    optimizer = torch.optim.SGD(groups, lr=CHECKING_RATE, momentum=MOMENTUM, nesterov=True, fused=fused or None)
+    rate, targets = exchange.learning_rate, torch.from_numpy(exchange.targets)
+    optimizer = torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, nesterov=True, fused=fused or None)
     model: Model = torch.compile(module, dynamic=False) if mode.compiled else module
 
     def step() -> float:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_other_parameters_are_found_out(benchmarks, monkeypatch, tmp_path):
             path = Path(job.arrays)
             sent = Exchange.read(path)
             changed = sent.state["conv1.weight"] * 1.01
-            Exchange(sent.inputs, sent.targets, {**sent.state, "conv1.weight": changed}).write(path)
+            replace(sent, state={**sent.state, "conv1.weight": changed}).write(path)
         return prepare(worker, job)
 
     monkeypatch.setattr(Worker, "prepare", tampering)

@@ -25,12 +25,15 @@ def matching_arrays(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
     """
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     names = (*graph.parameters, *graph.statistics)
-    found: set[str] = set()
+    known, found = set(names), set[str]()
     for pattern in patterns:
         if not isinstance(pattern, str):
             raise GraphError(f'a parameter is given by its name or a pattern such as "conv1.*", but got {pattern!r}')
+        if pattern in known:  # the rule in training, where hundreds of names are looked up at each step
+            found.add(pattern)
+            continue
         below = f"{pattern}."
-        matched = {name for name in names if name == pattern or name.startswith(below)}
+        matched = {name for name in names if name.startswith(below)}
         matched = matched or {name for name in names if fnmatchcase(name, pattern)}
         if not matched:
             raise GraphError(f'no parameter is called "{pattern}".{nearest(pattern, names)}')
