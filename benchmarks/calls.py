@@ -6,7 +6,6 @@ is small. A process that ends by a signal names its call, which `tried(seed, num
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
+from benchmarks.memory import peak
 from foveate.engines import get_engine
 from foveate.layers import Layer
 from foveate.layers.registry import built_in_layers
@@ -159,7 +159,7 @@ def batch(seed: int, first: int, count: int) -> None:
         except Exception as error:
             counts.failures = (f"seed {seed}, call {number}: {type(error).__name__} {error}"[:300],)
         counts.slowest = process_time() - before
-        counts.memory = 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        counts.memory = peak()
         if counts.slowest > LONGEST:
             counts.failures += (f"seed {seed}, call {number}: took {counts.slowest:.1f} s",)
         if total.memory <= MOST_MEMORY < counts.memory:

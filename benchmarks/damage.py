@@ -18,6 +18,7 @@ from safetensors.numpy import load as load_arrays
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
+from benchmarks.memory import peak
 from foveate.errors import FoveateError
 from foveate.files import read_checkpoint
 from foveate.files.container import packed, read_header
@@ -137,7 +138,7 @@ def _trained(folder: Path) -> Path:
 
 def _tried(path: Path, files: Iterator[bytes], use: Callable[[fv.Model], object]) -> Report:
     refused, read, slowest = 0, 0, 0.0
-    before = _peak()
+    before = peak()
     for number, content in enumerate(files):
         path.write_bytes(content)
         start = process_time()
@@ -153,7 +154,7 @@ def _tried(path: Path, files: Iterator[bytes], use: Callable[[fv.Model], object]
         slowest = max(slowest, process_time() - start)
         if slowest > LONGEST:
             raise BenchmarkError(f"file {number} took {slowest:.1f} s")
-    growth = _peak() - before
+    growth = peak() - before
     if growth > MOST_GROWTH:
         raise BenchmarkError(f"memory grew by {growth / 1e6:.0f} MB")
     return Report(refused, read, slowest, growth)
@@ -208,9 +209,3 @@ def _entry(document: Any, random: np.random.Generator) -> tuple[Any, Any]:
         entries += [(each, key) for key in keys]
         stack += [each[key] for key in keys if isinstance(each[key], dict | list)]
     return entries[random.integers(len(entries))]
-
-
-def _peak() -> float:
-    """Bytes that this process held at most; getrusage would count what the one that started it held."""
-    status = Path("/proc/self/status").read_text()
-    return 1024.0 * int(status.split("VmHWM:")[1].split()[0])

@@ -148,7 +148,7 @@ def test_data_fetch_of_an_unknown_name(foveate):
     ("error", "sentence"),
     [
         (fv.DataError("no"), "foveate: no\n"),
-        (PermissionError(13, "Permission denied", "/x"), "foveate: [Errno 13] Permission denied: '/x'\n"),
+        (PermissionError(13, "Permission denied", "/x"), 'foveate: "/x": Permission denied\n'),
         (MemoryError(), "foveate: there is not enough memory; try a smaller --batch-size\n"),
     ],
 )
