@@ -18,11 +18,11 @@ namespace {
 
 Function function_named(const std::string& name) {
   static const std::unordered_map<std::string, Function> functions{
-      {"relu", Function::relu},           {"leaky_relu", Function::leaky_relu}, {"relu6", Function::relu6},
-      {"elu", Function::elu},             {"sigmoid", Function::sigmoid},       {"tanh", Function::tanh},
-      {"silu", Function::silu},           {"hardswish", Function::hardswish},   {"hardsigmoid", Function::hardsigmoid},
-      {"gelu", Function::gelu},           {"gelu_tanh", Function::gelu_tanh},   {"softplus", Function::softplus},
-      {"mish", Function::mish},
+      {"relu", Function::relu},         {"leaky_relu", Function::leaky_relu}, {"relu6", Function::relu6},
+      {"hardtanh", Function::hardtanh}, {"elu", Function::elu},               {"sigmoid", Function::sigmoid},
+      {"tanh", Function::tanh},         {"silu", Function::silu},             {"hardswish", Function::hardswish},
+      {"gelu", Function::gelu},         {"gelu_tanh", Function::gelu_tanh},   {"hardsigmoid", Function::hardsigmoid},
+      {"mish", Function::mish},         {"softplus", Function::softplus},
   };
   const auto found = functions.find(name);
   if (found == functions.end()) throw std::invalid_argument("there is no elementwise function " + name);
@@ -42,11 +42,11 @@ void in_stretches(std::int64_t count, const Work& work) {
 // y = f(x), number by number; in and out may be one array.
 class Elementwise : public Kernel {
  public:
-  Elementwise(std::string name, float alpha, std::int64_t count)
+  Elementwise(std::string name, Numbers numbers, std::int64_t count)
       : Kernel({"src", "dst"}),
         name_(std::move(name)),
         function_(function_named(name_)),
-        alpha_(alpha),
+        numbers_(numbers),
         count_(count) {}
 
   std::string name() const override { return name_; }
@@ -56,25 +56,25 @@ class Elementwise : public Kernel {
     const auto* x = static_cast<const float*>(addresses[0]);
     auto* y = static_cast<float*>(addresses[1]);
     in_stretches(count_, [&](std::int64_t first, std::int64_t length) {
-      vector_kernels().forward(function_, alpha_, x + first, y + first, length);
+      vector_kernels().forward(function_, numbers_, x + first, y + first, length);
     });
   }
 
  private:
   std::string name_;
   Function function_;
-  float alpha_;
+  Numbers numbers_;
   std::int64_t count_;
 };
 
 // Times the derivative, from the function's output where that is enough, else from its input.
 class ElementwiseBackward : public Kernel {
  public:
-  ElementwiseBackward(std::string name, float alpha, std::int64_t count)
+  ElementwiseBackward(std::string name, Numbers numbers, std::int64_t count)
       : Kernel({"known", "diff_dst", "diff_src"}),
         name_(std::move(name)),
         function_(function_named(name_)),
-        alpha_(alpha),
+        numbers_(numbers),
         count_(count) {}
 
   std::string name() const override { return name_ + " backward"; }
@@ -85,14 +85,14 @@ class ElementwiseBackward : public Kernel {
     const auto* dy = static_cast<const float*>(addresses[1]);
     auto* dx = static_cast<float*>(addresses[2]);
     in_stretches(count_, [&](std::int64_t first, std::int64_t length) {
-      vector_kernels().backward(function_, alpha_, known + first, dy + first, dx + first, length);
+      vector_kernels().backward(function_, numbers_, known + first, dy + first, dx + first, length);
     });
   }
 
  private:
   std::string name_;
   Function function_;
-  float alpha_;
+  Numbers numbers_;
   std::int64_t count_;
 };
 
@@ -149,16 +149,16 @@ class Sum : public Kernel {
 void init_elementwise(nb::module_& module) {
   module.def(
       "elementwise",
-      [](std::string kind, float alpha, std::int64_t count) -> std::shared_ptr<Operation> {
-        return std::make_shared<Elementwise>(std::move(kind), alpha, count);
+      [](std::string kind, float alpha, float beta, std::int64_t count) -> std::shared_ptr<Operation> {
+        return std::make_shared<Elementwise>(std::move(kind), Numbers{alpha, beta}, count);
       },
-      nb::arg("kind"), nb::arg("alpha"), nb::arg("count"));
+      nb::arg("kind"), nb::arg("alpha"), nb::arg("beta"), nb::arg("count"));
   module.def(
       "elementwise_backward",
-      [](std::string kind, float alpha, std::int64_t count) -> std::shared_ptr<Operation> {
-        return std::make_shared<ElementwiseBackward>(std::move(kind), alpha, count);
+      [](std::string kind, float alpha, float beta, std::int64_t count) -> std::shared_ptr<Operation> {
+        return std::make_shared<ElementwiseBackward>(std::move(kind), Numbers{alpha, beta}, count);
       },
-      nb::arg("kind"), nb::arg("alpha"), nb::arg("count"));
+      nb::arg("kind"), nb::arg("alpha"), nb::arg("beta"), nb::arg("count"));
   module.def("reorder_operation", &reorder, nb::arg("source"), nb::arg("target"));
   module.def(
       "sum",

@@ -38,7 +38,7 @@ class PReLU : public Kernel {
     for (std::int64_t plane = 0; plane < shape_.planes(); ++plane) {
       const float slope = shape_.of(slopes, plane % shape_.channels);
       const std::int64_t first = plane * shape_.positions;
-      vector_kernels().forward(Function::leaky_relu, slope, x + first, y + first, shape_.positions);
+      vector_kernels().forward(Function::leaky_relu, {slope, 0}, x + first, y + first, shape_.positions);
     }
   }
 
@@ -64,7 +64,7 @@ class PReLUBackward : public Kernel {
     for (std::int64_t channel = 0; channel < shape_.channels; ++channel)
       for (std::int64_t sample = 0; sample < shape_.samples; ++sample) {
         const std::int64_t first = (sample * shape_.channels + channel) * shape_.positions;
-        vector_kernels().backward(Function::leaky_relu, shape_.of(slopes, channel), x + first, dy + first, dx + first,
+        vector_kernels().backward(Function::leaky_relu, {shape_.of(slopes, channel), 0}, x + first, dy + first, dx + first,
                                   shape_.positions);
         sums[channel] += below(x + first, dy + first);
       }

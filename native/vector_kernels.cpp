@@ -18,11 +18,12 @@ Vector mish_divisor(const Logistic& s) {
 }
 
 template <F Kind>
-Vector value(Vector x, float alpha) {
+Vector value(Vector x, Numbers n) {
   if constexpr (Kind == F::relu) return x <= 0 ? Vector{} : x;
-  if constexpr (Kind == F::leaky_relu) return x > 0 ? x : alpha * x;
+  if constexpr (Kind == F::leaky_relu) return x > 0 ? x : n.alpha * x;
   if constexpr (Kind == F::relu6) return at_most(x <= 0 ? Vector{} : x, 6);
-  if constexpr (Kind == F::elu) return x > 0 ? x : alpha * exp_minus_one(x);
+  if constexpr (Kind == F::hardtanh) return at_most(at_least(x, n.alpha), n.beta);
+  if constexpr (Kind == F::elu) return x > 0 ? x : n.alpha * exp_minus_one(x);
   if constexpr (Kind == F::sigmoid) return Logistic(x).times(all(1));
   if constexpr (Kind == F::tanh) {
     const Vector less = exp_minus_one(-2 * absolute(x)), size = -less / (2 + less);
@@ -34,8 +35,8 @@ Vector value(Vector x, float alpha) {
   if constexpr (Kind == F::gelu) return Normal(x).below(x);
   if constexpr (Kind == F::gelu_tanh) return Logistic(1.59576912f * (x + 0.044715f * x * x * x)).times(x);
   if constexpr (Kind == F::softplus) {
-    const Vector z = alpha * x;
-    return ((z < 0 ? Vector{} : z) + log_of_one_and(Exponential(-absolute(z)).value())) / alpha;
+    const Vector z = n.alpha * x;
+    return ((z < 0 ? Vector{} : z) + log_of_one_and(Exponential(-absolute(z)).value())) / n.alpha;
   }
   if constexpr (Kind == F::mish) {
     const Logistic s(x);
@@ -46,12 +47,13 @@ Vector value(Vector x, float alpha) {
 
 // dy f', from y or from x.
 template <F Kind>
-Vector slope(Vector known, Vector dy, float alpha) {
+Vector slope(Vector known, Vector dy, Numbers n) {
   const Vector x = known, y = known;
   if constexpr (Kind == F::relu) return y <= 0 ? Vector{} : dy;
-  if constexpr (Kind == F::leaky_relu) return y > 0 ? dy : alpha * dy;
+  if constexpr (Kind == F::leaky_relu) return y > 0 ? dy : n.alpha * dy;
   if constexpr (Kind == F::relu6) return y <= 0 ? Vector{} : y >= 6 ? Vector{} : dy;
-  if constexpr (Kind == F::elu) return x > 0 ? dy : Exponential(x).times(alpha * dy);
+  if constexpr (Kind == F::hardtanh) return y <= n.alpha ? Vector{} : y >= n.beta ? Vector{} : dy;
+  if constexpr (Kind == F::elu) return x > 0 ? dy : Exponential(x).times(n.alpha * dy);
   if constexpr (Kind == F::sigmoid) return dy * (y * (1 - y));
   if constexpr (Kind == F::tanh) return dy * (1 - y * y);
   if constexpr (Kind == F::silu) {
@@ -69,7 +71,7 @@ Vector slope(Vector known, Vector dy, float alpha) {
     const Logistic s(1.59576912f * (x + 0.044715f * x * x * x));
     return s.times(dy * (1 + near * s.of_opposite() * (1.59576912f * (1 + 0.134145f * near * near))));
   }
-  if constexpr (Kind == F::softplus) return Logistic(alpha * x).times(dy);
+  if constexpr (Kind == F::softplus) return Logistic(n.alpha * x).times(dy);
   if constexpr (Kind == F::mish) {
     // With t the hyperbolic tangent of softplus: t + x (1 - t^2) sigmoid(x), of which below 0 exp(x) is a factor.
     const Logistic s(x);
@@ -81,25 +83,25 @@ Vector slope(Vector known, Vector dy, float alpha) {
 }
 
 template <F Kind>
-void forward(float alpha, const float* x, float* y, std::int64_t count) {
+void forward(Numbers n, const float* x, float* y, std::int64_t count) {
   std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) store(y + i, value<Kind>(load(x + i), alpha));
+  for (; i + lanes <= count; i += lanes) store(y + i, value<Kind>(load(x + i), n));
   if (i == count) return;
   float rest[lanes] = {};
   std::memcpy(rest, x + i, (count - i) * sizeof(float));
-  store(rest, value<Kind>(load(rest), alpha));
+  store(rest, value<Kind>(load(rest), n));
   std::memcpy(y + i, rest, (count - i) * sizeof(float));
 }
 
 template <F Kind>
-void backward(float alpha, const float* known, const float* dy, float* dx, std::int64_t count) {
+void backward(Numbers n, const float* known, const float* dy, float* dx, std::int64_t count) {
   std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) store(dx + i, slope<Kind>(load(known + i), load(dy + i), alpha));
+  for (; i + lanes <= count; i += lanes) store(dx + i, slope<Kind>(load(known + i), load(dy + i), n));
   if (i == count) return;
   float rest[lanes] = {}, gradient[lanes] = {};
   std::memcpy(rest, known + i, (count - i) * sizeof(float));
   std::memcpy(gradient, dy + i, (count - i) * sizeof(float));
-  store(rest, slope<Kind>(load(rest), load(gradient), alpha));
+  store(rest, slope<Kind>(load(rest), load(gradient), n));
   std::memcpy(dx + i, rest, (count - i) * sizeof(float));
 }
 
@@ -112,6 +114,7 @@ void with(F function, const Work& work) {
     FOVEATE_CASE(relu);
     FOVEATE_CASE(leaky_relu);
     FOVEATE_CASE(relu6);
+    FOVEATE_CASE(hardtanh);
     FOVEATE_CASE(elu);
     FOVEATE_CASE(sigmoid);
     FOVEATE_CASE(tanh);
@@ -126,12 +129,12 @@ void with(F function, const Work& work) {
   }
 }
 
-void any_forward(F function, float alpha, const float* x, float* y, std::int64_t count) {
-  with(function, [&](auto kind) { forward<kind()>(alpha, x, y, count); });
+void any_forward(F function, Numbers n, const float* x, float* y, std::int64_t count) {
+  with(function, [&](auto kind) { forward<kind()>(n, x, y, count); });
 }
 
-void any_backward(F function, float alpha, const float* known, const float* dy, float* dx, std::int64_t count) {
-  with(function, [&](auto kind) { backward<kind()>(alpha, known, dy, dx, count); });
+void any_backward(F function, Numbers n, const float* known, const float* dy, float* dx, std::int64_t count) {
+  with(function, [&](auto kind) { backward<kind()>(n, known, dy, dx, count); });
 }
 
 double exponentials(const float* x, float shift, float* y, std::int64_t count) {

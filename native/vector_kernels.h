@@ -6,7 +6,12 @@
 namespace foveate {
 
 enum class Function {
-  relu, leaky_relu, relu6, elu, sigmoid, tanh, silu, hardswish, hardsigmoid, gelu, gelu_tanh, softplus, mish
+  relu, leaky_relu, relu6, hardtanh, elu, sigmoid, tanh, silu, hardswish, hardsigmoid, gelu, gelu_tanh, softplus, mish
+};
+
+// What some functions have besides x: a slope or a scale, or two bounds.
+struct Numbers {
+  float alpha, beta;
 };
 
 // One plane of a pooling: sizes of input and output, kernel, stride, distance of taps and padding of three axes.
@@ -47,9 +52,9 @@ struct VectorKernels {
   const char* implementation;  // such as "foveate:avx512"
   int lanes;                   // numbers in a vector
   // y = f(x), which may lie in the same place.
-  void (*forward)(Function function, float alpha, const float* x, float* y, std::int64_t count);
+  void (*forward)(Function function, Numbers numbers, const float* x, float* y, std::int64_t count);
   // dx = dy f'(x), where `known` is y for functions whose derivative is taken from it, else x.
-  void (*backward)(Function function, float alpha, const float* known, const float* dy, float* dx, std::int64_t count);
+  void (*backward)(Function function, Numbers numbers, const float* known, const float* dy, float* dx, std::int64_t count);
   // y = exp(x - shift); returns their sum.
   double (*exponentials)(const float* x, float shift, float* y, std::int64_t count);
   // `winners` may be null.

@@ -87,6 +87,16 @@ def test_other_functions_behind_it_stay_right(after: list[fv.Layer]):
     assert "depthwise" in operations
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 2.0), (0.5, 3.0)])
+def test_any_bounds_are_kept_but_the_padding_is_zero(low: float, high: float):
+    clip = fv.Hardtanh(low, high)
+    layers = [fv.Conv2d(24, 1), clip, fv.Conv2d(24, 3, padding=1, groups=24), clip, fv.Conv2d(4, 1)]
+    graph = fv.Sequential(*layers).build((8, 11, 9), quiet=True)
+    output, expected, operations = both(graph, 4 * normal((2, 8, 11, 9)))
+    assert relative_error(output, expected) < 2e-6
+    assert "hardtanh" not in operations
+
+
 def test_a_sum_behind_it_is_not_lost():
     builder = fv.GraphBuilder()
     value = builder.add(fv.ReLU6(), builder.add(fv.Conv2d(16, 1), builder.input((16, 9, 9))))

@@ -11,6 +11,7 @@ from foveate.layers import (
     GELU,
     Hardsigmoid,
     Hardswish,
+    Hardtanh,
     Layer,
     LeakyReLU,
     Mish,
@@ -43,6 +44,7 @@ class Elementwise:
 
     kind: str
     alpha: float = 0.0
+    beta: float = 0.0
     from_output: bool = True
     keeps_zero: bool = True
     fused: tuple[float, float] | None = None
@@ -71,6 +73,7 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     Sigmoid: lambda _: Elementwise("sigmoid", keeps_zero=False, fused=_LOGISTIC),
     Tanh: lambda _: Elementwise("tanh", fused=(0.0, 0.0)),
     ReLU6: lambda _: Elementwise("relu6"),
+    Hardtanh: lambda layer: Elementwise("hardtanh", layer.low, layer.high, keeps_zero=layer.low <= 0 <= layer.high),
     SiLU: lambda _: Elementwise("silu", from_output=False, fused=(1.0, 0.0)),
     Hardswish: lambda _: Elementwise("hardswish", from_output=False, fused=(1 / 6, 0.5)),
     Hardsigmoid: lambda _: Elementwise("hardsigmoid", from_output=False, keeps_zero=False),
@@ -90,7 +93,11 @@ def elementwise(layer: Layer) -> Elementwise:
 
 def bounds_of(layer: Layer) -> Bounds | None:
     """The bounds of a layer that clips its input, and does nothing else."""
-    return _BOUNDS.get(type(layer))
-
-
-_BOUNDS: dict[type[Layer], Bounds] = {ReLU: (0.0, inf), ReLU6: (0.0, 6.0)}
+    match layer:
+        case ReLU():
+            return 0.0, inf
+        case ReLU6():
+            return 0.0, 6.0
+        case Hardtanh():
+            return layer.low, layer.high
+    return None

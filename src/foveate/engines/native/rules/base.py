@@ -48,7 +48,7 @@ def activated(ledger: Ledger, activation: Node, source: Array, *, in_place: bool
     if not function.keeps_zero and not whole:
         source = ledger.plan.plain(source)
     target = source if in_place else ledger.plan.new(source.layout)
-    operation = _native.elementwise(function.kind, function.alpha, source.layout.bytes // 4)
+    operation = _native.elementwise(function.kind, function.alpha, function.beta, source.layout.bytes // 4)
     ledger.plan.run(operation, {"src": source, "dst": target})
     return target
 
@@ -58,7 +58,7 @@ def activation_backward(ledger: Ledger, activation: Node, known: Array, gradient
     function = elementwise(activation.layer)
     gradient = ledger.plan.in_layout(gradient, known.layout)
     result = ledger.plan.new(known.layout)
-    operation = _native.elementwise_backward(function.kind, function.alpha, known.layout.bytes // 4)
+    operation = _native.elementwise_backward(function.kind, function.alpha, function.beta, known.layout.bytes // 4)
     ledger.plan.run(operation, {"known": known, "diff_dst": gradient, "diff_src": result})
     return result
 
