@@ -6,6 +6,7 @@ import inspect
 import pickle
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -331,9 +332,22 @@ def test_a_model_is_not_saved_as_a_folder(model):
         (lambda model: fv.BinaryCrossEntropy(pos_weight=object()), "pos_weight is <object .*; it must be a number"),
         (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), batch_size=-1), "batch_size is -1; give an int of"),
         (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), seed=-1), "seed is -1; give an int of at least 0"),
+        (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), tolerance=()), r"tolerance is \(\); it must be a"),
+        (lambda model: fv.testing.check_loss_gradient(fv.L1(), (3,), seed=1.0), "loss_gradient: seed is 1.0; give an"),
+        (lambda model: fv.testing.check_loss_gradient(fv.L1(), (3,), tolerance=()), r"gradient: tolerance is \(\); it"),
+        (lambda model: fv.engines.get_engine([]), r'there is no engine "\[\]"; choose "native" or "reference"'),
+        (lambda model: fv.BatchNorm2d(eps=2**64), "eps is an int of 65 bits; give one of at most 63, or a float"),
+        (lambda model: fv.ELU(10**400), "alpha is an int of 1,329 bits; give one of at most 63, or a float"),
         (lambda model: fv.Preprocessing((1, 8, 8), (1e40,), (1.0,)), "is more than float32 holds"),
     ],
 )
 def test_values_of_another_kind_are_refused(model, call, sentence):
     with pytest.raises(fv.FoveateError, match=sentence):
         call(model)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the system has no such file")
+def test_a_file_that_opens_but_cannot_be_read_is_a_sentence(model):
+    for use in (fv.load, model.load_torch, model.predict):
+        with pytest.raises(fv.FoveateError, match="/proc/self/mem"):
+            use("/proc/self/mem")

@@ -82,6 +82,9 @@ def _no_real_number(made: type, instance: object) -> str | None:
         value = getattr(instance, name)
         if not is_number(value):
             return f"{made.__name__}: {name} is {printable(repr(value))}; it must be a number"
+        if isinstance(value, int) and abs(value) >= 2**63:  # which NumPy and C++ take for an object
+            shown = f"an int of {value.bit_length():,} bits"
+            return f"{made.__name__}: {name} is {shown}; give one of at most 63, or a float"
     return None
 
 

@@ -34,6 +34,11 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
             raise FileError(
                 f"{named(path)} has {status.st_size:,} bytes; at most {most:,} are read. Give a smaller file"
             )
+        if stat.S_ISREG(status.st_mode):  # some files of the system open and cannot be read: that is said here
+            file.seek(0, os.SEEK_END)
+            file.seek(0)
+            file.read(1)
+            file.seek(0)
     except BaseException:
         file.close()
         raise

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import foveate.engines.reference  # noqa: F401 (fills the tables of layers and losses)
-from foveate.calls import called
+from foveate.calls import called, is_number
 from foveate.engines.definitions import Context, definition_of
 from foveate.engines.losses import measure_of
 from foveate.engines.random import raw
@@ -56,12 +56,18 @@ def check_gradients(
         raise CallError(f"check_gradients: layer is {layer!r}; give a layer such as ReLU()")
     if not isinstance(input_shape, Sequence) or not input_shape:
         raise CallError(f"check_gradients: input_shape is {input_shape!r}; give the sizes of one sample: (3, 8, 8)")
-    for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
-            raise CallError(f"check_gradients: {name} is {value!r}; give an int of at least {least}")
+    _check_numbers("check_gradients", batch_size, seed, tolerance)
     if isinstance(input_shape[0], int):
         input_shape = (input_shape,)  # type: ignore[assignment]
     _Check(layer, [sample_shape(shape) for shape in input_shape], batch_size, seed, tolerance).run()
+
+
+def _check_numbers(check: str, batch_size: object, seed: object, tolerance: object) -> None:
+    for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+            raise CallError(f"{check}: {name} is {value!r}; give an int of at least {least}")
+    if not is_number(tolerance):
+        raise CallError(f"{check}: tolerance is {tolerance!r}; it must be a number")
 
 
 @called()
@@ -92,6 +98,7 @@ def check_loss_gradient(
     """
     if not isinstance(loss, Loss):
         raise CallError(f"check_loss_gradient: loss is {loss!r}; give a loss such as CrossEntropy()")
+    _check_numbers("check_loss_gradient", batch_size, seed, tolerance)
     output_shape = sample_shape(output_shape, "output shape")
     name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)
     outputs: _Array = random.standard_normal((batch_size, *output_shape))

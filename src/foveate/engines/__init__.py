@@ -11,6 +11,7 @@ from foveate.engines.program import Program, Session, StepInfo, StepResult
 from foveate.engines.request import Request
 from foveate.errors import EngineError
 from foveate.log import logger
+from foveate.text import printable
 
 __all__ = [
     "Engine",
@@ -32,24 +33,28 @@ MOST_THREADS = 256
 """The most threads, unless there are more cores: the system may end a process that starts too many."""
 
 
-@cache
 def get_engine(name: str) -> Engine:
     """The engine called "native" or "reference".
 
     Raises:
         EngineError: there is no such engine, or the native one was not built on this machine.
     """
+    if not isinstance(name, str) or name not in ("native", "reference"):
+        raise EngineError(f'there is no engine "{printable(name)}"; choose "native" or "reference"')
+    return _engine(name)
+
+
+@cache
+def _engine(name: str) -> Engine:
     if name == "reference":
         from foveate.engines.reference import ReferenceEngine
 
         return ReferenceEngine()
-    if name == "native":
-        try:
-            from foveate.engines.native.engine import NativeEngine
-        except ImportError as error:
-            raise _not_built(error) from None
-        return NativeEngine()
-    raise EngineError(f'there is no engine "{name}"; choose "native" or "reference"')
+    try:
+        from foveate.engines.native.engine import NativeEngine
+    except ImportError as error:
+        raise _not_built(error) from None
+    return NativeEngine()
 
 
 @cache
