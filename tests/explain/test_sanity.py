@@ -165,6 +165,31 @@ def test_of_a_blank_map_the_check_says_nothing():
     assert not sanity_check(model, x, stages=1).blank
 
 
+def test_of_random_maps_that_are_blank_the_check_claims_nothing():
+    model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2][:1]
+
+    def blank(other: Model, images: Any, target: Any) -> Array:
+        trained = np.array_equal(other.read("conv1.weight"), model.read("conv1.weight"))
+        return np.asarray(saliency(other, images, target)) if trained else np.zeros_like(images)
+
+    check = sanity_check(model, x, blank)
+    assert check.flat[:, 0].tolist() == [False] * (len(check.stages)) + [True]
+    assert check.blank
+    assert not check.passed
+    assert "depends on" not in check.verdict
+    assert check.verdict.startswith("With all parameters random the map has one value everywhere")
+    line = plot_sanity_check(model, x, blank, check=check).axes[-1].lines[0]
+    assert np.isnan(line.get_ydata()).tolist() == check.flat[:, 0].tolist()
+
+
+def test_an_image_without_a_map_does_not_count_as_one_whose_map_changed():
+    maps = np.stack([normal((2, 1, 4, 4), 1)] * 2)
+    maps[1, 1] = 0
+    check = SanityCheck("saliency", ("conv1",), maps, np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]]))
+    assert check.similarity == 1
+    assert not check.passed
+
+
 def test_what_cannot_be_checked_is_a_sentence():
     model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2]
     with pytest.raises(DataError, match=r'there is no method "gradcam"\. Nearest: grad_cam'):

@@ -71,7 +71,8 @@ def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
     if check.maps.min() < 0:
         lines["signed values"] = check.signed[:, 0]
     for number, (label, values) in enumerate(lines.items()):
-        axes.plot(places, [1.0, *values], marker=MARKERS[number], color=tint(number), label=label)
+        told = np.where(check.flat[:, 0], np.nan, [1.0, *values])  # of a flat map there is no rank correlation
+        axes.plot(places, told, marker=MARKERS[number], color=tint(number), label=label)
     axes.axhline(0, color=colour("soft"), linewidth=0.8)
     for height, label in ((SIMILAR, "beyond: hardly changed"), (-SIMILAR, "")):
         axes.axhline(height, color=colour("soft"), linewidth=0.8, linestyle="--", label=label)

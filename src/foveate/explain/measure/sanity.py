@@ -34,12 +34,17 @@ class SanityCheck(Result):
 
     @property
     def similarity(self) -> float:
-        """What is left in the fully random network: the larger correlation by size, averaged over the images."""
+        """What is left in the fully random network: the larger correlation by size, averaged over the images.
+
+        Images whose map has one value everywhere before or after are left out, because nothing can be compared.
+        """
         return abs(self._left)
 
     @property
     def _left(self) -> float:
-        return max((float(values[-1].mean()) for values in (self.signed, self.magnitudes)), key=abs)
+        told = ~(self.flat[0] | self.flat[-1])
+        left = (float(values[-1][told].mean()) for values in (self.signed, self.magnitudes))
+        return max(left, key=abs) if told.any() else 0.0
 
     @property
     def _until(self) -> str:
@@ -49,9 +54,15 @@ class SanityCheck(Result):
         return f"; with random parameters down to {self.stages[alike[-1]]} it was still alike" if len(alike) else ""
 
     @property
+    def flat(self) -> NDArray[np.bool_]:
+        """(S + 1, N): whether a map has one value everywhere, so it has no ranks to correlate."""
+        flat: NDArray[np.bool_] = np.ptp(self.maps.reshape(*self.maps.shape[:2], -1), axis=2) == 0
+        return flat
+
+    @property
     def blank(self) -> bool:
-        """Whether the trained network's own maps are the same everywhere, so no change of them can be seen."""
-        return bool((np.ptp(self.maps[0].reshape(len(self.maps[0]), -1), axis=1) == 0).all())
+        """Whether all maps of the trained or of the random network are flat, so no change of them can be measured."""
+        return bool((self.flat[0] | self.flat[-1]).all())
 
     @property
     def passed(self) -> bool:
@@ -62,7 +73,12 @@ class SanityCheck(Result):
     def verdict(self) -> str:
         """One sentence for people."""
         if self.blank:
-            return "The map of the network as it is has one value everywhere, so the check can say nothing of it."
+            if self.flat[0].all():
+                return "The map of the network as it is has one value everywhere, so the check can say nothing of it."
+            return (
+                "With all parameters random the map has one value everywhere, so the check can say nothing of it; "
+                "another seed may give a map that has more."
+            )
         measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
         if self.passed:
             changed = f"With all parameters random the map is another {measured}"
