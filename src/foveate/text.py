@@ -23,6 +23,18 @@ def printable(words: object, most: int = LONGEST_WORD) -> str:
     return shown if shown.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
 
 
+def shortened(name: str, most: int) -> str:
+    """A name of at most `most` characters: of a longer one the begin and the end, which tell it from its like.
+
+    >>> shortened("cat", 9), shortened("a_very_long_name_of_a_class_7", 11)
+    ('cat', 'a_ver…ass_7')
+    """
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[len(name) - end :]}"
+
+
 def named(path: object) -> str:
     r"""The path of a file, quoted and safe to print, whatever it is called.
 

@@ -22,7 +22,9 @@ from foveate.explain.plots.filters import plot_filters
 from foveate.explain.plots.normalization import plot_normalization_effect
 from foveate.explain.plots.prediction import plot_prediction
 from foveate.explain.plots.receptive_fields import plot_receptive_fields
+from foveate.explain.plots.synthesis import plot_exciting_images
 from foveate.explain.probe.receptive_fields import effective_field
+from foveate.explain.probe.synthesis import exciting_images
 
 
 def boxes(figure: Figure, texts: list[Text]) -> list[Any]:
@@ -59,6 +61,36 @@ def test_no_title_of_a_matrix_is_cut_at_the_edge(layer: Any, shape: tuple[int, .
 
 def test_a_long_title_is_broken_to_the_figures_width() -> None:
     assert inside(drawn(lambda: new_figure(5, 3, "a title of many words that go on and on " * 6))())
+
+
+def overlapping(figure: Figure) -> list[str]:
+    """The texts of a figure that lie on one another."""
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]  # type: ignore[misc]
+    found = list(zip(texts, boxes(figure, texts), strict=True))
+    return [
+        f"{one.get_text()} / {other.get_text()}"  # type: ignore[attr-defined]
+        for place, (one, box) in enumerate(found)
+        for other, second in found[:place]
+        if box.padded(-1).overlaps(second.padded(-1))
+    ]
+
+
+@pytest.mark.parametrize("name", ["a very long class name that describes a category in great detail number ", "x" * 70])
+def test_long_names_of_classes_leave_room_for_the_picture(name: str) -> None:
+    classes = tuple(f"{name}{index}" for index in range(12))
+    graph = fv.Sequential(fv.Conv2d(4, 3), fv.ReLU(), fv.GlobalAvgPool2d(), fv.Linear(12)).build((1, 16, 16))
+    model = fv.Model(graph, classes=classes)
+    image = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
+    chances = plot_prediction(model, image)
+    assert inside(chances)
+    assert overlapping(chances) == []
+    maps = plot_attributions(model, image)
+    assert inside(maps)
+    assert overlapping(maps) == []
+    assert maps.axes[0].get_window_extent().width > 100
+    found = plot_exciting_images(model, exciting_images(model, "linear1", steps=2))
+    assert inside(found)
+    assert overlapping(found) == []
 
 
 def check_of(stages: int, similar: int) -> SanityCheck:

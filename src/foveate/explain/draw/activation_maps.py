@@ -12,6 +12,7 @@ from foveate.explain.draw.tiles import GAP, Tile, frame, grid_of, middle_slice, 
 from foveate.explain.measure.activation_maps import Focus, strongest_channels
 from foveate.geometry import format_sizes
 from foveate.graph import Region
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +121,7 @@ def draw_bars(
     bars.axhline(0, color=colour("soft"), linewidth=0.8)
     bars.set_ylabel("activation")
     if names is not None and len(shown) <= 32:
-        bars.set_xticks(range(len(shown)), [names[index] for index in shown], rotation=45, ha="right")
+        bars.set_xticks(range(len(shown)), [shortened(names[index], 24) for index in shown], rotation=45, ha="right")
     else:
         bars.set_xlabel("channel")
         if len(shown) <= 32:

@@ -22,6 +22,7 @@ from foveate.explain.draw.style import (
 )
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation, magnitude, with_channels
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +186,9 @@ def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:
         np.arange(len(likeliest)), [chance for _, chance in likeliest], color=colour("faint"), edgecolor=colour("soft")
     )
     for place, (name, chance) in enumerate(likeliest):
-        axes.text(0, place, f" {name}: {in_percent(chance)}", va="center", fontsize=8, color=colour("ink"))
+        axes.text(
+            0, place, f" {shortened(name, 12)}: {in_percent(chance)}", va="center", fontsize=8, color=colour("ink")
+        )
     bare(axes)
     axes.set_xlim(0, 1)
     axes.set_box_aspect(1)

@@ -11,6 +11,7 @@ from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import show_input
 from foveate.explain.draw.style import MARKERS, class_tints, colour, drawn, new_figure, tint
 from foveate.explain.measure.features import Projection
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def _draw_classes(axes: "Axes", points: NDArray[np.float64], dataset: Dataset) -
     for index in shown:
         before = [each for each in common if each < index and numbers[each] == numbers[index]]
         marker = MARKERS[(numbers[index] + len(before)) % len(MARKERS)]
-        label = dataset.classes[index]
+        label = shortened(dataset.classes[index], 28)
         x, y = points[dataset.labels == index].T
         axes.scatter(x, y, s=16, c=tints[index], marker=marker, linewidths=0, label=label)
     others = ~np.isin(dataset.labels, common)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from foveate.engines.base import FloatArray
 from foveate.explain.draw.inputs import middle, name_axes, show_input
 from foveate.explain.draw.style import drawn, new_figure, tint
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ def draw_prediction(shown: FloatArray, names: Sequence[str], shares: FloatArray)
     left.set_title(f"what the network gets{', ' if cut else ''}{cut}", fontsize=10)
     words = [f"{share:.1f} %" if share >= 0.05 else "below 0.1 %" for share in shares]
     right.bar_label(right.barh(range(len(names)), shares, color=tint(0)), words, padding=3, fontsize=9)
-    right.set_yticks(range(len(names)), names)
+    right.set_yticks(range(len(names)), [shortened(name, 28) for name in names])
     right.invert_yaxis()
     right.set_xlim(0, 118)
     right.set_xticks(range(0, 101, 25))

@@ -1,12 +1,14 @@
 """Pictures of images that were made to excite channels."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from foveate.explain.draw.patches import draw_sample
 from foveate.explain.draw.style import colour, drawn, grid_shape, in_three_digits, new_figure
 from foveate.explain.measure.patches import ExcitingPatches
 from foveate.explain.measure.synthesis import ExcitingImages
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +28,7 @@ def draw_exciting_images(
     shown = zip(panels, exciting.images, exciting.channels, names, exciting.largest, strict=False)
     for axes, image, channel, name, reached in shown:
         draw_sample(axes, image[:, *(slice(axis.start, axis.stop) for axis in box)], begin=box[0].start if box else 0)
-        said = f"{name}\n{in_three_digits(reached)}"
+        said = f"{fill(shortened(name, 34), 20)}\n{in_three_digits(reached)}"
         if patches is not None:
             said += f" (data: {in_three_digits(patches.values[channel, 0])})"
         axes.set_title(said, fontsize=8)

@@ -12,6 +12,7 @@ from foveate.explain.experiments.report import Finding, Report, percent
 from foveate.explain.experiments.running import settings_table
 from foveate.explain.page.drawing import Drawing
 from foveate.explain.page.html import Table
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +156,7 @@ def _draw_company(axes: "Axes", result: Result, company: Company, *, rightly: bo
     order = np.argsort(-np.asarray(company.probabilities), kind="stable")[:3].tolist()
     order = order if result.label in order else [*order[:2], result.label]
     values = [100 * company.probabilities[index] for index in order]
-    names = [result.classes[index] + (" (true)" if index == result.label else "") for index in order]
+    names = [shortened(result.classes[index], 24) + (" (true)" if index == result.label else "") for index in order]
     bars = axes.barh(range(len(order)), values, color=tint(2) if rightly else tint(0))
     axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
     axes.set_yticks(range(len(order)), names)

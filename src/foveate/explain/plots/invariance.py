@@ -14,6 +14,7 @@ from foveate.explain.probe.classes import Target, class_name
 from foveate.explain.probe.invariance import equivariance_error, response_curves, surviving_share
 from foveate.explain.probe.probe import Images
 from foveate.model import Model
+from foveate.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,4 +89,4 @@ def _lines(model: Model, found: Mapping[str, ResponseCurves], column: int, wante
     others = [int(each) for each in np.argsort(-highest, kind="stable") if each != wanted][:3]
     chances = one.curves[column].probabilities
     numbers = class_tints([wanted, *others])
-    return [Line(class_name(model, each), chances[:, each], numbers[each]) for each in (wanted, *others)]
+    return [Line(shortened(class_name(model, each), 24), chances[:, each], numbers[each]) for each in (wanted, *others)]
