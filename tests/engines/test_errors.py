@@ -372,10 +372,13 @@ def test_the_native_engine_is_there_and_is_the_default():
     assert get_engine("native").name == "native"
 
 
-def test_without_the_native_engine_the_reference_engine_stands_in_and_says_so_once(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("end", ["", "."])
+def test_without_the_native_engine_the_reference_engine_stands_in_and_says_so_once(
+    end: str, monkeypatch: pytest.MonkeyPatch
+):
     def only_reference(name: str) -> Engine:
         if name == "native":
-            raise fv.EngineError("the native engine was not built here: install a C++ compiler.")
+            raise fv.EngineError("the native engine was not built here: install a C++ compiler" + end)
         return get_engine(name)
 
     monkeypatch.setattr(engines, "get_engine", only_reference)

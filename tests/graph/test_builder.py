@@ -48,14 +48,14 @@ STRICT: dict[str, tuple[fv.Layer, tuple[int, ...], str]] = {
     "one axis": (
         fv.Conv1d(4, 3, stride=2),
         (1, 10),
-        "layer 1, conv1 (Conv1d 3, stride 2): does not fit its 10 input: (10 - 3 + 2*0)/2 + 1 = 4.50.\n"
+        "layer 1, conv1 (Conv1d 3, stride 2): does not fit its input of length 10: (10 - 3 + 2*0)/2 + 1 = 4.50.\n"
         "The last 1 position would never be seen. Fits: stride 1, or padding (0, 1) (begin, end), or an input of 9 or "
         "11.\nShapes so far: input 1x10",
     ),
     "several positions": (
         fv.Conv1d(4, 3, stride=4),
         (1, 9),
-        "layer 1, conv1 (Conv1d 3, stride 4): does not fit its 9 input: (9 - 3 + 2*0)/4 + 1 = 2.50.\n"
+        "layer 1, conv1 (Conv1d 3, stride 4): does not fit its input of length 9: (9 - 3 + 2*0)/4 + 1 = 2.50.\n"
         "The last 2 positions would never be seen. Fits: stride 2 or 3, or padding 1, or an input of 7 or 11.\n"
         "Shapes so far: input 1x9",
     ),
@@ -90,7 +90,8 @@ STRICT: dict[str, tuple[fv.Layer, tuple[int, ...], str]] = {
     "a dilated window": (
         fv.Conv1d(4, 3, stride=2, dilation=2),
         (1, 10),
-        "layer 1, conv1 (Conv1d 3, stride 2, dilation 2): does not fit its 10 input: (10 - 5 + 2*0)/2 + 1 = 3.50.\n"
+        "layer 1, conv1 (Conv1d 3, stride 2, dilation 2): does not fit its input of length 10: "
+        "(10 - 5 + 2*0)/2 + 1 = 3.50.\n"
         "The last 1 position would never be seen. Fits: stride 1, or an input of 9 or 11.\nShapes so far: input 1x10",
     ),
     "a layer of voxels": (

@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "kernel_size of two for one axis": (
         lambda: fv.Conv1d(8, (3, 3)),
-        "Conv1d: kernel_size has 2 values, but there is 1 spatial axis; give one int or 1",
+        "Conv1d: kernel_size has 2 values, but there is 1 spatial axis; give one int",
     ),
     "kernel_size a word": (
         lambda: fv.Conv2d(8, "3"),

@@ -148,8 +148,8 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "a dilated window larger than its input": (
         fv.Conv1d(8, 3, dilation=4),
         [(3, 7)],
-        "does not fit its 7 input: the window spans 4*(3 - 1) + 1 = 9, but the padded input is only 7 + 0 + 0 = 7 "
-        "long. Fits: kernel_size 2, or padding 1, or an input of at least 9",
+        "does not fit its input of length 7: the window spans 4*(3 - 1) + 1 = 9, but the padded input is only "
+        "7 + 0 + 0 = 7 long. Fits: kernel_size 2, or padding 1, or an input of at least 9",
     ),
     "a pooling window larger than its input": (
         fv.MaxPool2d(4),

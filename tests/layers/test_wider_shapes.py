@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "group norm of one value": (
         fv.GroupNorm(6),
         [(6,)],
-        "would take each mean over a single value of its 6 input, so every value normalises to zero. Use "
+        "would take each mean over a single value of its input of length 6, so every value normalises to zero. Use "
         "LayerNorm over the channels too, or normalise before the sizes shrink to 1",
     ),
     "local response norm of features": (
@@ -229,7 +229,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "adaptive sizes for other axes": (
         lambda: fv.AdaptiveMaxPool1d((2, 2)),
-        "AdaptiveMaxPool1d: output_size has 2 values, but there is 1 spatial axis; give one int or 1",
+        "AdaptiveMaxPool1d: output_size has 2 values, but there is 1 spatial axis; give one int",
     ),
     "adaptive, two numbers": (
         lambda: fv.AdaptiveAvgPool2d(2, 2),

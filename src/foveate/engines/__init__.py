@@ -68,7 +68,7 @@ def default_engine() -> Engine:
         logger.info("reference engine: %s", error)
         import warnings
 
-        warnings.warn(f"{error} The slow reference engine is used instead.", stacklevel=2)
+        warnings.warn(f"{str(error).removesuffix('.')}. The slow reference engine is used instead.", stacklevel=2)
         return get_engine("reference")
 
 

@@ -202,6 +202,15 @@ def same_padding(size: int, window: Window) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def input_of(sizes: Sequence[int]) -> str:
+    """An input by its sizes, in words that follow "its".
+
+    >>> input_of((7, 7)), input_of((6,))
+    ('7x7 input', 'input of length 6')
+    """
+    return f"input of length {sizes[0]}" if len(sizes) == 1 else f"{format_sizes(sizes)} input"
+
+
 def format_sizes(sizes: Sequence[int]) -> str:
     """Sizes in the usual notation.
 

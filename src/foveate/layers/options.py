@@ -44,8 +44,8 @@ def per_axis(value: Ints, axes: int, name: str, owner: str, *, least: int = 1) -
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise LayerError(f"{owner}: {name} is {value!r}; give an int, or {axes} of them, one for each spatial axis")
     if len(value) != axes:
-        there = _are_axes(axes)
-        raise LayerError(f"{owner}: {name} has {len(value)} values, but there {there}; give one int or {axes}")
+        there, more = _are_axes(axes), f" or {axes}" if axes > 1 else ""
+        raise LayerError(f"{owner}: {name} has {len(value)} values, but there {there}; give one int{more}")
     return tuple(_int_from(item, least, name, owner) for item in value)
 
 

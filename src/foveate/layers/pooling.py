@@ -6,7 +6,7 @@ from math import inf, prod
 from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import AxisReach, Window, format_sizes, sees_only_padding
+from foveate.geometry import AxisReach, Window, input_of, sees_only_padding
 from foveate.layers.base import Cost, Shape, SpatialLayer, everything
 from foveate.layers.options import Ints, Padding, PaddingOption, no_surplus, padding_pairs, per_axis
 from foveate.layers.sliding import derive_sizes, describe_windows, resolve_windows, window_sizes
@@ -69,7 +69,7 @@ class Pooling(SpatialLayer):
             position = sees_only_padding(size, window, count)
             if position is not None:
                 raise ShapeError(
-                    f"does not fit its {format_sizes(spatial)} input: its window {position + 1} of {count} would see "
+                    f"does not fit its {input_of(spatial)}: its window {position + 1} of {count} would see "
                     f"only padding, because {window.kernel_size} taps {window.dilation} apart miss all {size} "
                     f"positions. Use a smaller dilation or padding, or an input longer than {window.dilation}"
                 )

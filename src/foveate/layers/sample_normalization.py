@@ -7,7 +7,7 @@ from math import inf, prod
 from typing import Any, ClassVar, Never, Self, final
 
 from foveate.errors import LayerError, ShapeError
-from foveate.geometry import format_sizes
+from foveate.geometry import format_sizes, input_of
 from foveate.layers.base import (
     OTHER_NAMES,
     SPATIAL_LETTERS,
@@ -59,7 +59,7 @@ class SampleNormalization(Normalization):
         """Raise a ShapeError if each mean would be taken over one value, which then normalises to zero."""
         if self.values_per_mean(shape) == 1:
             raise ShapeError(
-                f"would take each mean over a single value of its {format_sizes(shape)} input, so every value "
+                f"would take each mean over a single value of its {input_of(shape)}, so every value "
                 "normalises to zero. Use LayerNorm over the channels too, or normalise before the sizes shrink to 1"
             )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import isqrt
 
 from foveate.errors import ShapeError
-from foveate.geometry import Window, fit, format_sizes, formula, output_size, same_padding
+from foveate.geometry import Window, fit, format_sizes, formula, input_of, output_size, same_padding
 from foveate.layers.advice import Way, those_that_work
 from foveate.layers.base import Layer, Shape, axis_letters
 from foveate.layers.options import Padding
@@ -109,7 +109,7 @@ def _too_long(spatial: Shape, size: int, window: Window) -> str:
         else (f"{window.dilation}*({window.kernel_size} - 1) + 1 = {window.effective_size}")
     )
     return (
-        f"does not fit its {format_sizes(spatial)} input: the window spans {span}, but the padded input is only "
+        f"does not fit its {input_of(spatial)}: the window spans {span}, but the padded input is only "
         f"{size} + {window.padding[0]} + {window.padding[1]} = {padded} long."
     )
 

@@ -6,7 +6,7 @@ from math import prod
 from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import AxisReach, Window, format_sizes, transposed_output_size, transposed_reach
+from foveate.geometry import AxisReach, Window, format_sizes, input_of, transposed_output_size, transposed_reach
 from foveate.layers.base import Cost, Parameter, Shape, SpatialLayer
 from foveate.layers.options import (
     FILTERS_FIRST,
@@ -104,7 +104,7 @@ class TransposedConvolution(SpatialLayer):
                 padding = sum(window.padding)
                 whole = transposed_output_size(size, window, extra) + padding
                 raise ShapeError(
-                    f"leaves nothing of its {format_sizes(spatial)} input: it spreads {size} to {whole} positions, of "
+                    f"leaves nothing of its {input_of(spatial)}: it spreads {size} to {whole} positions, of "
                     f"which padding removes {window.padding[0]} + {window.padding[1]} = {padding}. "
                     f"Use less padding (at most {whole - 1} in total), or a larger input"
                 )

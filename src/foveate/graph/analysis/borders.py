@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from foveate.errors import FoveateError
-from foveate.geometry import Suggestions, Unseen, fit, format_sizes, formula, suggest
+from foveate.geometry import Suggestions, Unseen, fit, format_sizes, formula, input_of, suggest
 from foveate.graph.node import Node
 from foveate.layers import Layer, Shape
 
@@ -27,7 +27,7 @@ def drops(node: Node) -> str:
         offered = [format_sizes((s,) * len(sizes)) for s in ways.sizes]
         words = words.rsplit("an input of ", 1)[0] + ("an input of " + " or ".join(offered) if offered else "")
     return (
-        f"does not fit its {format_sizes(sizes)} input: {formula(size, window)} = "
+        f"does not fit its {input_of(sizes)}: {formula(size, window)} = "
         f"{float(fit(size, window).exact_output):.2f}.\n"
         f"The {_ends(node.unseen[axis], _names(len(sizes), axis, square))} would never be seen."
         + (f" Fits: {words}." if words else "")
@@ -43,7 +43,7 @@ def skips(node: Node) -> str:
     what = _plural(_names(len(sizes), axis, square), count)
     ways = " or ".join(f"{option} {value}" for option, value in seeing_options(node.layer, node.input_shapes, axis))
     return (
-        f"skips {count} {what} of its {format_sizes(sizes)} input, which lie between its windows: kernel "
+        f"skips {count} {what} of its {input_of(sizes)}, which lie between its windows: kernel "
         f"{window.kernel_size} moves by {window.stride}." + (f" Use {ways} to see them all." if ways else "")
     )
 
