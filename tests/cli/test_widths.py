@@ -21,6 +21,20 @@ def test_the_zoo_is_listed_with_whole_names(width, foveate, monkeypatch):
     assert papers != ("A wider terminal shows the papers too." in " ".join(said.split()))
 
 
+@pytest.mark.parametrize("width", [24, 32, 40, 50, 60, 70])
+def test_a_narrow_zoo_leaves_columns_out_and_cuts_no_number(width, foveate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = foveate("zoo").stdout
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= width
+    assert {line.split()[0] for line in said.splitlines() if line.strip()} >= set(zoo.NETWORKS)
+    told = " ".join(said.split())
+    assert "A wider terminal shows " in told
+    for title in ("parameters", "MACs", "input", "classes"):
+        heading = next(line for line in said.splitlines() if line.split()[:1] == ["name"])
+        assert (title in heading.split()) != (title in told[told.index("A wider terminal") :])
+
+
 def test_a_summary_tells_which_columns_do_not_fit(foveate, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert "A wider terminal shows FLOPs and memory of each layer too." in " ".join(

@@ -1,5 +1,6 @@
 """`foveate zoo`: well-known networks, with their figures."""
 
+from itertools import accumulate
 from shutil import get_terminal_size
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,9 @@ from foveate.cli.output import JsonOption, print_json
 
 LEAST_FOR_PAPERS = 24
 """Columns without which papers would break into scraps."""
+
+_COLUMNS = ("name", "parameters", "MACs", "input", "classes", "paper")
+_LEFT_OUT = {"input": "the input", "paper": "the papers", "parameters": "the parameters", "classes": "the classes"}
 
 
 def zoo(
@@ -63,18 +67,21 @@ def _render(width: int) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    titles = ("name", "parameters", "MACs", "input", "classes", "paper")
     rows = [(row["name"], *_figures(row), row["paper"]) for row in networks()]
-    figures = sum(max(map(len, column)) + 2 for column in list(zip(titles, *rows, strict=True))[:-1])
-    papers = width >= figures + LEAST_FOR_PAPERS
-    caption = "MACs: multiply-accumulates with weights, for one sample."
-    hint = "" if papers else " A wider terminal shows the papers too."
-    table = Table(caption=caption + hint, caption_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
-    for title in titles if papers else titles[:-1]:
+    longest = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+    widths = (*longest[:-1], LEAST_FOR_PAPERS)
+    shown = max(1, sum(end <= width for end in accumulate(each + 2 for each in widths)))
+    caption = "MACs: multiply-accumulates with weights, for one sample." if shown > _COLUMNS.index("MACs") else ""
+    left = [_LEFT_OUT.get(name, name) for name in _COLUMNS[shown:]]
+    hint = f"A wider terminal shows {' and '.join(filter(None, [', '.join(left[:-1]), left[-1]]))} too." if left else ""
+    table = Table(
+        caption=f"{caption} {hint}".strip(), caption_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
+    for title in _COLUMNS[:shown]:
         justify: Literal["left", "right"] = "right" if title in ("parameters", "MACs", "classes") else "left"
         table.add_column(title, justify=justify, no_wrap=title != "paper")
     for row in rows:
-        table.add_row(*(row if papers else row[:-1]))
+        table.add_row(*row[:shown])
     text = StringIO()
     Console(file=text, width=width).print(table)
     return text.getvalue().rstrip()
