@@ -5,9 +5,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.font_manager import FontEntry, fontManager
 from numpy.typing import NDArray
 
 import foveate as fv
+from foveate.explain.draw import style
 from foveate.explain.draw.features import LARGEST_LEGEND
 from foveate.explain.draw.style import COLOURS, Theme, class_tints, colour, diverging, theme, tint
 from foveate.explain.plots.invariance import plot_response_curves
@@ -108,3 +110,16 @@ def test_response_curves_have_the_colours_of_the_feature_space() -> None:
     lines = {line.get_label(): line.get_color() for line in panel.lines if line.get_label().startswith("kind")}
     assert len(lines) == 4
     assert lines == {name: tint(int(name.removeprefix("kind "))) for name in lines}
+
+
+def test_letters_that_the_own_font_lacks_come_from_a_font_of_the_system(monkeypatch: pytest.MonkeyPatch):
+    fonts = [FontEntry(name=name) for name in ("Noto Sans Arabic", "Comic Sans MS", "Noto Sans CJK JP", "DejaVu Sans")]
+    monkeypatch.setattr(fontManager, "ttflist", fonts)
+    style.font_families.cache_clear()
+    try:
+        assert style.font_families() == ["DejaVu Sans", "Noto Sans CJK JP", "Noto Sans Arabic"]
+        figure = style.drawn(lambda: style.new_figure(3, 2, "cat"))()
+        assert figure.get_suptitle() == "cat"
+        assert figure.texts[0].get_fontfamily() == style.font_families()
+    finally:
+        style.font_families.cache_clear()

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -53,6 +53,14 @@ _COLOURS = {
     "dark": {"paper": "#0d1117", "ink": "#e6edf3", "faint": "#30363d", "soft": "#9da7b3"},
 }
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
+
+_MORE_LETTERS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans SC", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC",
+    "Hiragino Sans", "Apple SD Gothic Neo", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
+    "Nirmala UI", "Noto Sans Thai", "Arial Unicode MS",
+)  # fmt: skip
+"""Fonts of Linux, Windows and macOS, asked in this order for a letter that matplotlib's own lacks."""
 
 _Parameters = ParamSpec("_Parameters")
 
@@ -230,6 +238,15 @@ def _let_powers_be_formulas(figure: "Figure") -> None:
             tick.label2.set_parse_math(True)
 
 
+@cache
+def font_families() -> list[str]:
+    """Matplotlib's own font, then those of the system that have letters which it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _MORE_LETTERS if name in installed)]
+
+
 def _settings() -> dict[str, Any]:
     ink, paper, faint = colour("ink"), colour("paper"), colour("faint")
     return {
@@ -237,6 +254,7 @@ def _settings() -> dict[str, Any]:
         "text.color": ink, "axes.labelcolor": ink, "axes.titlecolor": ink, "xtick.color": ink, "ytick.color": ink,
         "axes.edgecolor": colour("soft"), "grid.color": faint, "axes.grid": False, "axes.axisbelow": True,
         "axes.spines.top": False, "axes.spines.right": False,
+        "font.family": font_families(),
         "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
         "legend.fontsize": 9, "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5,
         "axes.prop_cycle": _cycle(),
