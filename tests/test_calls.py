@@ -318,6 +318,13 @@ def test_a_path_that_no_file_can_have_is_refused(model, path):
             use(path)
 
 
+def test_a_page_for_a_folder_that_cannot_be_is_refused_before_anything_is_computed(model):
+    told: list[object] = []
+    with pytest.raises(fv.FileError, match="is too long for the name of a file"):
+        explain.explain_model(model, IMAGES[0], "a" * 1000, progress=lambda *each: told.append(each))
+    assert told == []
+
+
 def test_a_model_is_not_saved_as_a_folder(model):
     with pytest.raises(fv.FileError, match='"/" is a folder; give a file in it'):
         model.save("/")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from foveate.calls import path_from
 from foveate.data import Splits
 from foveate.data.preprocessing import ImageLike
 from foveate.errors import DataError, FileError, FoveateError
@@ -62,6 +63,7 @@ def explain_model(
             preprocessing for the data.
         FileError: the image cannot be read, or a file cannot be written.
     """
+    path_from(out, "out")  # before anything is computed
     prepare_one(model, image)
     _check_rate(model, sample_rate)
     _, classes = asked(model, image, target)
