@@ -109,3 +109,7 @@ def test_a_variant_is_of_a_named_network(folder: Path, published: Path):
     assert "--variant is of a network of the zoo; name one with --net" in words(done)
     done = train(folder, "--from", published, "--net", NET, "--variant", "tensorflow")
     assert f"{NET} has no variants; " in words(done)
+
+
+def test_an_empty_name_is_not_the_default_network(folder: Path):
+    assert 'there is no network ""' in words(train(folder, "--net", ""))

@@ -377,3 +377,9 @@ def test_pictures_of_sounds_count_seconds_where_the_sample_rate_is_known():
     }
     assert {seconds * 32 for seconds in ticks} == set(ticks.values())
     assert 1.0 in ticks
+
+
+def test_a_sound_of_one_sample_is_drawn_without_a_warning(recwarn):
+    graph = fv.Sequential(fv.Conv1d(2, 1), fv.Tanh(), fv.GlobalAvgPool1d(), fv.Linear(2)).build((1, 1), quiet=True)
+    plot_attributions(Model(graph), np.ones((1, 1), np.float32))
+    assert [str(each.message) for each in recwarn] == []

@@ -1,5 +1,6 @@
 """The command line; what is heavy is imported inside the commands, so `foveate --help` comes at once."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -73,6 +74,9 @@ def main() -> None:
     escape_what_cannot_be_encoded()
     warn_in_sentences()
     try:
-        app(prog_name="foveate")
-    except OSError as error:  # help is printed before any command runs
+        try:
+            app(prog_name="foveate")
+        finally:
+            sys.stdout.flush()  # what is left in the buffer may not find room either
+    except OSError as error:
         end_without_output(error)

@@ -55,10 +55,12 @@ def _sentence(error: FoveateError | OSError) -> str:
 
 
 def end_without_output(error: OSError) -> NoReturn:
-    """End with the reason why standard output takes no more, and nothing of what it did not take."""
+    """End with the reason why standard output takes no more; a reader who left knows it."""
     # Python would try to empty the old one at its end.
     sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    typer.echo(f"foveate: {printable(error)}", err=True)
+    told = isinstance(error.__context__, SystemExit) and error.__context__.code
+    if not told and not isinstance(error, BrokenPipeError):
+        typer.echo(f"foveate: {printable(error)}", err=True)
     raise SystemExit(1)
 
 

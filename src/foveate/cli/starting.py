@@ -37,7 +37,8 @@ def begin(
         raise typer.BadParameter("--variant is of a network of the zoo; name one with --net")
     if origin is None:
         data = datasets.load(dataset, seed=seed)
-        graph = zoo.make(net or NET, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
+        name = NET if net is None else net
+        graph = zoo.make(name, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
         return data, Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
     known = _model(origin, engine) if net is None else _published(origin, net, variant, engine)
     data = datasets.load(dataset, seed=seed, shape=known.graph.input_shape)

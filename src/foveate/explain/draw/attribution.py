@@ -159,7 +159,7 @@ def _input_curve(axes: "Axes", shown: FloatArray) -> None:
     for number, channel in enumerate(shown):
         axes.plot(channel, color=tint(number - 1) if number else colour("ink"), linewidth=0.7)
     axes.set_title("the input" + (f", {len(shown)} channels" if len(shown) > 1 else ""), fontsize=9, loc="left")
-    axes.set_xlim(0, shown.shape[1] - 1)
+    axes.set_xlim(0, max(1, shown.shape[1] - 1))
 
 
 def _attribution_curve(axes: "Axes", values: FloatArray, label: str) -> None:
