@@ -22,7 +22,9 @@ Function function_named(const std::string& name) {
       {"hardtanh", Function::hardtanh}, {"elu", Function::elu},               {"sigmoid", Function::sigmoid},
       {"tanh", Function::tanh},         {"silu", Function::silu},             {"hardswish", Function::hardswish},
       {"gelu", Function::gelu},         {"gelu_tanh", Function::gelu_tanh},   {"hardsigmoid", Function::hardsigmoid},
-      {"mish", Function::mish},         {"softplus", Function::softplus},
+      {"mish", Function::mish},         {"softplus", Function::softplus},     {"clip", Function::clip},
+      {"selu", Function::selu},         {"celu", Function::celu},             {"line", Function::line},
+      {"absolute", Function::absolute}, {"power", Function::power},           {"exponential", Function::exponential},
   };
   const auto found = functions.find(name);
   if (found == functions.end()) throw std::invalid_argument("there is no elementwise function " + name);

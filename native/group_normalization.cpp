@@ -15,10 +15,12 @@ namespace foveate {
 namespace {
 
 // `rows` rows of `length` numbers. A row takes `affine_length` scales from a table of `tables` such stretches, in turn:
-// each scale serves length / affine_length consecutive numbers. No scales where affine_length is 0.
+// each scale serves length / affine_length consecutive numbers. No scales where affine_length is 0. Rows that are not
+// centred keep their mean, and are divided by the root of their mean square.
 struct Rows {
   std::int64_t rows, length, affine_length, tables;
   double eps;
+  bool centred;
 
   std::int64_t repeats() const { return length / affine_length; }
   std::int64_t scale(std::int64_t row, std::int64_t index) const {
@@ -45,7 +47,7 @@ class Forward : public Kernel {
       float* y = target + row * shape_.length;
       double sum = 0, squares = 0;
       for (std::int64_t i = 0; i < shape_.length; ++i) sum += x[i];
-      const double mean = sum / shape_.length;
+      const double mean = shape_.centred ? sum / shape_.length : 0;
       for (std::int64_t i = 0; i < shape_.length; ++i) squares += (x[i] - mean) * (x[i] - mean);
       const double inverse = 1 / std::sqrt(squares / shape_.length + shape_.eps);
       means[row] = static_cast<float>(mean);
@@ -53,7 +55,7 @@ class Forward : public Kernel {
       for (std::int64_t i = 0; i < shape_.length; ++i) {
         const float normalized = static_cast<float>((x[i] - mean) * inverse);
         const std::int64_t at = scale ? shape_.scale(row, i) : 0;
-        y[i] = scale ? normalized * scale[at] + shift[at] : normalized;
+        y[i] = scale ? normalized * scale[at] + (shift ? shift[at] : 0) : normalized;
       }
     }
   }
@@ -94,7 +96,7 @@ class Backward : public Kernel {
       sum += g;
       along += g * (x[i] - mean) * inverse;
     }
-    sum /= shape_.length;
+    sum = shape_.centred ? sum / shape_.length : 0;
     along /= shape_.length;
     for (std::int64_t i = 0; i < shape_.length; ++i) {
       const double g = scale ? dy[i] * scale[shape_.scale(row, i)] : dy[i];
@@ -117,7 +119,7 @@ class Backward : public Kernel {
         }
       }
       scale_gradient[at] = static_cast<float>(along);
-      shift_gradient[at] = static_cast<float>(sum);
+      if (shift_gradient) shift_gradient[at] = static_cast<float>(sum);
     }
   }
 
@@ -131,8 +133,9 @@ void init_group_normalization(nb::module_& module) {
       .def(
           "__init__",
           [](Rows* self, std::int64_t rows, std::int64_t length, std::int64_t affine_length, std::int64_t tables,
-             double eps) { new (self) Rows{rows, length, affine_length, tables, eps}; },
-          nb::arg("rows"), nb::arg("length"), nb::arg("affine_length"), nb::arg("tables"), nb::arg("eps"));
+             double eps, bool centred) { new (self) Rows{rows, length, affine_length, tables, eps, centred}; },
+          nb::arg("rows"), nb::arg("length"), nb::arg("affine_length"), nb::arg("tables"), nb::arg("eps"),
+          nb::arg("centred") = true);
   module.def(
       "group_normalization_forward",
       [](const Rows& shape) -> std::shared_ptr<Operation> { return std::make_shared<Forward>(shape); },

@@ -18,6 +18,10 @@ NB_MODULE(_native, module) {
   foveate::init_structure(module);
   foveate::init_dropout(module);
   foveate::init_binary(module);
+  foveate::init_combining(module);
+  foveate::init_moving(module);
+  foveate::init_reduction(module);
+  foveate::init_taps(module);
   foveate::init_gather(module);
   foveate::init_group_normalization(module);
   foveate::init_resampling(module);

@@ -2,6 +2,7 @@
 // and exponentials. Compiled once for each set.
 #include "vector_kernels.h"
 
+#include <cmath>
 #include <type_traits>
 
 #include "vector_math.h"
@@ -17,13 +18,37 @@ Vector mish_divisor(const Logistic& s) {
   return s.x >= 0 ? 1 + 2 * e + 2 * e * e : e * e + 2 * e + 2;
 }
 
+constexpr float selu_scale = 1.05070098f, selu_alpha = 1.67326324f;
+
+// One number after another, for functions that are rare.
+template <class Of>
+Vector each(Vector x, const Of& of) {
+  for (int lane = 0; lane < lanes; ++lane) x[lane] = of(x[lane]);
+  return x;
+}
+
+Vector to_power(Vector x, float exponent) {
+  if (exponent == 2) return x * x;
+  if (exponent == 1) return x;
+  if (exponent == 0.5f) return each(x, [](float v) { return std::sqrt(v); });
+  if (exponent == -1) return 1 / x;
+  return each(x, [=](float v) { return std::pow(v, exponent); });
+}
+
 template <F Kind>
 Vector value(Vector x, Numbers n) {
   if constexpr (Kind == F::relu) return x <= 0 ? Vector{} : x;
   if constexpr (Kind == F::leaky_relu) return x > 0 ? x : n.alpha * x;
   if constexpr (Kind == F::relu6) return at_most(x <= 0 ? Vector{} : x, 6);
   if constexpr (Kind == F::hardtanh) return at_most(at_least(x, n.alpha), n.beta);
+  if constexpr (Kind == F::clip) return at_most(at_least(x, n.alpha), n.beta);
   if constexpr (Kind == F::elu) return x > 0 ? x : n.alpha * exp_minus_one(x);
+  if constexpr (Kind == F::selu) return selu_scale * (x > 0 ? x : selu_alpha * exp_minus_one(x));
+  if constexpr (Kind == F::celu) return x > 0 ? x : n.alpha * exp_minus_one(x / n.alpha);
+  if constexpr (Kind == F::line) return n.alpha * x + n.beta;
+  if constexpr (Kind == F::absolute) return absolute(x);
+  if constexpr (Kind == F::exponential) return Exponential(x).value();
+  if constexpr (Kind == F::power) return to_power(x, n.alpha);
   if constexpr (Kind == F::sigmoid) return Logistic(x).times(all(1));
   if constexpr (Kind == F::tanh) {
     const Vector less = exp_minus_one(-2 * absolute(x)), size = -less / (2 + less);
@@ -53,7 +78,14 @@ Vector slope(Vector known, Vector dy, Numbers n) {
   if constexpr (Kind == F::leaky_relu) return y > 0 ? dy : n.alpha * dy;
   if constexpr (Kind == F::relu6) return y <= 0 ? Vector{} : y >= 6 ? Vector{} : dy;
   if constexpr (Kind == F::hardtanh) return y <= n.alpha ? Vector{} : y >= n.beta ? Vector{} : dy;
+  if constexpr (Kind == F::clip) return x >= n.alpha ? (x <= n.beta ? dy : Vector{}) : Vector{};
   if constexpr (Kind == F::elu) return x > 0 ? dy : Exponential(x).times(n.alpha * dy);
+  if constexpr (Kind == F::selu) return x > 0 ? selu_scale * dy : Exponential(x).times(selu_scale * selu_alpha * dy);
+  if constexpr (Kind == F::celu) return x > 0 ? dy : Exponential(x / n.alpha).times(dy);
+  if constexpr (Kind == F::line) return n.alpha * dy;
+  if constexpr (Kind == F::absolute) return x > 0 ? dy : x < 0 ? -dy : x * dy;
+  if constexpr (Kind == F::exponential) return y * dy;
+  if constexpr (Kind == F::power) return n.alpha == 0 ? Vector{} : dy * (n.alpha * to_power(x, n.alpha - 1));
   if constexpr (Kind == F::sigmoid) return dy * (y * (1 - y));
   if constexpr (Kind == F::tanh) return dy * (1 - y * y);
   if constexpr (Kind == F::silu) {
@@ -125,6 +157,13 @@ void with(F function, const Work& work) {
     FOVEATE_CASE(gelu_tanh);
     FOVEATE_CASE(softplus);
     FOVEATE_CASE(mish);
+    FOVEATE_CASE(clip);
+    FOVEATE_CASE(selu);
+    FOVEATE_CASE(celu);
+    FOVEATE_CASE(line);
+    FOVEATE_CASE(absolute);
+    FOVEATE_CASE(exponential);
+    FOVEATE_CASE(power);
 #undef FOVEATE_CASE
   }
 }

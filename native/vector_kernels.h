@@ -6,10 +6,11 @@
 namespace foveate {
 
 enum class Function {
-  relu, leaky_relu, relu6, hardtanh, elu, sigmoid, tanh, silu, hardswish, hardsigmoid, gelu, gelu_tanh, softplus, mish
+  relu, leaky_relu, relu6, hardtanh, clip, elu, selu, celu, sigmoid, tanh, silu, hardswish, hardsigmoid, gelu, gelu_tanh,
+  softplus, mish, line, absolute, exponential, power
 };
 
-// What some functions have besides x: a slope or a scale, or two bounds.
+// What some functions have besides x: a slope or a scale, two bounds, the two numbers of a line, or an exponent.
 struct Numbers {
   float alpha, beta;
 };

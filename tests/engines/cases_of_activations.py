@@ -52,6 +52,9 @@ SMOOTH_ACTIVATIONS = {
         ("GELU", fv.GELU(), F.gelu),
         ("GELU by tanh", fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
         ("Mish", fv.Mish(), F.mish),
+        ("SELU", fv.SELU(), F.selu),
+        ("CELU", fv.CELU(), F.celu),
+        ("CELU 0.5", fv.CELU(0.5), lambda x: F.celu(x, 0.5)),
         ("Softplus", fv.Softplus(), F.softplus),
         ("Softplus 2.5", fv.Softplus(2.5), lambda x: F.softplus(x, 2.5)),
     )

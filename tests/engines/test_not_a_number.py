@@ -35,6 +35,19 @@ ACTIVATIONS: dict[str, tuple[Layer, Callable[[torch.Tensor], torch.Tensor]]] = {
     "GELU by tanh": (fv.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
     "Softplus": (fv.Softplus(), F.softplus),
     "Mish": (fv.Mish(), F.mish),
+    "SELU": (fv.SELU(), F.selu),
+    "CELU": (fv.CELU(0.5), lambda x: F.celu(x, 0.5)),
+    "Clip": (fv.Clip(-1.5, 3), lambda x: x.clamp(-1.5, 3.0)),
+    "Clip from below": (fv.Clip(low=-1.5), lambda x: x.clamp(min=-1.5)),
+    "Rescale": (fv.Rescale(2, -1), lambda x: x * 2 - 1),
+    "Power 2": (fv.Power(2), lambda x: x**2),
+    "Power 3": (fv.Power(3), lambda x: x**3),
+    "Power 0.5": (fv.Power(0.5), lambda x: x**0.5),
+    "Power -1": (fv.Power(-1), lambda x: 1 / x),
+    "Power 0": (fv.Power(0), lambda x: x**0),
+    "Power 1.7": (fv.Power(1.7), lambda x: x**1.7),
+    "Exp": (fv.Exp(), torch.exp),
+    "Abs": (fv.Abs(), torch.abs),
 }
 
 
@@ -55,10 +68,10 @@ def test_activations_pass_them_on_as_pytorchs_do(engine: Engine, name: str):
     layer, theirs = ACTIVATIONS[name]
     output, _ = forward(engine, [layer], [SPECIAL])
     # In float64: with AVX-512 PyTorch's float32 GELU makes NaN of infinity.
-    assert_same(output, theirs(torch.tensor([SPECIAL], dtype=torch.float64)))
+    assert_same(output, theirs(torch.tensor([SPECIAL], dtype=torch.float64)).float())
 
 
-@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ReLU6", "Hardswish", "Hardsigmoid"])
+@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ReLU6", "Hardswish", "Hardsigmoid", "Clip", "Abs", "SELU"])
 @pytest.mark.parametrize("seed", [1.0, NAN], ids=["a number", "NaN"])
 def test_rectifiers_send_gradients_back_as_pytorchs_do(engine: Engine, name: str, seed: float):
     layer, theirs = ACTIVATIONS[name]

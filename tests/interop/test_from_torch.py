@@ -280,7 +280,10 @@ def _in_place(x: Tensor) -> Tensor:
 
 
 REFUSED = {
-    "clips to None and 5.0; only": lambda x: torch.clamp(x, max=5.0),
+    "its bounds are tensors": lambda x: torch.clamp(x, max=F.relu(x)),
+    "its exponent is a tensor": lambda x: x ** F.relu(x),
+    "both its terms are tensors": lambda x: x / F.relu(x),
+    "it subtracts from a tensor": lambda x: torch.rsub(x, F.relu(x)),
     "it is an ELU with a scale": lambda x: torch.ops.aten.elu(x, 1.0, 2.0),
     "its threshold is 5, not 20": lambda x: F.softplus(x, threshold=5),
     "it is over axis 2 of 4, not over the channels": lambda x: torch.softmax(x, 2),
@@ -303,7 +306,7 @@ REFUSED = {
     "it takes every 2 of positions 1 to 6 of axis 2": lambda x: x[:, :, 1::2] * x[:, :, 1::2],
     "its scale factors (1.3, 1.3) do not give whole sizes": lambda x: F.interpolate(x, scale_factor=1.3),
     "it turns torch.float32 into torch.float64": lambda x: x.double() + 1,
-    "one of its inputs is the constant 3": lambda x: x + 3,
+    "one of its inputs is the constant inf": lambda x: x * float("inf"),
     "it reads a tensor whose shape was changed from (4, 6, 6) to (4, 36)":
         lambda x: torch.cat([x.flatten(2), x.flatten(2)], 1),
     "it reads channels that are transposed, and not joined again":

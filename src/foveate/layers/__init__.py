@@ -4,8 +4,10 @@
 """
 
 from foveate.layers.activations import (
+    CELU,
     ELU,
     GELU,
+    SELU,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -30,6 +32,7 @@ from foveate.layers.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from foveate.layers.arithmetic import Abs, Clip, Exp, Power, Rescale
 from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, SpatialLayer, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
@@ -74,6 +77,7 @@ from foveate.layers.structure import (
 from foveate.layers.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
+    "Abs",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -87,7 +91,9 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CELU",
     "ChannelShuffle",
+    "Clip",
     "Concatenate",
     "Conv1d",
     "Conv2d",
@@ -99,6 +105,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "ElementwiseLayer",
+    "Exp",
     "Flatten",
     "GELU",
     "GlobalAvgPool1d",
@@ -134,8 +141,11 @@ __all__ = [
     "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Power",
     "ReLU",
     "ReLU6",
+    "Rescale",
+    "SELU",
     "Shape",
     "SiLU",
     "Sigmoid",

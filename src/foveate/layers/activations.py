@@ -81,6 +81,50 @@ class ELU(ElementwiseLayer):
 
 @final
 @dataclass(frozen=True)
+class SELU(ElementwiseLayer):
+    """Scaled exponential linear unit: y = s x for x >= 0, s a (exp(x) - 1) below. Any shape.
+
+    s = 1.0507 and a = 1.6733 keep mean 0 and variance 1 from layer to layer.
+
+    Klambauer, Unterthiner, Mayr, Hochreiter: Self-normalizing neural networks, 2017.
+    """
+
+    label: ClassVar[str] = "selu"
+    notation: ClassVar[str] = r"$s x$ for $x \geq 0$, $s a(e^x - 1)$ below"
+    rectifies: ClassVar[bool] = True
+
+
+@final
+@dataclass(frozen=True)
+class CELU(ElementwiseLayer):
+    """Exponential linear unit without a kink at 0: y = x for x >= 0, alpha * (exp(x / alpha) - 1) below. Any shape.
+
+    Args:
+        alpha: y tends to -alpha for very negative x; positive.
+
+    Raises:
+        LayerError: alpha is not positive and finite.
+
+    Barron: Continuously differentiable exponential linear units, 2017.
+    """
+
+    label: ClassVar[str] = "celu"
+    notation: ClassVar[str] = r"$x$ for $x \geq 0$, $\alpha(e^{x / \alpha} - 1)$ below, $\alpha = <alpha>$"
+    rectifies: ClassVar[bool] = True
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < inf:
+            raise self.refuse(f"alpha is {self.alpha}; it must be positive and finite (1 is usual)")
+
+    def describe(self) -> str:
+        """For example 'CELU 1'."""
+        return f"CELU {self.alpha:g}"
+
+
+@final
+@dataclass(frozen=True)
 class Sigmoid(ElementwiseLayer):
     """Logistic function: y = 1 / (1 + exp(-x)). Any shape."""
 

@@ -7,6 +7,7 @@ from foveate.errors import CallError, LayerError
 from foveate.layers import (
     activations,
     adaptive,
+    arithmetic,
     convolution,
     linear,
     normalization,
@@ -20,7 +21,7 @@ from foveate.layers.base import Layer
 
 _MODULES = (
     convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
-    transposed
+    arithmetic, transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

@@ -7,16 +7,23 @@ from typing import Any, TypeAlias
 
 from foveate.engines.native import _native
 from foveate.layers import (
+    CELU,
     ELU,
     GELU,
+    SELU,
+    Abs,
+    Clip,
+    Exp,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
     Layer,
     LeakyReLU,
     Mish,
+    Power,
     ReLU,
     ReLU6,
+    Rescale,
     Sigmoid,
     SiLU,
     Softplus,
@@ -66,6 +73,12 @@ def _rectifier(kind: str, slope: float) -> Elementwise:
     return Elementwise(kind, slope, fused=(slope, 0.0) if slope else (TINY, 0.0))
 
 
+def _clipping(kind: str, bounds: Bounds) -> Elementwise:
+    """A function that clips; of Clip, which lets gradients pass at its bounds, the derivative needs the input."""
+    low, high = bounds
+    return Elementwise(kind, low, high, from_output=kind == "hardtanh", keeps_zero=low <= 0 <= high)
+
+
 _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     ReLU: lambda _: _rectifier("relu", 0.0),
     LeakyReLU: lambda layer: _rectifier("leaky_relu", layer.slope),
@@ -73,12 +86,19 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     Sigmoid: lambda _: Elementwise("sigmoid", keeps_zero=False, fused=_LOGISTIC),
     Tanh: lambda _: Elementwise("tanh", fused=(0.0, 0.0)),
     ReLU6: lambda _: Elementwise("relu6"),
-    Hardtanh: lambda layer: Elementwise("hardtanh", layer.low, layer.high, keeps_zero=layer.low <= 0 <= layer.high),
+    Hardtanh: lambda layer: _clipping("hardtanh", (layer.low, layer.high)),
     SiLU: lambda _: Elementwise("silu", from_output=False, fused=(1.0, 0.0)),
     Hardswish: lambda _: Elementwise("hardswish", from_output=False, fused=(1 / 6, 0.5)),
     Hardsigmoid: lambda _: Elementwise("hardsigmoid", from_output=False, keeps_zero=False),
     GELU: lambda layer: Elementwise("gelu_tanh" if layer.approximate == "tanh" else "gelu", from_output=False),
     Mish: lambda _: Elementwise("mish", from_output=False),
+    SELU: lambda _: Elementwise("selu", from_output=False),
+    CELU: lambda layer: Elementwise("celu", layer.alpha, from_output=False),
+    Clip: lambda layer: _clipping("clip", layer.bounds),
+    Rescale: lambda layer: Elementwise("line", layer.factor, layer.shift, keeps_zero=layer.shift == 0),
+    Power: lambda layer: Elementwise("power", layer.exponent, from_output=False, keeps_zero=layer.exponent > 0),
+    Exp: lambda _: Elementwise("exponential", keeps_zero=False),
+    Abs: lambda _: Elementwise("absolute", from_output=False),
     Softplus: lambda layer: Elementwise("softplus", layer.beta, from_output=False, keeps_zero=False),
 }
 
@@ -100,4 +120,6 @@ def bounds_of(layer: Layer) -> Bounds | None:
             return 0.0, 6.0
         case Hardtanh():
             return layer.low, layer.high
+        case Clip():
+            return layer.bounds
     return None

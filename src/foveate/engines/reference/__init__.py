@@ -2,6 +2,7 @@
 
 from foveate.engines.reference import (
     activations,
+    arithmetic,
     convolution,
     losses,
     normalization,
@@ -15,6 +16,7 @@ from foveate.engines.reference.engine import ReferenceEngine
 __all__ = [
     "ReferenceEngine",
     "activations",
+    "arithmetic",
     "convolution",
     "losses",
     "normalization",

@@ -11,8 +11,10 @@ from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.engines.reference.pooling import winners
 from foveate.layers import (
+    CELU,
     ELU,
     GELU,
+    SELU,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -30,8 +32,11 @@ from foveate.layers import (
     Tanh,
 )
 
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+"""The two numbers with which mean 0 and variance 1 are kept."""
 
-def _elementwise(
+
+def elementwise(
     function: Callable[[Any, FloatArray], FloatArray],
     derivative: Callable[[Any, FloatArray, FloatArray], NDArray[Any]],
 ) -> Definition:
@@ -48,7 +53,7 @@ def _elementwise(
     return Definition(forward, backward)
 
 
-def _piecewise(
+def piecewise(
     function: Callable[[Any, FloatArray], FloatArray],
     passes: Callable[[Any, FloatArray, FloatArray], FloatArray],
 ) -> Definition:
@@ -167,52 +172,66 @@ def _maxout_backward(
     return [to_first.reshape(inputs[0].shape)], {}
 
 
-define(ReLU, _piecewise(lambda _, x: np.maximum(x, 0), lambda _, x, gradient: np.where(x <= 0, 0, gradient)))
+define(ReLU, piecewise(lambda _, x: np.maximum(x, 0), lambda _, x, gradient: np.where(x <= 0, 0, gradient)))
 define(
     LeakyReLU,
-    _elementwise(
+    elementwise(
         lambda layer, x: np.where(x > 0, x, layer.slope * x), lambda layer, x, y: np.where(x > 0, 1, layer.slope)
     ),
 )
 define(
     ELU,
-    _elementwise(
+    elementwise(
         lambda layer, x: np.where(x > 0, x, layer.alpha * np.expm1(np.minimum(x, 0))),
         lambda layer, x, y: np.where(x > 0, 1, layer.alpha * np.exp(np.minimum(x, 0))),
     ),
 )
-define(Sigmoid, _elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y)))
-define(Tanh, _elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y))
+define(
+    SELU,
+    elementwise(
+        lambda _, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0))),
+        lambda _, x, y: SELU_SCALE * np.where(x > 0, 1, SELU_ALPHA * np.exp(np.minimum(x, 0))),
+    ),
+)
+define(
+    CELU,
+    elementwise(
+        lambda layer, x: np.where(x > 0, x, layer.alpha * np.expm1(np.minimum(x, 0) / layer.alpha)),
+        lambda layer, x, y: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / layer.alpha)),
+    ),
+)
+define(Sigmoid, elementwise(lambda _, x: sigmoid(x), lambda _, x, y: y * (1 - y)))
+define(Tanh, elementwise(lambda _, x: np.tanh(x), lambda _, x, y: 1 - y * y))
 define(
     ReLU6,
-    _piecewise(lambda _, x: np.clip(x, 0, 6), lambda _, x, gradient: np.where((x <= 0) | (x >= 6), 0, gradient)),
+    piecewise(lambda _, x: np.clip(x, 0, 6), lambda _, x, gradient: np.where((x <= 0) | (x >= 6), 0, gradient)),
 )
 define(
     Hardtanh,
-    _piecewise(
+    piecewise(
         lambda layer, x: np.clip(x, layer.low, layer.high),
         lambda layer, x, gradient: np.where((x <= layer.low) | (x >= layer.high), 0, gradient),
     ),
 )
-define(SiLU, _elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x)))))
+define(SiLU, elementwise(lambda _, x: x * sigmoid(x), lambda _, x, y: sigmoid(x) * (1 + x * (1 - sigmoid(x)))))
 define(
     Hardsigmoid,
-    _piecewise(
+    piecewise(
         lambda _, x: _hard_sigmoid(x), lambda _, x, gradient: np.where(np.abs(x) < 3, gradient / x.dtype.type(6), 0)
     ),
 )
 define(
     Hardswish,
-    _piecewise(
+    piecewise(
         lambda _, x: x * _hard_sigmoid(x),
         lambda _, x, gradient: np.where(x <= -3, 0, np.where(x >= 3, gradient, gradient * (x / 3 + 0.5))),
     ),
 )
-define(Mish, _elementwise(lambda _, x: x * np.tanh(np.logaddexp(0, x)), _mish_slope))
-define(GELU, _elementwise(_gelu, _gelu_slope))
+define(Mish, elementwise(lambda _, x: x * np.tanh(np.logaddexp(0, x)), _mish_slope))
+define(GELU, elementwise(_gelu, _gelu_slope))
 define(
     Softplus,
-    _elementwise(
+    elementwise(
         lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
     ),
 )

@@ -14,14 +14,19 @@ import torch
 from torch import nn
 
 from foveate.engines.torch.own import (
+    Clamp,
     CountedAverage,
+    Exponential,
     FeatureShuffle,
     FrozenBatchNorm1d,
     FrozenBatchNorm2d,
     FrozenBatchNorm3d,
+    Line,
+    Magnitude,
     Maxout,
     Padding,
     Pairs,
+    PowerOf,
     Subsampling,
     amounts,
 )
@@ -29,10 +34,14 @@ from foveate.errors import EngineError
 from foveate.geometry import Window
 from foveate.graph import Node
 from foveate.layers import (
+    CELU,
     ELU,
     GELU,
+    Abs,
     ChannelShuffle,
+    Clip,
     Dropout,
+    Exp,
     Flatten,
     GroupNorm,
     Hardtanh,
@@ -45,7 +54,9 @@ from foveate.layers import (
     Pad,
     PixelShuffle,
     PixelUnshuffle,
+    Power,
     PReLU,
+    Rescale,
     Shape,
     Softmax,
     Softplus,
@@ -273,6 +284,12 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
     Hardtanh: lambda layer, shape: nn.Hardtanh(layer.low, layer.high),
     ELU: lambda layer, shape: nn.ELU(layer.alpha),
+    CELU: lambda layer, shape: nn.CELU(layer.alpha),
+    Clip: lambda layer, shape: Clamp(layer.low, layer.high),
+    Rescale: lambda layer, shape: Line(layer.factor, layer.shift),
+    Power: lambda layer, shape: PowerOf(layer.exponent),
+    Exp: lambda layer, shape: Exponential(),
+    Abs: lambda layer, shape: Magnitude(),
     GELU: lambda layer, shape: nn.GELU(layer.approximate),
     Softplus: lambda layer, shape: nn.Softplus(layer.beta),
     PReLU: lambda layer, shape: nn.PReLU(shape[0] if layer.per_channel else 1),

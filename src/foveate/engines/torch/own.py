@@ -100,6 +100,71 @@ class FeatureShuffle(nn.Module):
         return str(self.groups)
 
 
+class Clamp(nn.Module):
+    """Numbers clipped to bounds, either of which may be None."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The clipped numbers."""
+        return torch.clamp(x, self.low, self.high)
+
+    def extra_repr(self) -> str:
+        """The bounds."""
+        return f"{self.low}, {self.high}"
+
+
+class Line(nn.Module):
+    """Every number times `factor`, plus `shift`."""
+
+    def __init__(self, factor: float, shift: float) -> None:
+        super().__init__()
+        self.factor, self.shift = factor, shift
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, and the sum where something is added."""
+        product = x * self.factor
+        return product + self.shift if self.shift else product
+
+    def extra_repr(self) -> str:
+        """Both numbers."""
+        return f"{self.factor}, {self.shift}"
+
+
+class PowerOf(nn.Module):
+    """Every number to the power `exponent`."""
+
+    def __init__(self, exponent: float) -> None:
+        super().__init__()
+        self.exponent = exponent
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The powers."""
+        return x**self.exponent
+
+    def extra_repr(self) -> str:
+        """The exponent."""
+        return str(self.exponent)
+
+
+class Exponential(nn.Module):
+    """The exponential function."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Exp of every number."""
+        return torch.exp(x)
+
+
+class Magnitude(nn.Module):
+    """The magnitude of every number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Without signs."""
+        return torch.abs(x)
+
+
 class FrozenNorm(nn.modules.batchnorm._BatchNorm):
     """Uses the running statistics in training too, and does not update them."""
 

@@ -19,10 +19,10 @@ from foveate.engines.torch.own import FrozenNorm
 from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
+from foveate.interop.pytorch import rules_of_arithmetic, rules_of_windows  # noqa: F401 (they fill the table of rules)
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
-from foveate.interop.pytorch.rules import FREE, operation
-from foveate.interop.pytorch.rules_of_windows import RULES
+from foveate.interop.pytorch.rules import FREE, RULES, operation
 from foveate.interop.pytorch.taking import Columns, NotTakenError, Taking, later_users, path_of, shape_of
 from foveate.model import Model
 from foveate.tasks import from_json

@@ -8,7 +8,8 @@ from typing import Any
 from torch import fx
 
 from foveate.interop.pytorch.rules import operation
-from foveate.layers import Hardsigmoid, Hardswish, Layer, LocalResponseNorm, SiLU
+from foveate.interop.pytorch.rules_of_arithmetic import line_of
+from foveate.layers import Hardsigmoid, Hardswish, Layer, LocalResponseNorm, Rescale, SiLU
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,26 @@ def spelt_out(graph: fx.Graph) -> Spelt:
             open_gate = _open_gate(factor)
             if open_gate is not None and open_gate[0] is other:
                 found.enter(node, Hardswish(), other, (divided, factor, *open_gate[1]))
+    _join_lines(graph, found)
     return found
+
+
+def _join_lines(graph: fx.Graph, found: Spelt) -> None:
+    """Several operations with numbers, one after another, are one line: (x * 2 - 1) / 3."""
+    for node in reversed(graph.nodes):
+        line = None if node in found.parts or node in found.layers else line_of(node)
+        if line is None or any(line_of(user) and user not in found.parts for user in node.users):
+            continue
+        source, factor, shift = line
+        parts: list[fx.Node] = []
+        while len(source.users) == 1 and source not in found.parts and source not in found.layers:
+            before = None if operation(source)[1] else line_of(source)
+            if before is None:
+                break
+            parts.append(source)
+            source, factor, shift = before[0], factor * before[1], factor * before[2] + shift
+        if parts and not operation(node)[1]:
+            found.enter(node, Rescale(factor, shift), source, tuple(parts))
 
 
 def _is(node: object, *names: str) -> bool:

@@ -14,9 +14,10 @@ from torch import fx
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
 from foveate.layers import (
+    CELU,
     ELU,
     GELU,
-    Add,
+    SELU,
     ChannelShuffle,
     Concatenate,
     Dropout,
@@ -24,7 +25,6 @@ from foveate.layers import (
     GroupNorm,
     Hardsigmoid,
     Hardswish,
-    Hardtanh,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -32,7 +32,6 @@ from foveate.layers import (
     LogSoftmax,
     Maxout,
     Mish,
-    Multiply,
     Pad,
     PixelShuffle,
     PixelUnshuffle,
@@ -82,24 +81,28 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return taking.held(node.args[0])
 
 
+def activated(taking: Taking, node: fx.Node, source: Any, layer: Layer) -> Held:
+    """A function of single numbers of `source`."""
+    before = taking.held(source)
+    if not before.waits_for_window and prod(before.value.shape) == prod(before.shape):
+        return replace(before, value=taking.add(layer, before.value, node=node))  # it does not mind a shape that waits
+    return held(taking.add(layer, taking.value(source), node=node))
+
+
 def _activation(*names: str, make: Callable[[Arguments], Layer]) -> None:
     @rule(*names)
     def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-        source = taking.held(node.args[0])
-        ready = not source.waits_for_window and prod(source.value.shape) == prod(source.shape)
-        layer = make(given)
-        if ready:  # elementwise, so it does not mind a shape that waits
-            return replace(source, value=taking.add(layer, source.value, node=node))
-        return held(taking.add(layer, taking.value(node.args[0]), node=node))
+        return activated(taking, node, node.args[0], make(given))
 
 
 for _name, _layer in (
     ("relu", ReLU), ("relu6", ReLU6), ("sigmoid", Sigmoid), ("tanh", Tanh), ("silu", SiLU), ("hardswish", Hardswish),
-    ("hardsigmoid", Hardsigmoid), ("mish", Mish),
+    ("hardsigmoid", Hardsigmoid), ("mish", Mish), ("selu", SELU),
 ):  # fmt: skip
     _activation(_name, make=lambda given, layer=_layer: layer())  # type: ignore[misc]
 
 _activation("leaky_relu", make=lambda given: LeakyReLU(given["negative_slope"]))
+_activation("celu", make=lambda given: CELU(given["alpha"]))
 _activation("gelu", make=lambda given: GELU(given["approximate"]))
 
 
@@ -115,19 +118,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if given["threshold"] != 20:
         raise NotTakenError(f"its threshold is {given['threshold']}, not 20")
     return held(taking.add(Softplus(given["beta"]), taking.value(given["self"]), node=node))
-
-
-@rule("hardtanh", "clamp")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    low, high = (given.get(long, given.get(short)) for long, short in (("min_val", "min"), ("max_val", "max")))
-    layers: dict[Any, Layer] = {(0, 6): ReLU6(), (0, None): ReLU()}
-    if (low, high) in layers:
-        layer = layers[low, high]
-    elif isinstance(low, int | float) and isinstance(high, int | float) and low < high:
-        layer = Hardtanh(float(low), float(high))
-    else:
-        raise NotTakenError(f"it clips to {low} and {high}; only two numbers, or 0 alone, are known")
-    return held(taking.add(layer, taking.value(given["self"]), node=node))
 
 
 @rule("prelu", "_prelu_kernel")
@@ -221,28 +211,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     layer = SpatialDropout if "feature" in str(node.target) else Dropout
     return held(taking.add(layer(given["p"]), taking.value(given["input"]), node=node))
-
-
-@rule("add")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    if given.get("alpha", 1) != 1:
-        raise NotTakenError(f"its second term has the factor {given['alpha']}")
-    terms = taking.many([given["self"], given["other"]])
-    if terms[0].shape != terms[1].shape:
-        raise NotTakenError("its terms have different shapes")
-    return held(taking.add(Add(), *terms, node=node))
-
-
-@rule("mul")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    factors = [taking.held(given[name]) for name in ("self", "other")]
-    values = []
-    for factor, source in zip(factors, (given["self"], given["other"]), strict=True):
-        missing = len(factor.shape) - len(factor.value.shape)
-        # One number for each channel is multiplied as it is; ones behind it need not be there.
-        plain = not factor.waits and missing > 0 and factor.shape == (*factor.value.shape, *(1,) * missing)
-        values.append(factor.value if plain else taking.value(source))
-    return held(taking.add(Multiply(), *values, node=node))
 
 
 @rule("cat", "concat", "concatenate")

@@ -1,4 +1,4 @@
-"""Rules for operations that slide, pad, pool or resize; `RULES` is the whole table, including them."""
+"""Rules for operations that slide, pad, pool or resize."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import fx
 
 from foveate.interop.pytorch.held import Border, Held, Pairs, held
-from foveate.interop.pytorch.rules import RULES, Arguments, cropped, operation, refuse_places, rule
+from foveate.interop.pytorch.rules import Arguments, cropped, operation, refuse_places, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
 from foveate.layers import Layer, Pad, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
@@ -19,8 +19,6 @@ from foveate.layers.pooling import (
     MaxPooling,
 )
 from foveate.layers.transposed import TransposedConvolution
-
-__all__ = ["RULES"]
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 AVERAGES = ("avg_pool1d", "avg_pool2d", "avg_pool3d")

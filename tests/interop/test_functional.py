@@ -1,0 +1,92 @@
+"""What modules write in their forward functions comes in: arithmetic, movements, reductions, resizing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+from torch import Tensor, nn
+
+import foveate as fv
+from tests.support import relative_error
+
+
+class Written(NamedTuple):
+    """A forward function, the layers that it becomes, and the shape of its input."""
+
+    code: Callable[[Any], Tensor]
+    layers: Sequence[str]
+    shape: tuple[int, ...] = (4, 6, 5)
+
+
+def module_of(code: Callable[[Any], Tensor]) -> nn.Module:
+    class Functional(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return code(x)
+
+    return Functional()
+
+
+def positive(code: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The code on numbers above zero."""
+    return lambda x: code(F.softplus(x))
+
+
+WRITTEN = {
+    "standardised by numbers": Written(lambda x: (x * 2 - 1) / 3, ["Rescale 0.666667 x - 0.333333"]),
+    "what is left of one": Written(lambda x: 1 - torch.sigmoid(x), ["Sigmoid", "Rescale -1 x + 1"]),
+    "what is left of three times": Written(lambda x: torch.rsub(x, 2, alpha=3), ["Rescale -3 x + 2"]),
+    "a factor in front": Written(lambda x: 6 * x, ["Rescale 6 x"]),
+    "a number minus a multiple": Written(lambda x: torch.sub(x, 2, alpha=3), ["Rescale 1 x - 6"]),
+    "negated": Written(lambda x: -x, ["Rescale -1 x"]),
+    "in place": Written(lambda x: F.silu(x).mul_(2).add_(1), ["SiLU", "Rescale 2 x", "Rescale 1 x + 1"]),
+    "read between": Written(
+        lambda x: torch.cat([x * 2, x * 2 + 1], 1), ["Rescale 2 x", "Rescale 2 x + 1", "Concatenate"]
+    ),
+    "with nothing added": Written(lambda x: torch.tanh(x + 0), ["Tanh"]),
+    "squared": Written(lambda x: x**2, ["Power 2"]),
+    "by its method": Written(lambda x: x.square() + 1, ["Power 2", "Rescale 1 x + 1"]),
+    "a root": Written(positive(torch.sqrt), ["Softplus 1", "Power 0.5"]),
+    "a root below": Written(positive(torch.rsqrt), ["Softplus 1", "Power -0.5"]),
+    "a number over it": Written(positive(lambda x: 3 / x), ["Softplus 1", "Power -1", "Rescale 3 x"]),
+    "generalised mean": Written(
+        lambda x: F.avg_pool2d(x.clamp(min=1e-6).pow(3), (6, 5)).pow(1 / 3),
+        ["Clip from 1e-06", "Power 3", "AvgPool2d 6x5, stride 6x5", "Power 0.333333"],
+    ),
+    "magnitudes": Written(lambda x: x.abs(), ["Abs"]),
+    "exponentials": Written(lambda x: torch.exp(-x), ["Rescale -1 x", "Exp"]),
+    "clipped": Written(lambda x: x.clamp(-0.5, 0.5), ["Clip -0.5 to 0.5"]),
+    "clipped below": Written(lambda x: torch.clamp_min(x, 0.25), ["Clip from 0.25"]),
+    "clipped above": Written(lambda x: x.clip(max=0.25), ["Clip to 0.25"]),
+    "clipped at zero": Written(lambda x: x.clamp(min=0), ["ReLU"]),
+    "clipped as a hard function": Written(lambda x: F.hardtanh(x, -0.5, 0.25), ["Hardtanh -0.5 to 0.25"]),
+    "self-normalising": Written(lambda x: F.selu(F.celu(x, 0.5)), ["CELU 0.5", "SELU"]),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_a_module_writes_comes_in_with_its_outputs_and_gradients(name: str):
+    written = WRITTEN[name]
+    module, x = module_of(written.code), torch.randn(3, *written.shape, generator=torch.Generator().manual_seed(1))
+    agrees(module, x, written.layers)
+
+
+def agrees(module: nn.Module, x: Tensor, layers: Sequence[str]) -> fv.Model:
+    """The model of a module, after a comparison of its layers, outputs and gradients."""
+    model = fv.from_torch(module, x[:1])
+    assert [node.layer.describe() for node in model.graph.nodes] == list(layers)
+    x = x.clone().requires_grad_()
+    theirs = module(x)
+    seed = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(2))
+    parameters = dict(module.named_parameters())
+    to_x, *to_parameters = torch.autograd.grad(theirs, [x, *parameters.values()], seed)
+    program = model.engine.compile(model.graph, batch_size=len(x), mode="inference", differentiable=True)
+    (output,) = program.forward(model.state, {model.graph.only_input: x.detach().numpy()}).values()
+    assert relative_error(output, theirs.detach()) <= 1e-5
+    program.backward({model.graph.only_output: seed.numpy()})
+    assert relative_error(program.gradient(model.graph.only_input), to_x) <= 1e-4
+    found = {model.names[key]: program.gradient(key) for key in model.graph.parameters if key in model.names}
+    for key, wanted in zip(parameters, to_parameters, strict=True):
+        assert relative_error(found[key].reshape(wanted.shape), wanted) <= 1e-4, key
+    return model
