@@ -8,10 +8,10 @@ SHAPES = {"features": (11,), "an image of prime channels": (17, 5, 9), "32 chann
 ARITHMETIC = {
     f"{name} of {kind}": elementwise(layer, function, shape)
     for name, layer, function in (
-        ("Clip", fv.Clip(-0.5, 0.25), lambda x: x.clamp(-0.5, 0.25)),
-        ("Clip above zero", fv.Clip(0.1, 1), lambda x: x.clamp(0.1, 1)),
-        ("Clip from below", fv.Clip(low=-0.2), lambda x: x.clamp(min=-0.2)),
-        ("Clip from above", fv.Clip(high=0.2), lambda x: x.clamp(max=0.2)),
+        ("Clip", fv.Clip(-0.513, 0.237), lambda x: x.clamp(-0.513, 0.237)),
+        ("Clip above zero", fv.Clip(0.113, 1.01), lambda x: x.clamp(0.113, 1.01)),
+        ("Clip from below", fv.Clip(low=-0.203), lambda x: x.clamp(min=-0.203)),
+        ("Clip from above", fv.Clip(high=0.203), lambda x: x.clamp(max=0.203)),
         ("Rescale", fv.Rescale(2, -1), lambda x: x * 2 - 1),
         ("Rescale without shift", fv.Rescale(-1 / 3), lambda x: x / -3),
         ("Rescale by shift alone", fv.Rescale(shift=0.7), lambda x: x + 0.7),

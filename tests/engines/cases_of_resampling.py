@@ -147,7 +147,44 @@ UPSAMPLING = {
     )
 }
 
+
+def reshape(wanted: Shape, shape: Shape, batch: int = 2) -> Case:
+    """The same values with other axes."""
+    return Case(fv.Reshape(wanted), (shape,), lambda x, _: x[0].reshape(len(x[0]), *wanted), batch)
+
+
+def transpose(axes: tuple[int, ...], shape: Shape, batch: int = 2) -> Case:
+    """Axes in another order."""
+    return Case(fv.Transpose(axes), (shape,), lambda x, _: x[0].permute(0, *(axis + 1 for axis in axes)), batch)
+
+
+def part(shape: Shape, axis: int, *places: int | None) -> Case:
+    """Part of an axis; PyTorch has no negative steps, so positions are picked."""
+    size = shape[axis]
+    taken = list(range(size)[slice(*places)])
+    dim = axis + 1 if axis >= 0 else axis
+    return Case(fv.Slice(axis, *places), (shape,), lambda x, _: x[0].index_select(dim, torch.tensor(taken)))
+
+
 MOVEMENT = {
+    "Reshape": reshape((8, 16), (8, 4, 4)),
+    "Reshape to what is left": reshape((2, -1, 3), (6, 5, 4)),
+    "Reshape of 32 channels": reshape((4, 8, 9), (32, 3, 3)),
+    "Reshape to features, batch 1": reshape((-1,), (5, 3), batch=1),
+    "Reshape of features": reshape((3, 2, 2), (12,)),
+    "Transpose to channels last": transpose((1, 2, 0), (5, 4, 3)),
+    "Transpose of 32 channels": transpose((2, 0, 1), (32, 4, 6)),
+    "Transpose of a sequence, batch 1": transpose((1, 0), (17, 9), batch=1),
+    "Transpose of a volume": transpose((2, 0, 3, 1), (3, 2, 5, 4)),
+    "Transpose of nothing": transpose((0, 1), (3, 4)),
+    "Slice of channels": part((17, 4, 3), 0, 2, 9),
+    "Slice of whole blocks of channels": part((32, 4, 3), 0, 16, None),
+    "Slice of rows": part((3, 7, 5), 1, 1, -2),
+    "Slice with a step": part((3, 7, 5), 2, 1, None, 2),
+    "Slice of every third channel": part((16, 3, 5), 0, None, None, 3),
+    "Slice from the last": part((3, 7, 5), -2, None, None, -1),
+    "Slice back by two": part((3, 7), -1, 5, 0, -2),
+    "Slice of features": part((9,), 0, -4, -1),
     "Multiply": multiply((3, 4, 5), (3, 4, 5)),
     "Multiply by one number for each channel": multiply((17, 4, 5), (17,)),
     "Multiply by one number for each channel, first": multiply((6,), (6, 3, 4)),

@@ -62,6 +62,45 @@ WRITTEN = {
     "clipped at zero": Written(lambda x: x.clamp(min=0), ["ReLU"]),
     "clipped as a hard function": Written(lambda x: F.hardtanh(x, -0.5, 0.25), ["Hardtanh -0.5 to 0.25"]),
     "self-normalising": Written(lambda x: F.selu(F.celu(x, 0.5)), ["CELU 0.5", "SELU"]),
+    "other axes": Written(lambda x: F.silu(x.flatten(2)), ["SiLU", "Reshape to 4x30"]),
+    "pooled over other axes": Written(
+        lambda x: F.max_pool1d(x.flatten(2), 2), ["Reshape to 4x30", "MaxPool1d 2, stride 2"]
+    ),
+    "axes exchanged": Written(
+        lambda x: F.max_pool2d(x.transpose(2, 3), 2), ["Transpose 0 2 1", "MaxPool2d 2x2, stride 2"]
+    ),
+    "tokens": Written(
+        lambda x: F.softplus(x.flatten(2).transpose(1, 2)), ["Reshape to 4x30", "Softplus 1", "Transpose 1 0"]
+    ),
+    "tokens and back": Written(
+        lambda x: F.silu(x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(-1, 4, 6, 5),
+        ["Reshape to 4x30", "SiLU", "Reshape to 4x6x5"],
+    ),
+    "moved to the end": Written(lambda x: torch.tanh(x.movedim(1, -1)), ["Tanh", "Transpose 1 2 0"]),
+    "moved and pooled": Written(
+        lambda x: F.max_pool2d(x.swapaxes(1, 3), 2), ["Transpose 2 1 0", "MaxPool2d 2x2, stride 2"]
+    ),
+    "groups that are not joined": Written(
+        lambda x: F.max_pool3d(x.view(-1, 2, 2, 6, 5).transpose(1, 2), 1),
+        ["Reshape to 2x-1x6x5", "Transpose 1 0 2 3", "MaxPool3d 1x1x1"],
+    ),
+    "space to depth by hand": Written(
+        lambda x: F.relu(x.reshape(-1, 4, 3, 2, 5).permute(0, 1, 3, 2, 4).reshape(-1, 8, 3, 5)),
+        ["Reshape to 4x3x2x5", "Transpose 0 2 1 3", "ReLU", "Reshape to 8x3x5"],
+    ),
+    "every second row": Written(lambda x: torch.tanh(x[:, :, 1::2]), ["Slice axis 1, 1::2", "Tanh"]),
+    "one column": Written(
+        lambda x: torch.tanh(x[:, :, :, 1]), ["Pad (0, 0) (0, 0) (-1, -3)", "Tanh", "Reshape to 4x6"]
+    ),
+    "the last of them": Written(
+        lambda x: x.select(1, -1) * 2, ["Pad (-3, 0) (0, 0) (0, 0)", "Rescale 2 x", "Reshape to 6x5"]
+    ),
+    "one after another": Written(
+        lambda x: torch.cat(x.unbind(1)[:2], 1),
+        ["Pad (0, -3) (0, 0) (0, 0)", "Pad (-1, -2) (0, 0) (0, 0)", "Reshape to 6x5", "Reshape to 6x5", "Concatenate"],
+    ),
+    "some rows": Written(lambda x: torch.tanh(x.narrow(2, 1, 3)), ["Pad (0, 0) (-1, -2) (0, 0)", "Tanh"]),
+    "turned round": Written(lambda x: x.flip(3, 2) * 2, ["Slice axis 2, ::-1", "Slice axis 1, ::-1", "Rescale 2 x"]),
 }
 
 

@@ -36,6 +36,7 @@ from foveate.layers.arithmetic import Abs, Clip, Exp, Power, Rescale
 from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, SpatialLayer, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
+from foveate.layers.movement import Reshape, Slice, Transpose
 from foveate.layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from foveate.layers.pixels import PixelShuffle, PixelUnshuffle
 from foveate.layers.pooling import (
@@ -145,15 +146,18 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Rescale",
+    "Reshape",
     "SELU",
     "Shape",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Softplus",
     "SpatialDropout",
     "SpatialLayer",
     "Statistic",
     "Tanh",
+    "Transpose",
     "Upsample",
 ]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from foveate.errors import LayerError
-from foveate.geometry import LARGEST_SIZE
+from foveate.errors import LayerError, ShapeError
+from foveate.geometry import LARGEST_SIZE, format_sizes
 
 Ints: TypeAlias = int | Sequence[int]
 """One int for every spatial axis, or one for each."""
@@ -47,6 +47,28 @@ def per_axis(value: Ints, axes: int, name: str, owner: str, *, least: int = 1) -
         there, more = _are_axes(axes), f" or {axes}" if axes > 1 else ""
         raise LayerError(f"{owner}: {name} has {len(value)} values, but there {there}; give one int{more}")
     return tuple(_int_from(item, least, name, owner) for item in value)
+
+
+def ints(value: object, name: str, owner: str) -> tuple[int, ...]:
+    """`value` as a tuple of ints, whatever sequence it comes in; one int is a tuple of one."""
+    given = (value,) if isinstance(value, int) else value
+    if not isinstance(given, Sequence) or any(not isinstance(n, int) or isinstance(n, bool) for n in given):
+        raise LayerError(f"{owner}: {name} is {value!r}; give ints in a tuple")
+    return tuple(given)
+
+
+def axis_number(axis: int, shape: Sequence[int]) -> int:
+    """An axis of a sample of `shape` counted from the first, or a ShapeError that says which there are.
+
+    >>> axis_number(-1, (3, 8, 9))
+    2
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise ShapeError(
+            f"is over axis {axis} of its input {format_sizes(shape)}, which has the axes 0 to {len(shape) - 1}, "
+            "channels first, without the batch"
+        )
+    return axis % len(shape)
 
 
 def padding_pairs(value: PaddingOption, axes: int, owner: str) -> Padding:

@@ -10,6 +10,7 @@ from foveate.layers import (
     arithmetic,
     convolution,
     linear,
+    movement,
     normalization,
     pixels,
     pooling,
@@ -21,7 +22,7 @@ from foveate.layers.base import Layer
 
 _MODULES = (
     convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
-    arithmetic, transposed
+    arithmetic, movement, transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

@@ -27,6 +27,9 @@ from foveate.engines.torch.own import (
     Padding,
     Pairs,
     PowerOf,
+    Reordering,
+    Reshaping,
+    Slicing,
     Subsampling,
     amounts,
 )
@@ -57,10 +60,13 @@ from foveate.layers import (
     Power,
     PReLU,
     Rescale,
+    Reshape,
     Shape,
+    Slice,
     Softmax,
     Softplus,
     SpatialDropout,
+    Transpose,
     Upsample,
 )
 from foveate.layers import Maxout as MaxoutLayer
@@ -277,6 +283,9 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     LocalResponseNorm: lambda layer, shape: nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
     Linear: lambda layer, shape: nn.Linear(shape[0], layer.out_features, layer.bias),
     Flatten: lambda layer, shape: nn.Flatten(),
+    Reshape: lambda layer, shape: Reshaping(layer.shape),
+    Transpose: lambda layer, shape: Reordering(layer.axes),
+    Slice: lambda layer, shape: Slicing(*layer.positions(shape)),
     PixelShuffle: lambda layer, shape: nn.PixelShuffle(layer.factor),
     PixelUnshuffle: lambda layer, shape: nn.PixelUnshuffle(layer.factor),
     Dropout: lambda layer, shape: nn.Dropout(layer.rate),

@@ -165,6 +165,58 @@ class Magnitude(nn.Module):
         return torch.abs(x)
 
 
+class Reshaping(nn.Module):
+    """The axes of each sample in another shape."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same values."""
+        return x.reshape(x.shape[0], *self.shape)
+
+    def extra_repr(self) -> str:
+        """The shape without the batch."""
+        return str(self.shape)
+
+
+class Reordering(nn.Module):
+    """The axes of each sample in another order; 0 is the first after the batch."""
+
+    def __init__(self, axes: Sequence[int]) -> None:
+        super().__init__()
+        self.axes = tuple(axes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """A view of `x`."""
+        return x.permute(0, *(axis + 1 for axis in self.axes))
+
+    def extra_repr(self) -> str:
+        """The order."""
+        return str(self.axes)
+
+
+class Slicing(nn.Module):
+    """Some positions of one axis of each sample; 0 is the first after the batch."""
+
+    def __init__(self, axis: int, positions: range) -> None:
+        super().__init__()
+        self.axis, self.positions = axis, positions
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """A view of `x`, or of `x` turned round."""
+        begin, step = self.positions.start, self.positions.step
+        if step < 0:
+            x, begin = x.flip(self.axis + 1), x.shape[self.axis + 1] - 1 - begin
+        end = begin + (len(self.positions) - 1) * abs(step) + 1
+        return x[(slice(None),) * (self.axis + 1) + (slice(begin, end, abs(step)),)]
+
+    def extra_repr(self) -> str:
+        """The axis and its positions."""
+        return f"{self.axis}, {self.positions}"
+
+
 class FrozenNorm(nn.modules.batchnorm._BatchNorm):
     """Uses the running statistics in training too, and does not update them."""
 

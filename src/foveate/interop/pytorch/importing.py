@@ -19,7 +19,7 @@ from foveate.engines.torch.own import FrozenNorm
 from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
-from foveate.interop.pytorch import rules_of_arithmetic, rules_of_windows  # noqa: F401 (they fill the table of rules)
+from foveate.interop.pytorch import rules_of_arithmetic, rules_of_movement, rules_of_windows  # noqa: F401 (they fill the table of rules)
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
 from foveate.interop.pytorch.rules import FREE, RULES, operation
@@ -250,6 +250,7 @@ _VIEWS = {
     *FREE,
     *("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "transpose", "to"),
     *("expand", "expand_as", "chunk", "split", "split_with_sizes", "getitem", "slice", "dropout", "feature_dropout"),
+    *("permute", "swapaxes", "swapdims", "movedim", "moveaxis", "select", "narrow", "unbind", "tensor_split"),
 }
 """Operations whose result may be the same memory as their input."""
 

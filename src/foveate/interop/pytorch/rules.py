@@ -3,7 +3,7 @@
 A rule is given the operation's arguments by the names in PyTorch's schema. Rules for windows are in `rules_of_windows`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any, TypeAlias
@@ -32,7 +32,6 @@ from foveate.layers import (
     LogSoftmax,
     Maxout,
     Mish,
-    Pad,
     PixelShuffle,
     PixelUnshuffle,
     PReLU,
@@ -110,14 +109,14 @@ _activation("gelu", make=lambda given: GELU(given["approximate"]))
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if (given["scale"], given["input_scale"]) != (1, 1):
         raise NotTakenError("it is an ELU with a scale")
-    return held(taking.add(ELU(given["alpha"]), taking.value(given["self"]), node=node))
+    return activated(taking, node, given["self"], ELU(given["alpha"]))
 
 
 @rule("softplus")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if given["threshold"] != 20:
         raise NotTakenError(f"its threshold is {given['threshold']}, not 20")
-    return held(taking.add(Softplus(given["beta"]), taking.value(given["self"]), node=node))
+    return activated(taking, node, given["self"], Softplus(given["beta"]))
 
 
 @rule("prelu", "_prelu_kernel")
@@ -221,19 +220,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(Concatenate(), *values, node=node))
 
 
-@rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    source = taking.held(node.args[0])
-    batch, shape = node.meta["val"].shape[0], shape_of(node)
-    if batch != node.args[0].meta["val"].shape[0] or not shape:  # type: ignore[union-attr]
-        raise NotTakenError("it changes the batch axis")
-    if source.groups is not None and shape == source.value.shape:
-        return held(taking.add(ChannelShuffle(source.groups), source.value, node=node))
-    if source.waits and not (source.order is not None and len(shape) == 1):
-        source = held(taking.done(source, where=node))
-    return source.seen_as(shape)
-
-
 @rule("channel_shuffle", "native_channel_shuffle")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(ChannelShuffle(given["groups"]), taking.value(node.args[0]), node=node))
@@ -246,38 +232,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(layer, taking.value(given["self"]), node=node))
 
 
-@rule("transpose")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """Transpose groups of channels, on the way to a channel shuffle, or any axes, on the way to a Linear."""
-    source = taking.held(given["self"])
-    groups, *rest = source.shape
-    channels, *spatial = source.value.shape
-    first, second = (given[name] % (len(source.shape) + 1) for name in ("dim0", "dim1"))
-    if {first, second} == {1, 2} and not source.waits and rest[1:] == spatial and groups * rest[0] == channels:
-        return Held(source.value, (rest[0], groups, *spatial), groups=groups)
-    axes = list(range(len(source.shape) + 1))
-    axes[first], axes[second] = second, first
-    return _moved(source, axes, f"it exchanges the axes {first} and {second}")
-
-
-@rule("permute")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    source = taking.held(given["self"])
-    axes = [axis % (len(source.shape) + 1) for axis in given["dims"]]
-    return _moved(source, axes, f"it puts the axes into the order {', '.join(map(str, axes))}")
-
-
-def _moved(source: Held, axes: Sequence[int], told: str) -> Held:
-    """The tensor with its axes, the batch first, in another order, which a Linear after flattening makes up for."""
-    before = source.order or tuple(range(len(source.shape)))
-    whole = source.order is not None or source.shape == source.value.shape
-    if axes[0] != 0 or source.waits_for_window or not whole or len(before) != len(source.shape):
-        raise NotTakenError(told)
-    order = tuple(before[axis - 1] for axis in axes[1:])
-    shape = tuple(source.shape[axis - 1] for axis in axes[1:])
-    return replace(source, shape=shape, order=None if order == tuple(range(len(order))) else order)
-
-
 @rule("expand", "expand_as")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """An expansion before a product, which repeats axes by itself."""
@@ -287,37 +241,11 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return source
 
 
-@rule("chunk", "split", "split_with_sizes", "unsafe_chunk", "unsafe_split")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
-    value = taking.value(given["self"])
-    axis = given["dim"] % (len(value.shape) + 1) - 1
-    if axis < 0:
-        raise NotTakenError("it takes the batch apart")
-    parts: list[Held | None] = []
-    begin = 0
-    for number, part in enumerate(node.meta["val"]):
-        size = int(part.shape[axis + 1])
-        used = any(user.args[1] == number for user in node.users)
-        parts.append(cropped(taking, node, value, axis, begin, begin + size) if used else None)
-        begin += size
-    return parts
-
-
 @rule("getitem")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held | None:
     """One of several results, or None for those that nothing reads."""
     parts: list[Held | None] = taking.known[node.args[0]]  # type: ignore[index]
     return parts[node.args[1]]  # type: ignore[index]
-
-
-def cropped(taking: Taking, node: fx.Node, value: Any, axis: int, begin: int, end: int) -> Held:
-    """A part of an axis."""
-    size = value.shape[axis]
-    if (begin, end) == (0, size):
-        return held(value)
-    pairs = [(0, 0)] * len(value.shape)
-    pairs[axis] = (-begin, end - size)
-    return held(taking.add(Pad(tuple(pairs)), value, node=node))
 
 
 def operation(node: fx.Node) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import fx
 
 from foveate.interop.pytorch.held import Border, Held, Pairs, held
-from foveate.interop.pytorch.rules import Arguments, cropped, operation, refuse_places, rule
+from foveate.interop.pytorch.rules import Arguments, operation, refuse_places, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
 from foveate.layers import Layer, Pad, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
@@ -199,28 +199,6 @@ def _padding(node: fx.Node) -> bool:
 def _counts_padding(node: fx.Node) -> bool:
     """Whether an average counts zeros, and all its windows are whole, so that it can absorb further zeros."""
     return not any(node.args[4:5]) and all(node.args[5:6]) and not any(node.args[6:7])
-
-
-@rule("slice")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    source, axis = taking.held(given["self"]), given["dim"]
-    size, step = source.shape[axis - 1] if axis else 0, given["step"]
-    begin, end, _ = slice(given["start"], given["end"]).indices(size)
-    if axis == 0:
-        if node.meta["val"].shape[0] != given["self"].meta["val"].shape[0]:
-            raise NotTakenError("it takes a part of the batch")
-        return source
-    if (begin, end, step) == (0, size, 1):
-        return source
-    if step == 1:
-        return cropped(taking, node, taking.value(given["self"]), axis - 1, begin, end)
-    if axis == 1 or (begin, end) != (0, size):
-        raise NotTakenError(f"it takes every {step} of positions {begin} to {end} of axis {axis}")
-    if source.steps is None:
-        source = held(taking.value(given["self"]))
-    steps = list(source.steps or (1,) * (len(source.shape) - 1))
-    steps[axis - 2] *= step
-    return Held(source.value, shape_of(node), steps=tuple(steps))
 
 
 @rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d",

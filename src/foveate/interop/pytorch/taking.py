@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from foveate.graph.builder import GraphBuilder, Value
 from foveate.interop.pytorch.held import Border, Held, held
-from foveate.layers import Flatten, Layer, Pad, Shape
+from foveate.layers import Flatten, Layer, Pad, Reshape, Shape, Transpose
 from foveate.layers.pooling import MaxPooling
 
 Columns: TypeAlias = NDArray[np.intp]
@@ -66,20 +66,21 @@ class Taking:
 
     def done(self, waiting: Held, where: fx.Node) -> Value:
         """A held tensor with everything pending done, named after `where`."""
-        if waiting.order is not None:
-            raise NotTakenError("it reads a tensor whose axes were moved; only a Linear takes that, after flattening")
-        if waiting.groups is not None:
-            raise NotTakenError("it reads channels that are transposed, and not joined again")
         value = waiting.value
+        if waiting.groups is not None:
+            grouped = Reshape((waiting.groups, -1, *value.shape[1:]))
+            order = (1, 0, *range(2, len(value.shape) + 1))
+            value = self.add(Transpose(order), self.add(grouped, value, node=where), node=where)
+        if waiting.order is not None:
+            value = self.add(Transpose(waiting.order), value, node=where)
         if waiting.steps is not None:
             value = self.add(MaxPooling.over(len(waiting.steps))(1, stride=waiting.steps), value, node=where)
         if waiting.border is not None:
             value = self.padded(value, waiting.border, where)
         if value.shape == waiting.shape:
             return value
-        if len(waiting.shape) == 1:
-            return self.add(Flatten(), value, node=where)
-        raise NotTakenError(f"it reads a tensor whose shape was changed from {value.shape} to {waiting.shape}")
+        layer = Flatten() if len(waiting.shape) == 1 else Reshape(waiting.shape)
+        return self.add(layer, value, node=where)
 
     def padded(self, value: Value, border: Border, where: fx.Node) -> Value:
         """Padding as a layer of its own."""

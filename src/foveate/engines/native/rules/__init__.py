@@ -7,6 +7,7 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
+from foveate.engines.native.rules.movement import SliceRule, TransposeRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
 from foveate.engines.native.rules.pooling import PoolingRule
 from foveate.engines.native.rules.products import ProductRule
@@ -36,7 +37,10 @@ from foveate.layers import (
     Multiply,
     Pad,
     PReLU,
+    Reshape,
+    Slice,
     Softmax,
+    Transpose,
     Upsample,
 )
 from foveate.layers.adaptive import AdaptivePooling
@@ -70,7 +74,9 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
     ((PixelMoving,), (PixelRule(),)),
     ((Upsample,), (UpsampleRule(), _CALLBACK)),
-    ((Flatten,), (FlattenRule(),)),
+    ((Flatten, Reshape), (FlattenRule(),)),
+    ((Transpose,), (TransposeRule(),)),
+    ((Slice,), (SliceRule(),)),
     ((Pad,), (PadRule(),)),
     ((Dropping,), (DropoutRule(),)),
 )

@@ -10,6 +10,7 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, activation_backward, blocks_of_channels
+from foveate.engines.native.rules.movement import shifted
 from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.graph import Node
@@ -209,27 +210,17 @@ class PadRule(Rule[None]):
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """Copy into the middle of zeros."""
         source = ledger.values[group.head.inputs[0]]
-        return Result(self._move(ledger, source, ledger.dims(group.output), self._begins(group.head)), None)
+        return Result(shifted(ledger, source, ledger.dims(group.output), self._begins(group.head)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """The middle of the gradient."""
         name = group.head.inputs[0]
         begins = [-begin for begin in self._begins(group.head)]
-        ledger.add_gradient(name, self._move(ledger, gradient, ledger.dims(name), begins))
+        ledger.add_gradient(name, shifted(ledger, gradient, ledger.dims(name), begins))
 
     def _begins(self, node: Node) -> list[int]:
         assert isinstance(node.layer, Pad)
         return [0, *(begin for begin, _ in node.layer.padding)]
-
-    def _move(self, ledger: Ledger, source: Array, dims: list[int], begins: list[int]) -> Array:
-        block = blocks_of_channels(source.layout)
-        if block is not None:
-            layout = _native.Layout.channel_blocked(dims, block)
-        else:
-            source, layout = ledger.plan.plain(source), _native.Layout.plain(dims)
-        target = ledger.plan.new(layout)
-        ledger.plan.run(_native.pad(source.layout, layout, begins), {"src": source, "dst": target})
-        return target
 
 
 class DropoutRule(Rule[Array | None]):

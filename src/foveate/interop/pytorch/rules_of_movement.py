@@ -1,0 +1,154 @@
+"""Rules for operations after which values lie elsewhere: other shapes, other orders of axes, parts of axes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import fx
+
+from foveate.graph.builder import Value
+from foveate.interop.pytorch.held import Held, held
+from foveate.interop.pytorch.rules import Arguments, operation, rule
+from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
+from foveate.layers import ChannelShuffle, Pad, Slice
+
+
+@rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source = taking.held(node.args[0])
+    batch, shape = node.meta["val"].shape[0], shape_of(node)
+    if batch != node.args[0].meta["val"].shape[0] or not shape:  # type: ignore[union-attr]
+        raise NotTakenError("it changes the batch axis")
+    if source.groups is not None and shape == source.value.shape:
+        return held(taking.add(ChannelShuffle(source.groups), source.value, node=node))
+    if source.waits and not (source.order is not None and len(shape) == 1):
+        source = held(taking.value(node.args[0]))
+    return source.seen_as(shape)
+
+
+@rule("transpose", "swapaxes", "swapdims")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """Transpose groups of channels, on the way to a channel shuffle, or any axes, on the way to a Linear."""
+    source = taking.held(given["self"])
+    groups, *rest = source.shape
+    channels, *spatial = source.value.shape
+    first, second = (int(each) % (len(source.shape) + 1) for each in node.args[1:3])  # type: ignore[arg-type]
+    if {first, second} == {1, 2} and not source.waits and rest[1:] == spatial and groups * rest[0] == channels:
+        return Held(source.value, (rest[0], groups, *spatial), groups=groups)
+    axes = list(range(len(source.shape) + 1))
+    axes[first], axes[second] = second, first
+    return _moved(taking, given["self"], axes)
+
+
+@rule("permute")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    axes = len(shape_of(node)) + 1
+    return _moved(taking, given["self"], [axis % axes for axis in given["dims"]])
+
+
+@rule("movedim", "moveaxis")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    axes = len(shape_of(node)) + 1
+    sources, targets = ([axis % axes for axis in _many(given[name])] for name in ("source", "destination"))
+    order = [axis for axis in range(axes) if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, source)
+    return _moved(taking, given["self"], order)
+
+
+def _many(value: Any) -> list[int]:
+    return [value] if isinstance(value, int) else list(value)
+
+
+def _moved(taking: Taking, node: fx.Node, axes: Sequence[int]) -> Held:
+    """The tensor with its axes, the batch first, in another order; a Linear after flattening makes up for that."""
+    if axes[0] != 0:
+        raise NotTakenError("it moves the batch axis")
+    source = taking.held(node)
+    before = source.order or tuple(range(len(source.shape)))
+    whole = source.order is not None or source.shape == source.value.shape
+    if source.waits_for_window or not whole or len(before) != len(source.shape):
+        source = held(taking.value(node))
+        before = tuple(range(len(source.shape)))
+    order = tuple(before[axis - 1] for axis in axes[1:])
+    shape = tuple(source.shape[axis - 1] for axis in axes[1:])
+    return replace(source, shape=shape, order=None if order == tuple(range(len(order))) else order)
+
+
+@rule("slice")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    source, axis = taking.held(given["self"]), given["dim"]
+    size, step = source.shape[axis - 1] if axis else 0, given["step"]
+    begin, end, _ = slice(given["start"], given["end"]).indices(size)
+    if axis == 0:
+        if node.meta["val"].shape[0] != given["self"].meta["val"].shape[0]:
+            raise NotTakenError("it takes a part of the batch")
+        return source
+    if (begin, end, step) == (0, size, 1):
+        return source
+    if step == 1:
+        return cropped(taking, node, taking.value(given["self"]), axis - 1, begin, end)
+    if axis == 1 or (begin, end) != (0, size) or source.order is not None:
+        layer = Slice(axis - 1, begin, None if end == size else end, step)
+        return held(taking.add(layer, taking.value(given["self"]), node=node))
+    if source.steps is None:
+        source = held(taking.value(given["self"]))
+    steps = list(source.steps or (1,) * (len(source.shape) - 1))
+    steps[axis - 2] *= step
+    return Held(source.value, shape_of(node), steps=tuple(steps))
+
+
+@rule("select")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value, axis = taking.value(given["self"]), given["dim"] % (len(shape_of(given["self"])) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it takes one sample of the batch")
+    begin = given["index"] % value.shape[axis]
+    return cropped(taking, node, value, axis, begin, begin + 1).seen_as(shape_of(node))
+
+
+@rule("narrow")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value, axis = taking.value(given["self"]), given["dim"] % (len(shape_of(node)) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it takes a part of the batch")
+    begin = given["start"] % value.shape[axis]
+    return cropped(taking, node, value, axis, begin, begin + given["length"])
+
+
+@rule("flip")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value = taking.value(given["self"])
+    for dim in given["dims"]:
+        axis = dim % (len(value.shape) + 1) - 1
+        if axis < 0:
+            raise NotTakenError("it turns the batch round")
+        value = taking.add(Slice(axis, None, None, -1), value, node=node)
+    return held(value)
+
+
+@rule("chunk", "split", "split_with_sizes", "unsafe_chunk", "unsafe_split", "unbind", "tensor_split")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
+    value = taking.value(given["self"])
+    axis, flat = given["dim"] % (len(value.shape) + 1) - 1, operation(node)[0] == "unbind"
+    if axis < 0:
+        raise NotTakenError("it takes the batch apart")
+    parts: list[Held | None] = []
+    begin = 0
+    for number, part in enumerate(node.meta["val"]):
+        size = 1 if flat else int(part.shape[axis + 1])
+        used = any(user.args[1] == number and user.users for user in node.users)
+        one = cropped(taking, node, value, axis, begin, begin + size) if used else None
+        parts.append(one.seen_as(tuple(map(int, part.shape[1:]))) if one is not None else None)
+        begin += size
+    return parts
+
+
+def cropped(taking: Taking, node: fx.Node, value: Value, axis: int, begin: int, end: int) -> Held:
+    """A part of an axis."""
+    size = value.shape[axis]
+    if (begin, end) == (0, size):
+        return held(value)
+    pairs = [(0, 0)] * len(value.shape)
+    pairs[axis] = (-begin, end - size)
+    return held(taking.add(Pad(tuple(pairs)), value, node=node))

@@ -1,0 +1,83 @@
+"""Layers of arithmetic, movement and reduction: their shapes, and what they say of those that do not fit."""
+
+from typing import Any
+
+import pytest
+
+import foveate as fv
+from foveate.errors import LayerError, ShapeError
+from foveate.geometry import Extent, Reach
+
+REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
+    (fv.CELU, (0.0,), "alpha is 0.0; it must be positive and finite"),
+    (fv.Clip, (), "neither low nor high is given"),
+    (fv.Clip, (2.0, 1.0), "clips to 2.0 and 1.0; give finite numbers, low no greater than high"),
+    (fv.Clip, (float("-inf"), 1.0), "clips to -inf and 1.0; give finite numbers"),
+    (fv.Clip, (float("nan"), 1.0), "clips to nan and 1.0; give finite numbers"),
+    (fv.Rescale, (float("inf"),), "factor is inf and shift is 0.0; both must be finite"),
+    (fv.Power, (float("nan"),), "exponent is nan; it must be finite"),
+    (fv.Reshape, ((2, 0),), r"shape is \(2, 0\); give positive sizes"),
+    (fv.Reshape, ((-1, -1),), r"shape is \(-1, -1\); give positive sizes, at most one of them -1"),
+    (fv.Reshape, ("ab",), "shape is 'ab'; give ints in a tuple"),
+    (fv.Transpose, ((0, 2),), r"axes are \(0, 2\); give each of 0, 1, 2, ... once"),
+    (fv.Slice, (0, 0, 3, 0), "step is 0; it must go forward"),
+    (fv.Slice, (0, 1.5), "begin is 1.5; it must be an int"),
+    (fv.Slice, (None,), "axis is None; it must be an int"),
+]
+
+
+@pytest.mark.parametrize(("layer", "options", "words"), REFUSED, ids=[f"{r[0].__name__}{r[1]}" for r in REFUSED])
+def test_options_out_of_range_are_told_with_what_is_possible(layer: Any, options: tuple[Any, ...], words: str):
+    with pytest.raises(LayerError, match=f"^{layer.__name__}: .*{words}"):
+        layer(*options)
+
+
+MISFITS: list[tuple[fv.Layer, tuple[tuple[int, ...], ...], str]] = [
+    (fv.Reshape((3, 5)), ((4, 4),), "puts the 16 values of its 4x4 input into 3x5, which has room for 15"),
+    (fv.Reshape((3, -1)), ((4, 4),), "puts the 16 values .* which has room for multiples of 3"),
+    (
+        fv.Transpose((1, 0)),
+        ((3, 4, 5),),
+        "orders 2 axes, but its input 3x4x5 has 3; give every axis of a sample a place",
+    ),
+    (
+        fv.Slice(1, 4, 2),
+        ((3, 9),),
+        "takes 4:2 of axis 1, which has 9 positions in its 3x9 input; nothing would be left",
+    ),
+    (fv.Slice(2), ((3, 9),), "is over axis 2 of its input 3x9, which has the axes 0 to 1, channels first"),
+]
+
+
+@pytest.mark.parametrize(("layer", "shapes", "words"), MISFITS, ids=[case[0].describe() for case in MISFITS])
+def test_shapes_that_do_not_fit_are_told_with_their_numbers(layer: fv.Layer, shapes: Any, words: str):
+    with pytest.raises(ShapeError, match=words):
+        layer.output_shape(shapes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "reaches"),
+    [
+        (fv.Reshape((3, 20)), (3, 4, 5), (Extent.UNKNOWN,) * 2),
+        (fv.Reshape((60,)), (3, 4, 5), (Extent.EVERYTHING,) * 2),
+        (fv.Reshape((3, -1, 5)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
+        (fv.Transpose((0, 2, 1)), (3, 4, 5), (Extent.UNKNOWN,) * 2),
+        (fv.Transpose((0, 1, 2)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
+        (fv.Slice(0, 1), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
+        (fv.Slice(1, 1, None, 2), (3, 4, 5), (Reach(2, ((1,),)), Reach(1, ((0,),)))),
+        (fv.Slice(-1, None, None, -1), (3, 4, 5), (Reach(1, ((0,),)), Extent.UNKNOWN)),
+    ],
+    ids=lambda value: value.describe() if isinstance(value, fv.Layer) else "",
+)
+def test_what_a_movement_reaches_is_the_position_it_came_from(layer: fv.Layer, shape: Any, reaches: Any):
+    assert layer.reaches([shape]) == (reaches,)
+
+
+def test_a_reshape_shows_both_products():
+    assert fv.Reshape((8, -1)).size_steps([(8, 4, 4)]) == ("`8*4*4 = 8*16 = 128`",)
+
+
+def test_what_nothing_is_multiplied_with_costs_nothing():
+    shapes = [(3, 4)]
+    layers = fv.Rescale(1, 0), fv.Rescale(2), fv.Rescale(2, 1)
+    assert [layer.cost(shapes).flops for layer in layers] == [0, 12, 24]
