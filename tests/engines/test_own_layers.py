@@ -16,7 +16,7 @@ from tests.support import Array, Arrays, beyond, bound, normal, random_arrays, r
 
 
 @dataclass(frozen=True)
-class ScaledPower(fv.Layer):
+class LearnedPower(fv.Layer):
     """y = scale * |x|^exponent with a trainable scale for each channel: a layer of one's own."""
 
     label = "power"
@@ -30,12 +30,12 @@ class ScaledPower(fv.Layer):
         return {"scale": fv.Parameter((input_shapes[0][0],), "ones", decay=False)}
 
 
-def _power_forward(layer: ScaledPower, inputs: Sequence[Array], parameters: Arrays) -> Array:
+def _power_forward(layer: LearnedPower, inputs: Sequence[Array], parameters: Arrays) -> Array:
     return parameters["scale"].reshape(-1, 1, 1) * np.abs(inputs[0]) ** layer.exponent
 
 
 def _power_backward(
-    layer: ScaledPower, inputs: Sequence[Array], parameters: Arrays, output: Array, gradient: Array
+    layer: LearnedPower, inputs: Sequence[Array], parameters: Arrays, output: Array, gradient: Array
 ) -> tuple[list[Array], Arrays]:
     (x,) = inputs
     slope = layer.exponent * np.abs(x) ** (layer.exponent - 1) * np.sign(x)
@@ -43,11 +43,11 @@ def _power_backward(
     return [gradient * parameters["scale"].reshape(-1, 1, 1) * slope], {"scale": to_scale}
 
 
-register(ScaledPower, _power_forward, _power_backward)
+register(LearnedPower, _power_forward, _power_backward)
 
 
 OWN = fv.Sequential(
-    fv.Conv2d(8, 3, padding=1), ScaledPower(1.5), fv.BatchNorm2d(), fv.GlobalAvgPool2d(), fv.Linear(3)
+    fv.Conv2d(8, 3, padding=1), LearnedPower(1.5), fv.BatchNorm2d(), fv.GlobalAvgPool2d(), fv.Linear(3)
 ).build((2, 5, 5))  # fmt: skip
 
 
@@ -88,6 +88,6 @@ def test_a_layer_of_ones_own_can_be_kept_and_differentiated_in_inference(engine:
 
 
 def test_a_layer_of_ones_own_appears_in_the_summary_and_survives_a_file():
-    assert OWN.summary().rows[1].layer == "ScaledPower"
+    assert OWN.summary().rows[1].layer == "LearnedPower"
     assert OWN.summary().rows[1].parameters == 8
     assert Graph.from_json(OWN.to_json()) == OWN

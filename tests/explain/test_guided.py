@@ -26,6 +26,8 @@ RECTIFIERS: dict[str, tuple[Layer, Callable[[torch.Tensor], torch.Tensor]]] = {
     "SiLU": (fv.SiLU(), F.silu),
     "Hardswish": (fv.Hardswish(), F.hardswish),
     "Mish": (fv.Mish(), F.mish),
+    "SELU": (fv.SELU(), F.selu),
+    "CELU": (fv.CELU(), F.celu),
     "Softplus": (fv.Softplus(), F.softplus),
 }
 
