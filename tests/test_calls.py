@@ -215,10 +215,10 @@ KINDS = [
     (lambda m: fv.testing.check_loss_gradient("mse", (3,)), fv.CallError,
      "check_loss_gradient: loss is 'mse'; give a loss such as CrossEntropy()"),
     (lambda m: explain.saliency(3, IMAGES[0]), fv.DataError,
-     "cannot look into an int; give a Model, such as fv.load(path)"),
+     "cannot examine an int; give a Model, such as fv.load(path)"),
     (lambda m: explain.saliency(m, IMAGES[0], target=1.5), fv.DataError,
      "the class is 1.5; give its name, its index, or one for each image"),
-    (lambda m: explain.save(3, "x.png"), fv.DataError, "the figure is an int; give what a plot_ function returned"),
+    (lambda m: explain.save(3, "x.png"), fv.DataError, "the figure is an int; give one that a plot_ function returned"),
 ]  # fmt: skip
 
 

@@ -299,7 +299,7 @@ def test_what_cannot_be_drawn_is_a_sentence():
         plot_activation_maps(model, image, "relu7")
     with pytest.raises(fv.ShapeError, match=r"the network takes 3x12x12 .*, but the array is 3x9x9"):
         activation_maps(model, image[:, :9, :9], "conv1")
-    with pytest.raises(fv.DataError, match="there are 2 images, but only one can be looked at"):
+    with pytest.raises(fv.DataError, match="there are 2 images, but only one can be examined"):
         activation_maps(model, np.stack([image, image]), "conv1")
     with pytest.raises(fv.DataError, match="the model has no preprocessing"):
         activation_maps(model, "photo.png", "conv1")

@@ -248,10 +248,10 @@ POOLED = fv.Sequential(fv.MaxPool2d(3), fv.Flatten(), fv.Linear(3)).build((1, 9,
 @pytest.mark.parametrize(
     ("graph", "function", "options", "error", "message"),
     [
-        (DENSE, guided_backpropagation, {}, GraphError, "has no ReLU nor any of its family, and guided"),
+        (DENSE, guided_backpropagation, {}, GraphError, "guided backpropagation is defined only for ReLU"),
         (DENSE, grad_cam, {}, GraphError, "no layer of the network gives maps: every output is flat"),
         (DENSE, occlusion, {}, GraphError, "input has no spatial axes along which a window could slide; use saliency"),
-        (MAPS, saliency, {}, ShapeError, "the network's output is 3x7x7, but a class can be asked for only"),
+        (MAPS, saliency, {}, ShapeError, "the network's output is 3x7x7, but a class can be asked about only"),
         (POOLED, grad_cam, {}, GraphError, "only layers with maps pool its input"),
         (SMOOTH, grad_cam, {"layer": "conv7"}, GraphError, 'there is no layer "conv7". Nearest: conv1'),
         (SMOOTH, grad_cam, {"layer": "linear1"}, GraphError, "gives no maps: its output is flat. Nearest: "),
@@ -306,7 +306,7 @@ def test_one_figure_compares_every_method(name: str, theme: Any):
 
 def test_a_method_that_the_network_does_not_allow_says_why_in_the_figure():
     words = words_of(plot_attributions(Model(SMOOTH), np.ones((1, 9, 9))))
-    assert "network has no ReLU nor any of its family" in words.replace("\n", " ")
+    assert "guided backpropagation is defined only for ReLU and its family" in words.replace("\n", " ")
     assert "occlusion" in words
 
 
@@ -352,13 +352,13 @@ def test_an_attribution_of_sound_is_drawn_as_curves():
 
 def test_what_cannot_be_drawn_is_a_sentence():
     model, x = foveate_model("lenet5", get_engine("native")), example("lenet5")[2]
-    with pytest.raises(DataError, match="there are 2 images, but only one can be looked at"):
+    with pytest.raises(DataError, match="there are 2 images, but only one can be examined"):
         plot_attributions(model, x)
     with pytest.raises(GraphError, match='there is no layer "relu9"'):
         plot_attributions(model, x[:1], layer="relu9")
     with pytest.raises(ShapeError, match="the attribution is 2x1x28x28; it must be 1x28x28, or have the 2 spatial"):
         plot_attribution(model, x[:1], saliency(model, x))
-    with pytest.raises(DataError, match="the network takes 4, which has no picture"):
+    with pytest.raises(DataError, match="the network takes 4, which cannot be drawn"):
         plot_attributions(Model(DENSE), np.ones((1, 4)))
 
 

@@ -165,7 +165,7 @@ def test_the_comparison_holds_the_share_of_each_and_is_drawn() -> None:
         alone = surviving_share(trained, splits().test, shifts=(0, 1), samples=60)
         np.testing.assert_array_equal(found.shares[name].share, alone.share)
     figure = plot_comparison(found)
-    assert figure.get_suptitle() == "The same task, each trained anew on 48 samples for 4 epochs"
+    assert figure.get_suptitle() == "The same task, each trained from scratch on 48 samples for 4 epochs"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == f"as it is ({parameter_count(model.graph)} parameters)"
     assert len(labels) == 3
@@ -180,9 +180,7 @@ def test_a_network_without_pooling_is_compared_with_its_fully_connected_twin_alo
 
 def test_wrong_inputs_get_a_sentence() -> None:
     pooled = fv.Sequential(fv.Conv2d(2, 3), fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 8, 8))
-    with pytest.raises(
-        GraphError, match=r"has 29 parameters, but .* over 1x8x8 inputs that comes nearest has 73; none"
-    ):
+    with pytest.raises(GraphError, match=r"has 29 parameters, but .* over 1x8x8 inputs has 73; none"):
         fully_connected_twin(pooled)
     with pytest.raises(DataError, match="not one number for each class"):
         fully_connected_twin(fv.Sequential(fv.Conv2d(2, 3)).build((1, 8, 8)))

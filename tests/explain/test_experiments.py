@@ -167,7 +167,7 @@ def test_sentences_on_batch_normalisation_that_helps():
     assert "He: 10^3.0 without, 2.0 with" in flow
     assert "makes the gradient more even for 2 of 2 initialisations, and less even for 0" in flow
     assert "He: 0.01 without, 0.1 with; Xavier: none without, 0.1 with" in rates
-    assert "the network without batch normalisation needs 66 steps, that with it needs 26 steps" in speed
+    assert "the network without batch normalisation needs 66 steps, the one with it needs 26 steps" in speed
     assert "best learning rate 0.01, the mean validation accuracy goes from 30.0 % (Xavier) to 80.0 % (He)" in robust
     assert "a gap of 50.0 points" in robust
     assert "a gap of 2.0 points" in robust
@@ -184,7 +184,7 @@ def test_sentences_on_batch_normalisation_that_does_not_help():
     assert "0 of 4 trainings diverged without it, 1 of 4 with it" in easier
     assert "infinite (it vanishes) with" in flow
     assert "higher with batch normalisation for 0 of 2 initialisations, lower for 2" in rates
-    assert "needs 26 steps, that with it needs 66 steps" in speed
+    assert "needs 26 steps, the one with it needs 66 steps" in speed
     assert "a gap of 2.0 points" in robust
 
 
@@ -206,7 +206,8 @@ def test_gradient_flow_is_judged_beside_the_spread_of_the_seeds():
     assert [found(apart, each).holds for each in (apart, overlap, reverse)] == [True, False, False]
     words = found(apart, reverse).numbers
     assert (
-        "(from the least to the most of 3 seeds): He: 20.0 to infinite (it vanishes) without, 2.0 to 19.0 with" in words
+        "(from the smallest to the largest of 3 seeds) of: He: 20.0 to infinite (it vanishes) without, 2.0 to 19.0 with"
+        in words
     )
     assert "Xavier: 1.1 to 1.3 without, 4.0 to 5.0 with" in words
     assert "more even for 1 of 2 initialisations, and less even for 1." in words
@@ -223,7 +224,7 @@ def test_a_network_that_never_converges():
     never = replace(result, runs=tuple(replace(run, losses=(2.3,) * 50) for run in result.runs))
     speed = batch_normalization_page.findings(never)[3]
     assert not speed.holds
-    assert speed.numbers.count("never gets there") == 2
+    assert speed.numbers.count("never reaches it") == 2
 
 
 # Generalisation
@@ -267,13 +268,13 @@ def test_sentences_on_generalisation():
     better, fewer, gap = generalization_page.findings(result)
     assert (better.holds, fewer.holds, gap.holds) == (True, True, True)
     assert "82.0 % against 71.0 % with 500 images; 89.5 % against 80.5 % with 5,000 images" in better.numbers
-    assert "for 2 of 2 numbers of images" in better.numbers
+    assert "for 2 of 2 training-set sizes" in better.numbers
     assert "82.0 % with 500 images against 80.5 % with 5,000" in fewer.numbers
     assert "8.0 against 29.0 points with 500 images" in gap.numbers
     result = compared([[0.70, 0.82], [0.80, 0.81]], [[0.79, 0.79], [0.90, None]], known=(0.85, 1.0))
     better, fewer, gap = generalization_page.findings(result)
     assert (better.holds, fewer.holds, gap.holds) == (False, False, False)
-    assert "for 0 of 2 numbers of images" in better.numbers
+    assert "for 0 of 2 training-set sizes" in better.numbers
     assert "50.0 % against 80.5 % with 5,000 images" in better.numbers
     assert "in 0 of 1 comparisons" in fewer.numbers
     assert generalization_page.report(result).numbers.rows[-1][-1] == "1"
@@ -283,7 +284,7 @@ def test_seeds_that_overlap_decide_nothing():
     result = compared([[0.70, 0.80], [0.80, 0.81]], [[0.79, 0.83], [0.90, 0.91]])
     better = generalization_page.findings(result)[0]
     assert not better.holds
-    assert "for 1 of 2 numbers of images" in better.numbers
+    assert "for 1 of 2 training-set sizes" in better.numbers
 
 
 # Batch statistics at test time
@@ -373,7 +374,7 @@ def test_models_that_would_show_nothing_are_refused(data, tmp_path):
     for layers, shape, message in (
         ((conv, fv.GlobalAvgPool2d(), fv.Linear(3)), (1, 8, 8), "no batch normalisation that uses the batch"),
         ((conv, fv.BatchNorm2d(frozen=True), fv.Flatten(), fv.Linear(3)), (1, 8, 8), "no batch normalisation"),
-        ((fv.BatchNorm1d(), fv.Linear(3)), (64,), "takes models of grey or colour pictures, but the network takes 64"),
+        ((fv.BatchNorm1d(), fv.Linear(3)), (64,), "takes models for grey or colour images, but the network takes 64"),
         ((conv, fv.BatchNorm2d()), (1, 8, 8), "network's output is 4x8x8"),
     ):
         scale = Preprocessing(shape, (0.5,) * shape[0], (0.5,) * shape[0])
@@ -386,7 +387,7 @@ def test_models_that_would_show_nothing_are_refused(data, tmp_path):
 def test_a_model_without_preprocessing_is_refused(data, tmp_path):
     path = tmp_path / "m.safetensors"
     fv.Model(bs.network((1, 8, 8), 3, (4,)), engine="reference").save(path)
-    with pytest.raises(fv.DataError, match="no preprocessing, so nothing says how to give it pictures"):
+    with pytest.raises(fv.DataError, match="no preprocessing, so it is unknown how to prepare images for it"):
         bs.run(replace(BS, model=str(path)), Progress(), data)
 
 
@@ -464,7 +465,7 @@ def test_each_run_is_a_line(kind, data):
     with kind(stream) as progress:
         bs.run(BS, progress, data)
     lines = [line.split("\x1b")[0] for line in stream.getvalue().splitlines() if "accuracy" in line]
-    assert len([line for line in lines if "batches of" in line and "in a right test afterwards" in line]) == 6
+    assert len([line for line in lines if "batches of" in line and "in a correct test afterwards" in line]) == 6
     if kind is Lines:
         assert stream.getvalue().splitlines()[0].startswith("1/7 training: loss ")
         assert stream.getvalue().splitlines()[-1].startswith("7/7 sorted by class, batches of 8: accuracy ")
@@ -529,7 +530,7 @@ def test_every_setting_stands_on_the_page(results):
     assert rows["peak learning rates (cosine)"] == "0.02, 1e+20"
     assert rows["first seed"] == "3"
     assert rows["seeds"] == "2"
-    assert rows["engine that trained"] == "reference"
+    assert rows["engine used for training"] == "reference"
     for name, settings in TINY.items():
         shown = {"engine", *type(settings).WORDS}
         assert shown == {field.name for field in fields(settings)}, name

@@ -46,7 +46,7 @@ def test_a_map_with_next_to_nothing_for_the_class_is_told_of() -> None:
     lonely, faint = np.zeros((6, 6)), np.full((4, 4), -1.0)
     lonely[0, :2], faint[0, 0] = 1, 1
     assert emptiness(lonely, silent=False) == "nearly empty: 2 of 36 places speak for the class"
-    assert emptiness(faint, silent=False) == "nearly empty: 6 % of the map speak for the class"
+    assert emptiness(faint, silent=False) == "nearly empty: 6 % of the map speaks for the class"
     assert emptiness(np.eye(4) - 0.2, silent=False) == ""
 
 

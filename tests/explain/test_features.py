@@ -178,9 +178,7 @@ def test_what_cannot_be_asked_is_a_sentence() -> None:
     with pytest.raises(fv.DataError, match="a plane needs at least 3 images; samples is 1000, and the data set has 2"):
         plot_feature_space(model, dataset(2))
     weightless = fv.Model(fv.Sequential(fv.ReLU(), fv.Flatten()).build(input_shape=(1, 4, 4)))
-    with pytest.raises(
-        fv.GraphError, match=r"does not come from one last linear layer.*layer=, for example 'flatten1'"
-    ):
+    with pytest.raises(fv.GraphError, match=r"does not come from one last linear layer.*such as layer='flatten1'"):
         features(weightless, normal((3, 1, 4, 4)))
 
 

@@ -140,7 +140,7 @@ def test_volumes_are_drawn_slice_by_slice():
     np.testing.assert_array_equal(picture[2::4, 2:12:4], kernel[0])
     np.testing.assert_array_equal(picture[2::4, 15::4], kernel[1])
     assert np.isnan(picture[:, 12]).all()
-    assert "Each is 2 slices over depth" in texts(figure)
+    assert "Each is shown as 2 slices over depth" in texts(figure)
 
 
 def test_frequencies_are_in_hertz_of_the_layers_own_input():

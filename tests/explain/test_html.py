@@ -65,7 +65,7 @@ def test_text_is_taken_as_text():
 def test_what_is_no_picture_and_no_table():
     with pytest.raises(fv.DataError, match=r"begins with b'\\xff\\xd8\\xff'; give the bytes of a PNG or a GIF"):
         html.page("x", [html.Section("a", figures=[html.Picture("alt", b"\xff\xd8\xff")])])
-    with pytest.raises(fv.DataError, match=r"row 2 of the table has 1 cells, but there are 2"):
+    with pytest.raises(fv.DataError, match=r"row 2 of the table has 1 cells, but the header has 2"):
         html.Table(("a", "b"), [("1", "2"), ("3",)])
 
 

@@ -252,7 +252,7 @@ def test_a_network_at_chance_level_has_a_sentence_in_place_of_curves() -> None:
     assert [line.get_label() for line in figure.axes[0].lines] == ["good"]
     said = figure.legends[0].get_title().get_text().replace("\n", " ")
     assert "idle is at chance level: " in said
-    assert f"where always answering the commonest class gives {100 * idle.chance:.0f} %; whether its answers" in said
+    assert f"while always answering the commonest class gives {100 * idle.chance:.0f} %, so it means nothing" in said
     alone = plot_surviving_share(constant(shape), dataset)
     assert not alone.axes
     assert any("The network is at chance level" in text.get_text() for text in alone.texts)
@@ -293,7 +293,7 @@ def test_wrong_inputs_get_a_sentence() -> None:
     shape = (1, 9, 9)
     model, flat = classifier(shape), model_of(fv.Flatten(), fv.Linear(3), shape=shape)
     dataset = fv.Dataset(np.abs(images(6, shape)) / 5, np.arange(6) % 3, ("ant", "bee", "cat"))
-    with pytest.raises(DataError, match="there are 2 images, but only one can be looked at; give one of them"):
+    with pytest.raises(DataError, match="there are 2 images, but only one can be examined at a time"):
         response_curves(model, images(2, shape))
     with pytest.raises(ShapeError, match=r"takes 1x9x9 .* but the array is 1x1x7x7"):
         response_curves(model, images(1, (1, 7, 7)))
@@ -301,7 +301,7 @@ def test_wrong_inputs_get_a_sentence() -> None:
         response_curves(model, images(1, shape), angles=[])
     with pytest.raises(DataError, match='there is no class "bat"'):
         response_curves(model, images(1, shape), target="bat")
-    with pytest.raises(ShapeError, match="where there is one number for each; end"):
+    with pytest.raises(ShapeError, match="if there is one number for each; end"):
         response_curves(model_of(fv.Conv2d(2, 3), shape=shape), images(1, shape))
     with pytest.raises(DataError, match=r"shifts are \[-1\]; give whole numbers of pixels, 0 or more"):
         surviving_share(takes_datasets(model), dataset, shifts=[-1])

@@ -114,9 +114,9 @@ def test_the_names_of_many_stages_do_not_lie_on_each_other() -> None:
 def test_the_headline_tells_of_points_beyond_its_line() -> None:
     early, late = check_of(6, 0), check_of(6, 3)
     assert early.verdict == (
-        "With all parameters random the map is another (rank correlation 0.10), so it depends on what was learnt."
+        "With all parameters random the map is different (rank correlation 0.10), so it depends on what was learnt."
     )
-    assert late.verdict.endswith("what was learnt; with random parameters down to stage2.conv2 it was still alike.")
+    assert late.verdict.endswith("what was learnt; with random parameters down to stage2.conv2 it was still similar.")
     assert (late.magnitudes[:, 0] >= SIMILAR).sum() == 3
 
 

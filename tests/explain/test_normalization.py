@@ -182,7 +182,7 @@ def test_layers_are_named_or_chosen_evenly() -> None:
     figure = plot_normalization_effect(deep, normal((8, 4)), most=5)
     titles = [axes.get_title() for axes in figure.axes[::2]]
     assert [title.split()[0] for title in titles] == ["bn1", "bn3", "bn5", "bn7", "bn9"]
-    assert "5 of 9 layers, in even steps" in str(figure.get_suptitle())
+    assert "5 of 9 layers, evenly spaced" in str(figure.get_suptitle())
 
 
 def test_a_plot_says_what_becomes_of_the_values() -> None:

@@ -151,7 +151,7 @@ def test_what_cannot_be_explained_is_refused_before_anything_is_written(
 
 def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp_path: Path):
     image = np.zeros((3, 12, 12))
-    with pytest.raises(fv.DataError, match="there are 2 images, but only one can be looked at; give one of them"):
+    with pytest.raises(fv.DataError, match="there are 2 images, but only one can be examined at a time"):
         explain.explain_model(fv.Model(branching()), np.stack([image, image]), tmp_path / "out")
     with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a data set"):
         explain.explain_model(fv.Model(branching()), image, tmp_path / "out", data=splits((3, 12, 12), 3))
@@ -213,15 +213,15 @@ def test_networks_that_learnt_nothing_are_not_compared_but_told(tmp_path: Path, 
     assert len(section.paragraphs) == 3
     for name, sentence in zip(("as it is", "fully connected"), section.paragraphs[1:], strict=True):
         assert re.fullmatch(
-            rf"The network {name} is at chance level: \d+ % right, where always answering the commonest class gives "
-            r"35 %; whether its answers survive a shift says nothing\.",
+            rf"The network {name} is at chance level: \d+ % right, while always answering the commonest class gives "
+            r"35 %, so it means nothing whether its answers survive a shift\.",
             sentence,
         )
 
 
 def test_a_network_that_is_no_classifier_is_refused(tmp_path: Path):
     graph = fv.Sequential(fv.Conv2d(4, 3)).build((1, 8, 8))
-    with pytest.raises(fv.ShapeError, match=r"^the network's output is 4x6x6, but a class can be asked for only where"):
+    with pytest.raises(fv.ShapeError, match=r"^the network's output is 4x6x6, but a class can be asked about only if"):
         explain.explain_model(fv.Model(graph), np.zeros((1, 8, 8)), tmp_path)
 
 
@@ -261,7 +261,7 @@ def test_a_matrix_too_large_is_shown_for_a_corner_of_the_input():
     model = fv.Model(fv.Sequential(fv.Conv2d(64, 3, padding=1), fv.Flatten(), fv.Linear(2)).build((3, 100, 80)))
     written, cut = written_out(model, "conv1")
     assert written.input_shape == (3, 50, 40)
-    assert cut == " All this for a corner of 3x50x40: the whole would be too large."
+    assert cut == " This is for a corner of 3x50x40: the whole would be too large."
     dense = fv.Model(fv.Sequential(fv.Conv2d(3000, 1), fv.Flatten(), fv.Linear(2)).build((3000, 2, 2)))
     with pytest.raises(fv.DataError, match="connections"):
         written_out(dense, "conv1")

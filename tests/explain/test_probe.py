@@ -1,4 +1,4 @@
-"""What every picture asks of a model: networks with several inputs and outputs, and what cannot be looked into."""
+"""What every picture needs from a model: networks with several inputs and outputs, and what cannot be examined."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_layers_of_a_network_with_several_outputs_can_be_looked_into(engine: Eng
     np.testing.assert_allclose(maps, one.logits(images[:1])[0], atol=1e-6)
     energy = explain.effective_field(model, images, "relu").energy
     np.testing.assert_allclose(energy, explain.effective_field(one, images, "relu1").energy, atol=1e-6)
-    with pytest.raises(fv.GraphError, match=r"2 outputs \(head2, head5\), but a class can be asked for only where"):
+    with pytest.raises(fv.GraphError, match=r"2 outputs \(head2, head5\), but a class can be asked about only if"):
         explain.saliency(model, images)
 
 
@@ -36,7 +36,7 @@ def test_a_network_with_several_inputs_is_refused():
     builder = fv.GraphBuilder()
     both = builder.add(fv.Add(), builder.input((2, 6, 6), "left"), builder.input((2, 6, 6), "right"))
     model = fv.Model(builder.build(builder.add(fv.GlobalAvgPool2d(), both), quiet=True))
-    with pytest.raises(fv.GraphError, match=r"2 inputs \(left, right\), but only networks with one can be looked into"):
+    with pytest.raises(fv.GraphError, match=r"2 inputs \(left, right\), but only networks with one can be examined"):
         explain.saliency(model, np.zeros((1, 2, 6, 6)))
 
 

@@ -245,7 +245,7 @@ def test_what_cannot_be_seen_is_a_sentence() -> None:
         plot_receptive_fields(dense, images)
     model.state.load("conv1.bias", np.full(6, -1e6))
     with pytest.raises(
-        DataError, match=r"no gradient reaches the input from conv2 at .* all images .there are 1.. Take other images"
+        DataError, match=r"no gradient reaches the input from conv2 at .* every image .1 given.. Use other images"
     ):
         effective_field(model, images, "conv2")
 

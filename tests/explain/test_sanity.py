@@ -109,7 +109,7 @@ def test_a_method_that_ignores_the_network_fails_and_the_gradient_passes():
     )
     assert gradient.passed
     assert gradient.similarity < SIMILAR
-    assert gradient.verdict.startswith("With all parameters random the map is another (rank correlation 0.")
+    assert gradient.verdict.startswith("With all parameters random the map is different (rank correlation 0.")
 
 
 def test_the_verdict_says_a_negative_correlation() -> None:
@@ -161,7 +161,7 @@ def test_of_a_blank_map_the_check_says_nothing():
     assert np.ptp(check.maps[1]) > 0
     assert check.blank
     assert not check.passed
-    assert check.verdict.startswith("The map of the network as it is has one value everywhere")
+    assert check.verdict.startswith("The unchanged network's map has one value everywhere")
     assert not sanity_check(model, x, stages=1).blank
 
 

@@ -380,7 +380,7 @@ def test_refusals(trained):
         exciting_images(trained, "linear1", [3])
     with pytest.raises(DataError, match=r"no channel was asked for; conv1 .* has 8"):
         exciting_images(trained, "conv1", [])
-    with pytest.raises(ShapeError, match="but a class can be asked for only"):
+    with pytest.raises(ShapeError, match="but a class can be asked about only"):
         exciting_images(untrained((1, 6, 6), Conv2d(2, 3)))
     for name, value in (("steps", 0), ("jitter", -1), ("blur", -0.1), ("decay", -1), ("batch_size", 0)):
         with pytest.raises(DataError, match=f"{name} is {value}; it must be at least"):
@@ -390,7 +390,7 @@ def test_refusals(trained):
     with pytest.raises(DataError, match='objective is "middle"; choose "mean" or "centre"'):
         exciting_images(trained, "conv1", objective="middle")
     patches = exciting_patches(trained, bars(3), "conv2")
-    with pytest.raises(DataError, match="the images excite conv1, but the patches conv2"):
+    with pytest.raises(DataError, match="the images excite conv1, but the patches excite conv2"):
         plot_exciting_images(trained, exciting_images(trained, "conv1", [0], steps=1), patches=patches)
 
 

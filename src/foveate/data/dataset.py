@@ -30,8 +30,8 @@ class Dataset(metaclass=Called):
     augmentation apply; the others go to the network as they are.
 
     Args:
-        inputs: uint8 from 0 to 255, or floating point on the scale 0 to 1, which is kept as float32; for a network of
-            several inputs a mapping of such arrays by the input's name.
+        inputs: uint8 from 0 to 255, or floating point on a scale from 0 to 1, which is kept as float32; for a network
+            of several inputs a mapping of such arrays by the input's name.
         targets: as the task takes them: (N,) class indices for a classification. For `Several` a mapping by output.
         task: what the network is for; names of classes make a `Classification`.
 

@@ -153,7 +153,7 @@ def byte_pixels(array: NDArray[np.uint8], channels: int, resizing: Resizing) -> 
 
 
 def float_pixels(array: NDArray[np.float32], channels: int, resizing: Resizing) -> NDArray[np.float32]:
-    """An image (H, W, C) on the scale 0 to 1, of 1, 3 or 4 channels, as float32 (channels, height, width).
+    """An image (H, W, C) on a scale from 0 to 1, of 1, 3 or 4 channels, as float32 (channels, height, width).
 
     The same as `byte_pixels`, without rounding to bytes on the way.
     """

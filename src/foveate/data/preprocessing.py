@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on the scale 0 to 1."""
+"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on a scale from 0 to 1."""
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
 """One image: the path of a file, a PIL image, or an array."""
@@ -60,7 +60,7 @@ class Samples(Protocol):
 class Preprocessing(metaclass=Called):
     """From raw inputs to what the network takes: x -> (scale * x - mean) / std in each channel, x from 0 to 255.
 
-    Floating-point inputs are on the scale 0 to 1, and are multiplied by 255 first.
+    Floating-point inputs are on a scale from 0 to 1, and are multiplied by 255 first.
 
     Args:
         shape: of one sample, (C, *spatial).
@@ -140,7 +140,7 @@ class Preprocessing(metaclass=Called):
         return Preprocessing(**options_of(configuration))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on the scale 0 to 1.
+        """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on a scale from 0 to 1.
 
         Raises:
             ShapeError: the inputs are not (N, *shape).
@@ -162,7 +162,7 @@ class Preprocessing(metaclass=Called):
         return outputs
 
     def undo(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw inputs on the scale 0 to 1, red first, from which `apply` made `prepared` (N, *shape)."""
+        """Raw inputs on a scale from 0 to 1, red first, from which `apply` made `prepared` (N, *shape)."""
         axes = (-1, *(1,) * (len(self.shape) - 1))
         mean, std = (np.asarray(each, np.float32).reshape(axes) for each in (self.mean, self.std))
         raw = (prepared * std + mean) / np.float32(255 * self.scale)
@@ -172,7 +172,7 @@ class Preprocessing(metaclass=Called):
         """One image, a list of images, or an array that is a batch, as normalised float32 (N, *shape).
 
         For grey and RGB networks each image may be a path, a PIL image or an array (H, W), (H, W, C) or (C, H, W) of
-        uint8, or floating point on the scale 0 to 1. Files are turned as their EXIF orientation says; what is
+        uint8, or floating point on a scale from 0 to 1. Files are turned as their EXIF orientation says; what is
         transparent is laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
         (bilinear), or resized and cut as `resize` says. Every other network (sound, volumes, more channels) takes
         arrays of exactly its shape.
@@ -180,7 +180,7 @@ class Preprocessing(metaclass=Called):
         Raises:
             FileError: a file is missing, damaged, not an image, or too large to be honest.
             DataError: an array holds NaN or infinity, is of another type, or could be read in two ways.
-            ShapeError: an array does not have the network's shape.
+            ShapeError: an array does not have the network's input shape.
         """
         (prepared,) = self.batches(images, sys.maxsize)
         return prepared
@@ -426,7 +426,7 @@ def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
 
 
 def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
-    """For each chunk the sum over each channel of (x - mean)**power, x on the scale 0 to 1."""
+    """For each chunk the sum over each channel of (x - mean)**power, x on a scale from 0 to 1."""
     unit = 255.0 if inputs.dtype == np.uint8 else 1.0
     for _, chunk in _chunks(inputs):
         values = chunk.reshape(len(chunk), inputs.shape[1], -1) / unit - np.asarray(mean)[:, None]

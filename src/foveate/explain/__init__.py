@@ -1,8 +1,9 @@
 """Pictures of a model: what its filters look like, what excites them, what a decision rests on.
 
 Functions give arrays, or results with `to_json`; their `plot_*` twins give matplotlib figures, drawn on light or dark
-paper (`explain.theme`). The rooms: `measure` holds arrays and numbers, `probe` asks a model, `draw` makes pictures of
-finished measurements, `plots` joins the two, `page` tells it all on one page, and `experiments` train to find out.
+paper (`explain.theme`). The subpackages: `measure` holds arrays and numbers, `probe` queries a model, `draw` makes
+pictures of finished measurements, `plots` joins the two, `page` puts everything on one page, and `experiments` tests
+claims by training.
 """
 
 from importlib import import_module

@@ -1,1 +1,1 @@
-"""Pictures of finished measurements. Nothing here asks a model."""
+"""Pictures of finished measurements. Nothing here queries a model."""

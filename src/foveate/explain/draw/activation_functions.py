@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @drawn
 def draw_activation_functions(functions: Sequence[tuple[Layer, ActivationCurve, NDArray[np.float64]]]) -> "Figure":
-    """A grid of activation functions, each a layer with its curve and the places of its kinks."""
+    """A grid of activation functions, each given as a layer, its curve and the positions of its kinks."""
     rows, columns = grid_shape(len(functions) + 1, columns=4)
     figure = new_figure(2.7 * columns, 0.5 + 2.35 * rows, "Activation functions and their derivatives")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -38,7 +38,7 @@ def draw_activation_functions(functions: Sequence[tuple[Layer, ActivationCurve, 
 
 @drawn
 def draw_signal_survival(results: Sequence[Sequence[SignalSurvival]]) -> "Figure":
-    """A column for each way in which the weights start, and in it a line for each network."""
+    """A column for each initialisation of the weights, with a line for each network."""
     depth = len(results[0][0].signal) - 1
     spacing = max(1, min(len(results[0]), depth // 3))
     title = f"What is left of signal and gradient in a random network of {depth} layers"
@@ -62,7 +62,7 @@ def draw_signal_survival(results: Sequence[Sequence[SignalSurvival]]) -> "Figure
     panels[0][0].set_ylabel("variance of the signal\n(input: 1)")
     panels[1][0].set_ylabel("variance of the gradient\n(last layer: 1)")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right center", title="activation")
-    note = "Where a signal keeps its variance, but not its gradient, it says nothing of the input any more."
+    note = "A signal that keeps its variance but not its gradient no longer says anything about the input."
     if any(
         (network.gradient == 0).any() or (network.signal == 0).any() for networks in results for network in networks
     ):
@@ -76,7 +76,7 @@ def _draw_curve(axes: "Axes", layer: Layer, curve: ActivationCurve, at: NDArray[
     axes.axvline(0, color=colour("faint"), linewidth=1)
     axes.plot(curve.x, curve.value, color=tint(0))
     slopes = curve.derivative.astype(np.float64)
-    slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so a jump is no steep line
+    slopes[np.searchsorted(curve.x, at)] = np.nan  # a gap, so a jump is not a steep line
     axes.plot(curve.x, slopes, color=tint(1), linestyle="--")
     heights = np.interp(at, curve.x, curve.value)
     axes.plot(at, heights, "o", color=colour("ink"), fillstyle="none", markersize=7)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LABEL = 0.28
-"""Room above each map in a row of `plot_layers`, in parts of its side."""
+"""Room above each map in a row of `plot_layers`, as a fraction of its side."""
 
 
 _MARK = 1
@@ -46,7 +46,7 @@ def draw_layers(picture: FloatArray, layers: Mapping[str, FloatArray], channels:
     axes.set_xlim(-margin, channels * (1 + GAP))
     if picture.ndim > 2:
         colour_bar(figure, _signed_scale(), axes, "activation / largest of its layer")
-    note(figure, f"The channels with the largest activation, the largest first, each with its number.{_how(picture)}")
+    note(figure, f"The channels with the largest activation, largest first, each with its number.{_how(picture)}")
     return figure
 
 
@@ -134,7 +134,7 @@ def draw_bars(
 
 
 def _draw_input(axes: "Axes", focus: Focus) -> None:
-    """The input, its channels' mean where they are no colours, with the box that the element sees."""
+    """The input (the mean of its channels if they are not colours), with the box that the element sees."""
     picture, region = focus.picture, focus.region
     if picture.ndim < 3:
         _draw_wave(axes, picture.reshape(-1, picture.shape[-1]), region)
@@ -186,13 +186,13 @@ def _draw_wave(axes: "Axes", waves: FloatArray, region: Region) -> None:
 
 
 def _mark(axes: "Axes", x: float, y: float) -> None:
-    """A ring around an element that shows on any colour."""
+    """A ring around an element, visible on any colour."""
     for size, edge in ((3.6, "white"), (1.6, tint(_MARK))):
         axes.plot(x, y, "o", markersize=8, fillstyle="none", markeredgecolor=edge, markeredgewidth=size)
 
 
 def _draw_row(axes: "Axes", maps: FloatArray, row: int, count: int) -> list[Tile]:
-    """The strongest channels of one layer, on a scale of their own; where they lie."""
+    """Draw the strongest channels of one layer on a common scale, and return their tiles."""
     limit = float(np.abs(maps).max()) or 1.0
     tiles = []
     for column, channel in enumerate(strongest_channels(maps, count)):
@@ -216,7 +216,7 @@ def _draw_cell(axes: "Axes", values: FloatArray, row: int, column: int, limit: f
 
 
 def _draw_input_cell(axes: "Axes", picture: FloatArray) -> Tile:
-    """The input (C, *spatial) in the first row: in its colours, or else the mean of its channels."""
+    """The input (C, *spatial) in the first row: in its colours, or as the mean of its channels."""
     if picture.ndim < 3:
         wave = picture.reshape(-1, picture.shape[-1]).mean(axis=0)
         return _draw_cell(axes, wave, 0, 0, float(np.abs(wave).max()) or 1.0)

@@ -24,7 +24,7 @@ Frames: TypeAlias = tuple[Image.Image, ...]
 """One picture for each position of the window, in order."""
 
 MINUS = "\N{MINUS SIGN}"
-"""As long as a plus, where a hyphen would be overlooked."""
+"""As wide as a plus; a hyphen would be overlooked."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -48,7 +48,7 @@ _COLOURS_IN_GIF = 64
 def convolution_animation(
     image: ArrayLike, kernel: ArrayLike, *, stride: Ints = 1, padding: PaddingOption = 0, dilation: Ints = 1
 ) -> Frames:
-    """The pictures of a convolution at work, one for each output, drawn in the present theme.
+    """The pictures of a convolution at work, one for each output, drawn in the current theme.
 
         y[h, w] = sum over i, j of k[i, j] x[h S + i D - P, w S + j D - P]
 
@@ -60,7 +60,7 @@ def convolution_animation(
         dilation: D, the distance between neighbouring taps.
 
     Raises:
-        DataError: the arrays are no rows or images of finite numbers, or too large for their numbers to be read.
+        DataError: the arrays are not rows or images of finite numbers, or are too large for legible numbers.
         LayerError: an option is out of range.
         ShapeError: the window does not fit the padded image; the message says what would.
 
@@ -171,7 +171,7 @@ def _cell(scene: Scene) -> int:
 
 
 def _frame(scene: Scene, layout: _Layout, number: int) -> Image.Image:
-    """The picture of output `number`, all outputs before it already there."""
+    """The picture of output `number`, with all outputs before it already filled in."""
     frame = Image.new("RGB", layout.size, colour("paper"))
     draw = ImageDraw.Draw(frame)
     at = np.unravel_index(number, scene.outputs.shape)
@@ -187,7 +187,7 @@ def _frame(scene: Scene, layout: _Layout, number: int) -> Image.Image:
 
 
 def _draw_image(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
-    """The padded input with the window: each cell that a tap meets shows its weight too."""
+    """The padded input with the window: each cell under a tap also shows its weight."""
     padded = "" if scene.real.all() else f", padded to {format_sizes(scene.padded.shape[scene.is_row :])}"
     _caption(draw, layout.image, f"input {format_sizes(scene.image_shape)}{padded}")
     weights = dict(zip(scene.met[number].tolist(), scene.kernel.ravel().tolist(), strict=True))
@@ -237,7 +237,7 @@ def _draw_output(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, numbe
 
 
 def _draw_sum(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout, number: int) -> None:
-    """The dot product, one line for each row of the kernel, and the number that it gives."""
+    """The dot product, one line for each row of the kernel, and its value."""
     x, y = layout.sum
     for line in _lines(scene, number):
         place = float(x)
@@ -268,7 +268,7 @@ def _lines(scene: Scene, number: int) -> list[list[tuple[str, str]]]:
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> None:
-    """What shading and hatching mean, where there is any."""
+    """What shading and hatching mean, if there is any."""
     words = [] if scene.real.all() else ["shaded: padding, zeros that are not part of the input"]
     if any(scene.unseen_axes):
         kinds = ("position",) if scene.is_row else ("row", "column")
@@ -280,7 +280,7 @@ def _draw_key(draw: ImageDraw.ImageDraw, scene: Scene, layout: _Layout) -> None:
 
 
 def short(value: float) -> str:
-    """A number in at most seven characters, with a true minus sign; what rounding leaves of a zero is 0.
+    """A number in at most seven characters, with a true minus sign; a zero with a rounding error is 0.
 
     >>> short(3.0), short(0.125), short(123456.0), short(-12.34) == MINUS + "12.3"
     ('3', '0.12', '1.2e5', True)
@@ -323,7 +323,7 @@ def _type_size(table: FloatArray, cell: int) -> int:
 
 
 def _number(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], value: float, shade: str, size: int) -> None:
-    """A number in the middle of a cell, a little higher, because a weight may stand under it."""
+    """A number in a cell, slightly above its middle, because a weight may stand under it."""
     draw.text(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - 4), short(value), shade, _font(size), anchor="mm")
 
 
@@ -339,7 +339,7 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
 
 
 def _strong() -> str:
-    """The window's colour, mixed with ink so that small text can be read on both papers."""
+    """The window's colour, mixed with ink so that small text is legible on both papers."""
     return _blend(tint(_WINDOW), 0.75, colour("ink"))
 
 

@@ -38,11 +38,11 @@ METHOD_NAMES = {
 
 
 _BRIGHTEST = 99.5
-"""The percentile of a map's magnitudes at which its colours end, so a few outliers do not blacken the rest."""
+"""The percentile of a map's magnitudes at which its colours saturate, so a few outliers do not blacken the rest."""
 
 
 _OWN_SCALE = (
-    "Each map is coloured on a scale of its own, occlusion on that of the whole score; the strongest 0.5 % of the "
+    "Each map has its own colour scale (occlusion that of the whole score); the strongest 0.5 % of the "
     "values share the last colour."
 )
 
@@ -52,9 +52,10 @@ _SIGNS = " (above zero: for the class, below: against it)"
 
 @drawn
 def draw_attribution(shown: FloatArray, values: FloatArray, title: str) -> "Figure":
-    """A displayed input beside an attribution (C, *spatial) of its size: with its sign, its magnitude, and both."""
+    """A displayed input beside an attribution (C, *spatial) of its size: signed, its magnitude, and the latter
+    overlaid."""
     signed, size = values.sum(axis=0), magnitude(values)
-    maps = {"with its sign: for +, against -": signed} if signed.min() < 0 else {}
+    maps = {"signed: + for, - against": signed} if signed.min() < 0 else {}
     if signed.ndim == 1:
         return _curves(shown, maps | {"magnitude": size}, title)
     cuts = slices(signed.shape, 3)
@@ -75,13 +76,13 @@ def draw_attribution(shown: FloatArray, values: FloatArray, title: str) -> "Figu
 
 
 def limit_of(values: FloatArray) -> float:
-    """Where a map's colours end."""
+    """The magnitude at which a map's colours saturate."""
     size = np.abs(values)
     return float(np.percentile(size, _BRIGHTEST)) or float(size.max()) or 1.0
 
 
 def show_overlay(axes: "Axes", image: FloatArray, values: FloatArray, limit: float, title: str = "") -> None:
-    """A magnitude map in colours over its image in grey: the stronger, the less transparent."""
+    """A magnitude map in colours over its image in grey; stronger values are less transparent."""
     show_image(axes, image.mean(axis=0), title)
     strength = np.clip(values / limit, 0, 1)
     axes.imshow(strength, cmap=SEQUENTIAL, vmin=0, vmax=1, alpha=0.85 * strength**0.5, interpolation="nearest")
@@ -91,7 +92,7 @@ def show_overlay(axes: "Axes", image: FloatArray, values: FloatArray, limit: flo
 def draw_map_comparison(
     shown: FloatArray, explained: Mapping[str, Explanation], title: str, likeliest: Sequence[tuple[str, float]]
 ) -> "Figure":
-    """Every method's map of a displayed image, with its sign and over the image; the likeliest classes beside them."""
+    """Every method's map of a displayed image, signed and over the image, beside the likeliest classes."""
     place, _ = middle(shown.shape[1:])
     figure = new_figure(11, 4.8, title)
     top, bottom = figure.subplots(2, 1 + len(explained))
@@ -111,7 +112,7 @@ def draw_map_comparison(
         full = upsample(magnitude(found.meant(values))[None], shown.shape[1:])[0]
         show_overlay(below, image, full[place], max(limit_of(full), found.whole))
         below.set_xlabel(_below(found), fontsize=8)
-    for axes, words in ((top[1], "with its sign"), (bottom[1], "magnitude\nover the image")):
+    for axes, words in ((top[1], "signed"), (bottom[1], "magnitude\nover the image")):
         axes.set_ylabel(words, fontsize=9)
     figure.supxlabel(_OWN_SCALE, fontsize=9, color=colour("soft"))
     if coloured is not None:
@@ -163,7 +164,7 @@ def _input_curve(axes: "Axes", shown: FloatArray) -> None:
 
 
 def _attribution_curve(axes: "Axes", values: FloatArray, label: str) -> None:
-    """What is above zero in one colour, what is below in another, by the zero line."""
+    """Positive values in one colour and negative ones in another, with the zero line."""
     places = np.arange(len(values))
     axes.fill_between(places, np.maximum(values, 0), color=tint(0), linewidth=0.4)
     axes.fill_between(places, np.minimum(values, 0), color=tint(1), linewidth=0.4)
@@ -172,13 +173,13 @@ def _attribution_curve(axes: "Axes", values: FloatArray, label: str) -> None:
 
 
 def _below(found: Explanation) -> str:
-    """What is noted of a map, in lines as narrow as its panel."""
-    lines = found.noted.splitlines() + (["over the image: what is for"] if found.only_for else [])
+    """The notes on a map, in lines as narrow as its panel."""
+    lines = found.noted.splitlines() + (["over the image: only what is for"] if found.only_for else [])
     return "\n".join(fill(line, 27) for line in lines)
 
 
 def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:
-    """Classes as bars with their percentages, the most probable on top; nothing where there are none."""
+    """Classes as bars with their percentages, the most probable on top; nothing if there are none."""
     if not likeliest:
         axes.set_axis_off()
         return
@@ -205,5 +206,5 @@ def _say(above: "Axes", below: "Axes", label: str, sentence: str) -> None:
 
 
 def in_percent(chance: float) -> str:
-    """A probability for people."""
+    """A probability, readably."""
     return f"{100 * chance:.1f} %" if chance >= 0.0005 else "below 0.1 %"

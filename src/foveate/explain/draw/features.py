@@ -1,4 +1,4 @@
-"""Pictures of a feature space: a point for each sample, and some samples at their places."""
+"""Pictures of a feature space: a point for each sample, and some samples beside their points."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,20 +21,21 @@ LARGEST_LEGEND = 20
 """Classes with a colour and marker of their own; further ones are drawn alike."""
 
 THUMBNAIL = np.array([0.075, 0.09])
-"""The size of a sample's picture, in parts of the axes."""
+"""The size of a sample's picture, as a fraction of the axes."""
 
 _STEPS = 96
 """Places to try for a picture along each axis."""
 
 _LONGEST_LINES = (0.45, 0.15)
-"""From a picture to its point, for one sample of each class and for further ones; without room nearer none is shown."""
+"""The largest distance from a picture to its point, for one sample of each class and for further ones; a picture
+without room that near is not shown."""
 
 
 @drawn
 def draw_feature_space(
     projection: Projection, dataset: Dataset, looks: Callable[[int], FloatArray], thumbnails: int, title: str
 ) -> "Figure":
-    """A point for each sample; at most this many `thumbnails` at their places, as `looks(index)` gives them."""
+    """A point for each sample, and at most `thumbnails` pictures, drawn by `looks(index)`, beside their points."""
     figure = new_figure(9.5, 7)
     axes = figure.subplots()
     tints = _draw_classes(axes, projection.coordinates, dataset)
@@ -55,7 +56,7 @@ def _axis_labels(projection: Projection) -> tuple[str, str]:
 
 
 def _draw_classes(axes: "Axes", points: NDArray[np.float64], dataset: Dataset) -> list[str]:
-    """A scatter for each class, the most frequent with a look of their own; the colour of each class."""
+    """A scatter for each class, the most frequent with their own look; returns the colour of each class."""
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
     common = sorted(np.argsort(-counts, kind="stable")[:LARGEST_LEGEND])
     tints = [colour("soft")] * len(counts)
@@ -85,7 +86,7 @@ def _draw_thumbnails(
     tints: Sequence[str],
     most: int,
 ) -> None:
-    """Samples beside their points, each in a frame and at the end of a line of its class's colour."""
+    """Samples beside their points, each framed and joined to its point in its class's colour."""
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
     axes.set(xlim=limits[0], ylim=limits[1])
     span = limits[:, 1] - limits[:, 0]
@@ -105,8 +106,9 @@ def spread_out(
 ) -> list[tuple[int, NDArray[np.float64]]]:
     """At most `most` samples to show, and for each the centre of its box of `size` in the unit square.
 
-    One of each class comes first, the sample nearest to the middle of its class; then, each time, the one farthest
-    from those chosen. A box lies as near to its place as it can with no other box under it and hardly any places.
+    The first are one from each class, the sample nearest to the middle of its class; each further one is the farthest
+    from those already chosen. A box lies as near to its point as possible while covering no other box and hardly any
+    points.
     """
     # No box may hide more than one place in two hundred.
     centres = _centres(places, size, len(places) // 200)
@@ -127,7 +129,7 @@ def spread_out(
 
 
 def _typical(places: NDArray[np.float64], labels: NDArray[np.int64]) -> list[int]:
-    """Of each class the sample nearest to its median, the most frequent class first."""
+    """For each class, the sample nearest to its median; the most frequent class comes first."""
     counts = np.bincount(labels)
     chosen = []
     for label in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]:

@@ -1,4 +1,4 @@
-"""Pictures of filters: tiles in colour, rows of channels, or curves with the frequencies that they let through."""
+"""Pictures of filters: tiles in colour, rows of channels, or curves with the frequencies that they pass."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ MOST_TILES, MOST_ROWS, MOST_CURVES = 64, 12, 16
 
 
 _FEW_CHANNELS = 4
-"""So many kernels can be told apart as curves in one picture."""
+"""The most kernels that can be told apart as curves in one picture."""
 
 
 def _title(node: Node, found: Filters, order: Order, shown: int) -> str:
@@ -47,7 +47,7 @@ def _flat(kernel: FloatArray) -> FloatArray:
 
 def _slices(kernels: FloatArray) -> str:
     """A sentence on how volumes are drawn."""
-    return "" if kernels.ndim < 5 else f" Each is {kernels.shape[2]} slices over depth, the first on the left."
+    return "" if kernels.ndim < 5 else f" Each is shown as {kernels.shape[2]} slices over depth, the first on the left."
 
 
 def _signed(kernels: FloatArray) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def draw_colours(node: Node, found: Filters, order: Order, most: int) -> "Figure
     show_tiles(axes, list(images), [str(index) for index in found.indices[:most]], grid)
     note(
         figure,
-        "Each filter's weights for red, green and blue as one image, on a scale of its own: mid-grey is a weight of "
+        "Each filter's weights for red, green and blue as one image, on its own scale: mid-grey is a weight of "
         "zero, brighter positive, darker negative. The number is the output channel.",
     )
     return figure
@@ -114,7 +114,7 @@ def draw_channels(node: Node, found: Filters, order: Order, most: int) -> "Figur
     axes.set_ylabel("filter (output channel)")
     axes.set_xlabel(_columns_label(node, found, columns))
     colour_bar(figure, image, axes, "weight")
-    note(figure, f"A filter sums what it finds in all its input channels.{_slices(found.kernels)}")
+    note(figure, f"A filter adds up its responses to all its input channels.{_slices(found.kernels)}")
     return figure
 
 
@@ -127,7 +127,7 @@ def _columns_label(node: Node, found: Filters, columns: int) -> str:
 
 @drawn
 def draw_curves(node: Node, found: Filters, order: Order, most: int, rate: float | None) -> "Figure":
-    """Two columns of pairs: a filter over its taps, and what it lets through."""
+    """Two columns of pairs: a filter over its taps, and the frequencies it passes."""
     kernels = found.kernels[:most]
     rows = -(-len(kernels) // 2)
     title = _title(node, found, order, len(kernels))
@@ -183,8 +183,8 @@ def _label_curves(figure: "Figure", grid: NDArray[np.object_], count: int, chann
         bottom.tick_params(labelbottom=True)
         heard = "frequency in cycles per sample" if rate is None else "frequency in Hz"
         bottom.set_xlabel("sample" if column % 2 == 0 else heard)
-    many = "" if channels == 1 else " Gain: of all channels together, the root of the summed squares."
+    many = "" if channels == 1 else " The gain is that of all channels together, the root of the summed squares."
     if channels > _FEW_CHANNELS:
         many = f" Of the {channels} channels the first is on top.{many}"
-    words = "The number is the filter's output channel; all share one scale. A filter lets the frequencies through at "
-    note(figure, f"{words}which its gain is large.{many}")
+    words = "The number is the filter's output channel; all share one scale. A filter passes the frequencies "
+    note(figure, f"{words}at which its gain is large.{many}")

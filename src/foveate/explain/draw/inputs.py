@@ -1,4 +1,4 @@
-"""How an input is drawn, whatever its axes: a signal as curves, an image, a volume by a slice of it."""
+"""How an input is drawn, whatever its axes: a signal as curves, an image as it is, a volume as slices."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ LONG_SIGNAL = 1024
 
 
 def slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str]]:
-    """Where to cut (spatial) so that two axes are left, and what to call each cut: `count` times, or not for an image.
+    """`count` places to cut (spatial) so that two axes are left, each with its name; an image is not cut.
 
     >>> slices((8, 5, 5), 1)
     [((4,), 'slice 4 (0 to 7)')]
@@ -42,9 +42,9 @@ def pixels(shown: FloatArray, place: tuple[int, ...]) -> FloatArray:
 
 
 def show_input(axes: "Axes", shown: FloatArray, title: str = "") -> None:
-    """A displayed input without ticks: curves (of a flat one a single curve), an image, or a volume's middle slice.
+    """A displayed input without ticks: curves (a single one if it is flat), an image, or a volume's middle slice.
 
-    A long signal would be a black blob as a curve; it is drawn as a spectrogram.
+    A long signal would be a black blob as a curve, so it is drawn as a spectrogram.
     """
     if shown.ndim == 2 and shown.shape[1] >= LONG_SIGNAL:
         show_spectrogram(axes, shown)
@@ -58,20 +58,21 @@ def show_input(axes: "Axes", shown: FloatArray, title: str = "") -> None:
 
 
 def show_spectrogram(axes: "Axes", shown: FloatArray) -> None:
-    """A signal (C, L) over its samples: how strong each frequency, in cycles per sample, of its channels' mean is."""
+    """The spectrogram of a signal (C, L): the strength of each frequency, in cycles per sample, of its channels'
+    mean."""
     whole = (-0.5, shown.shape[1] - 0.5, 0.0, 0.5)
     axes.imshow(spectrogram(shown.mean(axis=0)), origin="lower", aspect="auto", cmap=SEQUENTIAL, extent=whole)
 
 
 def name_axes(axes: "Axes", shown: FloatArray) -> None:
-    """What the axes of a spectrogram are, where `show_input` has drawn one."""
+    """Name the axes of a spectrogram, if `show_input` has drawn one."""
     if shown.ndim == 2 and shown.shape[1] >= LONG_SIGNAL:
         axes.set_xlabel(f"time: {length_in_words(shown.shape[1])}", fontsize=9)
         axes.set_ylabel(f"frequency, low to {highest_frequency()}", fontsize=9)
 
 
 def show_titled_input(axes: "Axes", shown: FloatArray) -> None:
-    """The same with what it is called above it, and which slice of a volume it is."""
+    """The same, titled with what it is called and which slice of a volume it is."""
     cut = middle(shown.shape[1:])[1] if shown.ndim > 2 else ""
     show_input(axes, shown, f"the {input_noun(shown.ndim - 1)}\n{cut}")
     name_axes(axes, shown)

@@ -36,7 +36,7 @@ class Line:
 
 @drawn
 def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], title: str, legend: str) -> "Figure":
-    """A panel for each of the curves of `one` with its images below, and in it its `lines`."""
+    """A panel for each of the curves of `one`, with its `lines` and its images below."""
     figure = new_figure(10.5, 4.4, title)
     grid = figure.add_gridspec(2, len(one.curves), height_ratios=[4, 1])
     panels: list[Axes] = []
@@ -55,9 +55,9 @@ def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], t
 
 @drawn
 def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
-    """Surviving shares, by the names of their models, and accuracies in two panels.
+    """Surviving shares and accuracies, by model name, in two panels.
 
-    A network at chance level is left out with a sentence: that its answers stay the same would mean nothing.
+    A sentence takes the place of a network at chance level: it would mean nothing that its answers stay the same.
     """
     said = [at_chance(name, share) for name, share in shares.items() if not share.learnt]
     figure = new_figure(10, 4.6, title)
@@ -90,15 +90,15 @@ def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, title=note, loc="outside lower center", ncols=min(3, len(labels)))
     else:
-        figure.supxlabel(f"{note}; the band is from the worst direction to the best", fontsize=9)
+        figure.supxlabel(f"{note}; the band runs from the worst direction to the best", fontsize=9)
     return figure
 
 
 def at_chance(name: str, share: SurvivingShare) -> str:
     """A sentence in place of the curves of a network that has learnt nothing."""
     return (
-        f"{name or 'The network'} is at chance level: {100 * share.best:.0f} % right, where always answering the "
-        f"commonest class gives {100 * share.chance:.0f} %; whether its answers survive a shift says nothing."
+        f"{name or 'The network'} is at chance level: {100 * share.best:.0f} % right, while always answering the "
+        f"commonest class gives {100 * share.chance:.0f} %, so it means nothing whether its answers survive a shift."
     )
 
 
@@ -139,7 +139,7 @@ def _percent_axis(panel: "Axes", x_label: str, y_label: str) -> None:
 
 
 def _thumbnails(strip: "Axes", panel: "Axes", curve: ResponseCurve) -> None:
-    """The changed image under the axis, at the places of its values."""
+    """The changed images under the axis, each at its value."""
     strip.set_axis_off()
     low, high = panel.get_xlim()
     shares = (curve.values - low) / (high - low)
@@ -178,7 +178,7 @@ def _error_panel(panel: "Axes", error: EquivarianceError, name: str) -> None:
 
 
 def _crowded(error: EquivarianceError) -> bool:
-    """Whether the names of the layers need to stand upright."""
+    """Whether the names of the layers must be set vertically."""
     return len(error.layers) > 12 or max(map(len, error.layers)) > 8
 
 

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DRAWN = 128
-"""Rows and columns that a picture shows at most; beyond, the cells could not be told apart."""
+"""The most rows and columns in a picture; with more, the cells could not be told apart."""
 
 MOST_NUMBERED = 25
-"""Columns up to which there is room for a number in each cell."""
+"""The most columns with room for a number in each cell."""
 
 
 @drawn
 def plot_convolution_matrix(matrix: ConvolutionMatrix) -> "Figure":
     """The kernel, the convolution's matrix in which its weights repeat, and a dense layer's of the same size.
 
-    Equal colours of the convolution, and numbers where there is room, are equal weights; empty cells are zeros. Of a
-    large matrix the upper left corner is drawn.
+    In the convolution, equal colours (and numbers, if there is room) mean equal weights; empty cells are zeros. Only
+    the upper left corner of a large matrix is drawn.
     """
     conv, dense = matrix, _dense_numbers(_drawn_part(matrix))
     first = _first_kernel(matrix)
@@ -58,7 +58,7 @@ def plot_convolution_matrix(matrix: ConvolutionMatrix) -> "Figure":
 
 
 def _drawn_part(matrix: ConvolutionMatrix) -> tuple[int, int]:
-    """Rows and columns of the upper left corner: as many rows as meet its columns."""
+    """Rows and columns of the upper left corner: only rows that meet its columns."""
     columns = min(matrix.shape[1], MOST_DRAWN)
     meeting = matrix.rows[(matrix.columns < columns) & (matrix.rows < MOST_DRAWN)]
     return int(meeting.max(initial=0)) + 1, columns

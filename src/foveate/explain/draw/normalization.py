@@ -34,7 +34,7 @@ def plot_normalization_cubes(layers: Sequence[Layer] = COMPARED, shape: Sequence
 
     Args:
         layers: normalisations.
-        shape: of the batch that is drawn, (N, C, *spatial); all positions lie along one edge.
+        shape: the shape of the batch drawn, (N, C, *spatial); all positions lie along one edge.
 
     Raises:
         LayerError, ShapeError: as in `normalized_cells`.
@@ -62,7 +62,7 @@ def plot_normalization_cubes(layers: Sequence[Layer] = COMPARED, shape: Sequence
 def draw_normalization_effects(
     effects: Sequence[NormalizationEffect], described: Sequence[str], title: str
 ) -> "Figure":
-    """A row for each effect, whose layer is `described`: histograms before and after, and each channel's moments."""
+    """A row for each effect, its layer as `described`: histograms before and after, and each channel's moments."""
     figure = new_figure(9.5, 1.2 + 1.75 * len(effects), title)
     rows = figure.subplots(len(effects), 2, squeeze=False, width_ratios=(1.5, 1))
     for (left, right), effect, words in zip(rows, effects, described, strict=True):
@@ -115,7 +115,7 @@ def _draw_block(axes: "Axes", cells: NDArray[np.bool_], positions: str) -> None:
 
 
 def _project(sample: float, channel: float, position: float) -> tuple[float, float]:
-    """Where a corner lies on the paper, in an oblique projection."""
+    """The position of a corner on the paper, in an oblique projection."""
     return channel - 0.5 * sample, 0.4 * sample - position
 
 

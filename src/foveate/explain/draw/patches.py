@@ -1,4 +1,4 @@
-"""Pictures of patches: samples as curves, images or slices, with what is padding hatched."""
+"""Pictures of patches: samples as curves, images or slices, with padding hatched."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw_exciting_patches(
     patches: ExcitingPatches, rows: list[list[NDArray[np.float32]]], named: Sequence[tuple[int, str]], sees: str
 ) -> "Figure":
-    """Rows of patches that were cut out, one for each channel with its name; `sees` says how much a channel sees."""
+    """Rows of patches, one for each named channel; `sees` says how much of the input a channel sees."""
     count, rank = patches.values.shape[1], patches.boxes.shape[2]
     width = min(11.0, max(6.0, 1.0 + count * (1.1 if rank > 1 else 1.6)))
     figure = new_figure(width, 1.1 + 1.25 * len(rows), f"What excites {patches.layer} most")
@@ -40,9 +40,9 @@ def draw_sample(axes: "Axes", pixels: FloatArray, *, begin: int = 0, limits: tup
 
     Args:
         axes: where to draw.
-        pixels: on the scale 0 to 1; what is NaN is padding, and hatched.
+        pixels: on a scale from 0 to 1; NaN is padding, and hatched.
         begin: index of the first sample of a curve.
-        limits: of a curve's values.
+        limits: the range of a curve's values.
     """
     bare(axes)
     axes.patch.set(facecolor=colour("faint"), edgecolor=colour("soft"), hatch="////", linewidth=0)
@@ -71,7 +71,7 @@ def _draw_curves(axes: "Axes", curves: FloatArray, begin: int, limits: tuple[flo
 
 
 def _middle(pixels: FloatArray) -> FloatArray:
-    """(C, H, W): of a volume the slice in the middle of what is real of it."""
+    """(C, H, W): for a volume, the slice in the middle of its real part."""
     if pixels.ndim == 3:
         return pixels
     real = np.flatnonzero(np.isfinite(pixels).any(axis=(0, 2, 3)))
@@ -79,14 +79,14 @@ def _middle(pixels: FloatArray) -> FloatArray:
 
 
 def _coloured(pixels: FloatArray) -> NDArray[np.float32]:
-    """(H, W, 4): three channels are colours, any other number its mean in grey; transparent where it is NaN."""
+    """(H, W, 4): three channels as colours, any other number as their mean in grey; transparent where NaN."""
     alpha = np.isfinite(pixels).all(axis=0, keepdims=True)
     colours = pixels if len(pixels) == 3 else np.repeat(pixels.mean(axis=0, keepdims=True), 3, axis=0)
     return np.concatenate([np.clip(np.nan_to_num(colours), 0, 1), alpha]).transpose(1, 2, 0).astype(np.float32)
 
 
 def _limits(row: list[NDArray[np.float32]]) -> tuple[float, float]:
-    """Of the values of a row's patches, with a little room."""
+    """The range of the values of a row's patches, with a little room."""
     values = np.concatenate([patch[np.isfinite(patch)].ravel() for patch in row])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     room = 0.05 * (high - low) or 1.0
@@ -97,5 +97,5 @@ def _caption(rows: list[list[NDArray[np.float32]]], rank: int, sees: str) -> str
     said = f"Above each patch: the activation. Each channel sees {sees}"
     if any(np.isnan(patch).any() for row in rows for patch in row):
         said += "; hatched: padding"
-    drawn_as = {2: "", 3: ". Of each patch the middle slice"}
+    drawn_as = {2: "", 3: ". Shown: each patch's middle slice"}
     return said + drawn_as.get(rank, "\nValues over sample index, each row on one scale")

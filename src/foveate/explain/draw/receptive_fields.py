@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BOXES = 8
-"""Boxes in one picture; with more, neither colours nor lines could be told apart."""
+"""The most boxes in one picture; with more, neither colours nor lines could be told apart."""
 
 
 _LINES = ("-", "--", "-.", ":")
@@ -30,7 +30,7 @@ _AXIS_NAMES = {1: ("sample",), 2: ("row", "column"), 3: ("depth", "row", "column
 def draw_receptive_fields(
     picture: FloatArray, fields: Sequence[TheoreticalField], seen: EffectiveField, at: Position, title: str
 ) -> "Figure":
-    """The boxes of the fields on a displayed input, by a position `at` of it, and an effective field beside them."""
+    """The boxes of the fields on a displayed input, around the position `at`, and an effective field beside them."""
     draw = {1: _plot_spans, 2: _plot_boxes, 3: _plot_slices}[len(at)]
     figure = draw(picture, fields, seen, at)
     figure.suptitle(title, fontsize=12)
@@ -38,7 +38,7 @@ def draw_receptive_fields(
 
 
 def distinct_fields(fields: Sequence[TheoreticalField]) -> tuple[TheoreticalField, ...]:
-    """The first field of each box as it is seen, smallest first: at most `MOST_BOXES`, evenly chosen."""
+    """The first field of each visible box, smallest first: at most `MOST_BOXES`, evenly chosen."""
     first: dict[Any, TheoreticalField] = {}
     for field in fields:
         first.setdefault(field.region.clipped, field)
@@ -73,13 +73,13 @@ def _effective_title(seen: EffectiveField) -> str:
 
 
 def _strength(seen: EffectiveField) -> FloatArray:
-    """The root of the energy, the largest 1: squares would leave one bright position in the dark."""
+    """The root of the energy, scaled to a largest value of 1: squares would leave one bright position in the dark."""
     strength: FloatArray = np.sqrt(seen.energy / seen.energy.max())
     return strength
 
 
 def _visible(picture: FloatArray) -> FloatArray:
-    """Three channels are colours; of any other number the first is shown."""
+    """Three channels are colours; with any other number the first is shown."""
     return picture if len(picture) == 3 else picture[:1]
 
 
@@ -150,7 +150,7 @@ def _plot_spans(
 
 
 def _around(spans: Sequence[range], size: int) -> tuple[float, float]:
-    """The ends of a curve's part that holds all spans, with some room beside them."""
+    """The ends of the part of a curve that holds all spans, with some room beside them."""
     first, last = min(span.start for span in spans), max(span.stop for span in spans)
     room = (last - first) / 4 + 1
     return max(0, first - room) - 0.5, min(size, last + room) - 0.5

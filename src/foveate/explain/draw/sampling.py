@@ -1,4 +1,4 @@
-"""How pictures of signals tell the time: in samples, or in seconds where the sample rate is known."""
+"""How pictures of signals measure time: in samples, or in seconds if the sample rate is known."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _rate: ContextVar[float | None] = ContextVar("sample_rate", default=None)
 
 @contextmanager
 def sampled_at(sample_rate: float | None) -> Iterator[None]:
-    """Draw signals over seconds and Hz within the `with` block, at this many samples per second; None leaves samples.
+    """Draw signals over seconds and Hz within the `with` block, at this many samples per second; None keeps samples.
 
     Raises:
         DataError: the rate is not above 0.
@@ -30,7 +30,7 @@ def sampled_at(sample_rate: float | None) -> Iterator[None]:
 
 
 def name_samples(axes: "Axes", said: str = "") -> None:
-    """Name the horizontal axis, which counts the input's samples: ticks at round seconds where the rate is known."""
+    """Name the horizontal axis, which counts the input's samples: ticks at round seconds if the rate is known."""
     rate = _rate.get()
     axes.set_xlabel(f"{'sample' if rate is None else 'time in seconds'}{said}")
     if rate is not None:
@@ -44,13 +44,13 @@ def length_in_words(samples: int) -> str:
 
 
 def highest_frequency() -> str:
-    """What the upper end of a spectrogram is, half of the sample rate."""
+    """The upper end of a spectrogram, half the sample rate."""
     rate = _rate.get()
     return "high" if rate is None else f"{rate / 2:,.0f} Hz"
 
 
 def count_frequencies(axes: "Axes") -> str:
-    """Let the vertical axis of a spectrogram count Hz where the rate is known; what it counts now."""
+    """Let the vertical axis of a spectrogram count Hz if the rate is known; returns what it counts now."""
     rate = _rate.get()
     if rate is None:
         return "in cycles per sample"

@@ -24,7 +24,7 @@ _MAPS_SHOWN = 5
 _LONGEST_LINE = 12
 
 _MOST_TICKS = 16
-"""Names of stages under the curve; of more stages some are left out."""
+"""The most names of stages under the curve; with more stages, some are left out."""
 
 
 @drawn
@@ -41,7 +41,7 @@ def draw_sanity_check(check: SanityCheck, shown: FloatArray, title: str) -> "Fig
 
 
 def _evenly(count: int, shown: int) -> list[int]:
-    """At most `shown` of 0 to `count` - 1, the first and the last among them."""
+    """At most `shown` of 0 to `count` - 1, including the first and the last."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, shown))})
 
 
@@ -71,7 +71,7 @@ def _show_correlations(axes: "Axes", check: SanityCheck) -> None:
     if check.maps.min() < 0:
         lines["signed values"] = check.signed[:, 0]
     for number, (label, values) in enumerate(lines.items()):
-        told = np.where(check.flat[:, 0], np.nan, [1.0, *values])  # of a flat map there is no rank correlation
+        told = np.where(check.flat[:, 0], np.nan, [1.0, *values])  # a flat map has no rank correlation
         axes.plot(places, told, marker=MARKERS[number], color=tint(number), label=label)
     axes.axhline(0, color=colour("soft"), linewidth=0.8)
     for height, label in ((SIMILAR, "beyond: hardly changed"), (-SIMILAR, "")):

@@ -33,14 +33,14 @@ _PALETTES = {
         "#10A4FF", "#FE5107", "#389D65", "#F361C4", "#FFBA00", "#BBBEFF", "#45E6B9", "#91553B", "#BE008E", "#782AFF"
     ),
 }  # fmt: skip
-"""Ten colours for each paper, of which the first on light paper are Okabe's and Ito's: told apart by every kind of
-colour vision, and none fainter than 3:1 on its paper."""
+"""Ten colours for each paper, the first on light paper being Okabe and Ito's: distinct for every kind of colour vision,
+and none with a contrast below 3:1 on its paper."""
 
 COLOURS = 10
-"""So many differ."""
+"""The number of distinct colours."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-"""A second difference beside the colour, so no picture depends on colour alone."""
+"""A second difference besides the colour, so no picture depends on colour alone."""
 
 SEQUENTIAL = "viridis"
 """For quantities from small to large."""
@@ -60,7 +60,7 @@ _MORE_LETTERS = (
     "Hiragino Sans", "Apple SD Gothic Neo", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
     "Nirmala UI", "Noto Sans Thai", "Arial Unicode MS",
 )  # fmt: skip
-"""Fonts of Linux, Windows and macOS, asked in this order for a letter that matplotlib's own lacks."""
+"""Fonts of Linux, Windows and macOS, tried in this order for letters that matplotlib's own font lacks."""
 
 _Parameters = ParamSpec("_Parameters")
 
@@ -82,12 +82,12 @@ def theme(name: Theme) -> Iterator[None]:
 
 
 def colour(role: Literal["paper", "ink", "faint", "soft"]) -> str:
-    """The theme's colour for the background, for text, for grids and borders, or for what stands back."""
+    """The theme's colour for the background, for text, for grids and borders, or for what stays in the background."""
     return _COLOURS[_theme.get()][role]
 
 
 def tint(number: int) -> str:
-    """The colour of the theme for line, bar or class `number`; after ten they begin again."""
+    """The theme's colour for line, bar or class `number`; after ten, the colours repeat."""
     return _PALETTES[_theme.get()][number % COLOURS]
 
 
@@ -103,7 +103,7 @@ def diverging() -> "Colormap":
 def class_tints(classes: Sequence[int]) -> dict[int, int]:
     """The number of each class's colour, so a class looks the same in all pictures of a page.
 
-    Of up to ten classes each has its own; further ones take what is free in the picture.
+    Each of up to ten classes has its own; further ones take colours that are free in the picture.
 
     >>> class_tints([3, 5, 13])
     {3: 3, 5: 5, 13: 4}
@@ -117,7 +117,7 @@ def class_tints(classes: Sequence[int]) -> dict[int, int]:
 
 
 def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figure]":
-    """Make a plotting function draw in the house style, whatever the caller's own settings of matplotlib are."""
+    """Make a plotting function draw in the house style, whatever the caller's own matplotlib settings."""
 
     @wraps(plot)
     def styled(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> "Figure":
@@ -135,7 +135,8 @@ def drawn(plot: "Callable[_Parameters, Figure]") -> "Callable[_Parameters, Figur
 
 
 def new_figure(width: float, height: float, title: str = "") -> "Figure":
-    """An empty figure of `width` by `height` inches, its title broken to its width; for functions that are `drawn`."""
+    """An empty figure of `width` by `height` inches, its title wrapped to its width; for functions decorated with
+    `drawn`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
@@ -145,7 +146,7 @@ def new_figure(width: float, height: float, title: str = "") -> "Figure":
 
 
 def broken(text: str, width: float, size: float) -> str:
-    """Each line of a text in letters of `size` points broken to this many inches."""
+    """Each line of a text, in letters of `size` points, wrapped to this many inches."""
     letters = int(width * 72 / (0.6 * size))
     return "\n".join(fill(line, letters) for line in text.split("\n"))
 
@@ -163,12 +164,12 @@ def png(figure: "Figure") -> bytes:
 def save(figure: "Figure", path: str | Path) -> None:
     """Write the figure as a PNG, atomically."""
     if not hasattr(figure, "savefig"):
-        raise DataError(f"the figure is {kind(figure)}; give what a plot_ function returned")
+        raise DataError(f"the figure is {kind(figure)}; give one that a plot_ function returned")
     write_atomically(path_from(path, "path"), png(figure))
 
 
 def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:
-    """An image (C, H, W) or (H, W) on the scale 0 to 1 without ticks; one channel is grey, three are colours."""
+    """An image (C, H, W) or (H, W) on a scale from 0 to 1 without ticks; one channel is grey, three are colours."""
     values = np.asarray(pixels)
     values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
     coloured = values.ndim == 3
@@ -180,7 +181,7 @@ def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:
 def show_map(
     axes: "Axes", values: ArrayLike, title: str = "", *, signed: bool = False, limit: float | None = None
 ) -> "ScalarMappable":
-    """A map (H, W) in colours, for a colour bar: sequential from its least value, or diverging around zero."""
+    """A map (H, W) in colours, for a colour bar: sequential from its smallest value, or diverging around zero."""
     array = np.asarray(values, np.float64)
     largest = limit if limit is not None else float(np.abs(array).max(initial=0)) or 1.0
     low = -largest if signed else min(0.0, float(array.min(initial=0)))
@@ -192,7 +193,7 @@ def show_map(
 
 
 def bare(axes: "Axes", title: str = "") -> None:
-    """Take the ticks away, keep a faint frame, and set a small title."""
+    """Remove the ticks, keep a faint frame, and set a small title."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -210,7 +211,7 @@ def colour_bar(figure: "Figure", image: "ScalarMappable", axes: "Axes | Sequence
 
 
 def in_three_digits(value: float) -> str:
-    """A number for people, such as an activation.
+    """A number such as an activation, readably.
 
     >>> in_three_digits(132.4), in_three_digits(8), in_three_digits(0.01234)
     ('132', '8.00', '0.0123')
@@ -219,7 +220,7 @@ def in_three_digits(value: float) -> str:
 
 
 def grid_shape(count: int, *, columns: int = 8) -> tuple[int, int]:
-    """(rows, columns) for `count` pictures: half as wide again as high, or wider where that leaves fewer gaps.
+    """(rows, columns) for `count` pictures: half as wide again as high, or wider if that leaves fewer gaps.
 
     >>> grid_shape(10), grid_shape(4), grid_shape(12, columns=4)
     ((2, 5), (1, 4), (3, 4))
@@ -231,7 +232,7 @@ def grid_shape(count: int, *, columns: int = 8) -> tuple[int, int]:
 
 
 def _let_powers_be_formulas(figure: "Figure") -> None:
-    """The numbers of logarithmic axes are formulas of matplotlib's own; no name stands there."""
+    """Let the tick labels of logarithmic axes be matplotlib's own formulas; no name can appear in them."""
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if axis.get_scale() == "log"):
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
             tick.label1.set_parse_math(True)
@@ -240,7 +241,7 @@ def _let_powers_be_formulas(figure: "Figure") -> None:
 
 @cache
 def font_families() -> list[str]:
-    """Matplotlib's own font, then those of the system that have letters which it lacks."""
+    """Matplotlib's own font, then the system's fonts that have letters it lacks."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 GAP = 0.08
-"""Between tiles, in parts of a tile's longer side."""
+"""The gap between tiles, as a fraction of a tile's longer side."""
 
 LABEL_INCHES = 0.21
 """Room above a tile for its number."""
@@ -25,7 +25,8 @@ LABEL_INCHES = 0.21
 
 @dataclass(frozen=True)
 class Tile:
-    """Where a picture (height, width) lies in its axes: `left` and `top` corner, sizes in parts of the longer side."""
+    """Where a picture (height, width) lies in its axes: `left` and `top` corner, sizes as fractions of the longer
+    side."""
 
     left: float
     top: float
@@ -48,13 +49,14 @@ def place(shape: tuple[int, int], row: int, column: int, *, label: float = 0.0) 
 
 @dataclass(frozen=True)
 class Grid:
-    """Pictures of one `shape` (height, width) in `columns`, with `label` parts of their longer side above each."""
+    """Pictures of one `shape` (height, width) in `columns`, with room for a label, a fraction of their longer side,
+    above each."""
 
     shape: tuple[int, int]
     columns: int
     label: float
     height: float
-    """Of the whole grid in inches."""
+    """The height of the whole grid in inches."""
 
 
 def grid_of(count: int, shape: tuple[int, int], inches: float) -> Grid:
@@ -76,7 +78,7 @@ def show_tile(axes: "Axes", picture: NDArray[Any], tile: Tile, **scale: Any) -> 
 def show_tiles(
     axes: "Axes", pictures: Sequence[NDArray[Any]], labels: Sequence[str], grid: "Grid", **scale: Any
 ) -> tuple["AxesImage", list[Tile]]:
-    """Draw pictures in their grid, a label above each; the last as drawn, and where each lies."""
+    """Draw pictures in their grid, a label above each; returns the last as drawn, and all their tiles."""
     tiles = [place(grid.shape, *divmod(index, grid.columns), label=grid.label) for index in range(len(pictures))]
     for picture, label, tile in zip(pictures, labels, tiles, strict=True):
         image = show_tile(axes, picture, tile, **scale)
@@ -106,13 +108,13 @@ def frame(axes: "Axes", tiles: Sequence[Tile], *, ground: Literal["paper", "fain
 
 
 def note(figure: "Figure", text: str) -> None:
-    """A sentence or two below the whole figure, broken to its width."""
+    """A sentence or two below the whole figure, wrapped to its width."""
     lines = ceil(len(text) / (figure.get_figwidth() * 13))
     figure.supxlabel(fill(text, ceil(len(text) / lines) + 8), fontsize=9, color=colour("soft"))
 
 
 def titled(width: float, height: float, title: str) -> "Figure":
-    """A new figure, its title broken to its width."""
+    """A new figure, its title wrapped to its width."""
     return new_figure(width, height, title)
 
 

@@ -1,4 +1,4 @@
-"""Experiments: claims of the lecture put to the test, each with progress and a report of its own."""
+"""Experiments: claims of the lecture put to the test, each with its own progress and report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Experiment:
-    """An entry of the index: what it asks, how long it takes on two cores, its settings, and how it is run.
+    """An entry of the index: its question, how long it takes on two cores, its settings, and how to run it.
 
     `run(settings, progress, data=None)` takes an instance of `settings`; without `data` it uses Fashion-MNIST. `report`
     says what the result shows.
@@ -66,7 +66,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "batch-statistics-at-test-time",
-            "What happens when batch normalisation goes on as in training while the network is tested?",
+            "What happens when batch normalisation stays in training mode while the network is tested?",
             0.5, 0.1, batch_statistics.Settings, batch_statistics.run,
             batch_statistics_page.report,
         ),
@@ -79,7 +79,7 @@ def find(name: str) -> Experiment:
     """The experiment called `name`.
 
     Raises:
-        DataError: there is none; the message gives the nearest.
+        DataError: there is none; the message names the nearest.
     """
     if name not in EXPERIMENTS:
         raise DataError(f'there is no experiment "{name}".{nearest(name, EXPERIMENTS)}')

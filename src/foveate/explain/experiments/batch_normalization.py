@@ -19,12 +19,12 @@ from foveate.model import Model
 from foveate.training import softmax
 
 INITIALIZATIONS: dict[str, float | None] = {"he": None, "xavier": None, "normal 0.01": 0.01, "normal 0.3": 0.3}
-"""How weights can start: by a rule, or as normal numbers of this standard deviation, whatever the layer's size."""
+"""The initialisations: by a rule, or normal with this standard deviation, whatever the layer's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(CommonSettings):
-    """What is trained, and how. Every combination is trained once for each of `seeds` seeds from `seed` on."""
+    """What to train, and how. Every combination is trained once for each of `seeds` seeds from `seed` on."""
 
     WORDS: ClassVar[Mapping[str, str]] = {
         "learning_rates": "peak learning rates (cosine)",
@@ -61,7 +61,7 @@ class Settings(CommonSettings):
 
 @dataclass(frozen=True)
 class Run:
-    """One training: `accuracy` on the validation images from 0 to 1, None where it diverged after its `losses`."""
+    """One training: `accuracy` on the validation images from 0 to 1, None if it diverged after its `losses`."""
 
     normalized: bool
     initialization: str
@@ -75,8 +75,8 @@ class Run:
 class GradientFlow:
     """At initialisation, the norm of the loss's gradient at each convolution's output, from the first to the last.
 
-    `norms` are means over the seeds; `factors` say for each seed by which factor its largest norm exceeds its smallest,
-    None where the gradient vanishes.
+    `norms` are means over the seeds; `factors` gives for each seed the factor by which its largest norm exceeds its
+    smallest, None if the gradient vanishes.
     """
 
     normalized: bool
@@ -86,13 +86,13 @@ class GradientFlow:
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The smallest and the largest factor of all seeds; infinite where a gradient vanishes."""
+        """The smallest and the largest factor of all seeds; infinite if a gradient vanishes."""
         every = [float("inf") if factor is None else factor for factor in self.factors]
         return min(every), max(every)
 
 
 def factor_of(norms: Sequence[float]) -> float | None:
-    """By which factor the largest norm exceeds the smallest; None where the gradient vanishes.
+    """The factor by which the largest norm exceeds the smallest; None if the gradient vanishes.
 
     >>> factor_of([1.0, 4.0, 2.0]), factor_of([0.0, 1.0])
     (4.0, None)
@@ -102,18 +102,18 @@ def factor_of(norms: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Result:
-    """Every run, the gradient flow (mean of the seeds' norms), and what it was made with."""
+    """Every run, the gradient flow (mean of the seeds' norms), and the settings they were made with."""
 
     settings: Settings
     engine: str
     parameters: tuple[int, int]
-    """Of the network without and with normalisation."""
+    """Parameters of the network without and with normalisation."""
     classes: int
     runs: tuple[Run, ...]
     flows: tuple[GradientFlow, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The result as plain data."""
         return {"experiment": "batch-normalization", **plain(self)}
 
     def cell(self, normalized: bool, initialization: str, learning_rate: float) -> tuple[Run, ...]:
@@ -122,7 +122,7 @@ class Result:
         return tuple(run for run in self.runs if (run.normalized, run.initialization, run.learning_rate) == wanted)
 
     def accuracy(self, normalized: bool, initialization: str, learning_rate: float) -> float:
-        """Mean over the seeds; a run that diverged counts as chance."""
+        """The mean accuracy over the seeds; a run that diverged counts as chance."""
         runs = self.cell(normalized, initialization, learning_rate)
         return sum(1 / self.classes if run.accuracy is None else run.accuracy for run in runs) / len(runs)
 
@@ -133,7 +133,8 @@ class Result:
 
 
 def network(settings: Settings, shape: Sequence[int], classes: int, *, normalized: bool, initialization: str) -> Graph:
-    """Stages of convolutions with ReLU, each but the last ended by pooling; a global mean and a linear layer."""
+    """Stages of convolutions with ReLU, each but the last followed by pooling, then a global mean and a linear
+    layer."""
     rule = initialization if INITIALIZATIONS[initialization] is None else "he"
     blocks: list[Block] = []
     for stage, channels in enumerate(settings.channels):
@@ -145,7 +146,7 @@ def network(settings: Settings, shape: Sequence[int], classes: int, *, normalize
 
 
 def initialize(model: Model, initialization: str) -> None:
-    """Draw the weights anew as normal numbers, where the initialisation is no rule that the layers know."""
+    """Redraw the weights from a normal distribution, if the initialisation is not a rule that the layers know."""
     deviation = INITIALIZATIONS[initialization]
     if deviation is None:
         return
@@ -174,7 +175,7 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
 
     Raises:
         DataError: there are too few images.
-        TrainingError: Ctrl-C ended it.
+        TrainingError: it was interrupted with Ctrl-C.
     """
     data = load_data(data)
     ways = [(normalized, name) for normalized in (False, True) for name in settings.initializations]

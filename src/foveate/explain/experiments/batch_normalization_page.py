@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEARNS = 0.5
-"""The mean validation accuracy from which a network counts as one that learns; five times chance with ten classes."""
+"""The mean validation accuracy at which a network counts as learning; five times chance with ten classes."""
 
 REACHED = 1.0
 """The training loss, as a mean over WINDOW steps, that measures how fast a network converges."""
@@ -49,7 +49,7 @@ def _easier(result: Result) -> Finding:
 def _flow(result: Result) -> Finding:
     names = result.settings.initializations
     spreads = [(result.flow(False, name).spread, result.flow(True, name).spread) for name in names]
-    # Only where no seed's factor with it reaches one without it is the difference more than the seeds'.
+    # The difference exceeds that between seeds only if no seed's factor with it reaches one without it.
     better = sum(normalized[1] < plain[0] for plain, normalized in spreads)
     worse = sum(normalized[0] > plain[1] for plain, normalized in spreads)
     told = [
@@ -60,8 +60,8 @@ def _flow(result: Result) -> Finding:
     return Finding(
         "Improves gradient flow",
         better == len(names),
-        "At initialisation, the largest gradient norm over the depth exceeds the smallest by the factor (from the "
-        f"least to the most of {of}): {'; '.join(told)}. Beyond the spread of the seeds, "
+        "At initialisation, the largest gradient norm over the depth exceeds the smallest by a factor (from the "
+        f"smallest to the largest of {of}) of: {'; '.join(told)}. Beyond the spread of the seeds, "
         f"batch normalisation makes the gradient more even for {better} of {len(names)} initialisations, and less even "
         f"for {worse}.",
     )
@@ -86,12 +86,12 @@ def _rates(result: Result) -> Finding:
 
 def _speed(result: Result) -> Finding:
     plain, normalized = (_fewest_steps(result, kind) for kind in (False, True))
-    words = ["never gets there" if steps is None else f"needs {steps:g} steps" for steps in (plain, normalized)]
+    words = ["never reaches it" if steps is None else f"needs {steps:g} steps" for steps in (plain, normalized)]
     return Finding(
         "Faster convergence",
         normalized is not None and (plain is None or normalized < plain),
-        f"To a training loss below {REACHED:g} (mean of {WINDOW} steps) the network without batch normalisation "
-        f"{words[0]}, that with it {words[1]}, each in its best combination of initialisation and learning rate and "
+        f"Training loss below {REACHED:g} (mean of {WINDOW} steps): the network without batch normalisation "
+        f"{words[0]}, the one with it {words[1]}, each in its best combination of initialisation and learning rate and "
         "as a mean over the seeds.",
     )
 
@@ -139,7 +139,7 @@ def _best_rate(result: Result, normalized: bool) -> float:
 
 
 def _fewest_steps(result: Result, normalized: bool) -> float | None:
-    """Of the combinations in which every seed gets there, the fewest steps, as a mean over the seeds."""
+    """The fewest steps, as a mean over the seeds, of the combinations in which every seed gets there."""
     settings, found = result.settings, []
     for name in settings.initializations:
         for rate in settings.learning_rates:
@@ -158,7 +158,7 @@ def _steps_to(losses: Sequence[float]) -> int | None:
 
 
 def running_mean(losses: Sequence[float]) -> Any:
-    """For each step the mean of the last WINDOW losses, of fewer at the beginning."""
+    """For each step the mean of the last WINDOW losses, or of fewer at the beginning."""
     return np.array([np.mean(losses[max(0, end - WINDOW) : end]) for end in range(1, len(losses) + 1)])
 
 
@@ -298,7 +298,7 @@ def report(result: Result) -> Report:
             f"One network of {convolutions} convolutions and {steps} steps on small grey pictures: what is slow here "
             "need not fail in a longer training, and the learning rates tried are factors apart, not tuned.",
             f"Every combination was trained {settings.seeds} time{'s' if settings.seeds > 1 else ''}; another seed "
-            "moves single accuracies. Validation images were looked at, never the test images.",
+            "changes single accuracies. Only validation images were used, never the test images.",
         ),
     )
 
@@ -313,7 +313,7 @@ def _method(result: Result, steps: int, convolutions: int) -> tuple[str, ...]:
         "the rate falling along half a cosine.",
         "He draws weights with the variance 2/fan-in, Xavier with 2/(fan-in + fan-out); “normal 0.01” and “normal 0.3” "
         "draw them with this standard deviation in every layer, too small and too large for most. A training whose "
-        "loss is no number any more has diverged; it counts as chance. The gradient norms are those of the mean "
+        "loss is no longer a number has diverged; it counts as chance. The gradient norms are those of the mean "
         f"cross-entropy over one batch of {settings.batch_size} before the first step, at the output of each "
         "convolution, as a mean over the seeds.",
     )
@@ -332,8 +332,8 @@ def _drawings(result: Result) -> tuple[Drawing, ...]:
             "losses", lambda: plot_losses(result),
             "A grid of loss curves: rows are initialisations, columns learning rates; each panel compares training "
             "without and with batch normalisation.",
-            "The dotted line is the loss of guessing. A cross marks where a training diverged; what is higher than "
-            "the panel is drawn at its upper edge; after an enormous loss, the mean of the epoch so far is.",
+            "The dotted line is the loss of guessing. A cross marks where a training diverged; values above "
+            "the panel are drawn at its upper edge, such as the mean of an epoch so far after an enormous loss.",
         ),
         Drawing(
             "gradient-flow", lambda: plot_gradient_flow(result),

@@ -1,4 +1,4 @@
-"""Batch normalisation that goes on as in training while it is tested: a very common source of bugs, on purpose."""
+"""Batch normalisation left in training mode during testing: a very common source of bugs, on purpose."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,12 @@ from foveate.training import check_classes, check_dataset, in_batches, logits_of
 ORDERS = ("shuffled", "sorted by class")
 
 TEST_BATCH = 128
-"""Images in a batch of the right test, where the number changes nothing."""
+"""Images in a batch of the correct test, where the number makes no difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(CommonSettings):
-    """What is trained, and how it is tested. `model` is the path of a model to test instead."""
+    """What to train, and how to test it. `model` is the path of a model to test instead."""
 
     WORDS: ClassVar[Mapping[str, str]] = {
         "batch_sizes": "batch sizes of the test",
@@ -73,8 +73,8 @@ class Settings(CommonSettings):
 class Test:
     """All test images once in batches of one size and order, normalised by each batch's own statistics.
 
-    `accuracy` is that of the wrong test; `moved` by how much the running statistics moved meanwhile, as the norm of the
-    change divided by their norm, over all of the network's; `accuracy_after` what a right test gives from then on.
+    `accuracy` is that of the wrong test; `moved` is how far the running statistics moved meanwhile, as the norm of the
+    change divided by their norm, over the whole network; `accuracy_after` is that of a correct test from then on.
     """
 
     order: str
@@ -95,25 +95,25 @@ class Company:
 
 @dataclass(frozen=True)
 class Result:
-    """The right accuracy, every wrong test, and one image in several companies."""
+    """The correct accuracy, every wrong test, and one image among several sets of companions."""
 
     settings: Settings
     engine: str
     network: str
     classes: tuple[str, ...]
     accuracy: float
-    """With running statistics, as it should be."""
+    """The accuracy with running statistics, as it should be."""
     tests: tuple[Test, ...]
     label: int
     """The class of the one image."""
     probabilities: tuple[float, ...]
-    """What it is taken for with running statistics."""
+    """Its probabilities with running statistics."""
     companies: tuple[Company, ...]
     shape: tuple[int, ...]
     thumbnails: tuple[str, ...]
     """The image, then the companions of each company in turn: 8-bit values of `shape` in base64."""
     dropout: bool
-    """Whether the network has dropout, which goes on as in training too."""
+    """Whether the network has dropout, which stays in training mode too."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -124,7 +124,7 @@ class Result:
         return tuple(sorted((test for test in self.tests if test.order == order), key=lambda test: test.batch_size))
 
     def images(self) -> NDArray[np.float64]:
-        """The thumbnails on the scale 0 to 1, (N, *shape)."""
+        """The thumbnails on a scale from 0 to 1, (N, *shape)."""
         values = [np.frombuffer(b64decode(text), np.uint8).reshape(self.shape) for text in self.thumbnails]
         return np.stack(values) / 255
 
@@ -140,12 +140,12 @@ def network(shape: Sequence[int], classes: int, channels: Sequence[int]) -> Grap
 
 
 def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
-    """Train a network, or take `settings.model`, and test it both correctly and wrongly in the reference engine.
+    """Train a network, or take `settings.model`, and test it both correctly and incorrectly in the reference engine.
 
     Raises:
         DataError: the model has no batch normalisation, or there are too few images of a class.
         FileError: the model's file cannot be read.
-        TrainingError: Ctrl-C ended it, or the training diverged.
+        TrainingError: it was interrupted with Ctrl-C, or the training diverged.
     """
     given = None if settings.model is None else load(settings.model, engine=settings.engine)
     if given is not None:
@@ -162,16 +162,16 @@ def run(settings: Settings, progress: Progress, data: Splits | None = None) -> R
 
 
 def check_model(model: Model) -> None:
-    """Refuse a model that would show nothing: without normalisation by batch, not of pictures, or no classifier."""
+    """Refuse a model that would show nothing: one without batch normalisation, not for images, or not a classifier."""
     check_classifier(model)
     shape = model.graph.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(
-            f"the experiment takes models of grey or colour pictures, but the network takes {format_sizes(shape)}"
+            f"the experiment takes models for grey or colour images, but the network takes {format_sizes(shape)}"
         )
     if model.preprocessing is None:
         raise DataError(
-            "the model has no preprocessing, so nothing says how to give it pictures; fit it, or "
+            "the model has no preprocessing, so it is unknown how to prepare images for it; fit it, or "
             "make it with Model(graph, preprocessing=...)"
         )
     if not any(isinstance(node.layer, BatchNormalization) and not node.layer.frozen for node in model.graph.nodes):
@@ -182,7 +182,7 @@ def check_model(model: Model) -> None:
 
 
 class ReferenceModel:
-    """A model's parameters in the reference engine, run correctly or wrongly."""
+    """A model's parameters in the reference engine, run correctly or incorrectly."""
 
     def __init__(self, model: Model) -> None:
         self.graph = model.graph
@@ -193,12 +193,13 @@ class ReferenceModel:
         self.reset()
 
     def reset(self) -> None:
-        """Make parameters and running statistics as they were given."""
+        """Restore the parameters and running statistics that were given."""
         for name, array in self._arrays.items():
             self._state.load(name, array)
 
     def probabilities(self, inputs: FloatArray, mode: Mode) -> FloatArray:
-        """One batch's probabilities (N, classes); "training" normalises by the batch and moves what was learnt."""
+        """One batch's probabilities (N, classes); "training" normalises by the batch and moves the running
+        statistics."""
         key = len(inputs), mode
         if key not in self._programs:
             self._programs[key] = self._engine.compile(self.graph, batch_size=len(inputs), mode=mode)
@@ -206,7 +207,7 @@ class ReferenceModel:
         return softmax(logits_of(self.graph, outputs))
 
     def moved(self) -> float:
-        """How far the running statistics are from those given, divided by the norm of these."""
+        """How far the running statistics are from those given, divided by the norm of the latter."""
         names = list(self.graph.statistics)
         before = np.concatenate([self._arrays[name].astype(np.float64) for name in names])
         after = np.concatenate([self._state.read(name).astype(np.float64) for name in names])
@@ -214,13 +215,13 @@ class ReferenceModel:
 
 
 def accuracy(reference: ReferenceModel, inputs: FloatArray, labels: Any, batch_size: int, mode: Mode) -> float:
-    """The share of right answers, a batch at a time."""
+    """The share of correct answers, computed a batch at a time."""
     found = [reference.probabilities(batch, mode).argmax(axis=1) for batch in in_batches(inputs, batch_size)]
     return float(np.mean(np.concatenate(found) == labels))
 
 
 def test_images(settings: Settings, test: Dataset) -> Dataset:
-    """As many of each class, class after class, chosen by the seed."""
+    """Equally many of each class, class after class, chosen by the seed."""
     wrong = [size for size in settings.batch_sizes if settings.images_per_class % size]
     if wrong:
         raise DataError(
@@ -296,7 +297,7 @@ def _test(
     settings: Settings, reference: ReferenceModel, inputs: FloatArray, labels: Any, order: str, size: int,
     progress: Progress,
 ) -> Test:  # fmt: skip
-    """Test wrongly, then correctly on what that left behind."""
+    """Test incorrectly, then correctly with the statistics that this left behind."""
     places = permutation(len(labels), settings.seed, "order") if order == ORDERS[0] else np.arange(len(labels))
     name = f"{order}, batches of {size}"
     progress.begin(name, 2 * len(labels))
@@ -305,7 +306,7 @@ def _test(
     moved = reference.moved()
     progress.advance(len(labels), f"accuracy {percent(wrong)}")
     after = accuracy(reference, inputs, labels, TEST_BATCH, "inference")
-    progress.finish(f"{name}: accuracy {percent(wrong)}, and {percent(after)} in a right test afterwards")
+    progress.finish(f"{name}: accuracy {percent(wrong)}, and {percent(after)} in a correct test afterwards")
     return Test(order, size, wrong, moved, after)
 
 

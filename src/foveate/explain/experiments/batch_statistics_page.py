@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTICED = 0.01
-"""The least difference of accuracies or probabilities that counts: a point."""
+"""The smallest difference of accuracies or probabilities that counts: one point."""
 
 
 def findings(result: Result) -> tuple[Finding, ...]:
-    """What the lecture warns of and what follows, each with whether these numbers show it."""
+    """What the lecture warns about and what follows from it, each with whether these numbers show it."""
     return _differs(result), _small_batches(result), _one_class(result), _company(result), _moves(result)
 
 
@@ -66,7 +66,7 @@ def _company(result: Result) -> Finding:
     return Finding(
         "What an image is taken for depends on its neighbours",
         max(given.values()) - min(given.values()) >= NOTICED,
-        f"One image of the class {result.classes[result.label]} gets for this class the probability "
+        f"One image of the class {result.classes[result.label]} is given this class with a probability of "
         f"{', '.join(told)}; tested correctly it is {percent(result.probabilities[result.label])} in any company.",
     )
 
@@ -79,7 +79,7 @@ def _moves(result: Result) -> Finding:
         "The test changes the model",
         min(moved) > 0,
         f"Meanwhile the running statistics moved by {percent(min(moved))} to {percent(max(moved))} of their norm. A "
-        f"right test afterwards gives {percent(worst.accuracy_after)} at worst ({worst.order}, batches of "
+        f"correct test afterwards gives {percent(worst.accuracy_after)} at worst ({worst.order}, batches of "
         f"{worst.batch_size}): {_points(lost)}.",
     )
 
@@ -90,7 +90,7 @@ def _points(lost: float) -> str:
 
 @drawn
 def plot_accuracies(result: Result) -> "Figure":
-    """The accuracy of the wrong tests against the batch size, beside the right one."""
+    """The accuracy of the wrong tests against the batch size, beside the correct one."""
     figure = new_figure(8, 4.4, "Tested with each batch's own statistics")
     axes = figure.subplots()
     _draw_orders(axes, result, lambda test: 100 * test.accuracy)
@@ -103,7 +103,7 @@ def plot_accuracies(result: Result) -> "Figure":
 
 @drawn
 def plot_aftermath(result: Result) -> "Figure":
-    """How far the running statistics moved during each wrong test, and what a right test gives afterwards."""
+    """How far the running statistics moved during each wrong test, and the accuracy of a correct test afterwards."""
     figure = new_figure(10, 4.4, "What the wrong test leaves behind in the model")
     moved, after = figure.subplots(1, 2)
     _draw_orders(moved, result, lambda test: 100 * test.moved)
@@ -111,14 +111,14 @@ def plot_aftermath(result: Result) -> "Figure":
     _draw_right(after, result)
     moved.set(ylabel="running statistics moved (% of their norm)")
     moved.set_ylim(bottom=0)
-    after.set(ylabel="accuracy of a right test afterwards (%)", ylim=(0, 100))
+    after.set(ylabel="accuracy of a correct test afterwards (%)", ylim=(0, 100))
     figure.legend(*after.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 @drawn
 def plot_companies(result: Result) -> "Figure":
-    """One image in several companies: the companions, and what the image is taken for among them."""
+    """One image among several sets of companions: the companions, and what the image is taken for among them."""
     rows = [Company("any company", (), result.probabilities), *result.companies]
     images = result.images()
     count = len(result.companies[0].companions)
@@ -181,14 +181,14 @@ def _draw_orders(axes: "Axes", result: Result, value: "Callable[[Test], float]")
 
 
 def _draw_right(axes: "Axes", result: Result) -> None:
-    label = "right test of the untouched model"
+    label = "correct test of the untouched model"
     axes.axhline(100 * result.accuracy, color=colour("ink"), linestyle="--", linewidth=1.5, label=label)
 
 
 def report(result: Result) -> Report:
     """The page: the question, what was done, pictures, numbers, what they show, and the limits."""
     return Report(
-        title="Batch normalisation that goes on as in training at test time",
+        title="Batch normalisation left in training mode at test time",
         question=(
             "In training, batch normalisation uses the mean and the variance of the batch; at test time it should use "
             "their running averages, so an answer depends on the image alone. The lecture warns: “Behaves "
@@ -221,23 +221,23 @@ def _method(result: Result) -> tuple[str, ...]:
         if settings.model is None else f"the network was given ({settings.model})"
     )  # fmt: skip
     return (
-        f"The model: {result.network}; {made}. It was tested on {images:,} test images, as many of each class, in the "
-        "reference engine, whose programs of the mode “training” do just what PyTorch does when model.eval() is "
+        f"The model: {result.network}; {made}. It was tested on {images:,} test images, equally many of each class, in "
+        "the reference engine, whose programs in “training” mode do exactly what PyTorch does when model.eval() is "
         "forgotten: they normalise by the batch and move the running statistics.",
         "Each wrong test looks at every image once, in batches of one size: shuffled, or sorted by class, so all "
-        "images of a batch are of one class, as in a test that goes through folder after folder. Each begins with the "
-        "model as it was. Afterwards the same images are tested correctly, with the running statistics that are left.",
-        "One image, that with the median probability among those classified correctly, is then put into batches of "
+        "images of a batch are of one class, as in a test that goes through folder after folder. Each starts from the "
+        "original model. Afterwards the same images are tested correctly, with the running statistics that are left.",
+        "One image, the one with the median probability among those classified correctly, is then put into batches of "
         f"{settings.companions + 1}, among other images chosen by the seed.",
     )
 
 
 def _limits(result: Result) -> tuple[str, ...]:
-    dropped = ("The network has dropout, which the mode “training” leaves on too: part of the loss is its doing.",)
+    dropped = ("The network has dropout, which “training” mode leaves on too: part of the loss comes from it.",)
     return (
         "How much is lost depends on the network: on how many values each mean is taken over, and on what follows. "
-        "Where a global mean follows the last normalisation, as here or in a ResNet, a batch of one class has lost "
-        "just what its images have in common; with --model the experiment looks at yours."
+        "If a global mean follows the last normalisation, as here or in a ResNet, a batch of one class loses "
+        "exactly what its images have in common; with --model the experiment examines yours."
         if result.settings.model is None else
         "How much is lost depends on the network: on how many values each mean is taken over, and on what follows.",
         "foveate fixes the mode when a program is compiled, and predict and evaluate always use running statistics, so "
@@ -251,7 +251,7 @@ def _drawings(result: Result) -> tuple[Drawing, ...]:
         Drawing(
             "accuracies", lambda: plot_accuracies(result),
             "Test accuracy against the batch size, for shuffled images and for images sorted by class, beside the "
-            "right accuracy as a dashed line.",
+            "correct accuracy as a dashed line.",
             "The same parameters and the same images in every point; only the batches differ.",
         ),
         Drawing(
@@ -263,8 +263,8 @@ def _drawings(result: Result) -> tuple[Drawing, ...]:
         ),
         Drawing(
             "aftermath", lambda: plot_aftermath(result),
-            "Two plots against the batch size: how far the running statistics moved, and the accuracy of a right test "
-            "afterwards.",
+            "Two plots against the batch size: how far the running statistics moved, and the accuracy of a correct "
+            "test afterwards.",
             "Every batch of the wrong test moves the running statistics towards its own; the smaller the batches, "
             "the more of them there are.",
         ),
@@ -278,6 +278,6 @@ def _numbers(result: Result) -> Table:
         for test in result.tests
     ]  # fmt: skip
     return Table(
-        ("images", "batch size", "accuracy (%)", "running statistics moved (%)", "right test afterwards (%)"), rows,
+        ("images", "batch size", "accuracy (%)", "running statistics moved (%)", "correct test afterwards (%)"), rows,
         f"Every wrong test; tested correctly, the accuracy is {percent(result.accuracy)}.",
     )  # fmt: skip

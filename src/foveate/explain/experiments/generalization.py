@@ -1,4 +1,4 @@
-"""Dense against convolutional: two networks with as many parameters, trained on few and on many images."""
+"""Dense against convolutional: two networks with equally many parameters, trained on few and on many images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ KINDS = ("dense", "convolutional")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(CommonSettings):
-    """What is trained, and how. `epochs` belong to `sizes`; each size is trained for each of `seeds` seeds."""
+    """What to train, and how. `epochs` has an entry for each of `sizes`; each size is trained for each of `seeds`
+    seeds."""
 
     WORDS: ClassVar[Mapping[str, str]] = {
         "sizes": "training images",
@@ -51,7 +52,7 @@ class Settings(CommonSettings):
 class Run:
     """One training; accuracies from 0 to 1 on the images it was trained on and on the test images.
 
-    Both are None where it diverged.
+    Both are None if it diverged.
     """
 
     kind: str
@@ -63,19 +64,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """Every run, and what it was made with; `parameters`, `hidden` widths and classes are the networks'."""
+    """Every run, and the settings it was made with; `parameters`, `hidden` widths and classes are the networks'."""
 
     settings: Settings
     engine: str
     parameters: tuple[int, int]
-    """Of the dense and of the convolutional network."""
+    """Parameters of the dense and of the convolutional network."""
     hidden: tuple[int, ...]
     classes: int
     test_images: int
     runs: tuple[Run, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The result as plain data."""
         return {"experiment": "generalization", **plain(self)}
 
     def cell(self, kind: str, images: int) -> tuple[Run, ...]:
@@ -105,11 +106,11 @@ def convolutional_network(shape: Sequence[int], classes: int, channels: Sequence
 
 
 def run(settings: Settings, progress: Progress, data: Splits | None = None) -> Result:
-    """Train both networks on each number of images with each seed; the test images are looked at once, at the end.
+    """Train both networks on each number of images with each seed; the test images are used once, at the end.
 
     Raises:
         DataError: there are too few images.
-        TrainingError: Ctrl-C ended it.
+        TrainingError: it was interrupted with Ctrl-C.
     """
     data = load_data(data)
     convolutional = convolutional_network(data.train.shape, len(data.classes), settings.channels)

@@ -34,8 +34,8 @@ def _generalizes(result: Result) -> Finding:
     return Finding(
         "Better generalization",
         len(clear) == len(sizes),
-        f"Mean test accuracy, convolutional against dense: {'; '.join(told)}. The convolutional network is better, its "
-        f"worst seed above the dense network's best, for {len(clear)} of {len(sizes)} numbers of images.",
+        f"Mean test accuracy, convolutional against dense: {'; '.join(told)}. The convolutional network is better, "
+        f"with its worst seed above the dense network's best, for {len(clear)} of {len(sizes)} training-set sizes.",
     )
 
 
@@ -65,9 +65,9 @@ def _smaller_gap(result: Result) -> Finding:
     return Finding(
         "Less overfitting",
         smaller == len(sizes),
-        "Training accuracy less test accuracy, convolutional against dense: "
-        f"{'; '.join(told)}. The gap is smaller for the convolutional network with {smaller} of {len(sizes)} numbers "
-        "of images.",
+        "Training accuracy minus test accuracy, convolutional against dense: "
+        f"{'; '.join(told)}. The gap is smaller for the convolutional network with {smaller} of {len(sizes)} "
+        "training-set sizes.",
     )
 
 
@@ -85,7 +85,7 @@ def _is_clear(result: Result, size: int) -> bool:
 def plot_accuracies(result: Result) -> "Figure":
     """Test and training accuracy, and the gap between them, against the number of training images."""
     sizes = result.settings.sizes
-    figure = new_figure(10.5, 4.4, "Dense against convolutional, with as many parameters")
+    figure = new_figure(10.5, 4.4, "Dense against convolutional, with equally many parameters")
     accuracy, gap = figure.subplots(1, 2, width_ratios=(3, 2))
     for number, (kind, count) in enumerate(zip(KINDS, result.parameters, strict=True)):
         style: dict[str, Any] = {"color": tint(1 - number), "marker": MARKERS[number]}
@@ -97,7 +97,7 @@ def plot_accuracies(result: Result) -> "Figure":
                 accuracy.plot([size] * len(points), points, "_", color=style["color"], markersize=9)
         gap.plot(sizes, [100 * result.gap(kind, size) for size in sizes], label=kind, **style)
     accuracy.set_ylabel("accuracy (%)")
-    gap.set_ylabel("training less test accuracy (points)")
+    gap.set_ylabel("training minus test accuracy (points)")
     gap.axhline(0, color=colour("soft"), linewidth=0.9)
     for axes in (accuracy, gap):
         _number_of_images(axes, sizes)
@@ -151,7 +151,7 @@ def _method(result: Result) -> tuple[str, ...]:
         f"dense network has hidden layers of {listed([str(units) for units in result.hidden])} units with ReLU, chosen "
         f"for as many parameters: {dense:,}. Neither has normalisation, dropout or augmentation.",
         f"Both were trained by the same recipe, fixed in advance, on {sizes} training images; "
-        "fewer images are seen in more epochs. The smaller sets are parts of the larger ones, drawn "
+        "fewer images are seen in more epochs. The smaller sets are subsets of the larger ones, drawn "
         "anew for each seed, and the inputs are scaled by the mean and the deviation of the training images alone. "
         f"The {result.test_images:,} test images were used for the figure only, after each training.",
     )
@@ -164,7 +164,7 @@ def _limits(result: Result) -> tuple[str, ...]:
         "dropout or more training. Equal parameters are not equal work: the convolutional network computes more for "
         "each image, because it uses each weight at many places.",
         f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one data set of small, centred, grey pictures. "
-        "That single runs lie apart says that luck did not decide; it is no statistical test.",
+        "That single runs lie apart suggests that luck did not decide; it is not a statistical test.",
     )
 
 

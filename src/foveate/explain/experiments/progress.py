@@ -8,19 +8,19 @@ from foveate.training import progress as training
 
 
 class Progress:
-    """Shows nothing; base of those that do. Used as a context manager around an experiment."""
+    """Shows nothing; the base class of those that do. Used as a context manager around an experiment."""
 
     def start(self, runs: int, images: int) -> None:
-        """An experiment of this many runs begins; together they look at this many images."""
+        """An experiment of this many runs begins; together they process this many images."""
 
     def begin(self, run: str, images: int) -> None:
-        """A run begins that looks at this many images."""
+        """A run over this many images begins."""
 
     def advance(self, images: int, figures: str) -> None:
-        """So many images more; `figures` says how the run stands."""
+        """This many more images are done; `figures` says how the run is going."""
 
     def finish(self, line: str) -> None:
-        """The run is finished, perhaps early; `line` says what it gave."""
+        """The run is finished, perhaps early; `line` gives its result."""
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +43,7 @@ class Lines(Progress):
         self._runs = runs
 
     def finish(self, line: str) -> None:
-        """Write what the run gave at once."""
+        """Write the run's result at once."""
         self._done += 1
         self._stream.write(f"{self._done}/{self._runs} {line}\n")
         self._stream.flush()
@@ -73,7 +73,7 @@ class LiveBar(Progress):
             self._bar.draw(figures=figures)
 
     def finish(self, line: str) -> None:
-        """Print what the run gave above the bar, and move past what a run that ended early left out."""
+        """Print the run's result above the bar, and skip what a run that ended early left out."""
         self._done += 1
         self._bar.print(line)
         self._bar.move_to(self._end)
@@ -91,12 +91,12 @@ class LiveBar(Progress):
 
 
 def make_progress(stream: TextIO) -> Progress:
-    """A bar where `stream` is a terminal or a notebook, lines elsewhere."""
+    """A bar if `stream` is a terminal or a notebook, otherwise lines."""
     return LiveBar(stream) if is_live(stream) else Lines(stream)
 
 
 class Watcher(training.Progress):
-    """Hears of each step of a training, moves the experiment's progress and keeps the loss of each step."""
+    """Follows each step of a training: moves the experiment's progress and keeps the step's loss."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -104,7 +104,7 @@ class Watcher(training.Progress):
         self.started = False
 
     def start(self, epochs: int, steps: int, done: int) -> None:
-        """The training's settings were right, and it begins."""
+        """The training's settings are valid, and it begins."""
         self.started = True
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:

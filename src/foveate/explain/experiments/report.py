@@ -1,4 +1,4 @@
-"""What an experiment tells: the question, what was done, pictures, numbers, what they show, and its limits."""
+"""What an experiment reports: the question, what was done, pictures, numbers, what they show, and its limits."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page of an experiment says; `method`, `notes` and `limits` are paragraphs."""
+    """Everything on the page of an experiment; `method`, `notes` and `limits` are paragraphs."""
 
     title: str
     question: Sequence[str]
@@ -38,10 +38,10 @@ class Report:
 
 
 class Result(Protocol):
-    """What every experiment gives."""
+    """The result of any experiment."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which the result can be made again."""
+        """Plain data from which the result can be rebuilt."""
 
 
 def write_report(result: Result, report: Report, folder: str | Path) -> Path:
@@ -70,7 +70,7 @@ def sections(report: Report, pictures: Sequence[Picture]) -> list[Section]:
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 with one decimal.
+    """A share from 0 to 1 in per cent, with one decimal.
 
     >>> percent(0.8766)
     '87.7 %'

@@ -15,10 +15,10 @@ from foveate.model import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every experiment can be told.
+    """The settings of every experiment.
 
     Args:
-        seed: of everything random: data, initial parameters, order.
+        seed: for everything random: data, initial parameters, order.
         engine: "native" or "reference" (default: the fastest available).
     """
 
@@ -27,13 +27,13 @@ class Settings:
 
     @classmethod
     def quick(cls, **changes: Any) -> Self:
-        """Smaller numbers, for a look at what the experiment does."""
+        """Smaller settings, for a look at what the experiment does."""
         return cls(**changes)
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training that ended: the loss of each step, and whether the one after them was no number any more."""
+    """A finished training: the loss of each step, and whether the one after them was no longer a number."""
 
     losses: tuple[float, ...]
     diverged: bool
@@ -42,10 +42,10 @@ class Training:
 def train(
     model: Model, dataset: Dataset, *, epochs: int, batch_size: int, schedule: Schedule, progress: Progress
 ) -> Training:
-    """Train; a loss that is no number any more is a result.
+    """Train; a loss that is no longer a number is a result, not an error.
 
     Raises:
-        TrainingError: Ctrl-C ended it, or the training cannot begin with such settings.
+        TrainingError: it was interrupted with Ctrl-C, or the training cannot begin with such settings.
     """
     watcher = Watcher(progress)
     try:
@@ -61,12 +61,12 @@ def train(
 
 
 def load_data(data: Splits | None) -> Splits:
-    """Fashion-MNIST unless other data are given."""
+    """The data given, or Fashion-MNIST."""
     return datasets.load("fashion-mnist") if data is None else data
 
 
 def draw_samples(dataset: Dataset, count: int, seed: int, purpose: str) -> Dataset:
-    """`count` samples chosen at random by the seed; a smaller choice for the same purpose is the beginning of it.
+    """`count` samples chosen at random by the seed; a smaller choice for the same purpose is the start of a larger one.
 
     Raises:
         DataError: there are fewer.
@@ -86,10 +86,10 @@ def plain(value: Any) -> Any:
 
 
 def settings_table(settings: Settings, words: Mapping[str, str], engine: str) -> Table:
-    """Every setting with its value; `words` says what each is."""
+    """Every setting with its value; `words` describes each."""
     rows = [(words[field.name], _shown(getattr(settings, field.name))) for field in fields(settings)
             if field.name in words]  # fmt: skip
-    return Table(("setting", "value"), [*rows, ("engine that trained", engine)], "Every setting of this run.")
+    return Table(("setting", "value"), [*rows, ("engine used for training", engine)], "Every setting of this run.")
 
 
 def _shown(value: Any) -> str:

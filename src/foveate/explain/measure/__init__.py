@@ -1,1 +1,1 @@
-"""Arrays and numbers: what was found out, and what follows from it without asking a model. It draws nothing."""
+"""Arrays and numbers: results, and what follows from them without querying a model. Nothing is drawn here."""

@@ -17,13 +17,13 @@ ACTIVATION_FUNCTIONS: tuple[Layer, ...] = (
     *_LECTURE,
     *(kind() for kind in built_in_layers() if kind.notation and kind not in map(type, _LECTURE)),
 )
-"""All there are, the lecture's six first."""
+"""All activation functions, the lecture's six first."""
 
 SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2), ELU(), SiLU(), GELU())
-"""Those whose deep networks are compared unless others are named."""
+"""Those whose deep networks are compared by default."""
 
 STARTS = ("auto", 0.01)
-"""How the weights start in the pictures of their signals: as foveate starts them, and all of them small."""
+"""The initialisations compared by default in pictures of signals: foveate's own, and small weights in all layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def maxout_pieces(count: int) -> tuple[tuple[float, float], ...]:
 
 
 def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -> str:
-    """The function in matplotlib's mathematical notation; where there is none, the layer's description.
+    """The function in matplotlib's mathematical notation; if there is none, the layer's description.
 
     >>> formula(LeakyReLU(0.3))
     '$\\\\max(0.3x, x)$'
@@ -64,9 +64,9 @@ def formula(layer: Layer, pieces: Sequence[tuple[float, float]] | None = None) -
 class SignalSurvival(Result):
     """How large signal and gradient are at each depth of one network, from its input at 0 to its last layer.
 
-    `signal` is the variance over samples and units of what each weighted layer gives, before its activation function;
+    `signal` is the variance over samples and units of each weighted layer's output, before its activation function;
     `gradient` is that of the gradient with respect to it, 1 at the last layer. A signal may keep its variance and yet
-    say nothing of the input, as under a sigmoid: then the gradient is gone.
+    say nothing about the input, as under a sigmoid: the gradient has then vanished.
     """
 
     activation: str

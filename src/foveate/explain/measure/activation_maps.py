@@ -1,4 +1,4 @@
-"""Activation maps as arrays: the strongest channels, and the element that is looked at."""
+"""Activation maps as arrays: the strongest channels, and the element examined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from foveate.geometry import format_sizes
 from foveate.graph import Node, Region
 
 Channels: TypeAlias = "Literal['strongest'] | Sequence[int] | None"
-"""Channels by number, or "strongest"; None for all, or the strongest where there are too many."""
+"""Channels by number, or "strongest"; None for all, or for the strongest if there are too many."""
 
 
 def strongest_channels(maps: ArrayLike, count: int) -> NDArray[np.int64]:
@@ -31,7 +31,7 @@ def strongest_channels(maps: ArrayLike, count: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Focus:
-    """One element of the maps with its value, the input as it looks (C, *spatial), and the box of it that it sees."""
+    """One element of the maps with its value, the displayed input (C, *spatial), and the box that it sees."""
 
     picture: FloatArray
     region: Region
@@ -62,7 +62,7 @@ class Focus:
 
 
 def shown_channels(maps: FloatArray, channels: Channels, most: int, asked: int | None) -> tuple[list[int], str]:
-    """The channels to draw, that of an element asked for among them, and which they are in words."""
+    """The channels to draw, including that of an element asked for, and a description of the choice."""
     total = len(maps)
     if most < 1:
         raise DataError(f"most is {most}; draw at least 1 channel")
@@ -87,7 +87,7 @@ def shown_channels(maps: FloatArray, channels: Channels, most: int, asked: int |
 
 
 def element_index(node: Node, maps: FloatArray, element: Sequence[int]) -> tuple[int, ...]:
-    """The index of the element that was asked for."""
+    """The index of the element asked for."""
     index = tuple(int(number) for number in element)
     if len(index) != maps.ndim or any(not 0 <= i < size for i, size in zip(index, maps.shape, strict=True)):
         raise DataError(

@@ -17,10 +17,10 @@ from foveate.layers.convolution import Convolution
 from foveate.layers.options import Ints, PaddingOption
 
 MOST_POSITIONS = 16
-"""Of the padded input along an axis: with more, the numbers could not be read."""
+"""The most positions along an axis of the padded input: with more, the numbers would be illegible."""
 
 MOST_TAPS = 49
-"""Products in a sum that can still be read: a 7x7 kernel."""
+"""The most products in a legible sum: a 7x7 kernel."""
 
 EXAMPLE_INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))
 
@@ -63,7 +63,7 @@ class Scene:
 
 
 def make_scene(image: ArrayLike, kernel: ArrayLike, stride: Ints, padding: PaddingOption, dilation: Ints) -> Scene:
-    """The tables of a convolution of real numbers, refused where they could not be read in a picture."""
+    """The tables of a convolution of real numbers, refused if they would be illegible in a picture."""
     values, weights = _numbers(image, "image"), _numbers(kernel, "kernel")
     if weights.ndim != values.ndim:
         raise DataError(

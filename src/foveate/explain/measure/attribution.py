@@ -1,4 +1,4 @@
-"""Attributions as arrays: what integrated gradients give, and maps brought to the size of their input."""
+"""Attributions as arrays: the result of integrated gradients, and maps resized to their input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from foveate.geometry import format_sizes
 
 @dataclass(frozen=True)
 class IntegratedGradients(Result):
-    """What `integrated_gradients` gives for N images.
+    """The result of `integrated_gradients` for N images.
 
-    `attributions` (N, *input shape) sum to nearly `change` (N,), the class's score less its score at the baseline;
+    `attributions` (N, *input shape) sum to nearly `change` (N,), the class's score minus its score at the baseline;
     `completeness_error` (N,) is how far the sum exceeds that, and becomes smaller with more steps.
     """
 
@@ -26,7 +26,7 @@ class IntegratedGradients(Result):
 
 
 def upsample(maps: ArrayLike, sizes: Sequence[int]) -> FloatArray:
-    """Maps (N, *spatial) brought to the spatial `sizes` by linear interpolation along each of one to three axes.
+    """Maps (N, *spatial) resized to the spatial `sizes` by linear interpolation along each of one to three axes.
 
     Each position stands for the middle of its cell, as in PyTorch's `interpolate(align_corners=False)`.
 

@@ -1,4 +1,4 @@
-"""What a method says of one image, as an array with a note."""
+"""What a method says about one image, as an array with a note."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,11 @@ from foveate.explain.measure.result import Result
 
 @dataclass(frozen=True)
 class Explanation(Result):
-    """A method's `map` (C, *spatial) or (*spatial of a layer) for one image, what is `noted` below it, or why not.
+    """A method's `map` (C, *spatial) or (*spatial of a layer) for one image, and what is `noted` below it, or why there
+    is no map.
 
-    `only_for` is whether the method means only what speaks for the class, as Grad-CAM does; the map keeps its sign.
-    `whole` is what a value that explains all of the score would be; without it a map has only a scale of its own.
+    `only_for` is whether the method counts only evidence for the class, as Grad-CAM does; the map keeps its sign.
+    `whole` is the value that would explain the whole score; without it a map has only its own scale.
     """
 
     map: FloatArray | None
@@ -22,16 +23,16 @@ class Explanation(Result):
     whole: float = 0.0
 
     def meant(self, values: FloatArray) -> FloatArray:
-        """What the method means of its map: all of it, or only what is positive."""
+        """The part of its map that the method counts: all of it, or only positive values."""
         return np.maximum(values, 0) if self.only_for else values
 
 
 NEARLY_NOTHING = 0.1
-"""A map with fewer positive places than this share, or less than this share of its weight above zero, is told of."""
+"""A map with a smaller share of positive places, or of its weight above zero, gets a note."""
 
 
 def emptiness(signed: FloatArray, *, silent: bool) -> str:
-    """A sentence where a signed Grad-CAM has nothing, or next to nothing, that speaks for the class; else nothing.
+    """A sentence if a signed Grad-CAM has no, or hardly any, evidence for the class; otherwise empty.
 
     Args:
         signed: the map before its ReLU.
@@ -51,7 +52,7 @@ def emptiness(signed: FloatArray, *, silent: bool) -> str:
     if not positive.any():
         return "empty: the layer speaks only against the class"
     if positive.sum() < NEARLY_NOTHING * np.abs(signed).sum():
-        return f"nearly empty: {100 * positive.sum() / np.abs(signed).sum():.0f} % of the map speak for the class"
+        return f"nearly empty: {100 * positive.sum() / np.abs(signed).sum():.0f} % of the map speaks for the class"
     if places < NEARLY_NOTHING * signed.size:
         return f"nearly empty: {places} of {signed.size} places speak for the class"
     return ""
@@ -64,5 +65,5 @@ def magnitude(attribution: FloatArray) -> FloatArray:
 
 
 def with_channels(attribution: FloatArray, shown: FloatArray) -> FloatArray:
-    """(C, *spatial) of an attribution of one image `shown`, with one channel where it has none."""
+    """The attribution of one image `shown` as (C, *spatial), with one channel if it has none."""
     return attribution if attribution.ndim == shown.ndim else attribution[None]

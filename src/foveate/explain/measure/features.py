@@ -18,8 +18,8 @@ Method: TypeAlias = Literal["pca", "umap", "tsne"]
 class Projection(Result):
     """Features in two dimensions.
 
-    `coordinates` are (N, 2). `explained` is the share of the variance that each of the two principal components holds,
-    None for the other methods, whose axes have no meaning.
+    `coordinates` are (N, 2). `explained` is the share of the variance that each of the two principal components
+    explains, None for the other methods, whose axes have no meaning.
     """
 
     method: str
@@ -36,7 +36,7 @@ def project(features: ArrayLike, method: Method = "pca", *, seed: int = 0) -> Pr
     Args:
         features: (N, features), at least 3 samples and 2 features.
         method: "pca", built in; "umap" or "tsne" if their packages are installed.
-        seed: of UMAP and t-SNE.
+        seed: for UMAP and t-SNE.
 
     Raises:
         DataError: there is no such method, its package is not installed, or the features span no plane.

@@ -1,4 +1,4 @@
-"""Filters as arrays: kernels in a telling order, and what those over one axis let through."""
+"""Filters as arrays: kernels in an informative order, and the frequencies that those over one axis pass."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,7 +10,7 @@ from foveate.engines.base import FloatArray
 from foveate.explain.measure.result import Result
 
 Order: TypeAlias = Literal["norm", "similarity", "index"]
-"""Largest norm first; similar ones next to each other; or as the network has them."""
+"""Largest norm first; similar ones next to each other; or in the network's order."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def from_transposed(weight: FloatArray, groups: int) -> FloatArray:
 
 
 def chain(flat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A walk over all rows from the one of largest norm, each time to the unvisited one most like the last."""
+    """A walk over all rows from the one with the largest norm, each time to the unvisited one most like the last."""
     norms = np.linalg.norm(flat, axis=1)
     unit = flat / np.where(norms, norms, 1)[:, None]
     walk = [int(norms.argmax())]

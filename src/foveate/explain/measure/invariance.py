@@ -24,9 +24,9 @@ class ResponseCurve(Result):
 
 @dataclass(frozen=True, eq=False)
 class ResponseCurves(Result):
-    """What a network makes of one image that moves, turns and grows; `turned` is None for signals.
+    """How a network responds to one image that moves, turns and grows; `turned` is None for signals.
 
-    `target` is the class that is followed.
+    `target` is the class followed.
     """
 
     target: int
@@ -36,17 +36,17 @@ class ResponseCurves(Result):
 
     @property
     def curves(self) -> tuple[ResponseCurve, ...]:
-        """Those there are, in the order of a figure."""
+        """The curves there are, in the order of a figure."""
         return tuple(curve for curve in (self.moved, self.turned, self.scaled) if curve is not None)
 
 
 @dataclass(frozen=True, eq=False)
 class SurvivingShare(Result):
-    """Predictions on `samples` images that are shifted by each of S `shifts` pixels in each of D directions.
+    """Predictions on `samples` images shifted by each of S `shifts` pixels in each of D directions.
 
-    `share` (S, D) counts the predictions that stay what they are without a shift, `accuracy` (S, D) those that are
-    right, both from 0 to 1; `directions` names the columns. Always answering the commonest class would be right for the
-    share `chance`.
+    `share` (S, D) is the share of predictions that are the same as without a shift, `accuracy` (S, D) of those that are
+    right, both from 0 to 1; `directions` names the columns. `chance` is the accuracy of always answering the commonest
+    class.
     """
 
     shifts: NDArray[np.int64]
@@ -67,7 +67,7 @@ class SurvivingShare(Result):
 
     @property
     def best(self) -> float:
-        """The largest accuracy, that of the smallest shift as a rule."""
+        """The largest accuracy, usually that of the smallest shift."""
         return float(self.accuracy.max(initial=0))
 
 
@@ -76,8 +76,8 @@ class EquivarianceError(Result):
     """How far the maps of L layers are from moving with the image, for S `shifts` in pixels along one axis.
 
     `interior` (L, S) looks only at positions that no padding has reached, NaN where there are none; `whole` (L, S) at
-    all that both maps have. `jumps` (L,) is how many pixels a step in each map is, and `aligned` (L, S) says where the
-    shift is a whole number of such steps.
+    all that both maps have. `jumps` (L,) is how many pixels a step in each map is, and `aligned` (L, S) says whether
+    the shift is a whole number of such steps.
     """
 
     layers: tuple[str, ...]
@@ -89,7 +89,8 @@ class EquivarianceError(Result):
 
 
 def squared_errors(still: FloatArray, moved: FloatArray, field: ReceptiveField, steps: Fraction) -> NDArray[np.float64]:
-    """Squared and summed, [error, expectation] at all places that can be compared, and at those in the interior."""
+    """[error, expectation], squared and summed over all positions that can be compared, and over those in the
+    interior."""
     size = still.shape[-1]
     places = np.arange(ceil(steps), size)
     if not len(places):

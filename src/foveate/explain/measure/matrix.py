@@ -17,17 +17,17 @@ from foveate.layers import Linear, Shape
 from foveate.layers.convolution import Convolution
 
 MOST_CONNECTIONS = 2**22
-"""Entries that are written out at most: about 130 MB."""
+"""The most entries written out: about 130 MB."""
 
 MOST_NUMBERS = 2**25
-"""Numbers of a dense matrix at most: 256 MB."""
+"""The most numbers in a dense matrix: 256 MB."""
 
 
 @dataclass(frozen=True)
 class ConvolutionMatrix(Result):
     """The matrix M of a convolution without its bias: `M @ x.ravel()` is the convolution of x, ravelled.
 
-    Entry `M[rows[i], columns[i]]` is `values[i]`, which is the weight number `weights[i]` of the ravelled weights; all
+    Entry `M[rows[i], columns[i]]` is `values[i]`, which is weight number `weights[i]` of the ravelled weights; all
     others are zero. The entries are sorted by rows, then columns.
     """
 
@@ -41,7 +41,7 @@ class ConvolutionMatrix(Result):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(numbers of the output, numbers of the input)."""
+        """(numbers in the output, numbers in the input)."""
         return prod(self.output_shape), prod(self.input_shape)
 
     @property
@@ -51,18 +51,18 @@ class ConvolutionMatrix(Result):
 
     @property
     def parameters(self) -> int:
-        """Numbers that the convolution learns, its biases included."""
+        """Parameters of the convolution, its biases included."""
         return sum(prod(each.shape) for each in self.layer.parameters([self.input_shape]).values())
 
     @property
     def dense_parameters(self) -> int:
-        """Numbers that a dense layer between the same input and output learns."""
+        """Parameters of a dense layer between the same input and output."""
         outputs, inputs = self.shape
         dense = Linear(outputs, bias=self.layer.bias)
         return sum(prod(each.shape) for each in dense.parameters([(inputs,)]).values())
 
     def dense(self) -> FloatArray:
-        """All of the matrix, zeros included.
+        """The whole matrix, zeros included.
 
         Raises:
             DataError: it would have more than `MOST_NUMBERS` numbers.
@@ -79,12 +79,12 @@ def convolution_matrix(layer: Convolution, input_shape: Shape, weights: ArrayLik
     """The matrix of a convolution on one sample of a given shape.
 
     Row o H'W' + h W' + w holds, at column c HW + y W + x, the weight w[o, c, i, j] with which output (o, h, w) sees
-    input (c, y, x). Each row repeats the weights of the one above, moved on: a Toeplitz matrix in blocks. Inputs that
-    are padding have no column, because zeros add nothing.
+    input (c, y, x). Each row repeats the weights of the one above, shifted: a block Toeplitz matrix. Inputs that are
+    padding have no column, because zeros add nothing.
 
     Args:
         layer: a convolution over 1, 2 or 3 axes whose padding is zeros.
-        input_shape: of one sample, channels first.
+        input_shape: the shape of one sample, channels first.
         weights: (O, C/groups, *kernel_size).
 
     Raises:
@@ -116,7 +116,7 @@ def convolution_matrix(layer: Convolution, input_shape: Shape, weights: ArrayLik
 
 
 def percent_of_zeros(matrix: ConvolutionMatrix) -> str:
-    """How much of the matrix is zero, in percent cut to two decimals: 100 only where all of it is."""
+    """How much of the matrix is zero, in percent truncated to two decimals: 100 only if all of it is."""
     return f"{np.floor(1e4 * matrix.zeros) / 100:g}"
 
 
@@ -125,15 +125,15 @@ def _check_layer(layer: Convolution) -> None:
         raise LayerError(f"{type(layer).__name__} is not a convolution; give a Conv1d, Conv2d or Conv3d")
     if layer.padding_mode != "zeros":
         raise layer.refuse(
-            f'padding_mode "{layer.padding_mode}" repeats the input, so a matrix would add several weights up '
-            'in one entry; write out padding_mode "zeros"'
+            f'padding_mode "{layer.padding_mode}" repeats the input, so a matrix would add up several weights '
+            'in one entry; use padding_mode "zeros"'
         )
 
 
 def _connections(
     layer: Convolution, shape: Shape, outputs: Shape
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows, columns and numbers of the weights of all entries: the engine's slices, taken of the inputs' numbers."""
+    """Rows, columns and weight numbers of all entries, from the engine's slices applied to the inputs' numbers."""
     groups = layer.groups
     # Inputs count from 1, so 0 is padding.
     numbered, windows = pad(np.arange(1.0, prod(shape) + 1).reshape(1, *shape), layer.windows([shape]))

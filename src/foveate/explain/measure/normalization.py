@@ -22,7 +22,7 @@ def normalized_cells(layer: Layer, shape: Sequence[int], cell: Sequence[int] | N
 
     Args:
         layer: a normalisation. For LocalResponseNorm, which takes no mean, the values in its sum of squares.
-        shape: of a batch, (N, C, *spatial).
+        shape: the shape of a batch, (N, C, *spatial).
         cell: the index of the one value (default: the first).
 
     Returns:
@@ -69,9 +69,9 @@ def statistics_shape(layer: Layer, shape: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Distribution(Result):
-    """How the values that a layer takes, or gives, are spread.
+    """The distribution of the values that a layer takes or outputs.
 
-    `counts` are values in each bin; `mean` and `std` have one number for each channel.
+    `counts` has the number of values in each bin; `mean` and `std` have one number for each channel.
     """
 
     counts: NDArray[np.int64]
@@ -87,10 +87,10 @@ class Distribution(Result):
 
 @dataclass(frozen=True, eq=False)
 class NormalizationEffect(Result):
-    """What one normalisation does, in inference: `before` and `after` it, over the same bins with the borders `edges`.
+    """What one normalisation does in inference: the values `before` and `after` it, over the same bins with `edges`.
 
-    The layer's own scale gamma and shift beta are part of it. Batch normalisation uses its running statistics, so
-    it changes nothing before training.
+    The layer's own scale gamma and shift beta are included. Batch normalisation uses its running statistics, so it
+    changes nothing before training.
     """
 
     layer: str
@@ -100,7 +100,7 @@ class NormalizationEffect(Result):
 
 
 def checked_normalization(layer: Layer, shape: tuple[int, ...]) -> Normalization:
-    """The layer, where it is a normalisation that takes a batch of such a shape."""
+    """The layer, if it is a normalisation that takes a batch of such a shape."""
     if not isinstance(layer, Normalization):
         raise LayerError(f"{layer.describe()} is not a normalisation; try BatchNorm2d(), LayerNorm() or GroupNorm(2)")
     if len(shape) < 2 or len(shape) - 2 not in (0, *SPATIAL_LETTERS) or min(shape) < 1:

@@ -11,7 +11,7 @@ from foveate.explain.measure.result import Result
 
 @dataclass(frozen=True, eq=False)
 class ExcitingPatches(Result):
-    """For each of C channels of a layer the k places of a data set that excite it most, the largest first.
+    """For each of C channels of a layer, the k places in a data set that excite it most, largest first.
 
     Equal activations are in the order of the samples, then of the positions.
     """
@@ -22,9 +22,9 @@ class ExcitingPatches(Result):
     samples: NDArray[np.int64]
     """(C, k) indices of the images."""
     positions: NDArray[np.int64]
-    """(C, k, axes of the layer) places in the layer's output; no axes where that is flat."""
+    """(C, k, axes of the layer) places in the layer's output; no axes if that is flat."""
     boxes: NDArray[np.int64]
-    """(C, k, axes of the input, 2) begin and end of the receptive field; it may leave the image."""
+    """(C, k, axes of the input, 2) begin and end of the receptive field; it may extend beyond the image."""
     seen: NDArray[np.int64]
     """(C, k, axes of the input, 2) begin and end of the real pixels in it; the rest of the box is padding."""
 
@@ -47,7 +47,7 @@ def merged_candidates(
     new: tuple[NDArray[np.float32], NDArray[np.int64]],
     count: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The `count` largest of what is best so far and what is new, sorted; of equal ones those that came first."""
+    """The `count` largest of the best so far and the new ones, sorted; ties go to those that came first."""
     chosen = _largest(new[0], count)
     values = np.concatenate([best[0], np.take_along_axis(new[0], chosen, axis=1)], axis=1)
     places = np.concatenate([best[1], np.take_along_axis(new[1], chosen, axis=1)], axis=1)
@@ -56,7 +56,7 @@ def merged_candidates(
 
 
 def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Indices (C, count) of the largest values (C, M) in each row, ascending; of equal ones the first."""
+    """Indices (C, count) of the largest values (C, M) in each row, ascending; ties go to the first."""
     rows, columns = values.shape
     if columns <= count:
         return np.broadcast_to(np.arange(columns), (rows, columns))

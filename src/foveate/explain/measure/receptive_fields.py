@@ -13,14 +13,14 @@ Position: TypeAlias = tuple[int, ...]
 """One number for each spatial axis."""
 
 PART = 0.95
-"""Of the energy, for the size of an effective field."""
+"""The share of the energy that defines the size of an effective field."""
 
 
 @dataclass(frozen=True)
 class TheoreticalField(Result):
     """The box of the input that one element of a layer can depend on.
 
-    `position` is the element's in the layer; `region.unclipped` goes on into the padding, `region.clipped` holds the
+    `position` is the element's in the layer; `region.unclipped` extends into the padding, `region.clipped` holds the
     real positions.
     """
 
@@ -30,12 +30,12 @@ class TheoreticalField(Result):
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Of the whole box, padding included."""
+        """The size of the whole box, padding included."""
         return tuple(len(axis) for axis in self.region.unclipped)
 
     @property
     def clipped_size(self) -> tuple[int, ...]:
-        """Of its part within the input."""
+        """The size of its part within the input."""
         return tuple(len(axis) for axis in self.region.clipped)
 
 

@@ -1,4 +1,4 @@
-"""What every result can do: hand its numbers on as JSON."""
+"""What every result can do: export its numbers as JSON."""
 
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
@@ -11,12 +11,12 @@ from foveate.layers import Layer
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Numbers that were found out, as fields with names."""
+    """Measured numbers, as named fields."""
 
     def to_json(self) -> dict[str, Any]:
-        """Every field by its name, as JSON has it.
+        """Every field by name, in JSON's types.
 
-        Arrays become nested lists, ranges [begin, end], layers the words that describe them; NaN and infinity, which
+        Arrays become nested lists, ranges [begin, end], layers their descriptions; NaN and infinity, which
         JSON lacks, become None.
         """
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}

@@ -15,11 +15,11 @@ SIMILAR = 0.5
 
 @dataclass(frozen=True)
 class SanityCheck(Result):
-    """How the maps of N images change while parameters are made random, from the output layer down.
+    """How the maps of N images change as parameters are made random, from the output layer down.
 
     `stages` names the lowest layer that is random at each of S stages; at the last, every parameter is. `maps`
-    (S + 1, N, ...) begins with the trained network's. Spearman's rank correlations with those, of the signed values
-    and of the magnitudes: `signed` and `magnitudes` (S, N). A map without any difference in it correlates 0.
+    (S + 1, N, ...) begins with the trained network's. `signed` and `magnitudes` (S, N) are Spearman's rank correlations
+    with those, of the signed values and of the magnitudes; a constant map has a correlation of 0.
     """
 
     method: str
@@ -34,7 +34,8 @@ class SanityCheck(Result):
 
     @property
     def similarity(self) -> float:
-        """What is left in the fully random network: the larger correlation by size, averaged over the images.
+        """What is left in the fully random network: the larger of the two correlations in size, averaged over the
+            images.
 
         Images whose map has one value everywhere before or after are left out, because nothing can be compared.
         """
@@ -48,10 +49,10 @@ class SanityCheck(Result):
 
     @property
     def _until(self) -> str:
-        """Which stage is the last at which the map was still alike, where there is one."""
+        """The last stage at which the map was still similar, if there is one."""
         means = np.abs([values.mean(axis=1) for values in (self.signed, self.magnitudes)]).max(axis=0)
         alike = np.flatnonzero(means >= SIMILAR)
-        return f"; with random parameters down to {self.stages[alike[-1]]} it was still alike" if len(alike) else ""
+        return f"; with random parameters down to {self.stages[alike[-1]]} it was still similar" if len(alike) else ""
 
     @property
     def flat(self) -> NDArray[np.bool_]:
@@ -61,33 +62,33 @@ class SanityCheck(Result):
 
     @property
     def blank(self) -> bool:
-        """Whether all maps of the trained or of the random network are flat, so no change of them can be measured."""
+        """Whether all maps of the trained or of the random network are flat, so no change can be measured."""
         return bool((self.flat[0] | self.flat[-1]).all())
 
     @property
     def passed(self) -> bool:
-        """Whether the map changed: a similarity below 0.5, of a map that is not blank."""
+        """Whether the map changed: a similarity below 0.5, for a map that is not blank."""
         return not self.blank and self.similarity < SIMILAR
 
     @property
     def verdict(self) -> str:
-        """One sentence for people."""
+        """The result as one sentence."""
         if self.blank:
             if self.flat[0].all():
-                return "The map of the network as it is has one value everywhere, so the check can say nothing of it."
+                return "The unchanged network's map has one value everywhere, so the check can say nothing about it."
             return (
-                "With all parameters random the map has one value everywhere, so the check can say nothing of it; "
-                "another seed may give a map that has more."
+                "With all parameters random the map has one value everywhere, so the check can say nothing about it; "
+                "another seed may give a map with more."
             )
         measured = f"(rank correlation {self._left:.2f})".replace("-", "\N{MINUS SIGN}")
         if self.passed:
-            changed = f"With all parameters random the map is another {measured}"
+            changed = f"With all parameters random the map is different {measured}"
             return f"{changed}, so it depends on what was learnt{self._until}."
         return f"The map hardly changes when the parameters are random {measured}: it shows the image."
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Spearman's: the correlation of the ranks of all values, equal ones sharing theirs; 0 where one is constant.
+    """Spearman's rank correlation of all values, in which ties share a rank; 0 if either array is constant.
 
     >>> round(rank_correlation(np.array([1, 2, 3, 9]), np.array([1, 4, 3, 100])), 3)
     0.8
@@ -98,7 +99,7 @@ def rank_correlation(a: FloatArray, b: FloatArray) -> float:
 
 
 def stage_correlations(maps: FloatArray) -> FloatArray:
-    """(S + 1, N, ...) maps to the rank correlations (S, N) of each stage with the first."""
+    """The rank correlations (S, N) of each stage with the first, for maps (S + 1, N, ...)."""
     return np.array([[rank_correlation(*pair) for pair in zip(maps[0], stage, strict=True)] for stage in maps[1:]])
 
 

@@ -1,4 +1,4 @@
-"""Images made for channels, and the Fourier coefficients that they are made of."""
+"""Images made for channels, and the Fourier coefficients that they consist of."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -12,7 +12,7 @@ from foveate.explain.measure.result import Result
 from foveate.layers import Shape
 
 Objective: TypeAlias = Literal["mean", "centre"]
-"""What of a channel is made large: its mean over all positions, or its value at the one in the middle."""
+"""What is maximised in a channel: its mean over all positions, or its value at the middle one."""
 
 _START = 0.1
 
@@ -26,15 +26,15 @@ class ExcitingImages(Result):
     channels: NDArray[np.int64]
     """(N,)"""
     images: NDArray[np.float32]
-    """(N, C, *spatial) as they look, on the scale 0 to 1; waves on the scale of their data."""
+    """(N, C, *spatial) as they look, on a scale from 0 to 1; waves on the scale of their data."""
     history: NDArray[np.float32]
-    """(steps, N) what was made large, measured on the jittered image before each step."""
+    """(steps, N) the objective, measured on the jittered image before each step."""
     activations: NDArray[np.float32]
-    """(N,) the same of the final images, without jitter."""
+    """(N,) the same for the final images, without jitter."""
     largest: NDArray[np.float32]
     """(N,) the largest activation at any position for the final images, as `ExcitingPatches.values` are."""
     jitter: int
-    """Most pixels by which they were shifted before each step."""
+    """The most pixels by which they were shifted before each step."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Fourier:
     The transform is orthonormal over all spatial axes; inputs without any are their own coefficients.
 
     Args:
-        shape: of one image, (C, *spatial).
+        shape: the shape of one image, (C, *spatial).
         decay: exponent of the frequency f in cycles per pixel.
-        span: pixels (default: the whole image); slower waves than one cycle in them count as that.
+        span: in pixels (default: the whole image); waves slower than one cycle per span count as that.
     """
 
     shape: Shape

@@ -1,4 +1,4 @@
-"""Images moved, turned and scaled as wholes; what comes in from outside has the colour of the image's border."""
+"""Images moved, turned and scaled as a whole; what comes in from outside takes the colour of the image's border."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def move(images: ArrayLike, offset: int | Sequence[int], *, fill: ArrayLike | No
 
     Args:
         images: (N, C, *spatial) with 1 to 3 spatial axes, on any scale.
-        offset: pixels along each spatial axis, positive to the right and downwards; a number alone is along the last.
+        offset: pixels along each spatial axis, positive to the right and downwards; a single number is along the last.
         fill: one value, or one for each channel (default: each image's `border_colour`).
 
     Returns:
@@ -181,12 +181,12 @@ def _offsets(offset: int | Sequence[int], spatial: Sequence[int]) -> tuple[int, 
 
 
 def _within(size: int, width: int) -> slice:
-    """What of an axis lies between two borders of `width`."""
+    """The part of an axis between two borders of `width`."""
     return slice(width, size - width)
 
 
 def _overlap(size: int, offset: int) -> tuple[slice, slice]:
-    """(where to, where from) along an axis of `size`."""
+    """The slices (to, from) along an axis of `size`."""
     return slice(max(0, offset), size + min(0, offset)), slice(max(0, -offset), size - max(0, offset))
 
 
@@ -220,7 +220,7 @@ def _finite(value: float, name: str) -> float:
 def spectrogram(signal: FloatArray, *, window: int = 256) -> NDArray[np.float64]:
     """How strong each frequency is at each time: (window / 2 + 1 frequencies, times) in decibels below the strongest.
 
-    Hann windows, each half over the one before; no value is below -80.
+    Hann windows, each overlapping half of the one before; no value is below -80.
 
     >>> spectrogram(np.sin(np.arange(2048) * 2 * np.pi / 8)).argmax(axis=0)[:3].tolist()
     [32, 32, 32]

@@ -7,7 +7,7 @@ _ELEMENTS = ("value", "sample", "pixel", "voxel")
 
 
 def network_name(graph: Graph) -> str:
-    """Its name, or "the network" where nobody gave it one."""
+    """Its name, or "the network" if it has none."""
     return "the network" if graph.name == "network" else graph.name
 
 

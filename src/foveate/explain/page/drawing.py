@@ -1,4 +1,4 @@
-"""A figure of a page: drawn on light and on dark paper, written as PNG files, and handed on as a picture."""
+"""A figure of a page: drawn on light and on dark paper, written as PNG files, and returned as a picture."""
 
 import re
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def write_drawing(drawing: Drawing, folder: Path) -> Picture:
 def write_picture(
     name: str, ending: str, content: Callable[[], bytes], folder: Path, alt: str, caption: str
 ) -> Picture:
-    """The same for a picture that `content` makes in the present theme as the bytes of a file."""
+    """The same for a picture whose bytes `content` returns in the current theme."""
     files: dict[Theme, bytes] = {}
     for paper in THEMES:
         with theme(paper):
@@ -52,6 +52,6 @@ def write_picture(
 
 
 def _as_file(name: str) -> str:
-    """A file's name on any system; where it had to be changed, a checksum keeps it apart from others."""
+    """A file name that is valid on any system; if it had to be changed, a checksum keeps it distinct."""
     plain = _OTHER.sub("_", name)[:_LONGEST_NAME]
     return plain if plain == name else f"{plain}-{crc32(name.encode()):08x}"

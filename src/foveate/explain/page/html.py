@@ -43,12 +43,12 @@ th.number, td.number { text-align: right; white-space: nowrap }
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG or GIF with what it shows in words, and perhaps a twin for dark pages.
+    """A PNG or GIF with a description, and perhaps a twin for dark pages.
 
     Args:
-        alt: what it shows, for those who do not see it.
+        alt: what it shows, for those who cannot see it.
         light: the file's bytes.
-        dark: those of the picture on dark paper (default: the light one is shown there too).
+        dark: the bytes of its twin on dark paper (default: the light one is shown there too).
         caption: a sentence below it.
     """
 
@@ -60,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under the names of the columns; a column of numbers is set to the right."""
+    """Rows of text under the names of the columns; columns of numbers are right-aligned."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -69,7 +69,9 @@ class Table:
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
             if len(row) != len(self.columns):
-                raise DataError(f"row {number} of the table has {len(row)} cells, but there are {len(self.columns)}")
+                raise DataError(
+                    f"row {number} of the table has {len(row)} cells, but the header has {len(self.columns)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,17 @@ class Section:
 
 
 def write_page(path: str | Path, title: str, sections: Sequence[Section]) -> None:
-    """Write the page that `page` makes, atomically."""
+    """Write the page that `page` builds, atomically."""
     write_atomically(Path(path), page(title, sections).encode())
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """A whole HTML5 document, dark where the reader's system is: title, table of contents, sections.
+    """A whole HTML5 document, dark if the reader's system is: title, table of contents, sections.
 
-    Text is taken as text: whatever looks like HTML in it is shown as it is written.
+    Text is escaped: anything in it that looks like HTML is shown as written.
 
     Args:
-        title: of the page.
+        title: the title of the page.
         sections: its parts, in order.
 
     Raises:
@@ -115,7 +117,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
 
 
 def _anchors(titles: Sequence[str]) -> list[str]:
-    """A name for each title by which the table of contents finds it, no two alike."""
+    """A unique anchor for each title, for the table of contents."""
     names: list[str] = []
     for number, title in enumerate(titles, start=1):
         words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
@@ -158,7 +160,7 @@ def _table(table: Table) -> str:
 
 
 def _kind_and_size(content: bytes) -> tuple[str, int, int]:
-    """The media type, width and height that the first bytes tell."""
+    """The media type, width and height given by the first bytes."""
     if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 24:
         return "image/png", int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     if content[:6] in (b"GIF87a", b"GIF89a") and len(content) >= 10:

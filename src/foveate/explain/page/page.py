@@ -1,4 +1,4 @@
-"""The page of a model: everything that can be seen of it and of one image, written for a newcomer to read."""
+"""The page of a model: everything there is to see of it and of one image, written for newcomers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from foveate.geometry import format_sizes
 from foveate.model import Model
 
 PICTURES = "pictures"
-"""The folder, beside the page, in which each picture is a file of its own."""
+"""The folder, beside the page, with each picture in its own file."""
 
 
 @dataclass(frozen=True)
 class PageReport:
-    """Where the page is, the seconds that each chapter took, and a sentence for each that had to be left out."""
+    """Where the page is, the seconds that each chapter took, and a sentence for each one left out."""
 
     path: Path
     seconds: dict[str, float]
@@ -43,22 +43,23 @@ def explain_model(
     sample_rate: float | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> PageReport:
-    """Draw all pictures of a model and one image, and write them with their explanation into a folder.
+    """Draw all pictures of a model and one image, and write them with explanations into a folder.
 
     `out`/index.html is one self-contained page; `out`/pictures holds each picture for light and for dark paper.
-    A chapter that this network or this image does not allow says why in a sentence instead.
+    A chapter that this network or this image does not allow is replaced by a sentence that says why.
 
     Args:
         model: the network.
-        image: one, in any form that `Model.predict` takes.
-        out: the folder; made where there is none.
-        data: a data set, for the pictures that need one: its test part is looked at, its training part is learnt from.
-        target: the class to ask for (default: the one that the model finds).
-        sample_rate: of a signal, in Hz; without it, pictures count samples.
-        progress: called with the chapter that begins, its number from 0, and how many there are.
+        image: one image, in any form that `Model.predict` takes.
+        out: the folder; created if missing.
+        data: a data set, for the pictures that need one: pictures show its test part, comparisons train on its training
+            part.
+        target: the class to ask about (default: the predicted one).
+        sample_rate: a signal's sample rate in Hz; without it, pictures count samples.
+        progress: called as each chapter begins, with its name, its number from 0, and how many there are.
 
     Raises:
-        ShapeError: the image or the data do not have the network's shape, or the network is not a classifier.
+        ShapeError: the image or the data do not have the network's input shape, or the network is not a classifier.
         DataError: there is no such class, there are several images, the image holds NaN, or the model has no
             preprocessing for the data.
         FileError: the image cannot be read, or a file cannot be written.
@@ -92,7 +93,7 @@ def explain_model(
 
 
 def _check_rate(model: Model, sample_rate: float | None) -> None:
-    """Refuse a rate that cannot be one, or that goes with no signal."""
+    """Refuse a rate that is not valid, or that is given without a signal."""
     if sample_rate is None:
         return
     check_sample_rate(sample_rate)

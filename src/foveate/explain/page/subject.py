@@ -1,4 +1,4 @@
-"""What a page is about, as its chapters need it."""
+"""What a page is about, in the form its chapters need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_MACS = 2e12
-"""Multiply-accumulates that a picture made by many passes may cost; larger networks get fewer passes."""
+"""The most multiply-accumulates for a picture made by many passes; larger networks get fewer passes."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a page is about: a model, one image, a class to ask for, and perhaps data.
+    """What a page is about: a model, one image, a class to ask about, and perhaps data.
 
     `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`. `sample_rate` is a
     signal's, in Hz, if it is known.
@@ -72,7 +72,7 @@ class Subject:
 
 
 def evenly_chosen(dataset: Dataset, most: int) -> Dataset:
-    """At most `most` samples, evenly over the data set."""
+    """At most `most` samples, evenly spread over the data set."""
     if len(dataset) <= most:
         return dataset
     return dataset.subset(np.linspace(0, len(dataset) - 1, most).round().astype(np.int64))

@@ -1,1 +1,1 @@
-"""Pictures of a model: each asks it (`probe`), and hands what it says to `draw`."""
+"""Pictures of a model: each queries it through `probe` and hands the results to `draw`."""

@@ -23,10 +23,10 @@ def plot_activation_functions(
     Args:
         layers: activation functions of one number.
         limit: they are drawn from -limit to limit.
-        engine: what computes them (default: the fastest available).
+        engine: the engine to use (default: the fastest available).
 
     Raises:
-        LayerError: a layer is no function of one number.
+        LayerError: a layer is not a function of one number.
     """
     x = np.linspace(-limit, limit, 1401)
     return draw_activation_functions(
@@ -40,12 +40,12 @@ def plot_signal_survival(
     initializers: Sequence[str | float] = STARTS,
     **options: Any,
 ) -> "Figure":
-    """Signal and gradient by depth, on logarithmic axes: a column for each way in which the weights start.
+    """Signal and gradient by depth, on logarithmic axes, with a column for each initialisation of the weights.
 
     Args:
         activations: a line for each.
         initializers: as `initializer` of `signal_survival`.
-        options: what else `signal_survival` takes.
+        options: further arguments of `signal_survival`.
 
     Raises:
         LayerError, DataError: as in `signal_survival`.

@@ -28,23 +28,23 @@ def plot_activation_maps(
     most: int = 32,
     shared_scale: bool = True,
 ) -> "Figure":
-    """Draw the maps of `layer` for one image, and on the image what one element of them sees.
+    """Draw the maps of `layer` for one image, and mark on the image what one of their elements sees.
 
     Args:
         model: the network.
         image: one input, as `Model.predict` takes it.
         layer: name of any layer; a flat one is drawn as bars.
-        channels: their numbers; "strongest" for those with the largest activation anywhere, in that order; or None
-            for all, the strongest where there are more than `most`.
-        element: (channel, *position) of the element whose receptive field is drawn; the largest activation unless
-            given.
-        most: channels to draw unless they are named.
+        channels: their numbers; "strongest" for those with the largest activation anywhere, in that order; or None for
+            all (the strongest if there are more than `most`).
+        element: (channel, *position) of the element whose receptive field to draw (default: that of the largest
+            activation).
+        most: the most channels to draw if none are given.
         shared_scale: whether all maps share one scale, or each has its own.
 
     Raises:
         GraphError: there is no such layer.
         DataError: there is no such channel or element, or the image cannot be used.
-        ShapeError: the array does not have the network's shape.
+        ShapeError: the array does not have the network's input shape.
     """
     node = model.graph.node(layer)
     prepared = prepare_one(model, image)
@@ -64,18 +64,18 @@ def plot_activation_maps(
 
 
 def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None = None, channels: int = 8) -> "Figure":
-    """Walk through the network: for each layer with maps a row of its strongest channels for one image.
+    """Walk through the network: for each layer with maps, a row of its strongest channels for one image.
 
     Args:
         model: the network.
         image: one input, as `Model.predict` takes it.
-        layers: names of layers with maps (default: all, or where there are more than 10 those with windows).
-        channels: how many of each.
+        layers: names of layers with maps (default: all, or if there are more than 10, those with windows).
+        channels: how many to draw from each layer.
 
     Raises:
         GraphError: a layer does not exist or has no maps, or none has.
         DataError: `channels` is below 1, or the image cannot be used.
-        ShapeError: the array does not have the network's shape.
+        ShapeError: the array does not have the network's input shape.
     """
     if channels < 1:
         raise DataError(f"channels is {channels}; draw at least 1 from each layer")

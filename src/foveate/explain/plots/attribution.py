@@ -24,20 +24,21 @@ _CLASSES_SHOWN = 5
 
 
 def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title: str = "") -> "Figure":
-    """One image beside its attribution with its sign (the channels' sum), its magnitude (their largest), and both.
+    """One image beside its attribution: signed (the sum over channels), its magnitude (the largest), and the latter
+    overlaid.
 
-    In 1-D each is a curve; in 3-D three slices stand in rows. A map without anything negative has no signed panel.
+    In 1-D each is a curve; in 3-D, three slices are shown in rows. A map with no negative values has no signed panel.
 
     Args:
-        model: whose input the image is.
-        image: one, as `Model.predict` takes it.
+        model: the network.
+        image: one image, as `Model.predict` takes it.
         attribution: for that image, (C, *spatial) or (*spatial) of the input or of a layer, with or without a batch
             axis of one.
-        title: of the figure.
+        title: the figure's title.
 
     Raises:
         DataError: there are several images, or the model takes neither curves, nor images, nor volumes.
-        ShapeError: the attribution is of another shape.
+        ShapeError: the attribution does not have such a shape.
     """
     prepared = one_image(model, image)
     return draw_attribution(displayed(model, prepared)[0], _channels_first(model, attribution), title)
@@ -51,22 +52,22 @@ def plot_attributions(
     *,
     explained: Mapping[str, Explanation] | None = None,
 ) -> "Figure":
-    """Every method on one image: why does the network find this class?
+    """Every method on one image: why does the network predict this class?
 
-    Each map is drawn on a scale of its own. Below integrated gradients stands its completeness error; a method that the
-    network does not allow says why.
+    Each map has its own scale. The completeness error is given below integrated gradients; a method that the network
+    does not allow says why.
 
     Args:
         model: the network.
-        image: one, as `Model.predict` takes it.
+        image: one image, as `Model.predict` takes it.
         target: the class (default: the predicted one).
-        layer: for Grad-CAM (default: the last with maps that is not a pooling).
-        explained: what `explain_class` gave for just these arguments, where that is known already.
+        layer: for Grad-CAM (default: the last layer with maps that is not a pooling layer).
+        explained: the result of `explain_class` for the same arguments, if already known.
 
     Raises:
         GraphError: there is no such layer, or it gives no maps.
         DataError: there is no such class, there are several images, or one cannot be used.
-        ShapeError: the network gives no number for each class, or an array does not have its shape.
+        ShapeError: the network does not output one number for each class, or an array does not have its input shape.
     """
     prepared = one_image(model, image)
     _, classes = asked(without_preprocessing(model), prepared, target)
@@ -92,7 +93,7 @@ def _likeliest(model: Model, chances: FloatArray) -> list[tuple[str, float]]:
 
 
 def _channels_first(model: Model, attribution: ArrayLike) -> FloatArray:
-    """(C, *spatial) of the input, or (1, *spatial) where the attribution has no channels or is of a layer."""
+    """(C, *spatial) of the input, or (1, *spatial) if the attribution has no channels or is of a layer."""
     shape = model.graph.input_shape
     given: FloatArray = np.asarray(attribution, np.float64)
     values = given[0] if given.shape[:1] == (1,) and given.ndim > len(shape) - 1 and given.shape != shape else given

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def plot_comparison(comparison: InvarianceComparison) -> "Figure":
-    """What share of the predictions of each baseline survives a shift, and the accuracies."""
+    """The share of each baseline's predictions that survives a shift, and the accuracies."""
     trained = comparison.baselines
     named = {f"{name} ({trained.parameters[name]:,} parameters)": share for name, share in comparison.shares.items()}
     epochs = f"{trained.epochs} epoch{'' if trained.epochs == 1 else 's'}"
-    return draw_shares(named, f"The same task, each trained anew on {trained.samples:,} samples for {epochs}")
+    return draw_shares(named, f"The same task, each trained from scratch on {trained.samples:,} samples for {epochs}")

@@ -28,21 +28,22 @@ def plot_feature_space(
     thumbnails: int = 24,
     seed: int = 0,
 ) -> "Figure":
-    """A point for each image, in the colour and with the marker of its class; some images at their places.
+    """A point for each image, in the colour and with the marker of its class; some images are drawn beside their
+    points.
 
     Args:
-        model: runs as in inference.
+        model: the network, run as in inference.
         dataset: the images, and their classes.
         method: as for `project`.
-        layer: whose output to lay out (default: the penultimate features).
-        samples: at most this many images, drawn at random.
-        thumbnails: at most this many images are shown; fewer where there is no room.
-        seed: of the choice of images, and of UMAP and t-SNE.
+        layer: the layer whose output to lay out (default: the penultimate features).
+        samples: the most images to use, drawn at random.
+        thumbnails: the most images to show; fewer if there is no room.
+        seed: for the choice of images, and for UMAP and t-SNE.
 
     Raises:
-        GraphError: there is no such layer; the message gives the nearest.
-        DataError: the method is not there, or there are fewer than 3 images.
-        ShapeError: the images do not have the network's shape.
+        GraphError: there is no such layer; the message names the nearest.
+        DataError: there is no such method, its package is not installed, or there are fewer than 3 images.
+        ShapeError: the images do not have the network's input shape.
     """
     if samples < 3 or len(dataset) < 3:
         raise DataError(f"a plane needs at least 3 images; samples is {samples}, and the data set has {len(dataset)}")

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 def plot_filters(
     model: Model, layer: str, *, order: Order = "norm", most: int | None = None, sample_rate: float | None = None
 ) -> "Figure":
-    """Draw the filters of the convolution `layer`; arguments as for `filters`, and
+    """Draw the filters of the convolution `layer`.
 
     Args:
-        model: whose filters.
+        model: the network.
         layer: name of a convolution.
-        order: of the filters.
+        order: as for `filters`.
         most: filters to draw (default: 64, or 12 where a filter has several channels, or 16 over one axis).
         sample_rate: of the network's input in Hz, for the frequencies of filters over one axis.
 
     Returns:
-        for an RGB image's own filters tiles in colour; for others every channel in the colours of its sign, volumes
-        slice by slice; for filters over one axis curves, with the frequencies that they let through.
+        for filters over an RGB image, tiles in colour; for others every channel, coloured by sign, volumes slice by
+            slice; for filters over one axis, curves with the frequencies that they pass.
 
     Raises:
         GraphError: there is no such layer, or it is not a convolution.
-        DataError: there is no such order, `most` is below 1, or the sample rate makes no sense.
+        DataError: there is no such order, `most` is below 1, or the sample rate does not apply.
     """
     node = filtering_node(model, layer)
     if most is not None and most < 1:

@@ -1,4 +1,4 @@
-"""How one model, or several, take changes of their input, in pictures."""
+"""How one model, or several, respond to changes of their input, in pictures."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,11 +24,12 @@ Models: TypeAlias = "Model | Mapping[str, Model]"
 
 
 def plot_response_curves(models: Models, image: Images, *, target: Target = None, **changes: Any) -> "Figure":
-    """`response_curves` as lines: of one model the likeliest classes, of several the class that the first one finds.
+    """`response_curves` as lines: for one model the likeliest classes, for several the class that the first one
+    predicts.
 
     Args:
         models: one, or several by name.
-        image: one image.
+        image: one image, as `Model.predict` takes it.
         target: the class to follow.
         changes: `shifts`, `angles` and `scales` as for `response_curves`.
     """
@@ -46,7 +47,7 @@ def plot_response_curves(models: Models, image: Images, *, target: Target = None
 
 
 def plot_surviving_share(models: Models, dataset: Dataset, **options: Any) -> "Figure":
-    """`surviving_share` and the accuracy over the shift, the mean of all directions.
+    """`surviving_share` and the accuracy against the shift, averaged over all directions.
 
     Args:
         models: one, or several by name.
@@ -58,11 +59,11 @@ def plot_surviving_share(models: Models, dataset: Dataset, **options: Any) -> "F
 
 
 def plot_equivariance_error(models: Models, images: Images, **options: Any) -> "Figure":
-    """`equivariance_error` of each layer, the mean over the shifts; a row for each model.
+    """`equivariance_error` of each layer, averaged over the shifts, with a row for each model.
 
     Args:
         models: one, or several by name.
-        images: on which to measure.
+        images: the images to measure on.
         options: `shifts` and `layers` as for `equivariance_error`.
     """
     return draw_equivariance_errors(

@@ -20,13 +20,13 @@ def plot_normalization_effect(
     """A row for each normalisation: all values before and after it, and the mean and spread of each channel.
 
     Args:
-        model: runs as in inference.
+        model: the network, run as in inference.
         images: what `Model.predict` takes, the more the better.
-        layers: names of normalisations (default: all, or `most` of them in even steps).
-        most: rows that are drawn unless layers are named.
+        layers: names of normalisations (default: all, or `most` of them, evenly spaced).
+        most: the most rows to draw if no layers are named.
 
     Raises:
-        GraphError: the network has no normalisation, or a layer is none.
+        GraphError: the network has no normalisation, or a named layer is not one.
     """
     nodes = normalizations(model, layers)
     chosen = nodes
@@ -35,5 +35,5 @@ def plot_normalization_effect(
     effects = normalization_effect(model, images, [node.name for node in chosen])
     title = "What normalisation does to activations"
     if len(chosen) < len(nodes):
-        title += f": {len(chosen)} of {len(nodes)} layers" + (", in even steps" if layers is None else "")
+        title += f": {len(chosen)} of {len(nodes)} layers" + (", evenly spaced" if layers is None else "")
     return draw_normalization_effects(effects, [node.layer.describe() for node in chosen], title)

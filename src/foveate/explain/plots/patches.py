@@ -22,13 +22,13 @@ SHOWN_CHANNELS = 8
 def plot_exciting_patches(
     model: Model, patches: ExcitingPatches, images: "Dataset | Images", channels: Sequence[int] | None = None
 ) -> "Figure":
-    """A row of patches for each channel, with their activations; what is hatched is padding.
+    """A row of patches for each channel, with their activations; padding is hatched.
 
     Args:
         model: as for `exciting_patches`.
         patches: the result of `exciting_patches`.
         images: the images in which they were found.
-        channels: rows (default: the eight with the largest activations).
+        channels: one for each row (default: the eight with the largest activations).
     """
     if channels is None:
         channels = np.argsort(-patches.values[:, 0], kind="stable")[:SHOWN_CHANNELS].tolist()

@@ -27,15 +27,15 @@ def plot_receptive_fields(
 
     Args:
         model: the network.
-        images: raw ones; all of them count for the effective field.
-        layers: whose boxes are drawn (default: a choice of all different ones).
+        images: raw images; all of them count towards the effective field.
+        layers: the layers whose boxes to draw (default: a selection of those with distinct boxes).
         position: in the input, one number per spatial axis (default: its middle).
         effective: the layer whose effective field is shown (default: the last whose box is smaller than the input).
-        seed: of the signs of the effective field.
+        seed: for the signs of the effective field.
 
     Raises:
         GraphError: there is no such layer, or it gives no maps.
-        ShapeError: the position lies outside the input, or an image does not have the network's shape.
+        ShapeError: the position lies outside the input, or an image does not have the network's input shape.
         DataError: no gradient reaches the input.
     """
     prepared = prepare(model, images)

@@ -26,10 +26,10 @@ def plot_sanity_check(
     stages: int | None = None,
     check: SanityCheck | None = None,
 ) -> "Figure":
-    """The map of one image while parameters are made random, the rank correlations, and a verdict.
+    """The map of one image as parameters are made random, the rank correlations, and a verdict.
 
-    Arguments and errors are those of `sanity_check`, with one image whose input can be drawn; `check` is what it gave
-    for just these, where that is known already.
+    Arguments and errors are those of `sanity_check`, with one image whose input can be drawn; `check` is its result for
+    the same arguments, if already known.
     """
     prepared = one_image(model, image)
     plain = without_preprocessing(model)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: ExcitingPatches | None = None) -> "Figure":
-    """A grid of the images with the largest activation in each, beside the largest over a data set.
+    """A grid of the images, with the largest activation in each and the largest over a data set.
 
-    Of images made for the middle element only its receptive field is shown.
+    For images made for the middle element, only its receptive field is shown.
 
     Args:
         model: as for `exciting_images`.
@@ -29,7 +29,8 @@ def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: Exc
     """
     if patches is not None and patches.layer != exciting.layer:
         raise DataError(
-            f"the images excite {exciting.layer}, but the patches {patches.layer}; find patches for {exciting.layer}"
+            f"the images excite {exciting.layer}, but the patches excite {patches.layer}; "
+            f"find patches for {exciting.layer}"
         )
     names = [channel_name(model, exciting.layer, int(channel)) for channel in exciting.channels]
     return draw_exciting_images(exciting, names, centre_field(model, exciting), patches)

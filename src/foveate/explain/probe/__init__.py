@@ -1,1 +1,1 @@
-"""What asks a model: its layers, activations, gradients, and what is computed from them. It draws nothing."""
+"""Queries of a model: its layers, activations and gradients, and what is computed from them. Nothing is drawn here."""

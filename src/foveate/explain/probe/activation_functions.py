@@ -30,12 +30,12 @@ def activation_curve(
 
     Args:
         layer: an activation function of one number; PReLU with the slope it starts with.
-        x: where, one axis.
+        x: the points to evaluate it at, along one axis.
         pieces: for Maxout, the slope and intercept of each line it takes the maximum of (default: `maxout_pieces`).
-        engine: what computes it (default: the fastest available).
+        engine: the engine to use (default: the fastest available).
 
     Raises:
-        LayerError: the layer is no function of one number, or `pieces` does not fit it.
+        LayerError: the layer is not a function of one number, or `pieces` does not fit it.
         DataError: x has no values, or more than one axis.
     """
     points = np.asarray(x)
@@ -58,10 +58,10 @@ def activation_curve(
 def kinks(
     layer: Layer, low: float = -10, high: float = 10, *, pieces: Sequence[tuple[float, float]] | None = None
 ) -> NDArray[np.float64]:
-    """Where between `low` and `high` the derivative jumps, to 0.001.
+    """The points between `low` and `high` where the derivative jumps, to within 0.001.
 
-    The derivative is sampled at 0.01 and each large step of it looked at a hundred times finer: in a smooth function it
-    has then become small.
+    The derivative is sampled every 0.01, and each large step in it a hundred times more finely: the steps of a smooth
+    function are small then.
     """
     coarse = np.linspace(low, high, round((high - low) / 0.01) + 1)
     steps = np.abs(np.diff(activation_curve(layer, coarse, pieces=pieces).derivative))
@@ -87,22 +87,23 @@ def signal_survival(
 ) -> tuple[SignalSurvival, ...]:
     """The variance of signal and gradient by depth in random networks, one for each activation function.
 
-    He's rule keeps the variance under a rectifier: Var(y_l) = width / 2 Var(w) Var(y_{l-1}), and Var(w) = 2 / width.
+    He's rule preserves the variance through a rectifier: Var(y_l) = width / 2 Var(w) Var(y_{l-1}), and Var(w) = 2 /
+    width.
 
     Args:
-        activations: what follows each weighted layer.
-        depth: weighted layers.
-        width: units, or channels, of each.
+        activations: the functions to compare; in its network, each follows every weighted layer.
+        depth: the number of weighted layers.
+        width: units, or channels, in each.
         initializer: "auto" (foveate's default: He before rectifiers, else Xavier), "he" or "xavier"; or a number, the
             standard deviation of normal weights.
-        input_shape: of a sample, standard normal (default: (width,)). With spatial axes the layers are convolutions
-            of kernel size 3, whose zero padding costs some variance at the borders.
-        samples: in the batch.
-        seed: of inputs, weights and the gradient at the last layer.
-        engine: what computes it (default: the fastest available).
+        input_shape: the shape of a sample, whose values are standard normal (default: (width,)). With spatial axes, the
+            layers are convolutions of kernel size 3, whose zero padding costs some variance at the borders.
+        samples: how many are in the batch.
+        seed: for the inputs, the weights and the gradient at the last layer.
+        engine: the engine to use (default: the fastest available).
 
     Raises:
-        LayerError: there is no such initializer, or a layer is no function of one number.
+        LayerError: there is no such initializer, or a layer is not a function of one number.
         DataError: depth, width or samples is below 1, or the deviation is not positive.
         ShapeError: the input has too many axes.
 
@@ -146,7 +147,7 @@ def _check_activation(layer: Layer) -> None:
 
 
 def _single(layer: Layer, pieces: Sequence[tuple[float, float]] | None) -> tuple[Graph, dict[str, ArrayLike]]:
-    """A network of one activation function, for Maxout after its linear pieces, and the arrays to load."""
+    """A network of one activation function (for Maxout, after its linear pieces), and the arrays to load."""
     _check_activation(layer)
     if pieces is not None and (not isinstance(layer, Maxout) or len(pieces) != layer.pieces):
         wanted = f"takes {layer.pieces}" if isinstance(layer, Maxout) else "takes none"
@@ -177,7 +178,7 @@ def deep_network(activation: Layer, shape: Shape, depth: int, width: int, rule: 
 
 
 def _load_normal(state: State, deviation: float, seed: int) -> None:
-    """Normal weights of one standard deviation, whatever the width; biases stay zero."""
+    """Load normal weights with the same standard deviation whatever the width; biases stay zero."""
     for name, parameter in state.graph.parameters.items():
         if name.startswith("layer") and name.endswith(".weight"):
             state.load(name, deviation * generator(seed, name).standard_normal(parameter.shape))

@@ -1,4 +1,4 @@
-"""Activation maps: what each channel of a layer makes of one input."""
+"""Activation maps: how each channel of a layer responds to one input."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,9 +15,9 @@ _MOST_ROWS = 10
 
 
 def activation_maps(model: Model, image: ImageLike, layer: str) -> FloatArray:
-    """What `layer` gives for one image: a copy (C, *spatial), or (C,) where the layer is flat.
+    """The output of `layer` for one image: a copy, (C, *spatial), or (C,) if the layer is flat.
 
-    Exactly that layer's output, as in inference: a convolution's before the activation that follows it.
+    This is exactly that layer's output in inference: for a convolution, before the activation that follows it.
 
     Args:
         model: the network.
@@ -26,14 +26,14 @@ def activation_maps(model: Model, image: ImageLike, layer: str) -> FloatArray:
 
     Raises:
         GraphError: there is no such layer.
-        DataError: there are several images, or it cannot be used.
-        ShapeError: the array does not have the network's shape.
+        DataError: there are several images, or the image cannot be used.
+        ShapeError: the array does not have the network's input shape.
     """
     return layer_maps(model, image, [layer])[layer]
 
 
 def layer_maps(model: Model, image: ImageLike, layers: Iterable[str]) -> dict[str, FloatArray]:
-    """`activation_maps` of several layers in one pass, by their names."""
+    """`activation_maps` of several layers in one pass, by layer name."""
     return maps_of(model, prepare_one(model, image), layers)
 
 
@@ -48,7 +48,7 @@ def maps_of(model: Model, prepared: FloatArray, layers: Iterable[str]) -> dict[s
 
 
 def layers_to_walk(model: Model, layers: Sequence[str] | None) -> tuple[list[Node], str]:
-    """The layers to draw, and which they are in words."""
+    """The layers to draw, and a description of the choice."""
     if layers is not None:
         if not layers:
             raise DataError("layers is empty; name at least one, or give None for all")

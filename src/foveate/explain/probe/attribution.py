@@ -1,7 +1,7 @@
-"""Why this class: maps of what in an input speaks for a class, by gradients, by activations and by occlusion.
+"""Why this class: maps of the evidence for a class in an input, from gradients, activations and occlusion.
 
-The score that is explained is the logit of the class: the network's output, or what a final softmax or sigmoid is taken
-of. Where one logit tells two classes apart, class 0 has the negative."""
+The score explained is the logit of the class: the network's output, or the input of a final softmax or sigmoid. If one
+logit separates two classes, class 0 has its negative."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
@@ -24,10 +24,10 @@ from foveate.model import Model
 from foveate.progress import Tell, told
 
 Rule: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"]
-"""How an integral over 0 to 1 becomes a sum."""
+"""How an integral from 0 to 1 becomes a sum."""
 
 Method: TypeAlias = Callable[[Model, Images, Target], FloatArray]
-"""method(model, images, target) -> attributions, the images first."""
+"""method(model, images, target) -> attributions, with the images along the first axis."""
 
 _WORKING_BYTES = 1 << 28
 
@@ -40,16 +40,16 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
 
     Args:
         model: the network.
-        images: N of them, as `Model.predict` takes them.
+        images: N images, as `Model.predict` takes them.
         target: the class, or one for each image (default: the predicted one).
-        batch_size: samples at once (default: as many as take some 256 MB).
+        batch_size: samples per batch (default: as many as fit in about 256 MB).
 
     Returns:
         (N, *input shape).
 
     Raises:
         DataError: there is no such class, or an image cannot be used.
-        ShapeError: the network gives no number for each class, or an array does not have its shape.
+        ShapeError: the network does not output one number for each class, or an array does not have its input shape.
 
     Simonyan, Vedaldi, Zisserman: Deep inside convolutional networks, 2014.
     """
@@ -60,7 +60,7 @@ def saliency(model: Model, images: Images, target: Target = None, *, batch_size:
 def guided_backpropagation(
     model: Model, images: Images, target: Target = None, *, batch_size: int | None = None
 ) -> FloatArray:
-    """The input's gradient where every rectifier f passes back only what is positive: f'(x) max(0, dy) where x > 0.
+    """The input's gradient when every rectifier f passes back only positive values: f'(x) max(0, dy) where x > 0.
 
     Rectifiers are ReLU, for which the paper defines it, and its family (ReLU6, LeakyReLU, GELU ...).
 
@@ -85,30 +85,30 @@ def integrated_gradients(
     rule: Rule = "gausslegendre",
     batch_size: int | None = None,
 ) -> IntegratedGradients:
-    """The gradient integrated on the straight way from a baseline b to the image x.
+    """The gradient integrated along the straight line from a baseline b to the image x.
 
     (x - b) * integral over t from 0 to 1 of d score(b + t (x - b)) / dx
 
     Args:
         model: the network.
-        images: N of them, as `Model.predict` takes them.
+        images: N images, as `Model.predict` takes them.
         target: the class, or one for each image (default: the predicted one).
         baseline: a prepared input, or a number for all its values; 0 is the mean of the training data.
-        steps: points on the way from the baseline to the image.
-        rule: where they lie and what they weigh, by Captum's names. Captum's "riemann_trapezoid" divides by `steps`,
-            this one by `steps` - 1, so its weights add up to 1.
-        batch_size: samples at once (default: as many as take some 256 MB).
+        steps: the number of points on the line from the baseline to the image.
+        rule: where the points lie and how they are weighted, under Captum's names. Captum's "riemann_trapezoid" divides
+            by `steps`, this one by `steps` - 1, so its weights add up to 1.
+        batch_size: samples per batch (default: as many as fit in about 256 MB).
 
     Raises:
         DataError: there is no such class or rule, there are too few steps, or an image cannot be used.
-        ShapeError: the network gives no number for each class, or an array does not have its shape.
+        ShapeError: the network does not output one number for each class, or an array does not have its input shape.
 
     Sundararajan, Taly, Yan: Axiomatic attribution for deep networks, 2017.
     """
     prepared, classes = asked(model, images, target)
     start = _baseline(model, baseline)
     places, weights = _quadrature(rule, steps)
-    # Both ends go along without weight, so the same program gives their scores.
+    # Both ends are included with weight 0, so the same program gives their scores.
     places, weights = np.append(places, [0.0, 1.0]), np.append(weights, [0.0, 0.0])
     way = prepared.astype(np.float64) - start
     axes = (-1, *(1,) * (prepared.ndim - 1))
@@ -140,23 +140,23 @@ def grad_cam(
     relu: bool = True,
     batch_size: int | None = None,
 ) -> FloatArray:
-    """A layer's maps A_k, each weighed by the mean of its gradient: sum over k of mean(d score / d A_k) A_k.
+    """A layer's maps A_k, each weighted by the mean of its gradient: sum over k of mean(d score / d A_k) A_k.
 
     Args:
         model: the network.
-        images: N of them, as `Model.predict` takes them.
+        images: N images, as `Model.predict` takes them.
         target: the class, or one for each image (default: the predicted one).
-        layer: its name (default: the last with maps that is not a pooling).
-        relu: whether what speaks against the class is set to 0, as in the paper.
-        batch_size: samples at once (default: as many as take some 256 MB).
+        layer: the layer's name (default: the last layer with maps that is not a pooling layer).
+        relu: whether to set evidence against the class to 0, as in the paper.
+        batch_size: samples per batch (default: as many as fit in about 256 MB).
 
     Returns:
-        (N, *spatial sizes of the layer); `upsample` brings them to the image's.
+        (N, *spatial sizes of the layer); `upsample` resizes them to the image's.
 
     Raises:
-        GraphError: there is no such layer, or it gives no maps; the message gives the nearest that do.
+        GraphError: there is no such layer, or it gives no maps; the message names the nearest that do.
         DataError: there is no such class, or an image cannot be used.
-        ShapeError: the network gives no number for each class, or an array does not have its shape.
+        ShapeError: the network does not output one number for each class, or an array does not have its input shape.
 
     Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM, 2017.
     """
@@ -183,26 +183,29 @@ def occlusion(
 ) -> FloatArray:
     """How much the class's score falls where a window is covered, averaged over the windows that cover a position.
 
-    The windows go from the first position in steps of `stride` until the last is covered; the last may be cut.
+    Windows start at the first position and move by `stride` until the last position is covered; the last may be
+    clipped.
 
     Args:
         model: the network.
-        images: N of them, as `Model.predict` takes them.
+        images: N images, as `Model.predict` takes them.
         target: the class, or one for each image (default: the predicted one).
-        window: its size along each spatial axis (default: a sixth of the image (in 1-D a 32nd, in 3-D a quarter)).
-        stride: from one window to the next, at most `window` (default: half of it).
-        baseline: what covers: a prepared input, or a number for all its values; 0 is the mean of the training data.
-        batch_size: samples at once (default: as many as take some 256 MB).
-        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done,
-            samples in all) after each batch.
+        window: the window's size along each spatial axis (default: a sixth of the image's; in 1-D a 32nd, in 3-D a
+            quarter).
+        stride: the step from one window to the next, at most `window` (default: half of it).
+        baseline: the values that cover the window: a prepared input, or a number for all its values; 0 is the mean of
+            the training data.
+        batch_size: samples per batch (default: as many as fit in about 256 MB).
+        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done, total
+            samples) after each batch.
 
     Returns:
         (N, *spatial sizes of the input): positive where covering lowers the score.
 
     Raises:
         GraphError: the network's input has no spatial axes.
-        DataError: there is no such class, or window or stride do not fit.
-        ShapeError: the network gives no number for each class, or an array does not have its shape.
+        DataError: there is no such class, or the window or stride does not fit.
+        ShapeError: the network does not output one number for each class, or an array does not have its input shape.
 
     Zeiler, Fergus: Visualizing and understanding convolutional networks, 2014.
     """
@@ -242,10 +245,10 @@ METHODS: Mapping[str, Method] = {
 
 
 def cam_layer(model: Model, layer: str | None) -> Node:
-    """The layer called `layer`, or without a name the last with maps that is not a pooling.
+    """The layer called `layer`, or for None the last layer with maps that is not a pooling layer.
 
     Raises:
-        GraphError: there is no such layer, or its output is flat; the message gives the nearest with maps.
+        GraphError: there is no such layer, or its output is flat; the message names the nearest with maps.
     """
     node = spatial_layer(model, layer)
     while layer is None and isinstance(node.layer, Pooling | GlobalPooling | AdaptivePooling):
@@ -264,9 +267,9 @@ def _runs(
     keep: Sequence[str] = (),
     graph: Graph | None = None,
 ) -> Iterator[tuple[NDArray[np.intp], int, Probe]]:
-    """Run samples 0 to `count` a batch at a time: (their indices, how many are new, the probe that has just run).
+    """Run `count` samples a batch at a time, yielding (their indices, how many are new, the probe that has just run).
 
-    The last batch is filled with its last sample, so one program serves for all.
+    The last batch is padded with its last sample, so one program serves all batches.
     """
     size = _samples_at_once(model.graph, count, batch_size)
     probe = Probe(model, size, keep=keep, differentiable=True, graph=graph or scored_graph(model))
@@ -290,7 +293,7 @@ def _scores(model: Model, outputs: Outputs, prepared: FloatArray, classes: Class
 
 
 def _samples_at_once(graph: Graph, count: int, batch_size: int | None = None) -> int:
-    """`batch_size`, or as many samples as take some 256 MB of activations and gradients; at most `count`."""
+    """`batch_size`, or as many samples as fit in about 256 MB of activations and gradients; at most `count`."""
     if batch_size is not None:
         if batch_size < 1:
             raise DataError(f"batch_size is {batch_size}; it must be at least 1, or None")
@@ -311,7 +314,7 @@ def _baseline(model: Model, baseline: ArrayLike) -> NDArray[np.float32]:
 
 
 def _quadrature(rule: Rule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(places, weights) with which an integral over 0 to 1 is a sum."""
+    """(places, weights) that turn an integral from 0 to 1 into a sum."""
     least = 2 if rule == "riemann_trapezoid" else 1
     if steps < least:
         raise DataError(f"there are {steps} steps; {rule} needs at least {least}")
@@ -353,7 +356,7 @@ def _per_axis(value: int | Sequence[int], name: str, limits: tuple[int, ...]) ->
 
 
 def _boxes(sizes: tuple[int, ...], windows: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Every place of the sliding window, cut at the far border."""
+    """Every position of the sliding window, clipped at the far border."""
     axes = [
         [slice(begin, begin + window) for begin in range(0, size - window + stride, stride)]
         for size, window, stride in zip(sizes, windows, strides, strict=True)

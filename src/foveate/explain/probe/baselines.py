@@ -1,4 +1,4 @@
-"""The lecture's argument for convolution and for pooling: the same task for networks that lack one of them."""
+"""The lecture's argument for convolution and for pooling: the same task for networks that lack one of the two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ _SUBSAMPLING = {1: MaxPool1d, 2: MaxPool2d, 3: MaxPool3d}
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """Networks trained from the start on the same samples, for the same number of epochs, by their names.
+    """Networks trained from scratch on the same samples, for the same number of epochs, by name.
 
-    `seconds` is how long each took; `parameters` counts what each learns.
+    `seconds` is how long each took to train, `parameters` how many parameters each learns.
     """
 
     models: Mapping[str, Model]
@@ -49,20 +49,20 @@ class Baselines:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Trained numbers of each network."""
+        """The number of parameters each network learns."""
         return {name: parameter_count(model.graph) for name, model in self.models.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class InvarianceComparison:
-    """The baselines, and what share of the predictions of each survives a shift."""
+    """The baselines, and the share of each one's predictions that survives a shift."""
 
     baselines: Baselines
     shares: Mapping[str, SurvivingShare]
 
 
 def parameter_count(graph: Graph) -> int:
-    """How many numbers the network learns, biases included."""
+    """The number of parameters the network learns, biases included."""
     return sum(prod(parameter.shape) for parameter in graph.parameters.values())
 
 
@@ -71,20 +71,20 @@ def fully_connected_twin(graph: Graph) -> Graph:
 
         n d + d^2 + d classes weights and 2 d + classes biases, for n inputs
 
-    Where a step of d is too coarse (n is large beside the number of parameters), the second layer is wider or narrower
-    than the first.
+    If a step of d is too coarse (n is large relative to the number of parameters), the second layer is wider or
+    narrower than the first.
 
     Raises:
         DataError: the network's output is not one number for each class.
-        GraphError: no such network has within 2 % as many parameters.
+        GraphError: no such network comes within 2 % of the number of parameters.
     """
     inputs, classes, wanted = prod(graph.input_shape), class_count(graph), parameter_count(graph)
     widths = _hidden_widths(inputs, classes, wanted)
     actual = _count(inputs, classes, *widths)
     if abs(actual - wanted) > _MOST_DIFFERENCE * wanted:
         raise GraphError(
-            f"the network has {wanted:,} parameters, but a fully connected one of two hidden layers over "
-            f"{format_sizes(graph.input_shape)} inputs that comes nearest has {actual:,}; none is of equal size"
+            f"the network has {wanted:,} parameters, but the nearest fully connected one with two hidden layers over "
+            f"{format_sizes(graph.input_shape)} inputs has {actual:,}; none is of equal size"
         )
     first, second = widths
     layers = (Linear(first), ReLU(), Linear(second), ReLU(), Linear(classes))
@@ -93,22 +93,22 @@ def fully_connected_twin(graph: Graph) -> Graph:
 
 
 def without_pooling(graph: Graph, *, keep_stride: bool = False) -> Graph:
-    """The same network without its pooling layers; global and adaptive ones stay, for they set the output's size.
+    """The same network without its pooling layers; global and adaptive ones stay, because they set the output's size.
 
-    Without them every map is larger: convolutions keep their parameters, but a linear layer after Flatten gets more,
-    and training takes as many times longer as the maps are larger. With `keep_stride` each pooling window gives the
-    value in its middle instead of their maximum or mean, so all shapes and parameters stay.
+    Every map is then larger: convolutions keep their parameters, but a linear layer after Flatten gets more, and
+    training slows down in proportion to the size of the maps. With `keep_stride`, each pooling window outputs its
+    middle value instead of its maximum or mean, so all shapes and parameters stay.
 
     Args:
         graph: any network.
-        keep_stride: whether maps are made smaller all the same.
+        keep_stride: whether maps still become smaller.
 
     Raises:
-        GraphError: there is no pooling to take out, or branches of different size would meet.
+        GraphError: there is no pooling to remove, or branches of different sizes would meet.
     """
     if not any(_pools(node) for node in graph.nodes):
         raise GraphError(
-            "the network has no pooling layer with a window of more than one position; nothing to take out"
+            "the network has no pooling layer with a window of more than one position, so there is nothing to remove"
         )
 
     def change(node: Node) -> Mapping[str, Layer]:
@@ -134,18 +134,18 @@ def train_baselines(
     keep_stride: bool = True,
     progress: bool = True,
 ) -> Baselines:
-    """Train the model's architecture, the same without pooling, and its fully connected twin, all three anew.
+    """Train the model's architecture, the same without pooling, and its fully connected twin, all three from scratch.
 
     All see the same samples in the same order for the same number of epochs, whatever `model` was trained on; `model`
-    itself is left as it is. A network without pooling gets no second twin.
+    itself is not changed. A network without pooling gets no second twin.
 
     Args:
-        model: whose architecture, preprocessing, seed and engine are taken.
+        model: the model whose architecture, preprocessing, seed and engine to use.
         splits: the data.
-        samples: of the training part, drawn at random; at most all.
-        epochs: passes over them.
-        keep_stride: as for `without_pooling`; without it the second network takes many times longer.
-        progress: whether to show how each training goes.
+        samples: how many to draw at random from the training part; at most all.
+        epochs: passes over these samples.
+        keep_stride: as for `without_pooling`; if False, the second network takes many times longer.
+        progress: whether to show the progress of each training.
 
     Raises:
         DataError: the data do not fit the network, or samples is below 1.
@@ -186,17 +186,17 @@ def compare_invariance(
     test_samples: int = 500,
     progress: bool = True,
 ) -> InvarianceComparison:
-    """Train the baselines and measure on the test part what share of the predictions of each survives a shift.
+    """Train the baselines and measure on the test part the share of each one's predictions that survives a shift.
 
     Args:
-        model: whose architecture is compared, see `train_baselines`.
+        model: the model whose architecture to compare, see `train_baselines`.
         splits: the data.
-        samples: for training.
-        epochs: of training.
+        samples: how many to train on.
+        epochs: passes over these samples.
         keep_stride: as for `without_pooling`.
-        shifts: pixels.
-        test_samples: on which the shares are measured.
-        progress: whether to show how each training goes.
+        shifts: the shifts in pixels.
+        test_samples: how many to measure the shares on.
+        progress: whether to show the progress of each training.
 
     Raises:
         DataError: the data do not fit the network, or a number is below 1.
@@ -215,7 +215,8 @@ def _pools(node: Node) -> bool:
 
 
 def _subsampling(node: Node) -> Mapping[str, Layer]:
-    """The middle of each of the layer's windows, as a pooling of one position after a crop to where it begins."""
+    """The middle value of each of the layer's windows: a crop to where the middle begins, then pooling of one
+    position."""
     windows = node.windows
     assert windows is not None
     crops, strides = [(0, 0)], tuple(window.stride for window in windows)

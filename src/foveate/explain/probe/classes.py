@@ -17,7 +17,7 @@ from foveate.tasks.decoding import exclusive, independent
 from foveate.tasks.output import without_probabilities
 
 Target: TypeAlias = "int | str | Sequence[int | str] | None"
-"""A class by its index or name, one for all images or one for each; None for the class the model finds."""
+"""A class by its index or name, one for all images or one for each; None for the class the model predicts."""
 
 Classes: TypeAlias = NDArray[np.int64]
 
@@ -28,42 +28,42 @@ def check_classifier(model: Model) -> None:
     if len(model.graph.outputs) != 1:
         raise GraphError(
             f"the network has {len(model.graph.outputs)} outputs ({', '.join(model.graph.outputs)}), but a class can "
-            "be asked for only where there is one"
+            "be asked about only if there is one"
         )
     if len(model.graph.output_shape) != 1:
         raise ShapeError(
-            f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked for only "
-            "where there is one number for each; end the network with a global pooling and Linear(classes)"
+            f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked about only "
+            "if there is one number for each; end the network with a global pooling and Linear(classes)"
         )
 
 
 def tells_two_apart(model: Model) -> bool:
-    """Whether the only unit is the logit of the second of two classes; of the first it is the negative."""
+    """Whether the only unit is the logit of the second of two classes; the first has its negative."""
     task = model.task
     return model.graph.output_shape == (1,) and (task is None or isinstance(task, Classification))
 
 
 def classes_to_ask_for(model: Model) -> int:
-    """How many classes can be asked for."""
+    """How many classes can be asked about."""
     return 2 if tells_two_apart(model) else model.graph.output_shape[0]
 
 
 def class_name(model: Model, index: int) -> str:
-    """The name of a class, of a label or of a value; "class 3" where the model has no names."""
+    """The name of a class, a label or a value; "class 3" if the model has no names."""
     names = _names(model)
     return f"class {index}" if names is None else names[index]
 
 
 def targets(model: Model, target: Target, scores: FloatArray) -> Classes:
-    """For each of N samples the index of the class that is meant; without a target the one with the largest score.
+    """The index of the class meant for each of N samples; without a target, the one with the largest score.
 
     Args:
         model: the network.
-        target: what was asked for.
-        scores: (N, units), what `scored_graph` gives.
+        target: what the caller asked about.
+        scores: (N, units), the output of `scored_graph`.
 
     Raises:
-        DataError: there is no such class; the message gives the nearest.
+        DataError: there is no such class; the message names the nearest.
     """
     if target is None:
         found: Classes = (scores[:, 0] > 0).astype(np.int64) if tells_two_apart(model) else scores.argmax(axis=1)
@@ -78,7 +78,7 @@ def targets(model: Model, target: Target, scores: FloatArray) -> Classes:
 
 
 def asked(model: Model, images: Images, target: Target) -> tuple[NDArray[np.float32], Classes]:
-    """The prepared images, and for each the index of the class that is meant."""
+    """The prepared images, and the index of the class meant for each."""
     check_classifier(model)
     prepared = prepare(model, images)
     if target is not None:
@@ -98,12 +98,12 @@ def logit_layers(graph: Graph) -> tuple[str, ...]:
 
 
 def scored_graph(model: Model) -> Graph:
-    """The network up to its logits: a softmax or sigmoid that is sure has no slope left to explain."""
+    """The network up to its logits: a saturated softmax or sigmoid has no slope left to explain."""
     return without_probabilities(model.graph)
 
 
 def class_scores(model: Model, scores: FloatArray, classes: Classes) -> FloatArray:
-    """The score of each sample's class, of (N, units) that `scored_graph` gave."""
+    """The score of each sample's class, from the output (N, units) of `scored_graph`."""
     columns, signs = _units(model, classes)
     return np.asarray(signs * scores[np.arange(len(classes)), columns])
 
@@ -117,12 +117,12 @@ def class_gradients(model: Model, probe: Probe, classes: Classes, *of: str) -> l
 
 
 def gives_chances(model: Model) -> bool:
-    """Whether the outputs stand for probabilities; those of a regression are amounts."""
+    """Whether the outputs are probabilities; those of a regression are amounts."""
     return not isinstance(model.task, Regression)
 
 
 def class_chances(model: Model, prepared: FloatArray) -> FloatArray:
-    """The probability of each class (N, classes): `decoded`, where that gives probabilities.
+    """The probability of each class (N, classes): `decoded`, if that gives probabilities.
 
     Raises:
         DataError: the outputs are amounts, or a value is NaN or infinite.
@@ -133,10 +133,10 @@ def class_chances(model: Model, prepared: FloatArray) -> FloatArray:
 
 
 def decoded(model: Model, prepared: FloatArray) -> FloatArray:
-    """What the outputs say, (N, classes), as the model's task reads them; a single logit gives two probabilities.
+    """The outputs as the model's task decodes them, (N, classes); a single logit gives two probabilities.
 
-    Without a task the network's last layer decides: labels on their own after a sigmoid, else classes of which one is
-    right.
+    Without a task the network's last layer decides: independent labels after a sigmoid, otherwise classes of which one
+    is right.
 
     Raises:
         DataError: a value is NaN or infinite.
@@ -166,7 +166,7 @@ def _names(model: Model) -> tuple[str, ...] | None:
 
 
 def _units(model: Model, classes: Classes) -> tuple[Classes, Classes]:
-    """The output that scores each sample's class, and the sign with which it does."""
+    """The output that scores each sample's class, and its sign."""
     if tells_two_apart(model):
         return np.zeros_like(classes), np.where(classes == 0, -1, 1)
     return classes, np.ones_like(classes)

@@ -1,4 +1,4 @@
-"""Every method of attribution asked about one image."""
+"""Every attribution method applied to one image."""
 
 from collections.abc import Callable
 from copy import copy
@@ -24,17 +24,17 @@ from foveate.model import Model
 
 
 def one_image(model: Model, image: Images) -> NDArray[np.float32]:
-    """The prepared image (1, *input shape), of a network whose inputs can be drawn."""
+    """The prepared image (1, *input shape), for a network whose inputs can be drawn."""
     if not 2 <= len(model.graph.input_shape) <= 4:
         raise DataError(
-            f"the network takes {format_sizes(model.graph.input_shape)}, which has no picture; only inputs with one to "
-            "three spatial axes can be drawn"
+            f"the network takes {format_sizes(model.graph.input_shape)}, which cannot be drawn; only inputs with one "
+            "to three spatial axes can"
         )
     return prepare_one(model, image)
 
 
 def without_preprocessing(model: Model) -> Model:
-    """The same network on the same state, which takes prepared inputs as they are."""
+    """The same network with the same state, taking prepared inputs as they are."""
     other = copy(model)
     other.preprocessing = None
     return other
@@ -43,7 +43,7 @@ def without_preprocessing(model: Model) -> Model:
 def explain_class(
     model: Model, image: Images, target: Target = None, layer: str | None = None
 ) -> dict[str, Explanation]:
-    """What each method gives for one image, by its name; what the network does not allow becomes a note.
+    """Each method's result for one image, by method name; a method that the network does not allow becomes a note.
 
     Arguments and errors are those of `plot_attributions`, which draws it.
     """

@@ -1,4 +1,4 @@
-"""Features: what the network's last layer decides on, for a whole data set."""
+"""Features: the values on which the network's last layer bases its decision, for a whole data set."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,10 @@ PREPARED_AT_ONCE = 1024
 
 
 def penultimate(model: Model) -> str:
-    """The layer, or the input, that the last linear layer or convolution before the output takes.
+    """The layer, or the input, that feeds the last linear layer or convolution before the output.
 
     Raises:
-        GraphError: there is no such layer on the way, or the way is not one line.
+        GraphError: there is no such layer on the path to the output, or the path branches.
     """
     graph = model.graph
     name = graph.only_output
@@ -33,29 +33,29 @@ def penultimate(model: Model) -> str:
             break
         name = node.inputs[0]
     raise GraphError(
-        f"the output {graph.only_output} does not come from one last linear layer or convolution; say whose output to "
-        f"take: layer=, for example {graph.nodes[-1].name!r}"
+        f"the output {graph.only_output} does not come from one last linear layer or convolution; name the layer whose "
+        f"output to take, such as layer={graph.nodes[-1].name!r}"
     )
 
 
 def features(
     model: Model, images: "Dataset | Images", layer: str | None = None, *, batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """What a layer gives for each image, maps averaged over their positions.
+    """A layer's output for each image, with maps averaged over their positions.
 
     Args:
-        model: runs as in inference.
+        model: the network, run as in inference.
         images: a data set, or what `Model.predict` takes.
         layer: the name of a layer, or of the input (default: the penultimate features).
-        batch_size: images that run at once (default: as many as fit 256 MB, at most 64).
+        batch_size: images per batch (default: as many as fit in 256 MB, at most 64).
 
     Returns:
         (N, features).
 
     Raises:
-        GraphError: there is no such layer; the message gives the nearest.
+        GraphError: there is no such layer; the message names the nearest.
         DataError: batch_size is below 1, or the images cannot be used.
-        ShapeError: the images do not have the network's shape.
+        ShapeError: the images do not have the network's input shape.
     """
     name = penultimate(model) if layer is None else layer
     if name not in model.graph.shapes:
@@ -76,7 +76,7 @@ def features(
 
 
 def _batches(model: Model, images: "Dataset | Images", size: int) -> Iterator[FloatArray]:
-    """Prepared inputs, `size` at a time; of a data set no more than some are prepared at once."""
+    """Prepared inputs, `size` at a time; a data set is prepared a part at a time."""
     if isinstance(images, Dataset):
         check_takes_dataset(model, images)
         step = max(1, PREPARED_AT_ONCE // size) * size

@@ -16,14 +16,14 @@ from foveate.model import Model
 def filters(model: Model, layer: str, *, order: Order = "norm") -> Filters:
     """Copies of the kernels of the convolution `layer`, one for each output channel.
 
-    A transposed convolution gives its kernels in the same layout: for an output channel what each input of its group
-    paints into it.
+    A transposed convolution gives its kernels in the same layout: for each output channel, what each input channel of
+    its group paints into it.
 
     Args:
-        model: whose filters.
+        model: the network.
         layer: name of a convolution.
-        order: "norm" (Euclidean, largest first), "similarity" (a chain from the largest, each time to the one left
-            with the largest cosine similarity), or "index".
+        order: "norm" (Euclidean, largest first), "similarity" (a chain from the largest, going each time to the
+            remaining one with the largest cosine similarity), or "index".
 
     Raises:
         GraphError: there is no such layer, or it is not a convolution.
@@ -52,7 +52,7 @@ def filtering_node(model: Model, layer: str) -> Node:
 
 
 def rate_at(model: Model, node: Node, sample_rate: float) -> float:
-    """Samples a second where the kernels of `node` lie: at its input, after the strides before it."""
+    """The sample rate that the kernels of `node` see: at its input, after the strides before it."""
     if len(node.output_shape) != 2:
         raise DataError(f"sample_rate is for filters over one axis, but {node} has {len(node.output_shape) - 1}")
     check_sample_rate(sample_rate)

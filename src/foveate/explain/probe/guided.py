@@ -18,8 +18,8 @@ from foveate.layers.base import ElementwiseLayer, Parameter
 class GuidedRectifier(ElementwiseLayer):
     """y = f(x) as its `rectifier` computes it, and backwards dx = f'(x) max(0, dy) where x > 0, else 0.
 
-    None of the family itself, so no engine fuses it or takes its own gradient; not in the registry, so no file can
-    hold one.
+    It is not itself one of the family, so no engine fuses it or uses its own gradient; it is not in the registry, so no
+    file can hold one.
     """
 
     label: ClassVar[str] = "guided"
@@ -36,11 +36,11 @@ def guided_graph(graph: Graph) -> Graph:
     """The same network, with the same parameters, in which ReLU and all of its family are guided.
 
     Raises:
-        GraphError: it has none.
+        GraphError: it has no such layer.
     """
     if not any(node.layer.rectifies for node in graph.nodes):
         raise GraphError(
-            "the network has no ReLU nor any of its family, and guided backpropagation is defined for those alone; "
+            "guided backpropagation is defined only for ReLU and its family, of which the network has none; "
             "use saliency or integrated_gradients"
         )
     return rewrite(graph, lambda node: {node.name: GuidedRectifier(node.layer) if node.layer.rectifies else node.layer})

@@ -1,4 +1,4 @@
-"""Invariance, measured: what a network makes of an object that moves, turns and grows, and how its maps follow."""
+"""Invariance, measured: how a network responds to an object that moves, turns and grows, and how its maps follow."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -50,18 +50,19 @@ def response_curves(
     angles: Sequence[float] = ANGLES,
     scales: Sequence[float] = SCALES,
 ) -> ResponseCurves:
-    """The network's probabilities for one image while it moves along its last axis, turns, and grows.
+    """The network's probabilities for one image as it moves along its last axis, turns, and grows.
 
     Args:
         model: a classifier.
         image: one image.
-        target: the class to follow (default: the one that the model finds in the unchanged image).
-        shifts: pixels, positive to the right (default: 17 of them, to 8 pixels of 28 or their like on each side).
-        angles: degrees, counter-clockwise; signals are not turned.
+        target: the class to follow (default: the one that the model predicts for the unchanged image).
+        shifts: in pixels, positive to the right (default: 17 shifts, up to 8 pixels each way for 28 pixels, in
+            proportion for other sizes).
+        angles: in degrees, counter-clockwise; signals are not turned.
         scales: factors, above 1 for larger.
 
     Raises:
-        ShapeError: the image has another shape than the network takes.
+        ShapeError: the image does not have the network's input shape.
         DataError: there are several images, a list of changes is empty, or there is no such class.
     """
     prepared = prepare_one(model, image)
@@ -95,21 +96,21 @@ def response_curves(
 def surviving_share(
     model: Model, dataset: Dataset, *, shifts: Sequence[int] = range(9), samples: int = 1000, seed: int = 0
 ) -> SurvivingShare:
-    """The share of predictions that a shift by this many pixels leaves as they are, in every direction along an axis.
+    """The share of predictions unchanged by a shift of so many pixels, in each direction along each axis.
 
         share(s, d) = mean over n of [argmax f(T_sd x_n) = argmax f(x_n)]
 
-    What comes in has the colour of the image's border.
+    Pixels that move in take the colour of the image's border.
 
     Args:
         model: a classifier.
         dataset: images with labels, for the accuracy.
-        shifts: pixels, 0 or more.
-        samples: how many images, drawn at random without repetition; at most all.
-        seed: of the draw.
+        shifts: in pixels, 0 or more.
+        samples: how many images, drawn at random without replacement; at most all.
+        seed: for the draw.
 
     Raises:
-        DataError: the data do not fit the network, or shifts and samples are no such numbers.
+        DataError: the data do not fit the network, or `shifts` or `samples` is out of range.
 
     Zhang: Making convolutional networks shift-invariant again, 2019 (there called consistency).
     """
@@ -147,22 +148,22 @@ def equivariance_error(
 
         error = ||f(T x) - T' f(x)|| / ||T' f(x)||
 
-    T moves the image by s pixels along its last axis, T' the map by s / jump positions; where that is no whole number
+    T moves the image by s pixels along its last axis, T' the map by s / jump positions; if that is not a whole number
     (a shift within a stride), T' is a linear blend of the two neighbours. Norms are over all images and channels, and
     over the positions along the axis that are compared: in `whole`, all whose counterpart lies in the map; in
-    `interior`, those whose receptive field lies in the frame before and after the move, so it holds the same
-    pixels and no padding.
+    `interior`, those whose receptive field lies in the frame before and after the move, so it holds the same pixels and
+    no padding.
 
     Args:
         model: any network with maps.
-        images: on which to measure.
-        shifts: pixels, 1 or more (default: 1 to 8 and one step of each layer's map).
+        images: the images to measure on.
+        shifts: in pixels, 1 or more (default: 1 to 8 and one step of each layer's map).
         layers: names of layers with maps (default: those with a sliding window).
 
     Raises:
         GraphError: there is no layer with maps, or none of that name.
-        ShapeError: an image has another shape than the network takes.
-        DataError: shifts are no such numbers.
+        ShapeError: an image does not have the network's input shape.
+        DataError: a shift is not a whole number of at least 1.
     """
     names = _layers_with_maps(model, layers)
     steps = [_jump(model.graph, name) for name in names]
@@ -228,7 +229,7 @@ def _layers_with_maps(model: Model, layers: Sequence[str] | None) -> tuple[str, 
 
 
 def _jump(graph: Graph, name: str) -> Fraction:
-    """Pixels between neighbours in a map; below a layer that sees everything, by the strides on the way to it."""
+    """Pixels between neighbours in a map; after a layer that sees everything, from the strides on the way to it."""
     strides = 1
     while not (jump := graph.receptive_fields()[name].jump[-1]):
         node = graph.node(name)

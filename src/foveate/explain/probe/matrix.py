@@ -8,7 +8,7 @@ from foveate.model import Model
 
 
 def layer_matrix(model: Model, layer: str, input_shape: Shape | None = None) -> ConvolutionMatrix:
-    """The matrix of the convolution called `layer`, with the weights that it has in the model.
+    """The matrix of the convolution called `layer`, with its weights in the model.
 
     Args:
         model: the network.
@@ -16,7 +16,7 @@ def layer_matrix(model: Model, layer: str, input_shape: Shape | None = None) -> 
         input_shape: (C, *spatial) of a smaller input (default: the layer's own).
 
     Raises:
-        GraphError: there is no convolution of that name; the message gives the nearest.
+        GraphError: there is no convolution of that name; the message names the nearest.
         LayerError: its padding repeats the input.
         DataError: there are more than `MOST_CONNECTIONS` connections.
     """

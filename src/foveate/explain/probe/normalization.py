@@ -1,4 +1,4 @@
-"""What the normalisations of a model do to the values that pass them."""
+"""What the normalisations of a model do to the values that pass through them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ def normalization_effect(
     The network runs twice on each batch of images, first for the ranges and means; only counts and sums are held.
 
     Args:
-        model: runs as in inference.
+        model: the network, run as in inference.
         images: what `Model.predict` takes, the more the better.
         layers: names of normalisations (default: all).
-        bins: of each histogram.
+        bins: the number of bins in each histogram.
 
     Raises:
-        GraphError: the network has no normalisation, or a layer is none.
+        GraphError: the network has no normalisation, or a named layer is not one.
     """
     nodes = normalizations(model, layers)
     prepared = prepare(model, images)
@@ -57,7 +57,7 @@ def normalization_effect(
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Means of each channel, least and largest value, and how many values a channel had."""
+    """Each channel's mean, the smallest and the largest value, and the number of values per channel."""
 
     mean: NDArray[np.float64]
     low: float

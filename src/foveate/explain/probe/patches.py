@@ -40,23 +40,23 @@ def exciting_patches(
     distinct: bool = True,
     progress: bool | Tell = True,
 ) -> ExcitingPatches:
-    """The `count` patches with the largest activation of every channel, in one pass over the images.
+    """The `count` patches with the largest activation in each channel, found in one pass over the images.
 
-    Memory does not grow with the images: no more than one batch is prepared, and no more than its activations are kept.
+    Memory does not grow with the number of images: only one batch, and its activations, is held at a time.
 
     Args:
-        model: whose layer is looked at.
+        model: the network.
         images: a data set, an array (N, *input shape), or a list of what `Model.predict` takes.
-        layer: its name; each unit of a flat layer counts as a channel.
-        count: patches for each channel; fewer where there are not as many.
-        batch_size: samples that are run at once; fewer where their activations would be very large.
-        distinct: take at most one patch of each image.
-        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done,
-            samples in all) after each batch.
+        layer: the layer's name; each unit of a flat layer counts as a channel.
+        count: patches for each channel; fewer if there are not enough.
+        batch_size: samples per batch; fewer if their activations would be very large.
+        distinct: whether to take at most one patch from each image.
+        progress: whether to show a bar if it takes over two seconds; or a function to call with (samples done, total
+            samples) after each batch.
 
     Raises:
-        GraphError: there is no such layer; the message gives the nearest.
-        ShapeError: the images do not have the network's shape.
+        GraphError: there is no such layer; the message names the nearest.
+        ShapeError: the images do not have the network's input shape.
         DataError: they cannot be used, `count` or `batch_size` is below 1, or an activation is NaN.
 
     After Zeiler, Fergus: Visualizing and understanding convolutional networks, 2014.
@@ -85,16 +85,16 @@ def exciting_patches(
 def cut_patches(
     model: Model, patches: ExcitingPatches, images: "Dataset | Images", channels: Sequence[int]
 ) -> list[list[NDArray[np.float32]]]:
-    """For each of `channels` its k patches (C, *size) on the scale 0 to 1, NaN where the channel sees padding.
+    """The k patches (C, *size) of each of `channels`, on a scale from 0 to 1, NaN where the channel sees padding.
 
     Args:
         model: as for `exciting_patches`.
         patches: the result of `exciting_patches`.
         images: the images in which they were found.
-        channels: the channels whose patches are cut out.
+        channels: the channels whose patches to cut out.
 
     Raises:
-        DataError: there is no such channel, or `images` are fewer than those that were looked through.
+        DataError: there is no such channel, or there are fewer `images` than were searched.
     """
     inputs = _countable(model, images)
     known = len(patches.values)
@@ -106,8 +106,8 @@ def cut_patches(
     chosen, where = np.unique(patches.samples[rows], return_inverse=True)
     if chosen[-1] >= len(inputs):
         raise DataError(
-            f"there are {len(inputs)} images, but patches were found in image {chosen[-1]}; give the images that were "
-            "looked through"
+            f"there are {len(inputs)} images, but patches were found in image {chosen[-1]}; give the images "
+            "that were searched"
         )
     shown = displayed(model, prepare(model, _at(inputs, chosen)))
     return [
@@ -123,7 +123,7 @@ def channel_name(model: Model, layer: str, channel: int) -> str:
 
 
 def _countable(model: Model, images: "Dataset | Images") -> _Inputs:
-    """The raw inputs, checked as far as that needs no pass over them."""
+    """The raw inputs, checked as far as possible without a pass over them."""
     shape = model.graph.input_shape
     if isinstance(images, Dataset):
         check_takes_dataset(model, images)
@@ -149,7 +149,7 @@ def _at(inputs: _Inputs, indices: NDArray[np.int64]) -> Any:
 
 
 def _in_batches(model: Model, inputs: _Inputs, layer: str, batch_size: int) -> Iterator[tuple[int, FloatArray]]:
-    """Index of the first sample and activations of the layer, a batch at a time; only what it needs is computed."""
+    """Index of the first sample and activations of the layer, a batch at a time; only the layers it needs are run."""
     graph = network_up_to(model.graph, layer)
     size = fitting_batch(graph, (layer,), most=min(batch_size, len(inputs)))
     part = None if graph is model.graph else graph
@@ -162,7 +162,7 @@ def _in_batches(model: Model, inputs: _Inputs, layer: str, batch_size: int) -> I
 
 
 def _boxes(graph: Graph, layer: str, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Receptive fields of the positions, and the real pixels in them; each different position is worked out once."""
+    """Receptive fields of the positions, and the real pixels in them; each distinct position is worked out once."""
     different, where = np.unique(np.concatenate(list(positions)), axis=0, return_inverse=True)
     found = [graph.region(layer, tuple(position.tolist())) for position in different]
     shape = (*positions.shape[:2], len(graph.input_shape) - 1, 2)
@@ -176,7 +176,7 @@ def _boxes(graph: Graph, layer: str, positions: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _hull(unclipped: Sequence[range], clipped: Sequence[range]) -> list[range]:
-    """What holds both: padding that repeats the image lets a channel see pixels beyond its own window."""
+    """The ranges that hold both: padding that repeats the image lets a channel see pixels beyond its own window."""
     return [
         range(min(one.start, two.start), max(one.stop, two.stop)) if one and two else one or two
         for one, two in zip(unclipped, clipped, strict=True)

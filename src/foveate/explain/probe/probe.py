@@ -1,4 +1,4 @@
-"""What every picture asks of a model: its layers by name, prepared images, activations and gradients."""
+"""What every picture needs from a model: its layers by name, prepared images, activations and gradients."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
@@ -30,14 +30,14 @@ def prepare(model: Model, images: Images) -> NDArray[np.float32]:
 
     Raises:
         GraphError: the network has several inputs.
-        ShapeError: an array does not have the network's shape.
+        ShapeError: an array does not have the network's input shape.
         DataError: an array holds NaN or infinity, or a file is given to a model without preprocessing.
     """
     check_model(model)
     if len(model.graph.inputs) != 1:
         raise GraphError(
             f"the network has {len(model.graph.inputs)} inputs ({', '.join(model.graph.inputs)}), but only networks "
-            "with one can be looked into"
+            "with one can be examined"
         )
     if model.preprocessing is not None:
         return model.preprocessing.from_images(images)
@@ -70,12 +70,12 @@ def prepare_one(model: Model, image: Images) -> NDArray[np.float32]:
     """
     prepared = prepare(model, image)
     if len(prepared) != 1:
-        raise DataError(f"there are {len(prepared)} images, but only one can be looked at; give one of them")
+        raise DataError(f"there are {len(prepared)} images, but only one can be examined at a time; give one of them")
     return prepared
 
 
 def displayed(model: Model, prepared: FloatArray) -> NDArray[np.float32]:
-    """Prepared inputs as they look, on the scale 0 to 1: the preprocessing undone, or stretched where there is none."""
+    """Prepared inputs as they look, on a scale from 0 to 1: the preprocessing undone, or stretched if there is none."""
     values = np.asarray(prepared, np.float32)
     if model.preprocessing is not None:
         return model.preprocessing.undo(values)
@@ -100,7 +100,7 @@ def convolution(model: Model, layer: str) -> Node:
     """The convolution called `layer`.
 
     Raises:
-        GraphError: there is no such layer, or it is not a convolution; the message gives the nearest convolutions.
+        GraphError: there is no such layer, or it is not a convolution; the message names the nearest convolutions.
     """
     names = [node.name for node in convolutions(model)]
     if layer not in names:
@@ -110,10 +110,10 @@ def convolution(model: Model, layer: str) -> Node:
 
 
 def spatial_layer(model: Model, layer: str | None) -> Node:
-    """The layer called `layer`, or without a name the last that convolutions, and what follows them, made with maps.
+    """The layer called `layer`, or for None the last whose output is maps larger than one position.
 
     Raises:
-        GraphError: there is no such layer, or its output is flat; the message gives the nearest with maps.
+        GraphError: there is no such layer, or its output is flat; the message names the nearest with maps.
     """
     graph = model.graph
     names = [node.name for node in graph.nodes if len(node.output_shape) > 1]
@@ -130,13 +130,13 @@ def spatial_layer(model: Model, layer: str | None) -> Node:
 
 
 class Probe:
-    """A compiled look into a model: run it on prepared inputs, then read copies of activations and gradients.
+    """A compiled view of a model: run it on prepared inputs, then read copies of activations and gradients.
 
     Args:
-        model: whose state it runs on, as in inference: running statistics, no dropout.
-        batch_size: samples that it takes at once.
+        model: the model whose state to run on, as in inference: running statistics, no dropout.
+        batch_size: samples per run.
         keep: names of layers whose activations, and gradients, will be read.
-        differentiable: whether gradients will be asked.
+        differentiable: whether gradients will be asked for.
         graph: a graph with the same parameters and statistics to run instead of the model's own.
     """
 
@@ -165,29 +165,29 @@ class Probe:
             self._state = _state_for(model, graph)
 
     def run(self, prepared: FloatArray) -> FloatArray:
-        """The network's output, of several the first, (N, ...) for N = batch_size prepared inputs."""
+        """The network's output (the first of several), (N, ...), for N = batch_size prepared inputs."""
         self._inputs = prepared
         self.outputs: FloatArray = self._session.forward(self._state, prepared)[self.graph.outputs[0]]
         return self.outputs
 
     def activation(self, name: str) -> FloatArray:
-        """What the kept layer `name`, or the input, gave in the last run: (N, ...)."""
+        """The output of the kept layer `name`, or the input, in the last run: (N, ...)."""
         return self._inputs.copy() if name in self.graph.inputs else self._session.activation(name)
 
     def gradients(self, seeds: Mapping[str, FloatArray], *of: str) -> list[FloatArray]:
-        """Gradients of sum(seed * layer) with respect to each input or kept layer in `of`; seeds for kept ones."""
+        """Gradients of sum(seed * layer) with respect to each input or kept layer in `of`, for seeds at kept layers."""
         self._session.backward(seeds)
         return [self._session.gradient(name) for name in of]
 
 
 def check_model(model: object) -> None:
-    """Refuse what is no `Model`."""
+    """Refuse anything but a `Model`."""
     if not isinstance(model, Model):
-        raise DataError(f"cannot look into {kind(model)}; give a Model, such as fv.load(path)")
+        raise DataError(f"cannot examine {kind(model)}; give a Model, such as fv.load(path)")
 
 
 def check_takes_dataset(model: Model, dataset: Dataset) -> None:
-    """Refuse raw samples that the model cannot bring to what its network takes."""
+    """Refuse raw samples that the model cannot turn into its network's input."""
     if model.preprocessing is None:
         raise DataError(
             "the model has no preprocessing, so it cannot take a data set; fit it, make it with "
@@ -203,7 +203,7 @@ def check_takes_dataset(model: Model, dataset: Dataset) -> None:
 def in_passes(
     model: Model, prepared: FloatArray, keep: Sequence[str], batch_size: int = 64
 ) -> Iterator[tuple[int, Probe]]:
-    """All samples a batch at a time: (index of its first sample, the probe that has just run on it)."""
+    """Run all samples a batch at a time, yielding (index of its first sample, the probe that has just run on it)."""
     whole = len(prepared) // batch_size * batch_size
     for begin, end, size in ((0, whole, batch_size), (whole, len(prepared), len(prepared) - whole)):
         if begin == end:
@@ -215,9 +215,9 @@ def in_passes(
 
 
 class Outputs:
-    """The network's outputs (N, ...) for any number of prepared inputs, all by one program.
+    """The network's outputs (N, ...) for any number of prepared inputs, all from one program.
 
-    Programs of several batch sizes would each hold a large network's weights; so the last batch is filled up.
+    Programs for several batch sizes would each hold a large network's weights, so the last batch is padded.
     """
 
     def __init__(self, model: Model, batch_size: int, *, graph: Graph | None = None) -> None:
@@ -235,7 +235,8 @@ class Outputs:
 
 
 def fitting_batch(graph: Graph, keep: Sequence[str], *, memory: int = 2**28, most: int = 64) -> int:
-    """How many samples, at most `most`, run at once while kept layers and the largest others fill `memory` bytes."""
+    """How many samples, at most `most`, can run at once while kept layers and the largest others fit in `memory`
+    bytes."""
     sizes = {name: 4 * prod(shape) for name, shape in graph.shapes.items()}
     return max(1, min(most, memory // (sum(sizes[name] for name in keep) + 3 * max(sizes.values()))))
 
@@ -246,7 +247,7 @@ def network_up_to(graph: Graph, layer: str) -> Graph:
 
 
 def _state_for(model: Model, graph: Graph) -> State:
-    """The model's arrays for another graph: the same memory where just the same layers hold them, else copies."""
+    """The model's arrays for another graph: the same memory if exactly the same layers hold them, otherwise copies."""
     if _holders(graph) == _holders(model.graph):
         return model.state.seen_as(graph)
     state = model.engine.new_state(graph, seed=model.seed)
@@ -256,7 +257,7 @@ def _state_for(model: Model, graph: Graph) -> State:
 
 
 def _holders(graph: Graph) -> list[tuple[str, Layer, tuple[Shape, ...]]]:
-    """The layers that hold arrays, in order: on them alone depends how a state is laid out."""
+    """The layers that hold arrays, in order: the layout of a state depends on them alone."""
     return [
         (node.parameters, node.layer, node.input_shapes)
         for node in graph.owners

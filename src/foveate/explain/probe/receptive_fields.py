@@ -24,13 +24,13 @@ _PATTERNS = 8
 def theoretical_fields(
     model: Model | Graph, layers: Sequence[str] | None = None, position: Sequence[int] | None = None
 ) -> tuple[TheoreticalField, ...]:
-    """The boxes of layers around one position of the input, in the order of the network.
+    """The boxes of layers around one position of the input, in the network's order.
 
     Args:
         model: the network.
-        layers: their names (default: all that give maps); one that is flat sees all that reaches it.
-        position: in the input, one number per spatial axis (default: its middle). Of each layer the element is
-            taken whose box lies most closely around it.
+        layers: their names (default: all that give maps); a flat one sees everything that reaches it.
+        position: in the input, one number per spatial axis (default: its middle). Each layer is represented by the
+            element whose box is centred nearest to it.
 
     Raises:
         GraphError: there is no such layer, or none is named.
@@ -64,11 +64,11 @@ def effective_field(
 
     Args:
         model: the network, as in inference.
-        images: raw ones, as for `Model.predict`.
-        layer: its name.
-        position: of the element in the layer, one number per spatial axis (default: the middle).
-        draws: patterns of signs for each image (default: enough for eight in all).
-        seed: of the signs.
+        images: raw images, as for `Model.predict`.
+        layer: the layer's name.
+        position: the element's position in the layer, one number per spatial axis (default: the middle).
+        draws: sign patterns for each image (default: enough for eight in all).
+        seed: for the signs.
 
     Returns:
         the field, whose `energy` has the input's spatial axes, and whose `share()` is the share of the theoretical
@@ -76,7 +76,7 @@ def effective_field(
 
     Raises:
         GraphError: there is no such layer.
-        ShapeError: the layer has no such position, or an image not the network's shape.
+        ShapeError: the layer has no such position, or an image does not have the network's input shape.
         DataError: no gradient reaches the input, or `draws` is below 1.
 
     Luo, Li, Urtasun, Zemel: Understanding the effective receptive field in deep convolutional neural networks, 2016.
@@ -95,9 +95,9 @@ def random_signs(shape: Sequence[int], seed: int) -> NDArray[np.float32]:
 
 
 def input_position(sizes: Sequence[int], position: Sequence[int] | None) -> Position:
-    """A position of the input (default: its middle), refused where it lies outside."""
+    """A position of the input (default: its middle), refused if it lies outside."""
     if not sizes:
-        raise ShapeError("the network's input is flat, so there are no boxes in it; take a convolutional network")
+        raise ShapeError("the network's input is flat, so there are no boxes in it; use a convolutional network")
     at = tuple(size // 2 for size in sizes) if position is None else tuple(int(each) for each in position)
     if len(at) != len(sizes) or any(not 0 <= each < size for each, size in zip(at, sizes, strict=True)):
         raise ShapeError(
@@ -123,7 +123,7 @@ def _field_around(graph: Graph, layer: str, at: Position) -> TheoreticalField:
 def measured_field(
     model: Model, prepared: FloatArray, field: TheoreticalField, draws: int | None, seed: int
 ) -> EffectiveField:
-    """`effective_field` of prepared inputs, for the element whose box `field` is."""
+    """`effective_field` of prepared inputs, for the element whose box is `field`."""
     draws = draws or -(-_PATTERNS // len(prepared))
     signs = random_signs((draws, len(prepared), model.graph.shapes[field.layer][0]), seed)
     energy = np.zeros(prepared.shape[2:])
@@ -138,14 +138,14 @@ def measured_field(
     total = float(energy.sum())
     if not total > 0:
         raise DataError(
-            f"no gradient reaches the input from {field.layer} at {field.position}: the rectifiers between them are "
-            f"shut for all images (there are {len(prepared)}). Take other images, or another position"
+            f"no gradient reaches the input from {field.layer} at {field.position}: the rectifiers between them "
+            f"block it for every image ({len(prepared)} given). Use other images, or another position"
         )
     return EffectiveField(field, energy / total)
 
 
 def _energy(probe: Probe, field: TheoreticalField, signs: FloatArray) -> FloatArray:
-    """Squared gradients (*spatial), summed over the images of the last run, draws and channels of the input."""
+    """Squared gradients (*spatial), summed over the images of the last run, the draws and the input's channels."""
     source = probe.graph.only_input
     element: Any = (slice(None), slice(None), *field.position)
     seeds = np.zeros((signs.shape[1], *probe.graph.shapes[field.layer]), np.float32)

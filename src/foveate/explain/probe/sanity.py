@@ -21,18 +21,18 @@ def sanity_check(
     seed: int = 1,
     stages: int | None = None,
 ) -> SanityCheck:
-    """Compare a method's maps with those of the same network with random parameters, layer upon layer.
+    """Compare a method's maps with those of the same network as its parameters become random, layer by layer.
 
-    Cascading randomisation: the output layer starts anew, then the one before it too, and so on down to the input. Each
-    takes the parameters and running statistics with which its graph's initialisers would begin a training.
+    Cascading randomisation: the output layer is initialised afresh, then the one before it as well, and so on down to
+    the input. Each gets the parameters and running statistics with which a training of its graph would start.
 
     Args:
-        model: the network; it stays as it is.
-        images: N of them, as `Model.predict` takes them.
+        model: the network; it is not changed.
+        images: N images, as `Model.predict` takes them.
         method: a name of `METHODS`, or method(model, images, target) -> (N, ...).
         target: the class, or one for each image (default: the one that the trained network predicts).
-        seed: at least 1, added to the model's own, which its training began with.
-        stages: how many at most, each of some layers (default: one for each layer with weights).
+        seed: at least 1, added to the model's own seed, from which its training started.
+        stages: the most stages, each of one or more layers (default: one for each layer with weights).
 
     Raises:
         DataError: there is no such method or class, or seed or stages are too small.
@@ -45,7 +45,7 @@ def sanity_check(
         if value is not None and value < 1:
             raise DataError(f"{what} is {value}; it must be at least 1")
     plain, cascade = without_preprocessing(model), _cascade(model.graph, stages)
-    # Made first: drawing random parameters takes the most memory, and what runs takes some too.
+    # Made first: drawing random parameters takes the most memory, and running takes some too.
     other = Model(model.graph, classes=model.classes, seed=model.seed + seed, engine=model.engine)
     prepared, classes = asked(model, images, target)
     chosen = classes.tolist()
@@ -89,7 +89,7 @@ def _cascade(graph: Graph, stages: int | None) -> list[tuple[str, list[str]]]:
             steps.append((node.name, waiting))
             waiting = []
     if not steps:
-        raise GraphError("the network has no parameters that start at random, so there is nothing to make random")
+        raise GraphError("the network has no parameters that start at random, so there is nothing to randomise")
     steps[-1][1].extend(waiting)
     groups = np.array_split(np.arange(len(steps)), min(len(steps), stages or len(steps)))
     return [(steps[group[-1]][0], [name for step in group for name in steps[step][1]]) for group in groups]

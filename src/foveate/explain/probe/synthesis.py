@@ -1,4 +1,4 @@
-"""What excites a channel at all: an image made for it by gradient ascent on its Fourier coefficients."""
+"""What excites a channel most: an image made for it by gradient ascent on Fourier coefficients."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ DIFFERENTIABLE_MEMORY = 1 << 29
 """Bytes that the activations of a batch may take; their gradients take as many again."""
 
 STEPS = 256
-"""Of Adam, unless others are asked for."""
+"""The default number of Adam steps."""
 
 JITTER_DIVISOR, MOST_JITTER = 12, 8
-"""Jitter is this part of the receptive field, in pixels, and at most this many."""
+"""The default jitter in pixels: this fraction of the receptive field, and at most this many."""
 
 
 _FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8
@@ -40,14 +40,15 @@ class Ascent:
     """How an image is made.
 
     Args:
-        steps: of Adam.
-        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size. None
-            for what suits the steps.
-        decay: exponent of the frequency by which it is divided; 0 for every frequency alike.
-        jitter: most pixels by which the image is shifted before each step, along each axis; None for what suits.
-        blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 until the last.
+        steps: the number of Adam steps.
+        learning_rate: for the Fourier coefficients; for a part of the image, in proportion to the square root of its
+            size. None chooses one to suit the steps.
+        decay: exponent of the frequency by which the coefficients are divided; 0 treats every frequency alike.
+        jitter: the most pixels by which the image is shifted before each step, along each axis; None chooses a suitable
+            number.
+        blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 by the last.
         objective: "mean" or "centre" of the channel.
-        seed: of the first image and the shifts.
+        seed: for the first image and the shifts.
     """
 
     steps: int = STEPS
@@ -70,9 +71,9 @@ class Ascent:
 
     @property
     def rate(self) -> float:
-        """The learning rate: 0.05 at the usual steps, more where there are fewer, but at most 0.2.
+        """The learning rate: 0.05 with the default number of steps, higher with fewer, but at most 0.2.
 
-        A larger one ends in pixels that are black or white, where the sigmoid has no slope to take them back.
+        A higher one drives pixels to black or white, where the sigmoid has no slope to bring them back.
         """
         return self.learning_rate or min(0.2, 0.05 * max(1.0, STEPS / self.steps))
 
@@ -92,33 +93,34 @@ def exciting_images(
     batch_size: int = 16,
     progress: bool | Tell = True,
 ) -> ExcitingImages:
-    """An image for each channel that makes it large, by gradient ascent: sigmoid(irfft(coefficients / f**decay)).
+    """An image for each channel that maximises its activation, by gradient ascent: sigmoid(irfft(coefficients /
+    f**decay)).
 
     Starting from faint noise, Adam climbs the activation; shifting the image before each step, blurring it after, and
-    letting low frequencies learn faster keep it from becoming noise that only the network can read. What comes
-    after a ReLU has no slope where it is 0: give the layer before. A model without preprocessing gets pixels from
-    -2 to 2; a wave (1-D) stays within four standard deviations of its mean.
+    letting low frequencies learn faster keep it from becoming noise that only the network can read. A layer after a
+    ReLU has no slope where it is 0: name the layer before it. A model without preprocessing gets pixels from -2 to 2; a
+    wave (1-D) stays within four standard deviations of its mean.
 
     Args:
-        model: whose layer is looked at.
-        layer: its name (default: the output, before its softmax).
-        channels: of the layer, or of the output names of classes too (default: all of them).
-        steps: of the ascent.
-        seed: of the first image and the shifts; the same seed gives the same image, whatever else is asked for.
-        learning_rate: of the Fourier coefficients; for a part of the image in proportion to the root of its size
-            (default: 0.05 at 256 steps or more, up to 0.2 at fewer).
-        decay: exponent of the frequency f; 0 for every frequency alike.
-        jitter: most pixels of the shift, along each axis (default: a twelfth of the receptive field, at most 8,
-            and none for waves, whose phase it would blur).
-        blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 until the last.
+        model: the network.
+        layer: the layer's name (default: the output, before its softmax).
+        channels: of the layer, by number, or for the output also by class name (default: all of them).
+        steps: the number of ascent steps.
+        seed: for the first image and the shifts; the same seed gives the same image, whatever else is asked for.
+        learning_rate: for the Fourier coefficients; for a part of the image, in proportion to the square root of its
+            size (default: 0.05 at 256 steps or more, up to 0.2 at fewer).
+        decay: exponent of the frequency f; 0 treats every frequency alike.
+        jitter: the largest shift in pixels, along each axis (default: a twelfth of the receptive field, at most 8, and
+            none for waves, whose phase it would blur).
+        blur: standard deviation in pixels of the Gaussian blur after the first step; it falls to 0 by the last.
         objective: "centre" for the channel's value in the middle, as in patches, or "mean" for its mean over all
             positions, which gives a texture.
-        batch_size: images that are made at once; fewer where the network is very large.
-        progress: whether to show a bar if it takes over two seconds; or a function to call with the steps done and
-            the steps in all, after each.
+        batch_size: images made at once; fewer if the network is very large.
+        progress: whether to show a bar if it takes over two seconds; or a function to call with (steps done, total
+            steps) after each step.
 
     Raises:
-        GraphError: there is no such layer; the message gives the nearest.
+        GraphError: there is no such layer; the message names the nearest.
         ShapeError: without a layer, the network does not end with one number for each class.
         DataError: there is no such channel, or a number is out of range.
 
@@ -159,7 +161,7 @@ def exciting_image(model: Model, layer: str | None, channel: int | str, **option
 
 
 def centre_field(model: Model, exciting: ExcitingImages) -> tuple[range, ...]:
-    """What the middle element sees, or the whole input where the mean was made large."""
+    """What the middle element sees, or the whole input if the objective was the mean."""
     if exciting.objective == "mean":
         return tuple(range(size) for size in exciting.images.shape[2:])
     return model.graph.region(exciting.layer, _centre(model.graph.shapes[exciting.layer])).clipped
@@ -170,7 +172,7 @@ def _centre(shape: Shape) -> tuple[int, ...]:
 
 
 def _layer(model: Model, layer: str | None) -> Node:
-    """The layer, or the one that gives what the output's softmax or sigmoid takes."""
+    """The layer, or for None the one that feeds the output's softmax or sigmoid."""
     if layer is not None:
         return model.graph.node(layer)
     check_classifier(model)
@@ -188,7 +190,7 @@ def _channels(model: Model, node: Node, channels: Sequence[int | str] | None) ->
 
 
 def _channel(node: Node, channel: int | str, names: Sequence[str]) -> int:
-    """Its index: a channel is given by that, or where units have names by its name."""
+    """The index of a channel given by its index or, if units have names, by its name."""
     if isinstance(channel, str):
         if channel not in names:
             if names:
@@ -202,11 +204,11 @@ def _channel(node: Node, channel: int | str, names: Sequence[str]) -> int:
 
 
 class Climb:
-    """What is made large, and which way up it goes, for Fourier coefficients of a few images at once.
+    """The objective and its gradient, for the Fourier coefficients of a few images at once.
 
     Args:
-        model: whose state counts.
-        graph: the network up to the layer that is looked at.
+        model: the model whose state to use.
+        graph: the network up to the layer examined.
         channels: one for each image.
         ascent: how the images are made.
     """
@@ -236,7 +238,7 @@ class Climb:
     def activations(
         self, coefficients: NDArray[Any], shifts: Sequence[tuple[int, ...]] | None = None
     ) -> tuple[NDArray[np.float32], FloatArray]:
-        """What is made large of each shifted image (N,), and all that the layer gave."""
+        """The objective for each shifted image (N,), and the layer's whole output."""
         pixels = _inputs(self._model, self.images(coefficients))
         outputs = self._probe.run(pixels if shifts is None else _rolled(pixels, shifts))
         return np.asarray((outputs * self._seeds).reshape(len(outputs), -1).sum(axis=1), np.float32), outputs
@@ -255,7 +257,7 @@ def _seen(graph: Graph) -> list[int]:
 
 
 def _jitter(graph: Graph, ascent: Ascent) -> int:
-    """The jitter that was asked for, or what suits: none for waves, whose phase it would blur."""
+    """The jitter asked for, or the default: none for waves, whose phase it would blur."""
     if ascent.jitter is not None or len(graph.input_shape) < 3:
         return ascent.jitter or 0
     return min(MOST_JITTER, max(_seen(graph)) // JITTER_DIVISOR)
@@ -283,7 +285,8 @@ def _climbed(
 
 
 def adam_step(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any], step: int) -> NDArray[np.complex128]:
-    """One step of Adam (Kingma, Ba, 2015) for real and imaginary parts apart; the moments are changed in place."""
+    """One step of Adam (Kingma, Ba, 2015) with separate moments for real and imaginary parts, which are changed in
+    place."""
     first += (1 - _FIRST_MOMENT) * (gradient - first)
     second += (1 - _SECOND_MOMENT) * (gradient.real**2 + 1j * gradient.imag**2 - second)
     mean, square = first / (1 - _FIRST_MOMENT ** (step + 1)), second / (1 - _SECOND_MOMENT ** (step + 1))
@@ -296,7 +299,7 @@ def adam_step(first: NDArray[Any], second: NDArray[Any], gradient: NDArray[Any],
 
 
 def _seeds(node: Node, channels: NDArray[np.int64], objective: Objective) -> NDArray[np.float32]:
-    """(N, C, *spatial) what each output counts for in what is made large."""
+    """The weight (N, C, *spatial) of each output in the objective."""
     seeds = np.zeros((len(channels), *node.output_shape), np.float32)
     spatial = node.output_shape[1:]
     centre = _centre(node.output_shape)
@@ -309,7 +312,7 @@ def _seeds(node: Node, channels: NDArray[np.int64], objective: Objective) -> NDA
 
 
 def _range(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The least and the largest displayed value of each channel (C, 1, ...)."""
+    """The smallest and the largest displayed value of each channel (C, 1, ...)."""
     shape = model.graph.input_shape
     axes = (shape[0], *(1,) * (len(shape) - 1))
     if model.preprocessing is None or len(shape) != 2:
@@ -332,7 +335,7 @@ def _inputs(model: Model, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _swapped(model: Model, images: FloatArray) -> FloatArray:
-    """From red first to the order that the network takes, or back."""
+    """Swap channels from red first to the order that the network takes, or back."""
     blue_first = model.preprocessing is not None and model.preprocessing.channel_order == "BGR"
     return images[:, ::-1] if blue_first else images
 

@@ -1,1 +1,1 @@
-"""The chapters of a page, each a function that makes a section of a `Subject`."""
+"""The chapters of a page, each a function that makes a section from a `Subject`."""

@@ -14,7 +14,7 @@ def activation_functions(subject: Subject) -> Section:
     return Section(
         "Activation functions, and how deep a signal survives",
         [
-            "Between the linear layers stands a function that bends; without it, all layers together would be one "
+            "A nonlinear function stands between the linear layers; without it, all layers together would be one "
             "matrix. In a deep network with random weights the signal, and the gradient on its way back, must neither "
             "die out nor explode: that depends on the function and on how the weights start.",
         ],

@@ -1,4 +1,4 @@
-"""The chapter on activation maps: what each layer makes of the image."""
+"""The chapter on activation maps: how each layer responds to the image."""
 
 from foveate.explain.page.html import Section
 from foveate.explain.page.subject import Subject
@@ -11,11 +11,11 @@ def maps(subject: Subject) -> Section:
     model = subject.model
     first = convolutions(model)[0].name
     return Section(
-        f"Activation maps: what each layer makes of the {subject.noun}",
+        f"Activation maps: how each layer responds to the {subject.noun}",
         [
-            "Every channel of a layer answers at every position: its activation map. One element of a map is marked; "
-            f"what is {'shaded' if len(model.graph.input_shape) == 2 else 'framed'} on the {subject.noun} is its "
-            "receptive field, which is all that this element can see.",
+            "Every channel of a layer responds at every position: that is its activation map. One element of a map is "
+            f"marked; its receptive field, {'shaded' if len(model.graph.input_shape) == 2 else 'framed'} on the "
+            f"{subject.noun}, is all that this element can see.",
             "Further on, maps often become smaller, and what they react to becomes larger and more abstract.",
         ],
         [

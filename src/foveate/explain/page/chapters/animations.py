@@ -22,7 +22,7 @@ def windows(subject: Subject) -> Section:
     return Section(
         "Padding and stride: how a window slides",
         [
-            "The window stops at each position, multiplies each of its weights with the number under it, and writes "
+            "The window stops at each position, multiplies each of its weights by the number under it, and writes "
             "the sum into the output. Zeros around the border (padding) let it stop there too, so the output can "
             "be as large as the input; with a stride of 2 it moves two positions at a time, and the output is about "
             f"half as large.{_other_axes(model_axes)}",

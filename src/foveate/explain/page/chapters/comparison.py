@@ -27,14 +27,14 @@ def comparison(subject: Subject) -> Section:
     compared = compare_invariance(subject.model, data, samples=samples, epochs=2, test_samples=500, progress=False)
     parameters = compared.baselines.parameters
     counts = ", ".join(f"{name}: {count:,}" for name, count in parameters.items())
-    others = "and a fully connected network of equal size (it has no pooling that could be taken out)"
+    others = "and a fully connected network of equal size (it has no pooling to remove)"
     if WITHOUT_POOLING in parameters:
         others = (
-            "the same without its pooling (each window hands on its middle value, so all sizes stay), and a fully "
+            "the same without its pooling (each window passes on its middle value, so all sizes stay), and a fully "
             "connected network of equal size"
         )
     what = (
-        f"{_COUNTS[len(parameters)]} networks were trained anew for this page, all on the same "
+        f"{_COUNTS[len(parameters)]} networks were trained from scratch for this page, all on the same "
         f"{compared.baselines.samples:,} {subject.noun}s for {compared.baselines.epochs} epochs: this architecture, "
         f"{others}. Parameters: {counts}."
     )
@@ -42,10 +42,10 @@ def comparison(subject: Subject) -> Section:
 
 
 def _told(subject: Subject, compared: InvarianceComparison, what: str) -> tuple[list[str], list[Picture]]:
-    """Paragraphs and a picture, or sentences in its place where no network has learnt anything."""
+    """Paragraphs and a picture, or sentences in its place if no network has learnt anything."""
     if not any(share.learnt for share in compared.shares.values()):
         return [what, *(at_chance(f"The network {name}", share) for name, share in compared.shares.items())], []
-    how = "So short a training makes none of them good: look at how the curves fall, not at how high they begin."
+    how = "Such a short training makes none of them good: look at how the curves fall, not at how high they start."
     picture = subject.draw(
         "comparison", lambda: plot_comparison(compared),
         f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for each "

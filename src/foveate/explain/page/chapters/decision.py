@@ -21,9 +21,9 @@ def decision(subject: Subject) -> Section:
         [
             f"Five methods say which {subject.elements} the decision rests on, each in its own way: the gradient of "
             "the class with respect to the input; guided backpropagation, which lets only positive influences through; "
-            "integrated gradients, whose values add up to how far the score of the class is from that of a blank input "
+            "integrated gradients, whose values add up to the class's score less that of a blank input "
             "(the completeness error says how nearly); "
-            "Grad-CAM, which weighs the last maps by their gradients; occlusion, which covers a part and measures "
+            "Grad-CAM, which weights the last maps by their gradients; occlusion, which covers a part and measures "
             "what is lost.",
             f"A map can look convincing and yet show nothing but the {subject.noun}. The check makes the parameters "
             f"random, from the last layer down, and draws the map again. {check.verdict}",
@@ -35,7 +35,7 @@ def decision(subject: Subject) -> Section:
             ),
             subject.draw(
                 "sanity-check", lambda: plot_sanity_check(model, subject.image, method, target, check=check),
-                f"The map by {METHOD_NAMES[method]} while more and more layers are made random.",
+                f"The map by {METHOD_NAMES[method]} as more and more layers are made random.",
             ),
         ],
     )  # fmt: skip

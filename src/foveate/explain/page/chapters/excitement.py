@@ -1,4 +1,4 @@
-"""The chapter on what excites a channel, in the data and at all."""
+"""The chapter on what excites a channel, in the data and in general."""
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from foveate.explain.probe.synthesis import exciting_images
 from foveate.model import Model
 
 CHANNELS = 8
-"""Channels of which a chapter shows what excites them."""
+"""How many channels a chapter shows."""
 
 CLASSES = 10
-"""Classes, likewise, unless a pass through the network costs so much that there are fewer channels too."""
+"""How many classes, unless a pass through the network costs so much that there are fewer channels too."""
 
 MOST_STEPS, FEWEST_STEPS = 96, 24
-"""Of gradient ascent; more take longer, and the forms in the pictures stay the same."""
+"""Steps of gradient ascent; more take longer, and the shapes in the pictures stay the same."""
 
 
 def excitement(subject: Subject) -> Section:
@@ -38,7 +38,7 @@ def excitement(subject: Subject) -> Section:
         pictures.append(
             subject.draw(
                 "patches", lambda: plot_exciting_patches(model, patches, data, channels),
-                f"For each of {len(channels)} channels of {layer} the {patches.values.shape[1]} patches with the "
+                f"For each of {len(channels)} channels of {layer}, the {patches.values.shape[1]} patches with the "
                 "largest activation.",
                 f"From {len(data):,} {subject.noun}s of the data's test part.",
             )
@@ -49,7 +49,7 @@ def excitement(subject: Subject) -> Section:
     pictures += [
         subject.draw(
             "found-images", lambda: plot_exciting_images(model, found, patches=patches),
-            f"For each of {len(channels)} channels of {layer} an input found by gradient ascent.",
+            f"For each of {len(channels)} channels of {layer}, an input found by gradient ascent.",
             f"Found in {steps} steps from noise, with {'jitter, ' if found.jitter else ''}blur and fewer high "
             "frequencies.",
         ),
@@ -75,7 +75,7 @@ def excitement(subject: Subject) -> Section:
 
 def _how_many(model: Model, shown: int) -> str:
     if tells_two_apart(model):
-        return f"{class_name(model, 1)}, of which the only output is the logit"
+        return f"{class_name(model, 1)}, whose logit is the only output"
     count = classes_to_ask_for(model)
     return "all classes" if shown == count else f"the {shown} likeliest of the {count:,} classes"
 
@@ -93,7 +93,7 @@ def _layer_to_excite(model: Model) -> str:
 
 
 def classes_to_excite(subject: Subject, most: int) -> list[int]:
-    """The class that is asked for, and the likeliest others after it, `most` at most; the only unit where it is one."""
+    """The class asked about, then the likeliest others, at most `most` in all; the unit if there is only one."""
     model = subject.model
     if tells_two_apart(model):
         return [0]

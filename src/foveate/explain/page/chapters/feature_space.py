@@ -14,15 +14,15 @@ def feature_space(subject: Subject) -> Section:
     return Section(
         "Feature space: how the network sorts its inputs",
         [
-            f"Before the last layer each {subject.noun} is the list of numbers that {penultimate(model)} gives. Here "
-            "they are projected onto the two directions in which they vary most (principal components). Those of one "
-            "class lie together where the network tells them from others; where colours mix, it confuses them, or two "
-            "dimensions do not suffice.",
+            f"Before the last layer, each {subject.noun} is a list of numbers, the output of {penultimate(model)}. "
+            "Here they are projected onto the two directions in which they vary most (principal components). Those of "
+            "one class lie together if the network tells them from others; where colours mix, it confuses them or two "
+            "dimensions are not enough.",
         ],
         [
             subject.draw(
                 "feature-space", lambda: plot_feature_space(model, data.test, samples=samples),
-                f"A point for each {subject.noun}, coloured by class, with some {subject.noun}s at their places.",
+                f"A point for each {subject.noun}, coloured by class, with some {subject.noun}s beside their points.",
                 f"{samples:,} {subject.noun}s of the data's test part.",
             )
         ],

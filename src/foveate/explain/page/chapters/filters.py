@@ -30,8 +30,8 @@ def filters(subject: Subject) -> Section:
 
 
 def _first_kernels(model: Model) -> str:
-    """What those of trained networks often do."""
+    """What the first kernels of trained networks often do."""
     channels, *sizes = model.graph.input_shape
     if len(sizes) == 1:
-        return "let some frequencies through and stop others"
+        return "pass some frequencies and stop others"
     return f"look like edges{', spots and colours' if channels == 3 else ' and spots'}"

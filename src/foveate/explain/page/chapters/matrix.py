@@ -18,9 +18,9 @@ def matrix(subject: Subject) -> Section:
     return Section(
         "Convolution is a matrix, sparse and repeating",
         [
-            f"Written out as a matrix, with a row for each output and a column for each input, {first} connects every "
-            f"output with a few inputs ({percent_of_zeros(written)} % of the entries are zero) and repeats the weights "
-            f"of a filter from row to row: {written.parameters:,} parameters, where a dense layer between the same "
+            f"Written out as a matrix, with a row for each output and a column for each input, {first} connects each "
+            f"output to a few inputs ({percent_of_zeros(written)} % of the entries are zero) and repeats the weights "
+            f"of a filter from row to row: {written.parameters:,} parameters, while a dense layer between the same "
             f"input and output would have {written.dense_parameters:,}.{cut}",
         ],
         [
@@ -33,13 +33,11 @@ def matrix(subject: Subject) -> Section:
 
 
 def written_out(model: Model, layer: str) -> tuple[ConvolutionMatrix, str]:
-    """A convolution's matrix, for a corner of its input where the whole would be too large, and a sentence on that."""
+    """A convolution's matrix, for a corner of its input if the whole would be too large, and a sentence about that."""
     channels, *sizes = whole = model.graph.node(layer).input_shapes[0]
     while True:
         shape = (channels, *sizes)
-        cut = (
-            "" if shape == whole else f" All this for a corner of {format_sizes(shape)}: the whole would be too large."
-        )
+        cut = "" if shape == whole else f" This is for a corner of {format_sizes(shape)}: the whole would be too large."
         try:
             return layer_matrix(model, layer, shape), cut
         except DataError:

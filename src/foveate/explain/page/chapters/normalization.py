@@ -21,7 +21,7 @@ def normalization(subject: Subject) -> Section:
         "Normalisation: forcing activations to be nicely scaled",
         [
             "Each kind of normalisation subtracts a mean and divides by a standard deviation; they differ in what they "
-            "average over. Batch normalisation takes one channel over all samples and positions, so it behaves "
+            "average over. Batch normalisation averages one channel over all samples and positions, so it behaves "
             "differently in training and afterwards; the others look at each sample by itself.",
         ],
         [
@@ -35,7 +35,7 @@ def normalization(subject: Subject) -> Section:
 
 
 def _effect(subject: Subject, model: Model, images: Images) -> Sequence[Picture]:
-    """The effect of the network's own normalisations, where it has any."""
+    """The effect of the network's own normalisations, if it has any."""
     if not any(isinstance(node.layer, Normalization) for node in model.graph.nodes):
         return []
     return [
