@@ -147,7 +147,7 @@ def test_for_32_wide_no_symmetric_padding_fits_f_5_s_2_and_1_2_is_offered(foveat
     options = ["conv", "--input", "3x32x32", "--filters", 8, "--kernel", 5, "--stride", 2, "--solve", "padding"]
     said = foveate(*options).stdout
     assert "no symmetric padding fits" in said
-    assert said.splitlines()[1] == '   padding (1, 2): output 16  (what "same" gives)'
+    assert said.splitlines()[1] == '   padding (1, 2): output 16  (the same as padding "same")'
     found = report(*options)
     assert found["solve"] == "padding"
     assert found["solutions"][0][0] == {"value": [1, 2], "output": 16, "same": True}
@@ -212,7 +212,7 @@ def test_the_common_settings_take_no_other_ones(foveate, more):
     result = foveate("conv", "--common", *more.split())
     assert result.exit_code == 2
     said = " ".join(result.stderr.replace("│", " ").split())
-    assert "--common shows settings of its own; besides it, only --input, --filters and --json go" in said
+    assert "--common shows settings of its own; with it, only --input, --filters and --json are allowed" in said
 
 
 def test_values_that_are_equal_are_written_once():

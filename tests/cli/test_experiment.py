@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_made(foveate, small, tmp_path):
     (tmp_path / "file").write_text("")
     result = foveate("experiment", NAME, "--out", tmp_path / "file")
     assert result.exit_code == 1
-    assert "cannot be made into a folder: File exists; give another --out" in result.stderr
+    assert "cannot be a folder: File exists; give another --out" in result.stderr
     assert not small
 
 

@@ -126,7 +126,7 @@ def test_what_has_no_image_worth_its_size_is_told(tmp_path: Path, kind: str, hea
     path = tmp_path / "huge"
     path.write_bytes([*heads(kind)][head])
     os.truncate(path, SPARSE)
-    sentence = f'^"{path}" has 10,000,000,000 bytes, in which no image of a size worth them is found; an undamaged'
+    sentence = f'^"{path}" has 10,000,000,000 bytes, but no image large enough to need them; an undamaged'
     with pytest.raises(fv.FileError, match=sentence):
         read_image(path)
 

@@ -106,7 +106,7 @@ def test_a_damaged_model_is_not_taken_for_weights(folder: Path, tmp_path: Path):
 def test_a_variant_is_of_a_named_network(folder: Path, published: Path):
     done = train(folder, "--from", published, "--variant", "tensorflow")
     assert done.exit_code == 2
-    assert "--variant is of a network of the zoo; name one with --net" in words(done)
+    assert "--variant belongs to a network of the zoo; name one with --net" in words(done)
     done = train(folder, "--from", published, "--net", NET, "--variant", "tensorflow")
     assert f"{NET} has no variants; " in words(done)
 

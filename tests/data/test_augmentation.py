@@ -124,7 +124,7 @@ def test_wrong_options_are_a_sentence(options, message: str):
     ("augmentation", "shape", "indices", "message"),
     [
         (Augmentation(shift=5), (2, 1, 9, 5), [0, 1], "shift 5 can move a sample of 9x5 out of sight; use at most 4"),
-        (Augmentation(erase=6), (2, 1, 9, 5), [0, 1], "erase 6 is more than a sample of 9x5 has; use at most 5"),
+        (Augmentation(erase=6), (2, 1, 9, 5), [0, 1], "erase 6 is larger than a sample of 9x5; use at most 5"),
         (Augmentation(flip=True), (2, 1, 9), [0, 1], r"flip and erase are for images \(N, C, H, W\), but .* 2x1x9"),
         (Augmentation(erase=1), (2, 1, 4, 4, 4), [0, 1], "flip and erase are for images .* shift works on them"),
         (Augmentation(shift=1), (2, 9), [0, 1], "needs inputs with 1 to 3 spatial axes, .* but they are 2x9"),

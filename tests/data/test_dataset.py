@@ -142,7 +142,7 @@ def test_other_tasks_and_their_targets():
     with pytest.raises(DataError, match=r"output age: there are 3 samples, but 1 targets"):
         Dataset(IMAGES, {"kind": LABELS, "age": [1.0]}, both)
     ages = Dataset(IMAGES, [1.0, 2.0, 3.0], Regression(("years",)))
-    with pytest.raises(DataError, match=r"toy: the test part has another task than the training part \(Regression"):
+    with pytest.raises(DataError, match=r"toy: the test part has a different task from the training part \(Regression"):
         Splits(Dataset(IMAGES, LABELS, NAMES), Dataset(IMAGES, LABELS, NAMES), ages, Preprocessing.measure(ages), "toy")
 
 
@@ -152,7 +152,7 @@ def test_the_parts_of_a_data_set_must_fit_together():
     assert Splits(dataset, dataset, dataset, fitting, "toy").classes == dataset.classes
     with pytest.raises(DataError, match="toy: a test sample is 1x6x6, but a training sample is 1x6x5"):
         Splits(dataset, dataset, other, fitting, "toy")
-    with pytest.raises(DataError, match=r"toy: the validation part has other classes .* the same 3 names"):
+    with pytest.raises(DataError, match=r"toy: the validation part has different classes .* the same 3 names"):
         Splits(dataset, small_dataset(classes=4), dataset, fitting, "toy")
     with pytest.raises(DataError, match=r"toy: the preprocessing is for 1x6x6, but a sample is 1x6x5; make it with"):
         Splits(dataset, dataset, dataset, Preprocessing.measure(other), "toy")

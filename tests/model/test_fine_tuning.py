@@ -189,7 +189,7 @@ def test_the_command_has_one_network(folder: Path, tmp_path: Path):
     network().save(tmp_path / "old.safetensors")
     done = train(folder, "--from", tmp_path / "old.safetensors", "--net", "lenet5")
     assert done.exit_code == 2
-    assert "--from has a network of its own; leave --net out" in done.output
+    assert "--from has its own network; leave --net out" in done.output
 
 
 @pytest.mark.slow

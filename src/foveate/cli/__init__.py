@@ -1,4 +1,4 @@
-"""The command line; what is heavy is imported inside the commands, so `foveate --help` comes at once."""
+"""The command line; heavy modules are imported inside the commands, so `foveate --help` is instant."""
 
 import sys
 from typing import Annotated

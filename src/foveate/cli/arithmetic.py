@@ -21,10 +21,10 @@ from foveate.graph.analysis.receptive_field import ReceptiveField, sees_whole_im
 from foveate.graph.analysis.summary import bytes_in_words
 
 MOST_LAYERS = 1_000
-"""How many are listed one by one."""
+"""The most layers listed one by one."""
 
 LONGEST_INPUT = 18
-"""Of stacked layers, as a power of ten; numbers grow with every layer that has a stride, without an end."""
+"""The longest input of a stack, as a power of ten; with a stride, the numbers grow without end."""
 
 
 def receptive_field(
@@ -183,8 +183,8 @@ def _show_stack(kernel: int, layers: int, stride: int, as_json: bool) -> None:
     most = _most_layers(kernel, stride)
     if layers > most:
         raise typer.BadParameter(
-            f"{layers:,} layers with --stride {stride} are for inputs of more than 10^{LONGEST_INPUT} positions, and "
-            f"there are none; give --layers {most} at most, or a smaller stride"
+            f"{layers:,} layers with --stride {stride} are for inputs of more than 10^{LONGEST_INPUT} positions, which "
+            f"do not exist; give --layers {most} at most, or a smaller stride"
         )
     jumps = [stride**number for number in range(layers)]
     sizes = list(accumulate(((kernel - 1) * jump for jump in jumps), initial=1))[1:]
@@ -204,7 +204,7 @@ def _show_stack(kernel: int, layers: int, stride: int, as_json: bool) -> None:
 
 
 def _most_layers(kernel: int, stride: int) -> int:
-    """How many stacked layers see no more of an axis than there may be, about K S^(L - 1); at least one."""
+    """How many stacked layers see no more of an axis than it can have, about K S^(L - 1); at least one."""
     if stride == 1:
         return MOST_LAYERS
     return max(1, min(MOST_LAYERS, 1 + int((LONGEST_INPUT - log10(kernel)) / log10(stride))))
@@ -218,7 +218,7 @@ def _position(text: str) -> tuple[int, ...]:
 
 
 def _sights(graph: Graph) -> dict[str, object]:
-    """Layers with windows until an output sees the whole input; null where none does."""
+    """Layers with windows until an output sees the whole input; null if none does."""
     if len(graph.input_shape) < 2:
         return {}
     sights = {name: sees_whole_image(graph, unstrided=flag) for name, flag in (("strided", False), ("unstrided", True))}

@@ -96,7 +96,7 @@ def conv(
     own = (kernel, stride, padding, dilation, output_padding, solve)
     if common and (transposed or not bias or groups != 1 or any(given is not None for given in own)):
         raise typer.BadParameter(
-            "--common shows settings of its own; besides it, only --input, --filters and --json go"
+            "--common shows settings of its own; with it, only --input, --filters and --json are allowed"
         )
     shape = parse_shape("3x32x32" if common and input_shape is None else input_shape, "--input")
     if common:
@@ -160,7 +160,7 @@ def pool(
 
 
 def _check_unknown(solve: Unknown | None, stride: str | None, padding: str | None) -> None:
-    """Refuse a value for what is to be found."""
+    """Refuse a value for the setting to be found."""
     if solve is not None and {Unknown.STRIDE: stride, Unknown.PADDING: padding}[solve] is not None:
         raise typer.BadParameter(f"--solve {solve} finds every {solve} that fits; leave --{solve} out")
 
@@ -260,7 +260,7 @@ def _parameter_lines(report: WindowReport) -> list[str]:
 
 
 def _drawing(report: WindowReport) -> list[str]:
-    """The first axis on which the window does not fit, or the first."""
+    """A drawing of the first axis on which the window does not fit, or else of the first."""
     axis = next((n for n, placed in enumerate(report.fits) if not placed.fits), 0)
     letters = axis_letters(len(report.sizes))
     width = min(100, get_terminal_size((80, 24)).columns - 2)
@@ -269,7 +269,7 @@ def _drawing(report: WindowReport) -> list[str]:
 
 
 def _solve(layer: SpatialLayer, shape: tuple[int, ...], unknown: Unknown, as_json: bool) -> None:
-    """All paddings, or strides, that make each axis fit, and the report with the first of them."""
+    """All paddings, or strides, that make each axis fit, and the report for the first of them."""
     free = layer.with_options(**{unknown.value: 1 if unknown is Unknown.STRIDE else 0})
     _, sizes = free.spatial_input([shape])
     given = layer.with_options(padding=0) if unknown is Unknown.PADDING else layer
@@ -309,7 +309,7 @@ def _solution_lines(
         else:
             lines.append(f"{letter}: S must divide {size} - {window.effective_size} + {sum(window.padding)}")
         for solution in solutions:
-            note = '  (what "same" gives)' if solution.same else ""
+            note = '  (the same as padding "same")' if solution.same else ""
             lines.append(f"   {unknown.value} {in_short([solution.value])}: output {solution.output}{note}")
         if not solutions:
             lines.append(f"   no {unknown.value} fits; try another kernel or input")

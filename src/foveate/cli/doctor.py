@@ -14,7 +14,7 @@ from foveate.cli.output import JsonOption, print_json
 from foveate.errors import EngineError
 
 FORMAT = 1
-"""Of the JSON; raised when an entry goes or changes its meaning."""
+"""The version of the JSON; raised when an entry is removed or changes its meaning."""
 
 _LABEL_WIDTH = 17
 _NARROW, _WIDE = 40, 80
@@ -22,7 +22,7 @@ _NARROW, _WIDE = 40, 80
 
 @dataclass(frozen=True)
 class Native:
-    """What the native engine says of itself."""
+    """What the native engine reports about itself."""
 
     threads: int
     onednn: str | None
@@ -53,7 +53,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that there is to say; `native` is None where that engine cannot be used, and `reason` says why."""
+    """Everything found; `native` is None if that engine cannot be used, and `reason` says why."""
 
     versions: dict[str, str | None]
     native: Native | None
@@ -63,11 +63,11 @@ class Findings:
 
     @property
     def engine(self) -> str:
-        """The engine that is used unless another is asked for."""
+        """The engine used by default."""
         return "reference" if self.native is None else "native"
 
     def advice(self) -> list[str]:
-        """What slows foveate down here, each in a sentence with a way out."""
+        """What slows foveate down here, one sentence each, with a way out."""
         if self.native is None:
             return []
         threads, usable, quota = self.native.threads, len(self.processor.usable_cpus), self.processor.quota
@@ -143,7 +143,7 @@ def render(found: Findings, width: int) -> str:
 
 
 def _native() -> tuple[Native | None, str]:
-    """What is to say of the native engine, and why it is chosen or not."""
+    """What the native engine reports, and why it is or is not chosen."""
     from foveate.engines import get_engine
 
     try:
@@ -187,10 +187,10 @@ def _native_rows(native: Native) -> list[tuple[str, str]]:
         f"{name} is {os.environ[name]}" for name in ("FOVEATE_MAX_ISA", "ONEDNN_MAX_CPU_ISA") if name in os.environ
     ]
     limit = "".join(f"; {each}" for each in limits)
-    winograd = "runs 3x3 convolutions where it is faster" if native.winograd else lacking
+    winograd = "runs 3x3 convolutions when it is faster" if native.winograd else lacking
     return [
         ("threads", threads),
-        ("instruction set", f"{native.instruction_set or 'unknown'}, the largest that is used here{limit}"),
+        ("instruction set", f"{native.instruction_set or 'unknown'}, the largest used here{limit}"),
         ("Winograd", winograd),
     ]
 
@@ -218,11 +218,11 @@ def _data_rows(data: Data) -> list[tuple[str, str]]:
         for place, (name, folder) in enumerate(data.folders.items())
     ]
     named = f", looked for in {data.named} too (FOVEATE_DATA)" if data.named else ""
-    return [*rows, ("", f"what is fetched is kept in {data.cache}{named}")]
+    return [*rows, ("", f"downloads are kept in {data.cache}{named}")]
 
 
 def _readable(size: str) -> str:
-    """A size as Linux gives it, in larger units where it is a whole number of them.
+    """A size as Linux gives it, in larger units if it is a whole number of them.
 
     >>> _readable("32K"), _readable("1024K"), _readable("1280K")
     ('32 KB', '1 MB', '1280 KB')

@@ -64,7 +64,7 @@ def predict(
     """Classify images, or predict whatever else the model was trained for.
 
     Anything that is not a grey or RGB image, a sound for instance, must be a .npy file. A file that cannot be read gets
-    a line of its own on standard error and makes the exit status 1; the others are still answered.
+    its own line on standard error and makes the exit status 1; the others are still answered.
 
     Example: foveate predict runs/fashion/model.safetensors photo.png --top 3
     """
@@ -73,7 +73,7 @@ def predict(
     use_threads(threads)
     loaded = load(model, engine=engine)
     listed: list[dict[str, Any]] = []
-    # Answers that appear on the terminal one by one show well enough how far it is.
+    # Answers that appear on the terminal one by one show the progress well enough.
     screen = sys.stderr if as_json or not sys.stdout.isatty() else None
     answered = loaded.stream(images, return_errors=True)
     with Bar(screen, len(images), "predicting", patience=PATIENCE_SECONDS) as bar:
@@ -95,7 +95,7 @@ def predict(
 
 
 def _answer(model: "Model", decoded: Any, top: int | None) -> tuple[str, dict[str, Any]]:
-    """What is said of an image, as a line and as plain data."""
+    """The answer for an image, as a line and as plain data."""
     names = model.classes
     if names is None:
         answers = {name: each[:top] for name, each in _answers(model, decoded).items()}
@@ -113,7 +113,7 @@ def _print_classes(result: "Evaluation", names: Sequence[str]) -> None:
 
 
 def _print_numbers(result: "Evaluation") -> None:
-    """The metrics of any task, and under each what it is for each label or value."""
+    """The metrics of any task, each followed by its value for every label or value."""
     typer.echo(f"loss: {result.loss:.4f} over {result.samples:,} samples")
     for name, value in result.numbers.items():
         typer.echo(f"{name}: {number_words(value)}")
@@ -124,7 +124,7 @@ def _print_numbers(result: "Evaluation") -> None:
 
 
 def _answers(model: "Model", decoded: Any) -> "dict[str, Answer]":
-    """What a task other than classification says of an image, by output where there are several."""
+    """The answers of a task other than classification for an image, by output if there are several."""
     from foveate.tasks import Several
 
     if isinstance(model.task, Several):
@@ -134,7 +134,7 @@ def _answers(model: "Model", decoded: Any) -> "dict[str, Answer]":
 
 
 def _plain(answers: "dict[str, Answer]") -> Any:
-    """A list of names with their numbers, or a dict of them where outputs have names."""
+    """A list of names with their numbers, or a dict of them if outputs have names."""
     named = {output: [{"name": name, "value": value} for name, value in each] for output, each in answers.items()}
     return named.get("", named)
 
@@ -145,7 +145,7 @@ def _told(output: str, answer: "Answer") -> str:
 
 
 def test_images(model: "Model", dataset: str) -> "Dataset":
-    """The test images, split off by the model's own seed: those of a folder that it was not trained on."""
+    """The test images, split off by the model's own seed: for a folder, those it was not trained on."""
     from foveate.data import datasets
 
     if dataset not in datasets.DATASETS and Path(dataset).is_dir():

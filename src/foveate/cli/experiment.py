@@ -82,5 +82,5 @@ def _folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"{path} cannot be made into a folder: {error.strerror or error}; give another --out") from None
+        raise FileError(f"{path} cannot be a folder: {error.strerror or error}; give another --out") from None
     return path

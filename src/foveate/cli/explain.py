@@ -71,7 +71,7 @@ def explain(
 
 
 def _class(model: "Model", target: str | None) -> int | str | None:
-    """A class by its name, or by its number where no class has that name."""
+    """A class by its name, or by its number if no class has that name."""
     known = model.classes or ()
     return int(target) if target is not None and target not in known and target.isdecimal() else target
 
@@ -91,7 +91,7 @@ def _read(path: Path, model: "Model") -> "ImageLike":
 
 @contextmanager
 def progress_of_pages(silent: bool) -> Iterator[Tell]:
-    """A bar over the chapters on a terminal, a line for each elsewhere."""
+    """A bar over the chapters on a terminal, otherwise a line for each."""
     if silent:
         yield lambda *_: None
     elif not is_live(sys.stdout):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ANY_COLUMNS = 1_000
-"""Where output goes to a file or a pipe: lines are as long as they have to be, and can be searched."""
+"""The width for a file or a pipe: lines are as long as they have to be, so they can be searched."""
 
 
 class ModeName(StrEnum):
@@ -102,7 +102,7 @@ def steps(
 
 
 def step_lines(infos: "Sequence[StepInfo]", width: int) -> list[str]:
-    """A row for each step. Where rows do not fit the terminal, their last columns move below, the layouts first."""
+    """A row for each step. If rows do not fit the terminal, their last columns move below, the layouts first."""
     layouts = ["layouts", *(" ".join(f"{name}:{each}" for name, each in info.layouts.items()) for info in infos)]
     cells = [("phase", "node", "operation", "implementation", "bytes")]
     cells += [(info.phase, info.node, info.operation, info.implementation, f"{info.bytes:,}") for info in infos]

@@ -23,7 +23,7 @@ class Commands(TyperGroup):
     """Commands whose errors end as one sentence and exit status 1, never as a traceback."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The options, of which a switch shows no type."""
+        """The options; switches show no type."""
         return _plain_switches(super().get_params(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -34,7 +34,7 @@ class Commands(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command asked for."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -55,7 +55,7 @@ def _sentence(error: FoveateError | OSError) -> str:
 
 
 def end_without_output(error: OSError) -> NoReturn:
-    """End with the reason why standard output takes no more; a reader who left knows it."""
+    """End with the reason why standard output takes no more, unless its reader has left."""
     # Python would try to empty the old one at its end.
     sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     told = isinstance(error.__context__, SystemExit) and error.__context__.code
@@ -65,7 +65,8 @@ def end_without_output(error: OSError) -> NoReturn:
 
 
 def wrapped(words: str, stream: TextIO) -> str:
-    """Sentences broken between words where a terminal would break them within; as they are for anything else."""
+    """Sentences wrapped between words for a terminal, which would break them within words; unchanged for anything
+    else."""
     if not stream.isatty():
         return words
     return broken(words, max(20, get_terminal_size((80, 24)).columns))
@@ -95,7 +96,7 @@ def _plain_switches(params: Any) -> Any:
 
 
 def _offer_changes(error: Exception) -> None:
-    """Say with which changes the network that was refused builds."""
+    """Say which changes would let the refused network be built."""
     if isinstance(error, FoveateError) and error.changes:
         from foveate.graph.analysis.repair import offer
 
@@ -110,7 +111,7 @@ class EngineName(StrEnum):
 
 
 LARGEST = 2**31 - 1
-"""Of every count that is typed; no kernel counts further."""
+"""The limit of every count that is typed; no kernel counts further."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (default: fastest available).")]
@@ -118,7 +119,7 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the 
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on standard output; numbers that are not finite, which JSON has not, are null."""
+    """One JSON document on standard output; numbers that are not finite, which JSON lacks, are null."""
     typer.echo(json.dumps(_finite(data), indent=2, allow_nan=False))
 
 
@@ -158,7 +159,7 @@ def warn_in_sentences() -> None:
 
 
 def open_closed_streams() -> None:
-    """Let what a closed standard stream would get vanish: a daemon's training goes on without a reader."""
+    """Discard what is written to a closed standard stream: a daemon's training goes on without a reader."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # Nobody closes it, so no file of ours takes the stream's number.
@@ -166,7 +167,7 @@ def open_closed_streams() -> None:
 
 
 def escape_what_cannot_be_encoded() -> None:
-    """Write a file's name that is not text, or a letter that a terminal does not have, as its number."""
+    """Write characters that are not text, or that a terminal lacks, as numbers."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # there may be none, or one of a test's own
             stream.reconfigure(errors="backslashreplace")

@@ -27,7 +27,7 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
 
 
 def parse_sizes(text: str | None, option: str) -> tuple[int, ...] | None:
-    """Sizes of any number of axes; None where nothing is given."""
+    """Sizes of any number of axes; None if nothing is given."""
     return None if text is None else _ints(text, option, "write sizes joined by x, channels first: 3x32x32")
 
 

@@ -1,4 +1,4 @@
-"""What `foveate train` begins with: a new network, a model that learnt before, or a network with published weights."""
+"""What `foveate train` starts from: a new network, a trained model, or a network with published weights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from foveate.model import Model
 
 NET = "vgg6"
-"""The network that is trained where nobody names one."""
+"""The network trained by default."""
 
 
 def begin(
     dataset: str, net: str | None, variant: str | None, origin: Path | None, *, seed: int, engine: str | None
 ) -> "tuple[Splits, Model]":
-    """The data, and the model that is to learn their classes.
+    """The data, and the model to train on them.
 
     Args:
         dataset: a name, or a folder.
         net: the name of a network of the zoo (default: vgg6, or that of the file `origin`).
-        variant: of that network.
+        variant: the variant of that network.
         origin: a model file; or, with `net`, weights from PyTorch.
-        seed: of the split, and of what is initialised.
-        engine: what computes.
+        seed: for the split and the initialisation.
+        engine: the engine to use.
     """
     from foveate import zoo
     from foveate.data import datasets
     from foveate.model import Model
 
     if variant is not None and net is None:
-        raise typer.BadParameter("--variant is of a network of the zoo; name one with --net")
+        raise typer.BadParameter("--variant belongs to a network of the zoo; name one with --net")
     if origin is None:
         data = datasets.load(dataset, seed=seed)
         name = NET if net is None else net
@@ -46,7 +46,7 @@ def begin(
 
 
 def _model(path: Path, engine: str | None) -> "Model":
-    """The model in a file; where the file holds weights alone, the error says how to name their network."""
+    """The model in a file; if the file holds weights alone, the error says how to name their network."""
     from foveate.files import ForeignFileError
     from foveate.files.weights import read_weights
     from foveate.model import load
@@ -60,7 +60,7 @@ def _model(path: Path, engine: str | None) -> "Model":
             raise error from None
         raise FileError(
             f"{named(path)} holds {len(weights.arrays)} arrays, but not the network that they belong to; name it with "
-            "--net, such as --net resnet18 (`foveate zoo` lists those there are)"
+            "--net, such as --net resnet18 (`foveate zoo` lists the networks)"
         ) from None
 
 
@@ -72,7 +72,7 @@ def _published(path: Path, net: str, variant: str | None, engine: str | None) ->
 
     graph = zoo.make(net, variant=variant)
     if _holds_model(path):
-        raise typer.BadParameter("--from has a network of its own; leave --net out")
+        raise typer.BadParameter("--from has its own network; leave --net out")
     scaling = zoo.NETWORKS[zoo.find(net)].scaling(variant)
     preprocessing = None if scaling is None else Preprocessing(graph.input_shape, *scaling)
     return Model(graph, preprocessing=preprocessing, engine=engine).load_torch(path)

@@ -39,7 +39,7 @@ def train(
         ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option(help="'tensorflow' for a network whose weights in --from were trained there.")
+        str | None, typer.Option(help="'tensorflow' if the weights in --from were trained in TensorFlow.")
     ] = None,
     freeze: Annotated[
         list[str] | None,
@@ -119,7 +119,7 @@ def _factors(given: Sequence[str]) -> dict[str, float]:
 
 
 def _told(data: "Splits", net: str) -> str:
-    """What is trained on what: the counts of the parts, the size of a sample and the classes."""
+    """What is trained and on what: the counts of the parts, the size of a sample and the classes."""
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     return (

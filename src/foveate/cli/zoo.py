@@ -9,7 +9,7 @@ import typer
 from foveate.cli.output import JsonOption, print_json
 
 LEAST_FOR_PAPERS = 24
-"""Columns without which papers would break into scraps."""
+"""The narrowest column of papers; a narrower one would break them into scraps."""
 
 _COLUMNS = ("name", "parameters", "MACs", "input", "classes", "paper")
 _LEFT_OUT = {"input": "the input", "paper": "the papers", "parameters": "the parameters", "classes": "the classes"}

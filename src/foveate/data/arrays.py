@@ -23,7 +23,7 @@ def is_array_file(path: Path) -> bool:
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """The array in a .npy file; one with Python objects is refused, as reading it could run code.
+    """The array in a .npy file; one with Python objects is refused, because reading it could run code.
 
     Raises:
         FileError: there is no such file, it cannot be read, or it is not one array that numpy.save wrote.
@@ -41,13 +41,13 @@ def read_array(path: Path) -> NDArray[Any]:
         raise FileError(f"there is no file {named(path)}; an array written by numpy.save was expected") from None
     except (PermissionError, IsADirectoryError) as error:
         raise FileError(f"{named(path)} cannot be read: {error.strerror}") from None
-    except Exception as error:  # NumPy parses a header as Python, and what is wrong with it is of any kind
+    except Exception as error:  # NumPy parses a header as Python, so a wrong one may raise anything
         raise FileError(f"{named(path)} {_why_not(error)}") from None
     raise FileError(f"{named(path)} is an archive that numpy.savez wrote; write one array with numpy.save")
 
 
 def _why_not(error: Exception) -> str:
-    """Why no array comes out of a file; NumPy's advice to trust it is not passed on, as that could run code."""
+    """Why a file gives no array; NumPy's advice to trust it is not passed on, because that could run code."""
     words = printable(error) or type(error).__name__
     if "Python objects" in words or "Object arrays" in words:
         return "holds Python objects, which are not read, as that could run code; save an array of numbers"

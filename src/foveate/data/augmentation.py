@@ -22,12 +22,12 @@ _FIELD_BITS = 21
 
 @dataclass(frozen=True)
 class Augmentation(metaclass=Called):
-    """What is changed at random in a training input before it is normalised.
+    """Random changes to a training input, made before it is normalised.
 
     Args:
-        shift: each spatial axis is moved by up to this many positions either way; zeros come in at the border.
+        shift: the input moves by up to this many positions either way along each spatial axis; zeros fill the border.
         flip: half of the images are mirrored left to right.
-        erase: side of a square, its centre anywhere in the image, that is blanked with zeros; 0 for none.
+        erase: side of a square, centred anywhere in the image, that is set to zero; 0 for none.
 
     Raises:
         DataError: a size is negative or not an int.
@@ -47,9 +47,9 @@ class Augmentation(metaclass=Called):
             raise DataError(f"Augmentation: flip is {self.flip!r}; it must be True or False")
 
     def apply(self, inputs: NDArray[T], indices: ArrayLike, seed: int, epoch: int) -> NDArray[T]:
-        """Changed copies of a batch; the batch itself where there is nothing to change.
+        """Changed copies of a batch; the batch itself if there is nothing to change.
 
-        A sample changes in the same way in whichever batch it comes.
+        A sample changes in the same way whichever batch it is in.
 
         Args:
             inputs: (N, C, *spatial), uint8 or floating point, not yet normalised.
@@ -58,7 +58,7 @@ class Augmentation(metaclass=Called):
             epoch: counted from 0.
 
         Raises:
-            DataError: the inputs cannot be changed like that, or the indices do not belong to them.
+            DataError: the inputs cannot be changed in this way, or the indices do not belong to them.
         """
         if not (self.shift or self.flip or self.erase):
             return inputs
@@ -92,7 +92,7 @@ class Augmentation(metaclass=Called):
             )
         if self.erase > min(sizes):
             raise DataError(
-                f"Augmentation: erase {self.erase} is more than a sample of {format_sizes(sizes)} has; "
+                f"Augmentation: erase {self.erase} is larger than a sample of {format_sizes(sizes)}; "
                 f"use at most {min(sizes)}"
             )
         if samples.shape != (len(inputs),) or samples.dtype.kind not in "iu" or np.any(samples < 0):
@@ -103,13 +103,14 @@ class Augmentation(metaclass=Called):
 
 
 def _capacity(largest: int) -> int:
-    """Draws to make for indices up to `largest`; in powers of two, so few are made twice."""
+    """How many draws to make for indices up to `largest`: a power of two, so few are made twice."""
     return int(1 << max(10, largest.bit_length()))
 
 
 @lru_cache(maxsize=2)
 def random_draws(seed: int, epoch: int, count: int) -> NDArray[np.uint64]:
-    """Four random words for each sample, one block of the counter: (count, 4). A longer table begins with a shorter."""
+    """Four random words for each sample, one block of the counter: (count, 4). A longer table starts with the shorter
+    one."""
     words = raw(seed, "augmentation", epoch, 4 * count).reshape(count, 4)
     words.flags.writeable = False
     return words
@@ -122,7 +123,7 @@ def _fields(words: NDArray[np.uint64], axis: int, choices: int) -> NDArray[np.in
 
 
 def _shifted(inputs: NDArray[T], shift: int, words: NDArray[np.uint64]) -> NDArray[T]:
-    """Each sample cut at its own place from the batch with a border of zeros."""
+    """Each sample cropped at its own place from the batch with a border of zeros."""
     sizes = inputs.shape[2:]
     padded = np.zeros((*inputs.shape[:2], *(size + 2 * shift for size in sizes)), inputs.dtype)
     padded[(slice(None), slice(None), *(slice(shift, shift + size) for size in sizes))] = inputs

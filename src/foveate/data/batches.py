@@ -10,7 +10,7 @@ from foveate.errors import DataError
 def batch_indices(
     count: int, batch_size: int, *, seed: int | None = None, epoch: int = 0, merge_single: bool = False
 ) -> list[NDArray[np.int64]]:
-    """Sample indices of each batch of one epoch; every sample comes once, and the last batch may be smaller.
+    """Sample indices of each batch of one epoch; every sample is used once, and the last batch may be smaller.
 
     Args:
         count: samples in the data set.

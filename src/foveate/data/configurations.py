@@ -1,4 +1,4 @@
-"""What other libraries write down of their preprocessing, as ours: timm's, torchvision's and Transformers' words."""
+"""Other libraries' descriptions of preprocessing, read as ours: those of timm, torchvision and Transformers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,17 @@ from foveate.text import named, printable
 Options: TypeAlias = dict[str, Any]
 
 LARGEST = 1 << 20
-"""Bytes of a configuration."""
+"""The most bytes of a configuration."""
 
 _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic")
-"""Interpolations by Pillow's numbers, which Transformers writes."""
+"""Interpolations by Pillow's numbers, which Transformers uses."""
 
-_SAYS = 'say "input_size" (timm), "image_mean" (Transformers), or be torchvision\'s transforms'
+_SAYS = 'have "input_size" (timm) or "image_mean" (Transformers), or be torchvision\'s transforms'
 
 
 def options_of(configuration: Any) -> Options:
-    """What `Preprocessing` is to be made with; arguments and errors are those of `Preprocessing.from_configuration`."""
+    """The options for making a `Preprocessing`; arguments and errors are those of
+    `Preprocessing.from_configuration`."""
     if isinstance(configuration, str | Path):
         configuration = _read(Path(configuration))
     if isinstance(configuration, Mapping):
@@ -33,7 +34,7 @@ def options_of(configuration: Any) -> Options:
             return _of_timm(known)
         if "image_mean" in configuration:
             return _of_transformers(configuration)
-        raise DataError(f"the configuration has no entry that is known; it must {_SAYS}")
+        raise DataError(f"the configuration has no known entry; it must {_SAYS}")
     if all(hasattr(configuration, name) for name in ("crop_size", "resize_size", "mean", "std")):
         return _of_torchvision(configuration)
     raise DataError(f"the configuration is {kind(configuration)}; give a mapping or a JSON file, which must {_SAYS}")
@@ -53,7 +54,7 @@ def _of_timm(told: Mapping[str, Any]) -> Options:
     channels, height, width = _sizes(told["input_size"], 3, "input_size")
     share = told.get("crop_pct") or 1.0
     if not isinstance(share, Real) or not 0 < float(share) <= 1:
-        raise DataError(f"crop_pct is {share!r}; it is the share of the image that is cut out, above 0 and at most 1")
+        raise DataError(f"crop_pct is {share!r}; it must be the share of the image to crop to, above 0 and at most 1")
     mode = told.get("crop_mode") or "center"
     if mode not in ("center", "squash"):
         raise DataError(f'crop_mode is {mode!r}; only "center" and "squash" are known')
@@ -117,7 +118,7 @@ def _height_and_width(given: Any, name: str) -> tuple[int, int]:
 
 
 def _sizes(given: Any, count: int, name: str) -> tuple[int, ...]:
-    """So many sizes of at least 1, from a list or, for one, an int."""
+    """`count` sizes of at least 1, from a list or, for a single one, an int."""
     sizes = (given,) if isinstance(given, int) else given
     fits = isinstance(sizes, Sequence) and all(isinstance(size, int) and size > 0 for size in sizes)
     if not fits or len(sizes) != count:

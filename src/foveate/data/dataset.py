@@ -16,18 +16,18 @@ from foveate.layers import Shape
 from foveate.tasks import AnyTask, Classification, Segmentation, Several, Task
 
 Targets: TypeAlias = NDArray[Any] | Mapping[str, NDArray[Any]]
-"""What a task made of the targets: one array, or for `Several` one for each output by its name."""
+"""The targets as a task prepared them: one array, or for `Several` one for each output by its name."""
 
 ONLY_INPUT = "input"
-"""What the only input is called where it has no name."""
+"""The name of the only input if it has none."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Dataset(metaclass=Called):
     """Inputs (N, C, *spatial), a target for each, and the task that says what targets mean.
 
-    Where a network has several inputs, the first with spatial axes is the image, to which preprocessing and
-    augmentation apply; the others go to the network as they are.
+    If a network has several inputs, the first with spatial axes is the image, to which preprocessing and augmentation
+    apply; the others go to the network as they are.
 
     Args:
         inputs: uint8 from 0 to 255, or floating point on a scale from 0 to 1, which is kept as float32; for a network
@@ -76,7 +76,7 @@ class Dataset(metaclass=Called):
 
     @property
     def inputs(self) -> InputArray:
-        """The inputs (N, C, *spatial), or a DataError where each sample has several; those are in `by_input`."""
+        """The inputs (N, C, *spatial), or a DataError if each sample has several; those are in `by_input`."""
         if len(self.by_input) > 1:
             raise DataError(
                 f"a sample has {len(self.by_input)} inputs ({', '.join(self.by_input)}); take one from dataset.by_input"
@@ -90,12 +90,12 @@ class Dataset(metaclass=Called):
 
     @property
     def shape(self) -> Shape:
-        """Shape of one sample, (C, *spatial); that of the image where there are several inputs."""
+        """Shape of one sample, (C, *spatial); that of the image if there are several inputs."""
         return tuple(self.by_input[self.image_input].shape[1:])
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The class indices (N,) of a classification; of shares (N, K) the class with the largest.
+        """The class indices (N,) of a classification; for shares (N, K), the class with the largest.
 
         Raises:
             DataError: the data are for another task.
@@ -107,13 +107,13 @@ class Dataset(metaclass=Called):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of a classification's classes, or a DataError where the data are for another task."""
+        """The names of a classification's classes, or a DataError if the data are for another task."""
         if not isinstance(self.task, Classification):
             raise DataError(f"the data are for {type(self.task).__name__}, which has no classes; see dataset.task")
         return self.task.classes
 
     def subset(self, indices: ArrayLike) -> "Dataset":
-        """The samples with these indices, or where a boolean array of N is true, in that order; the task stays."""
+        """The samples with these indices, or where a boolean array of N is true, in that order; the task is kept."""
         chosen = np.asarray(indices)
         if chosen.dtype == np.bool_ and chosen.shape == (len(self),):
             chosen = np.flatnonzero(chosen)
@@ -164,7 +164,7 @@ class Splits:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names that all parts share, or a DataError where the data are not a classification."""
+        """The class names that all parts share, or a DataError if the data are not a classification."""
         return self.train.classes
 
 
@@ -176,7 +176,7 @@ def split(dataset: Dataset, count: int, seed: int) -> tuple[Dataset, Dataset]:
     """
     if not 1 <= count < len(dataset):
         raise DataError(
-            f"{count} of {len(dataset)} samples cannot be held out; at least one must be, and at least one must stay"
+            f"{count} of {len(dataset)} samples cannot be held out; at least one must be held out and one must stay"
         )
     order = permutation(len(dataset), seed, "split")
     return dataset.subset(np.sort(order[count:])), dataset.subset(np.sort(order[:count]))
@@ -202,7 +202,7 @@ def _check_inputs(values: ArrayLike) -> InputArray:
 
 
 def image_input(shapes: Mapping[str, Shape]) -> str:
-    """Which of several inputs is the image: the first with spatial axes, or the first where none has any.
+    """Which of several inputs is the image: the first with spatial axes, or the first if none has any.
 
     >>> image_input({"table": (4,), "picture": (1, 28, 28)})
     'picture'
@@ -232,7 +232,8 @@ def _check_named(inputs: Mapping[str, ArrayLike]) -> dict[str, InputArray]:
 
 
 def _masks(task: AnyTask, targets: Any, axes: int) -> Any:
-    """Masks without the axis of one channel that they may have, (N, 1, H, W) beside (N, C, H, W); others as given."""
+    """Masks without the single-channel axis that they may have, (N, 1, H, W) beside (N, C, H, W); other targets as
+    given."""
     if isinstance(task, Several) and isinstance(targets, Mapping):
         tasks = task.tasks
         return {name: _masks(tasks[name], each, axes) if name in tasks else each for name, each in targets.items()}
@@ -240,14 +241,14 @@ def _masks(task: AnyTask, targets: Any, axes: int) -> Any:
         return targets
     try:
         masks = np.asarray(targets)
-    except ValueError:  # of different shapes, which the task says better
+    except ValueError:  # of different shapes, for which the task has the better error
         return targets
     return masks[:, 0] if masks.ndim == axes and masks.shape[1] == 1 else targets
 
 
 def _other_task(task: AnyTask, wanted: AnyTask) -> str:
-    """In what a part's task differs from the training part's."""
+    """How a part's task differs from the training part's."""
     if isinstance(task, Classification) and isinstance(wanted, Classification):
         count = len(wanted.classes)
-        return f"other classes than the training part; give every part the same {count} names in one order"
-    return f"another task than the training part ({task} and {wanted}); give every part the same"
+        return f"different classes from the training part; give every part the same {count} names in one order"
+    return f"a different task from the training part ({task} and {wanted}); give every part the same"

@@ -35,7 +35,7 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set that has a name: its title, how it is loaded, one line about it, and where it is, if anywhere."""
+    """A named data set: its title, how to load it, one line about it, and where it is, if anywhere."""
 
     title: str
     load: Loader
@@ -66,16 +66,16 @@ DATASETS: dict[str, DatasetEntry] = {
         find=_fashion_mnist.find,
     ),
 }
-"""Every data set that has a name."""
+"""Every named data set."""
 
 
 def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Splits:
     """The data set called `name`, or the images in the folder of that path (see `image_folder`).
 
     Args:
-        name: of `DATASETS`, or the path of a folder with one subfolder of images for each class.
+        name: a name in `DATASETS`, or the path of a folder with one subfolder of images for each class.
         seed: chooses which samples are for validation.
-        shape: of the images of a folder (default: as `image_folder` chooses); a named data set keeps its own.
+        shape: the shape of a folder's images (default: as `image_folder` chooses); a named data set keeps its own.
 
     Raises:
         DataError: there is neither such a data set nor such a folder, or it cannot be loaded.

@@ -1,7 +1,7 @@
 """Fashion-MNIST: 70,000 grey 28x28 pictures of clothes in 10 classes (Xiao, Rasul, Vollgraf, 2017).
 
-The four files are looked for on this computer, and if they are nowhere fetched from the publisher or, on Debian and its
-kin, from the distribution's package.
+The four files are looked for on this computer and, if not found, fetched from the publisher or, on Debian and its
+derivatives, from the distribution's package.
 """
 
 import os
@@ -49,7 +49,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""Of the content without its gzip wrapper, which differs from one distributor to another."""
+"""SHA-256 of the content without its gzip wrapper, which differs from one distributor to another."""
 
 _PUBLISHER = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
 _DEBIAN_PACKAGE = "dataset-fashion-mnist"
@@ -69,7 +69,7 @@ def fashion_mnist(*, seed: int = 0, folder: str | Path | None = None, progress: 
         progress: whether to show a live bar, on a terminal or in a notebook, if fetching takes over two seconds.
 
     Raises:
-        DataError: the files are nowhere and cannot be fetched; the message says what was tried.
+        DataError: the files are not found and cannot be fetched; the message says what was tried.
         FileError: a file is damaged, or does not hold what it should.
     """
     place = find() if folder is None else Path(folder)
@@ -212,7 +212,7 @@ def _get(url: str, seconds: float) -> bytes:
 
 
 def fetch_from_package(cache: Path, checksums: Mapping[str, str] = SHA256) -> None:
-    """Unpack the distribution's package into `cache`; needs no administrator, because nothing is installed."""
+    """Unpack the distribution's package into `cache`; needs no administrator rights, because nothing is installed."""
     with TemporaryDirectory(dir=cache) as temporary:
         folder = Path(temporary)
         try:
@@ -232,7 +232,7 @@ def fetch_from_package(cache: Path, checksums: Mapping[str, str] = SHA256) -> No
 
 
 def _downloaded_with_own_lists(folder: Path) -> bool:
-    """Try once more with package lists of our own: a fresh machine has none, and to fetch the system's needs root."""
+    """Try once more with package lists of our own: a fresh machine has none, and fetching the system's needs root."""
     for part in ("lists/partial", "archives/partial"):
         (folder / "apt" / part).mkdir(parents=True)
     own = ["-o", f"Dir::State::Lists={folder}/apt/lists", "-o", f"Dir::Cache={folder}/apt"]

@@ -1,4 +1,5 @@
-"""A file that PIL reads with care: its decoders take what there is, in whatever pieces, before they notice a lie."""
+"""A file that limits what PIL reads: its decoders take all there is, in pieces of any size, before they notice a
+lie."""
 
 import os
 from pathlib import Path
@@ -8,10 +9,10 @@ from foveate.errors import FileError
 from foveate.text import named
 
 MOST_BEFORE_SIZE = 128 << 20
-"""Bytes that are read before the image's size is known; a WebP is read whole."""
+"""The most bytes read before the image's size is known; a WebP is read whole."""
 
 MOST_FOR_PIXEL = 16
-"""Bytes that are read for each pixel: twice 16-bit red, green, blue and opacity."""
+"""The most bytes read for each pixel: twice 16-bit red, green, blue and opacity."""
 
 MOST_READS = 200_000
 """Decoders in Python look for the next marker byte by byte."""
@@ -31,23 +32,23 @@ class GuardedFile:
         self._bytes = self._reads = 0
 
     def read(self, size: int = -1) -> bytes:
-        """As of any file; a FileError where more is read than an image needs."""
+        """As for any file; a FileError if more is read than an image needs."""
         rest = max(0, self._size - self._file.tell())
         self._reads += 1
         self._bytes += rest if size < 0 else min(size, rest)
         if self._bytes > MOST_BEFORE_SIZE + MOST_FOR_PIXEL * self.pixels or self._reads > MOST_READS:
             raise FileError(
-                f"{named(self._path)} has {self._size:,} bytes, in which no image of a size worth them is found; "
+                f"{named(self._path)} has {self._size:,} bytes, but no image large enough to need them; "
                 "an undamaged image was expected"
             )
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As of any file."""
+        """As for any file."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """As of any file."""
+        """As for any file."""
         return self._file.tell()
 
     def fileno(self) -> int:

@@ -23,7 +23,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 LARGEST_CONTENT = 256 << 20
-"""Bytes that are unzipped of a file."""
+"""The most bytes unzipped from a file."""
 
 
 def read_idx(path: str | Path, *, most: int = LARGEST_CONTENT) -> NDArray[np.uint8]:
@@ -31,7 +31,7 @@ def read_idx(path: str | Path, *, most: int = LARGEST_CONTENT) -> NDArray[np.uin
 
     Args:
         path: the file.
-        most: bytes that its content may have, unzipped.
+        most: the most bytes that its content may have, unzipped.
 
     Raises:
         FileError: the file is missing, damaged, truncated, too long, or holds something else.
@@ -40,7 +40,7 @@ def read_idx(path: str | Path, *, most: int = LARGEST_CONTENT) -> NDArray[np.uin
 
 
 def read_content(path: Path, most: int = LARGEST_CONTENT) -> bytearray:
-    """All bytes of a file, unzipped where it is gzipped; a FileError where there are more than `most`."""
+    """All bytes of a file, unzipped if it is gzipped; a FileError if there are more than `most`."""
     with opened(path) as file:
         content = read_up_to(file, most + 1)
     if len(content) > most:
@@ -50,7 +50,7 @@ def read_content(path: Path, most: int = LARGEST_CONTENT) -> bytearray:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's content, unzipped where it is gzipped; whatever fails on the way becomes a FileError."""
+    """The file's content, unzipped if it is gzipped; whatever fails on the way becomes a FileError."""
     try:
         with open_regular(path) as plain:
             zipped = plain.read(2) == _GZIP_MAGIC

@@ -22,7 +22,7 @@ from foveate.progress import watched
 from foveate.text import named, printable
 
 LONGEST_SIDE = 128
-"""Images whose shape nobody gave are scaled down to it, so photographs do not fill the memory."""
+"""Images without a given shape are scaled down to this, so photographs do not fill the memory."""
 
 _NAMED = 3
 
@@ -38,7 +38,7 @@ def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 
     are skipped, and a warning counts and names them. A tenth is kept for validation and a tenth for the test.
 
     Args:
-        folder: with one subfolder for each class.
+        folder: a folder with one subfolder for each class.
         shape: (1, H, W) for grey or (3, H, W) for RGB; every image is stretched to it. None takes grey if all images
             are grey, and the median height and width, scaled down to 128 on the longer side.
         seed: chooses which images are for validation and test.
@@ -92,7 +92,7 @@ def _list_images(root: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
     classes = tuple(sorted(folders, key=natural_key))
     if not classes:
         raise DataError(
-            f'"{root}" has no subfolders; put the images of each class into a subfolder with the name of the class'
+            f'"{root}" has no subfolders; put the images of each class into a subfolder named after the class'
         )
     paths: list[Path] = []
     labels: list[int] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""The formats that are read. PIL knows more, of which some run other programs (EPS starts Ghostscript)."""
+"""The formats that are read. PIL knows more, some of which run other programs (EPS starts Ghostscript)."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """How the names of image files end, in lower case."""
@@ -35,7 +35,7 @@ _LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601, as PIL weights red, green and blue for grey."""
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-"""PIL's filters; but for the nearest, they average where an image shrinks."""
+"""PIL's filters; all but the nearest average when an image shrinks."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Resizing:
 
     Args:
         size: (height, width) of the result, in pixels.
-        resize: first bring the image to this (height, width), or its shorter side to this many pixels with the
-            proportions kept; then cut out the middle. With None the image is stretched to `size`.
+        resize: first resize the image to this (height, width), or its shorter side to this many pixels, keeping the
+            proportions; then crop the middle. With None the image is stretched to `size`.
         interpolation: one of `INTERPOLATIONS`.
     """
 
@@ -54,7 +54,7 @@ class Resizing:
     interpolation: str = "bilinear"
 
     def __call__(self, image: "Image.Image") -> "Image.Image":
-        """The image resized and cut."""
+        """The image resized and cropped."""
         from PIL import Image
 
         height, width = self._between(image.height, image.width)
@@ -66,7 +66,7 @@ class Resizing:
         return image.crop((left, top, left + self.size[1], top + self.size[0]))
 
     def _between(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width before the cut."""
+        """Height and width before cropping."""
         if self.resize is None:
             return self.size
         if not isinstance(self.resize, int):
@@ -80,7 +80,8 @@ def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uin
     """The image in `path` as uint8 (channels, height, width); see `image_pixels`.
 
     Raises:
-        FileError: there is no such file, or it is not an image that can be read to its end and brought to grey or RGB.
+        FileError: there is no such file, or it is not an image that can be read completely and converted to grey or
+            RGB.
     """
     image = read_image(path)
     try:
@@ -90,10 +91,10 @@ def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uin
 
 
 def read_image(path: Path) -> "Image.Image":
-    """The decoded image in `path`, turned as its EXIF orientation says; of an animation the first picture.
+    """The decoded image in `path`, turned as its EXIF orientation says; for an animation, the first picture.
 
     Raises:
-        FileError: there is no such file, or it is not an image that can be read to its end.
+        FileError: there is no such file, or it is not an image that can be read completely.
     """
     with _opened(path) as image:
         from PIL import ImageOps
@@ -118,16 +119,16 @@ def read_size(path: Path) -> tuple[int, int, int]:
 def image_pixels(image: "Image.Image", channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """A PIL image as uint8 (channels, height, width).
 
-    What is transparent is laid on white; 16-bit grey becomes 8-bit; grey becomes RGB by repetition, RGB grey by ITU-R
+    Transparent pixels are laid on white; 16-bit grey becomes 8-bit; grey becomes RGB by repetition, RGB grey by ITU-R
     601.
 
     Args:
         image: of any mode but floating point.
         channels: 1 for grey, 3 for RGB.
-        resizing: how it is brought to the network's height and width.
+        resizing: how to resize it to the network's height and width.
 
     Raises:
-        DataError: the image's mode cannot be brought to grey or RGB.
+        DataError: the image's mode cannot be converted to grey or RGB.
     """
     from PIL import Image
 
@@ -188,7 +189,7 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         if path.stat().st_size == 0 and path.is_file():
             raise FileError(f"{named(path)} is empty (0 bytes); {_EXPECTED} was expected")
-        # PIL warns of many a slip in files that it reads well; only a picture too large to be honest matters here.
+        # PIL warns about many slips in files that it reads well; only a picture too large to be honest matters here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)

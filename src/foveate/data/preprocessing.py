@@ -30,10 +30,10 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
 """One image: the path of a file, a PIL image, or an array."""
 
 UNIT_SCALE = 1 / 255
-"""Brings bytes to the scale 0 to 1."""
+"""The factor that brings bytes to a scale from 0 to 1."""
 
 LARGEST_SIDE = 65_535
-"""Of an image before the middle is cut out, in pixels."""
+"""The largest side of an image before its middle is cropped, in pixels."""
 
 CHUNK = 1 << 22
 _ROUNDING = 1e-9
@@ -63,11 +63,11 @@ class Preprocessing(metaclass=Called):
     Floating-point inputs are on a scale from 0 to 1, and are multiplied by 255 first.
 
     Args:
-        shape: of one sample, (C, *spatial).
-        mean: of each channel over the training data, after `scale`.
-        std: standard deviation of each channel, likewise.
-        resize: what is done to an image of another height and width: None stretches it; a number of pixels brings its
-            shorter side to that, (height, width) all of it, and then the middle of the network's size is cut out.
+        shape: the shape of one sample, (C, *spatial).
+        mean: the mean of each channel over the training data, after `scale`.
+        std: the standard deviation of each channel, likewise.
+        resize: how to fit an image of another height and width: None stretches it; a number resizes its shorter side to
+            that many pixels, (height, width) the whole image, and then the middle is cropped to the network's size.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
         scale: multiplies bytes (default: 1/255); 1 for networks that take 0 to 255.
         channel_order: "RGB", or "BGR" for networks that take blue first; mean and std are in this order.
@@ -108,7 +108,7 @@ class Preprocessing(metaclass=Called):
     def measure(dataset: Samples) -> "Preprocessing":
         """The preprocessing that brings each channel of `dataset` to mean 0 and standard deviation 1.
 
-        Measured in float64; a channel that is constant keeps its scale. Of several inputs the image is measured.
+        Measured in float64; a channel that is constant keeps its scale. With several inputs, the image is measured.
         """
         if not hasattr(dataset, "by_input"):
             raise DataError(f"a preprocessing is measured on a Dataset, but got {kind(dataset)}")
@@ -123,7 +123,7 @@ class Preprocessing(metaclass=Called):
 
     @staticmethod
     def from_configuration(configuration: Any) -> "Preprocessing":
-        """The preprocessing that timm, torchvision or Transformers wrote down.
+        """The preprocessing that a configuration of timm, torchvision or Transformers describes.
 
         Args:
             configuration: timm's `pretrained_cfg`, Transformers' preprocessor_config.json, either as a mapping or as
@@ -131,7 +131,7 @@ class Preprocessing(metaclass=Called):
 
         Raises:
             FileError: the file is missing, or is not JSON.
-            DataError: it is none of these, or an entry cannot be what it says.
+            DataError: it is none of these, or an entry is not valid.
 
         >>> timm = {"input_size": (3, 224, 224), "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_pct": 0.875}
         >>> Preprocessing.from_configuration(timm).resize
@@ -172,9 +172,9 @@ class Preprocessing(metaclass=Called):
         """One image, a list of images, or an array that is a batch, as normalised float32 (N, *shape).
 
         For grey and RGB networks each image may be a path, a PIL image or an array (H, W), (H, W, C) or (C, H, W) of
-        uint8, or floating point on a scale from 0 to 1. Files are turned as their EXIF orientation says; what is
-        transparent is laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
-        (bilinear), or resized and cut as `resize` says. Every other network (sound, volumes, more channels) takes
+        uint8, or floating point on a scale from 0 to 1. Files are turned as their EXIF orientation says; transparent
+            pixels are laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
+        (bilinear), or resized and cropped as `resize` says. Every other network (sound, volumes, more channels) takes
         arrays of exactly its shape.
 
         Raises:
@@ -269,7 +269,7 @@ class Preprocessing(metaclass=Called):
         if not fits or any(side < least for side, least in zip(sides, wanted, strict=True)):
             raise DataError(
                 f"Preprocessing: resize is {resize!r}; give the pixels of the shorter side, or (height, width), from "
-                f"{format_sizes(self._size)}, which is cut out, up to {LARGEST_SIDE:,}"
+                f"{format_sizes(self._size)}, which is cropped, up to {LARGEST_SIDE:,}"
             )
         return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
@@ -324,7 +324,7 @@ class Preprocessing(metaclass=Called):
         return float_pixels(rows, self.shape[0], self._resizing)
 
     def _channels_last(self, array: InputArray, name: str) -> Any:
-        """The image as (H, W, C), or an error where its axes could mean different things."""
+        """The image as (H, W, C), or an error if its axes could mean different things."""
         if array.ndim == 2 and array.size:
             return array[:, :, None]
         if array.ndim != 3 or not array.size:
@@ -408,7 +408,7 @@ def _are_sizes(values: Any) -> bool:
 
 
 def _tuple(value: Any) -> Any:
-    """A list of a file as the tuple that it was."""
+    """A list from a file as the tuple that it was."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -434,7 +434,7 @@ def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
 
 
 def _is_pil(image: Any) -> bool:
-    # An object can only be a PIL image where PIL is imported already.
+    # An object can only be a PIL image if PIL is imported already.
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(image, module.Image)
 
@@ -444,5 +444,5 @@ def _not_an_image(image: Any, name: str) -> DataError:
 
 
 def no_images() -> DataError:
-    """That nothing was given to look at."""
+    """The error that no images were given."""
     return DataError("there are no images; give at least one path, PIL image or array")
