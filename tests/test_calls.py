@@ -203,7 +203,7 @@ KINDS = [
     (lambda m: fv.Dataset([IMAGES[0], IMAGES[0, :, :3]], [0, 1], ("a", "b")), fv.DataError,
      "inputs differ in shape from sample to sample; bring all to one shape"),
     (lambda m: fv.Dataset({3: IMAGES}, [0] * 12, ("a", "b")), fv.DataError,
-     "an input is called 3; give each the name that the network has for it, a string"),
+     "an input is called 3; give each the network's name for it, a string"),
     (lambda m: fv.Preprocessing.measure(IMAGES), fv.DataError,
      "a preprocessing is measured on a Dataset, but got an ndarray"),
     (lambda m: fv.OneCycle(0.1, momentum=0.9), fv.TrainingError,

@@ -56,7 +56,7 @@ def test_receptive_field_of_a_flat_layer_has_no_position(foveate):
     ("options", "status", "sentence"),
     [
         (["resnet20", "--node", "stage2.0.conv9"], 1, 'there is no layer "stage2.0.conv9". Nearest: stage2.0.conv'),
-        (["resnet20", "--position", "1x1"], 2, "--position goes with --node"),
+        (["resnet20", "--position", "1x1"], 2, "--position needs --node"),
         (["resnet20", "--node", "conv1", "--position", "99x1"], 1, "conv1 has no position (99, 1)"),
         (["resnet20", "--node", "conv1", "--position", "a"], 2, '--position is "a"; write an int'),
         (["resnet2O"], 1, 'there is no network and no file "resnet2O". Nearest:'),

@@ -326,12 +326,12 @@ def test_channels_and_elements_that_are_not_there_are_a_sentence():
 def test_a_walk_that_cannot_be_drawn_is_a_sentence():
     model = small()
     image = image_of(model)
-    with pytest.raises(fv.GraphError, match=r"linear1 .* gives no maps"):
+    with pytest.raises(fv.GraphError, match=r"linear1 .* outputs no maps"):
         plot_layers(model, image, layers=["linear1"])
     with pytest.raises(fv.DataError, match="layers is empty"):
         plot_layers(model, image, layers=[])
     with pytest.raises(fv.DataError, match="channels is 0"):
         plot_layers(model, image, channels=0)
     dense = model_of(fv.Flatten(), fv.Linear(2))
-    with pytest.raises(fv.GraphError, match="no layer of the network gives maps"):
+    with pytest.raises(fv.GraphError, match="no layer of the network outputs maps"):
         plot_layers(dense, image_of(dense))

@@ -163,7 +163,7 @@ def test_sentences_on_batch_normalisation_that_helps():
     easier, flow, rates, speed, robust = (str(finding) for finding in found)
     assert "“Makes deep networks much easier to train”: seen here." in easier
     assert "Of 4 combinations of initialisation and learning rate, 1 learn without batch normalisation and 4" in easier
-    assert "1 of 4 trainings diverged without it, 0 of 4 with it" in easier
+    assert "1 of 4 training runs diverged without it, 0 of 4 with it" in easier
     assert "He: 10^3.0 without, 2.0 with" in flow
     assert "makes the gradient more even for 2 of 2 initialisations, and less even for 0" in flow
     assert "He: 0.01 without, 0.1 with; Xavier: none without, 0.1 with" in rates
@@ -181,7 +181,7 @@ def test_sentences_on_batch_normalisation_that_does_not_help():
     assert [finding.holds for finding in found] == [False] * 5
     assert all("not seen here" in str(finding) for finding in found)
     easier, flow, rates, speed, robust = (finding.numbers for finding in found)
-    assert "0 of 4 trainings diverged without it, 1 of 4 with it" in easier
+    assert "0 of 4 training runs diverged without it, 1 of 4 with it" in easier
     assert "infinite (it vanishes) with" in flow
     assert "higher with batch normalisation for 0 of 2 initialisations, lower for 2" in rates
     assert "needs 26 steps, the one with it needs 66 steps" in speed

@@ -317,7 +317,7 @@ def test_wrong_inputs_get_a_sentence() -> None:
         equivariance_error(model, images(1, shape), layers=["convv"])
     with pytest.raises(DataError, match="layers is empty"):
         equivariance_error(model, images(1, shape), layers=[])
-    with pytest.raises(GraphError, match="no layer of the network gives maps"):
+    with pytest.raises(GraphError, match="no layer of the network outputs maps"):
         equivariance_error(flat, images(1, shape))
     with pytest.raises(DataError, match="there are no models to compare"):
         plot_surviving_share({}, dataset)

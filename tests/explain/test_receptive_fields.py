@@ -236,7 +236,7 @@ def test_what_cannot_be_seen_is_a_sentence() -> None:
         plot_receptive_fields(model, images, position=(28, 0))
     with pytest.raises(GraphError, match="no layer is named"):
         theoretical_fields(model, [])
-    with pytest.raises(GraphError, match=r"linear1.*gives no maps"):
+    with pytest.raises(GraphError, match=r"linear1.*outputs no maps"):
         plot_receptive_fields(model, images, effective="linear1")
     with pytest.raises(ShapeError, match="input is flat"):
         theoretical_fields(fv.Sequential(fv.Linear(3)).build((4,)))

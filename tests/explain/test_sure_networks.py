@@ -78,7 +78,7 @@ def test_what_raises_the_only_value_of_a_regression_is_explained_with_its_sign()
     title = fv.explain.plot_attributions(model, X).get_suptitle()
     assert title == f"What makes “age” {model.logits(X)[0, 0]:.4g}?"
     for picture in (fv.explain.plot_prediction, fv.explain.plot_response_curves):
-        with pytest.raises(fv.DataError, match="the model is for Regression, whose outputs are amounts"):
+        with pytest.raises(fv.DataError, match="the model is for Regression, whose outputs are numbers"):
             picture(model, X)
     with pytest.raises(fv.DataError, match="there is no class 1"):
         fv.explain.saliency(model, X, 1)

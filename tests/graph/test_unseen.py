@@ -255,7 +255,7 @@ def test_the_summary_has_a_column_for_skipped_positions_where_there_are_any():
 @pytest.mark.parametrize(
     ("layer", "size", "words"),
     [
-        (fv.Conv1d(1, 2, stride=5), 7, "L: skipped 3: positions between windows, which none sees"),
+        (fv.Conv1d(1, 2, stride=5), 7, "L: skipped 3: positions between windows, which no window sees"),
         (
             fv.Conv1d(1, 1, stride=3, padding=((1, 0),)),
             9,

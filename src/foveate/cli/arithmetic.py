@@ -70,7 +70,7 @@ def receptive_field(
     graph = find_graph(net_or_model, input_shape, classes)
     fields = graph.receptive_fields()
     if position is not None and node is None:
-        raise typer.BadParameter("--position goes with --node")
+        raise typer.BadParameter("--position needs --node")
     chosen = [graph.receptive_field(node)] if node is not None else [fields[each.name] for each in graph.nodes]
     box = None if node is None or position is None else graph.region(node, _position(position))
     if as_json:

@@ -125,7 +125,7 @@ def conv(
             typer.echo("\n".join(transposed_lines(spread, found)))
         return
     if output_padding is not None:
-        raise typer.BadParameter("--output-padding goes with --transposed")
+        raise typer.BadParameter("--output-padding needs --transposed")
     _explain(Convolution.over(len(shape) - 1)(filters, size, **options), shape, solve, as_json)
 
 
@@ -234,7 +234,7 @@ def _axis_words(size: int, window: Window, placed: Fit, unseen: Unseen, output: 
     elif unseen.dropped:
         words.append(f"dropped {unseen.dropped}: the padding shifts the windows past the border")
     if unseen.skipped:
-        words.append(f"skipped {unseen.skipped}: positions between windows, which none sees")
+        words.append(f"skipped {unseen.skipped}: positions between windows, which no window sees")
     if begin != end:
         words.append(f"padding (begin, end) is ({begin}, {end})")
     return words

@@ -85,7 +85,7 @@ class Findings:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The findings as plain data."""
         return {
             "format": FORMAT,
             "versions": self.versions,
@@ -98,7 +98,7 @@ class Findings:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what foveate found on this computer: versions, engine, threads, processor, data sets.
+    """Report what foveate found on this computer: versions, engine, threads, processor, data sets.
 
     Exits with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
 
@@ -114,7 +114,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def examine() -> Findings:
-    """Look at this computer."""
+    """Examine this computer."""
     import numpy as np
 
     import foveate

@@ -9,7 +9,7 @@ import typer
 from foveate.cli.output import JsonOption, print_json
 
 LEAST_FOR_PAPERS = 24
-"""The narrowest column of papers; a narrower one would break them into scraps."""
+"""The narrowest column for papers; a narrower one would break them into fragments."""
 
 _COLUMNS = ("name", "parameters", "MACs", "input", "classes", "paper")
 _LEFT_OUT = {"input": "the input", "paper": "the papers", "parameters": "the parameters", "classes": "the classes"}
@@ -52,7 +52,7 @@ def networks() -> list[dict[str, Any]]:
 
 
 def to_markdown() -> str:
-    """The Markdown table of the guide, whose counts say where they come from."""
+    """The Markdown table of the guide, with the source of each count."""
     titles = ["name", "network", "parameters", "MACs", "input", "classes", "paper", "whose count", "whose weights"]
     told = ("paper", "source", "weights")
     rows = [[f"`{row['name']}`", row["title"], *_figures(row), *(row[each] for each in told)] for row in networks()]

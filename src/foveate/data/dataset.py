@@ -216,7 +216,7 @@ def _check_named(inputs: Mapping[str, ArrayLike]) -> dict[str, InputArray]:
     checked = {}
     for name, values in inputs.items():
         if not isinstance(name, str):
-            raise DataError(f"an input is called {name!r}; give each the name that the network has for it, a string")
+            raise DataError(f"an input is called {name!r}; give each the network's name for it, a string")
         try:
             checked[name] = _check_inputs(values)
         except DataError as error:

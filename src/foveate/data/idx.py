@@ -1,4 +1,4 @@
-"""Reader of IDX files, the format of MNIST and its kin: a few bytes that say the shape, then the elements."""
+"""Reader of IDX files, the format of MNIST and its relatives: a few bytes that say the shape, then the elements."""
 
 import gzip
 import zlib

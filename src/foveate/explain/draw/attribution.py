@@ -52,8 +52,7 @@ _SIGNS = " (above zero: for the class, below: against it)"
 
 @drawn
 def draw_attribution(shown: FloatArray, values: FloatArray, title: str) -> "Figure":
-    """A displayed input beside an attribution (C, *spatial) of its size: signed, its magnitude, and the latter
-    overlaid."""
+    """A displayed input beside an attribution (C, *spatial) of its size: signed, as magnitudes, and overlaid."""
     signed, size = values.sum(axis=0), magnitude(values)
     maps = {"signed: + for, - against": signed} if signed.min() < 0 else {}
     if signed.ndim == 1:
@@ -206,5 +205,5 @@ def _say(above: "Axes", below: "Axes", label: str, sentence: str) -> None:
 
 
 def in_percent(chance: float) -> str:
-    """A probability, readably."""
+    """A probability in readable form."""
     return f"{100 * chance:.1f} %" if chance >= 0.0005 else "below 0.1 %"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 LONG_SIGNAL = 1024
-"""Signals of this many samples are drawn as spectrograms where the picture is small."""
+"""Signals of this many samples are drawn as spectrograms in small pictures."""
 
 
 def slices(sizes: Sequence[int], count: int) -> list[tuple[tuple[int, ...], str]]:

@@ -57,7 +57,7 @@ def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], t
 def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
     """Surviving shares and accuracies, by model name, in two panels.
 
-    A sentence takes the place of a network at chance level: it would mean nothing that its answers stay the same.
+    A sentence replaces the curves of a network at chance level, whose unchanged answers would mean nothing.
     """
     said = [at_chance(name, share) for name, share in shares.items() if not share.learnt]
     figure = new_figure(10, 4.6, title)

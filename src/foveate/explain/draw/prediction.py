@@ -20,7 +20,7 @@ def draw_prediction(shown: FloatArray, names: Sequence[str], shares: FloatArray)
     show_input(left, shown)
     name_axes(left, shown)
     cut = middle(shown.shape[1:])[1] if shown.ndim == 4 else ""
-    left.set_title(f"what the network gets{', ' if cut else ''}{cut}", fontsize=10)
+    left.set_title(f"what the network receives{', ' if cut else ''}{cut}", fontsize=10)
     words = [f"{share:.1f} %" if share >= 0.05 else "below 0.1 %" for share in shares]
     right.bar_label(right.barh(range(len(names)), shares, color=tint(0)), words, padding=3, fontsize=9)
     right.set_yticks(range(len(names)), [shortened(name, 28) for name in names])

@@ -211,7 +211,7 @@ def colour_bar(figure: "Figure", image: "ScalarMappable", axes: "Axes | Sequence
 
 
 def in_three_digits(value: float) -> str:
-    """A number such as an activation, readably.
+    """A number, such as an activation, in readable form.
 
     >>> in_three_digits(132.4), in_three_digits(8), in_three_digits(0.01234)
     ('132', '8.00', '0.0123')

@@ -42,7 +42,7 @@ def _easier(result: Result) -> Finding:
         normalized > plain,
         f"Of {len(cells)} combinations of initialisation and learning rate, {plain} learn without batch "
         f"normalisation and {normalized} with it (a mean validation accuracy of at least {percent(LEARNS)}). "
-        f"{diverged[0]} of {total} trainings diverged without it, {diverged[1]} of {total} with it.",
+        f"{diverged[0]} of {total} training runs diverged without it, {diverged[1]} of {total} with it.",
     )
 
 
@@ -298,7 +298,7 @@ def report(result: Result) -> Report:
             f"One network of {convolutions} convolutions and {steps} steps on small grey pictures: what is slow here "
             "need not fail in a longer training, and the learning rates tried are factors apart, not tuned.",
             f"Every combination was trained {settings.seeds} time{'s' if settings.seeds > 1 else ''}; another seed "
-            "changes single accuracies. Only validation images were used, never the test images.",
+            "changes individual accuracies. Only validation images were used, never the test images.",
         ),
     )
 

@@ -131,7 +131,7 @@ def report(result: Result) -> Report:
                 "accuracies", lambda: plot_accuracies(result),
                 "Left, test and training accuracy of both networks against the number of training images; right, the "
                 "gap between them.",
-                "Lines are means over the seeds, small bars single seeds.",
+                "Lines are means over the seeds, small bars individual seeds.",
             ),
         ),
         numbers=_numbers(result),
@@ -149,7 +149,7 @@ def _method(result: Result) -> tuple[str, ...]:
         f"The convolutional network has {len(settings.channels)} convolutions of 3x3 ({channels} channels) "
         f"with ReLU, each followed by max pooling, and a linear layer: {convolutional:,} parameters. The "
         f"dense network has hidden layers of {listed([str(units) for units in result.hidden])} units with ReLU, chosen "
-        f"for as many parameters: {dense:,}. Neither has normalisation, dropout or augmentation.",
+        f"to give as many parameters: {dense:,}. Neither has normalisation, dropout or augmentation.",
         f"Both were trained by the same recipe, fixed in advance, on {sizes} training images; "
         "fewer images are seen in more epochs. The smaller sets are subsets of the larger ones, drawn "
         "anew for each seed, and the inputs are scaled by the mean and the deviation of the training images alone. "
@@ -164,7 +164,7 @@ def _limits(result: Result) -> tuple[str, ...]:
         "dropout or more training. Equal parameters are not equal work: the convolutional network computes more for "
         "each image, because it uses each weight at many places.",
         f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one data set of small, centred, grey pictures. "
-        "That single runs lie apart suggests that luck did not decide; it is not a statistical test.",
+        "That individual runs lie apart suggests that luck did not decide; it is not a statistical test.",
     )
 
 
@@ -187,7 +187,7 @@ def _numbers(result: Result) -> Table:
             "diverged",
         ),
         rows,
-        "Mean over the seeds, in brackets the worst and the best seed.",
+        "Mean over the seeds, with the worst and the best seed in brackets.",
     )
 
 

@@ -84,5 +84,5 @@ def plot_layers(model: Model, image: ImageLike, *, layers: Sequence[str] | None 
     maps = maps_of(model, prepared, [node.name for node in nodes])
     picture = displayed(model, prepared)[0]
     labelled = {f"{node.name}\n{format_sizes(node.output_shape)}": maps[node.name] for node in nodes}
-    title = f"What {network_name(model.graph)} makes of the {input_noun(picture.ndim - 1)}: {words}"
+    title = f"How {network_name(model.graph)} responds to the {input_noun(picture.ndim - 1)}: {words}"
     return draw_layers(picture, labelled, channels, title)

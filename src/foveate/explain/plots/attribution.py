@@ -24,7 +24,7 @@ _CLASSES_SHOWN = 5
 
 
 def plot_attribution(model: Model, image: Images, attribution: ArrayLike, title: str = "") -> "Figure":
-    """One image beside its attribution: signed (the sum over channels), its magnitude (the largest), and the latter
+    """One image beside its attribution: signed (the sum over channels), as magnitudes (the largest channel), and
     overlaid.
 
     In 1-D each is a curve; in 3-D, three slices are shown in rows. A map with no negative values has no signed panel.
@@ -65,7 +65,7 @@ def plot_attributions(
         explained: the result of `explain_class` for the same arguments, if already known.
 
     Raises:
-        GraphError: there is no such layer, or it gives no maps.
+        GraphError: there is no such layer, or it outputs no maps.
         DataError: there is no such class, there are several images, or one cannot be used.
         ShapeError: the network does not output one number for each class, or an array does not have its input shape.
     """

@@ -54,7 +54,7 @@ def plot_feature_space(
     found = features(model, chosen, name)
     projection = project(found, method, seed=seed)
     shown = {2: "each curve is a sample (its first channel)", 4: "each picture is a sample's middle slice"}
-    title = f"Feature space: the {found.shape[1]:,} numbers that {name} gives for each of {len(chosen):,} samples"
+    title = f"Feature space: the {found.shape[1]:,} outputs of {name} for each of {len(chosen):,} samples"
     if thumbnails > 0:
         words = shown.get(len(chosen.shape), "each picture is a sample")
         title += f"\nlaid out in two dimensions; {words}, its point at the end of the line"

@@ -43,7 +43,7 @@ def plot_response_curves(models: Models, image: Images, *, target: Target = None
     one = next(iter(found.values()))
     lines = [_lines(first, found, column, wanted) for column in range(len(one.curves))]
     legend = "" if len(named) == 1 else f"probability of {class_name(first, wanted)}"
-    return draw_response_curves(one, lines, f"What the network makes of {what} as it changes", legend)
+    return draw_response_curves(one, lines, f"How the network responds as {what} changes", legend)
 
 
 def plot_surviving_share(models: Models, dataset: Dataset, **options: Any) -> "Figure":

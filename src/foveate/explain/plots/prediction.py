@@ -1,4 +1,4 @@
-"""The first look: an image as the network gets it, and its prediction."""
+"""The first look: an image as the network receives it, and its prediction."""
 
 from typing import TYPE_CHECKING
 

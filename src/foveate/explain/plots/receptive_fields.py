@@ -34,7 +34,7 @@ def plot_receptive_fields(
         seed: for the signs of the effective field.
 
     Raises:
-        GraphError: there is no such layer, or it gives no maps.
+        GraphError: there is no such layer, or it outputs no maps.
         ShapeError: the position lies outside the input, or an image does not have the network's input shape.
         DataError: no gradient reaches the input.
     """

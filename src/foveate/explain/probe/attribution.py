@@ -154,7 +154,7 @@ def grad_cam(
         (N, *spatial sizes of the layer); `upsample` resizes them to the image's.
 
     Raises:
-        GraphError: there is no such layer, or it gives no maps; the message names the nearest that do.
+        GraphError: there is no such layer, or it outputs no maps; the message names the nearest that do.
         DataError: there is no such class, or an image cannot be used.
         ShapeError: the network does not output one number for each class, or an array does not have its input shape.
 

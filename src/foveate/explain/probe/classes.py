@@ -33,7 +33,7 @@ def check_classifier(model: Model) -> None:
     if len(model.graph.output_shape) != 1:
         raise ShapeError(
             f"the network's output is {format_sizes(model.graph.output_shape)}, but a class can be asked about only "
-            "if there is one number for each; end the network with a global pooling and Linear(classes)"
+            "if there is one number for each; end the network with global pooling and Linear(classes)"
         )
 
 
@@ -117,7 +117,7 @@ def class_gradients(model: Model, probe: Probe, classes: Classes, *of: str) -> l
 
 
 def gives_chances(model: Model) -> bool:
-    """Whether the outputs are probabilities; those of a regression are amounts."""
+    """Whether the outputs are probabilities; those of a regression are numbers."""
     return not isinstance(model.task, Regression)
 
 
@@ -125,10 +125,10 @@ def class_chances(model: Model, prepared: FloatArray) -> FloatArray:
     """The probability of each class (N, classes): `decoded`, if that gives probabilities.
 
     Raises:
-        DataError: the outputs are amounts, or a value is NaN or infinite.
+        DataError: the outputs are not probabilities, or a value is NaN or infinite.
     """
     if not gives_chances(model):
-        raise DataError("the model is for Regression, whose outputs are amounts, not probabilities; see model.answers")
+        raise DataError("the model is for Regression, whose outputs are numbers, not probabilities; see model.answers")
     return decoded(model, prepared)
 
 

@@ -120,11 +120,11 @@ def spatial_layer(model: Model, layer: str | None) -> Node:
     if layer is None:
         many = [name for name in names if max(graph.shapes[name][1:]) > 1]
         if not many:
-            raise GraphError("no layer of the network gives maps: every output is flat; use a convolutional network")
+            raise GraphError("no layer of the network outputs maps: every output is flat; use a convolutional network")
         return graph.node(many[-1])
     if layer not in names:
         flat = layer in graph.by_name
-        problem = f"{graph.node(layer)} gives no maps: its output is flat." if flat else f'there is no layer "{layer}".'
+        problem = f"{graph.node(layer)} outputs no maps: it is flat." if flat else f'there is no layer "{layer}".'
         raise GraphError(problem + nearest(layer, names))
     return graph.node(layer)
 

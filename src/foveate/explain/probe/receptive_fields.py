@@ -28,7 +28,7 @@ def theoretical_fields(
 
     Args:
         model: the network.
-        layers: their names (default: all that give maps); a flat one sees everything that reaches it.
+        layers: their names (default: all that output maps); a flat one sees everything that reaches it.
         position: in the input, one number per spatial axis (default: its middle). Each layer is represented by the
             element whose box is centred nearest to it.
 
@@ -42,7 +42,7 @@ def theoretical_fields(
     if layers is None:
         layers = [node.name for node in graph.nodes if len(node.output_shape) == len(sizes) + 1]
     if not layers:
-        raise GraphError("no layer is named; name at least one, or give layers=None for all that give maps")
+        raise GraphError("no layer is named; name at least one, or give layers=None for all that output maps")
     return tuple(_field_around(graph, name, at) for name in layers)
 
 

@@ -1,4 +1,4 @@
-"""The chapter on why the network finds this class."""
+"""The chapter on why the network predicts this class."""
 
 from foveate.explain.draw.attribution import METHOD_NAMES
 from foveate.explain.page.html import Section

@@ -10,10 +10,10 @@ def receptive_fields(subject: Subject) -> Section:
     return Section(
         "Receptive fields: how far a value sees",
         [
-            "Each convolution or pooling of size K adds K - 1, times its dilation, to the receptive field, and each "
-            "stride multiplies what later layers add. The boxes are what one value in the middle of each layer can "
-            "depend on. What it does depend on is usually less: the effective field, here the root of the mean "
-            "squared gradient, fades towards the box's border.",
+            "Each convolution or pooling layer of size K adds K - 1, times its dilation, to the receptive field, and "
+            "each stride multiplies what later layers add. The boxes are what one value in the middle of each layer "
+            "can depend on. What it actually depends on is usually less: the effective field, here the root of the "
+            "mean squared gradient, fades towards the box's border.",
         ],
         [
             subject.draw(
