@@ -82,9 +82,10 @@ class Pad : public Kernel {
   std::int64_t begin_[5] = {0, 0, 0, 0, 0}, first_[5] = {0, 0, 0, 0, 0}, last_[5] = {1, 1, 1, 1, 1};
 };
 
-std::shared_ptr<Primitive> concatenation(const std::vector<Description>& sources, const Description& target) {
+std::shared_ptr<Primitive> concatenation(const std::vector<Description>& sources, const Description& target,
+                                         int axis) {
   return Primitive::make<dnnl::concat>(
-      "concatenation", dnnl::concat::primitive_desc(cpu_engine(), target, 1, sources, attributes()));
+      "concatenation", dnnl::concat::primitive_desc(cpu_engine(), target, axis, sources, attributes()));
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ void init_structure(nb::module_& module) {
         return std::make_shared<Pad>(source, target, begin);
       },
       nb::arg("source"), nb::arg("target"), nb::arg("begin"));
-  module.def("concatenation", &concatenation, nb::arg("sources"), nb::arg("target"));
+  module.def("concatenation", &concatenation, nb::arg("sources"), nb::arg("target"), nb::arg("axis") = 1);
 }
 
 }  // namespace foveate

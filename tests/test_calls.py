@@ -59,7 +59,8 @@ MADE = {
     ),
     "an axis": (
         lambda: fv.Softmax(1),
-        "Softmax: nothing can be given without a name, but there is 1: it is always over the channels",
+        "Softmax: nothing can be given without a name, but there is 1; by name it takes axis: "
+        "it is over the channels; axis is given by name, and counts them as 0",
     ),
     "channels first": (
         lambda: fv.LocalResponseNorm(64, 5),

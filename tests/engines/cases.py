@@ -15,7 +15,7 @@ from foveate.engines.base import Mode
 from foveate.layers import Shape
 from tests.engines.case import Case, Pairs, each, explicit_pairs, padded
 from tests.engines.cases_of_activations import ACTIVATIONS, CHANNEL_ACTIVATIONS, SMOOTH_ACTIVATIONS
-from tests.engines.cases_of_arithmetic import ARITHMETIC
+from tests.engines.cases_of_arithmetic import AFFINE, ARITHMETIC, AXES, COMBINATIONS
 from tests.engines.cases_of_normalization import SAMPLE_NORMALIZATION
 from tests.engines.cases_of_pooling import AVERAGE_POOLING_2D, MAXIMUM_POOLING_2D, POOLING
 from tests.engines.cases_of_resampling import ADAPTIVE_POOLING, MOVEMENT, TRANSPOSED, UPSAMPLING
@@ -227,7 +227,8 @@ CASES = {
     "normalisation within a sample": SAMPLE_NORMALIZATION,
     "linear": LINEAR,
     "activation": ACTIVATIONS | SMOOTH_ACTIVATIONS | CHANNEL_ACTIVATIONS,
-    "arithmetic": ARITHMETIC,
+    "arithmetic": ARITHMETIC | COMBINATIONS | AFFINE,
+    "other axes": AXES,
     "structure": STRUCTURE | MOVEMENT,
 }
 

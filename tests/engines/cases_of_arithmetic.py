@@ -1,7 +1,36 @@
 """Arithmetic with constants, parameters and other values, each beside PyTorch's."""
 
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+
 import foveate as fv
-from tests.engines.case import elementwise
+from foveate.layers import Shape
+from tests.engines.case import Case, elementwise
+
+
+def combined(layer: fv.Layer, function: Any, *shapes: Shape, batch: int = 2) -> Case:
+    """Terms of several shapes; PyTorch broadcasts from the last axis, so the missing ones are put in."""
+    rank = max(map(len, shapes))
+
+    def forward(inputs: list[torch.Tensor], arrays: dict[str, torch.Tensor]) -> torch.Tensor:
+        return reduce(function, [x.reshape(*x.shape, *(1,) * (rank + 1 - x.ndim)) for x in inputs])
+
+    return Case(layer, shapes, forward, batch)
+
+
+def affine(shape: Shape, spread: Shape, axes: Any, batch: int = 2, **options: Any) -> Case:
+    """Learned numbers, the same along axes where `spread` is 1."""
+
+    def forward(inputs: list[torch.Tensor], arrays: dict[str, torch.Tensor]) -> torch.Tensor:
+        weight, bias = arrays.get("weight", torch.ones(())), arrays.get("bias", torch.zeros(()))
+        weight, bias = (each.reshape(spread) if each.ndim else each for each in (weight, bias))
+        return inputs[0] * weight + bias
+
+    return Case(fv.Affine(axes, **options), (shape,), forward, batch)
+
 
 SHAPES = {"features": (11,), "an image of prime channels": (17, 5, 9), "32 channels": (32, 4, 4)}
 
@@ -23,4 +52,43 @@ ARITHMETIC = {
         ("Abs", fv.Abs(), lambda x: x.abs()),
     )
     for kind, shape in SHAPES.items()
+} | {"Power -1": elementwise(fv.Power(-1), lambda x: 1 / x, (17, 5, 9))}
+
+COMBINATIONS = {
+    f"{type(layer).__name__} {name}": combined(layer, function, *shapes)
+    for layer, function in ((fv.Add(), torch.add), (fv.Subtract(), torch.sub), (fv.Divide(), torch.div))
+    for name, shapes in {
+        "of equal shapes": ((17, 3, 5),) * 2,
+        "of one number for each channel": ((6, 4, 5), (6,)),
+        "from one number for each channel": ((6,), (6, 3, 4)),
+        "of one number for each position": ((5, 4, 3), (1, 4, 3)),
+        "of 32 channels": ((32, 4, 5), (32, 1, 1)),
+        "across": ((5, 8, 1), (5, 1, 9)),
+        "of features": ((7,), (1,)),
+        "of a volume": ((2, 3, 2, 3), (1, 3, 1, 3)),
+        "of many": ((3, 80, 90), (3,)),
+    }.items()
+} | {"Add of three shapes": combined(fv.Add(), torch.add, (4, 1, 3), (4,), (4, 2, 1))}
+
+AFFINE = {
+    "Affine per channel": affine((17, 3, 4), (17, 1, 1), (0,)),
+    "Affine of 32 channels, scale": affine((32, 3, 4), (32, 1, 1), 0, shift=False),
+    "Affine of the last axis": affine((5, 9), (9,), -1, batch=1),
+    "Affine of positions, shift": affine((5, 4, 3), (1, 4, 3), (1, 2), scale=False),
+    "Affine of everything": affine((5, 4, 3), (5, 4, 3), None),
+    "Affine of two axes apart": affine((5, 4, 3), (5, 1, 3), (2, 0)),
+    "Affine of one number": affine((5, 4), (1, 1), ()),
+    "Affine of features": affine((7,), (7,), (0,)),
+}
+
+AXES = {
+    "Softmax over rows": elementwise(fv.Softmax(axis=1), lambda x: F.softmax(x, 2), (3, 5, 4)),
+    "Softmax over the last axis": elementwise(fv.Softmax(axis=2), lambda x: F.softmax(x, 3), (16, 5, 7)),
+    "LogSoftmax over rows": elementwise(fv.LogSoftmax(axis=1), lambda x: F.log_softmax(x, 2), (3, 5, 4)),
+    "LogSoftmax over a sequence": elementwise(fv.LogSoftmax(axis=1), lambda x: F.log_softmax(x, 2), (3, 11)),
+    "Concatenate of rows": Case(fv.Concatenate(axis=1), ((3, 4, 5), (3, 2, 5)), lambda x, _: torch.cat(x, 2)),
+    "Concatenate along the last axis": Case(
+        fv.Concatenate(axis=-1), ((16, 3, 5), (16, 3, 1), (16, 3, 2)), lambda x, _: torch.cat(x, -1)
+    ),
+    "Concatenate of sequences": Case(fv.Concatenate(axis=1), ((3, 4), (3, 9)), lambda x, _: torch.cat(x, 2), 1),
 }

@@ -101,7 +101,70 @@ WRITTEN = {
     ),
     "some rows": Written(lambda x: torch.tanh(x.narrow(2, 1, 3)), ["Pad (0, 0) (-1, -2) (0, 0)", "Tanh"]),
     "turned round": Written(lambda x: x.flip(3, 2) * 2, ["Slice axis 2, ::-1", "Slice axis 1, ::-1", "Rescale 2 x"]),
+    "minus its mean over positions": Written(
+        lambda x: x - x.mean((2, 3), keepdim=True), ["AdaptiveAvgPool2d to 1x1", "Subtract"]
+    ),
+    "over a tensor": Written(lambda x: torch.exp(x) / torch.exp(x.abs()), ["Exp", "Abs", "Exp", "Divide"]),
+    "from a tensor": Written(lambda x: torch.rsub(x, x.abs()), ["Abs", "Subtract"]),
+    "a sum that repeats": Written(lambda x: F.silu(x[:, :, :1] + x), ["Pad (0, 0) (0, -5) (0, 0)", "Add", "SiLU"]),
+    "a number that is an array": Written(
+        lambda x: x * torch.tensor(3.0) - torch.ones(1), ["Rescale 3 x", "Rescale 1 x - 1"]
+    ),
+    "numbers computed on the way": Written(
+        lambda x: x * torch.linspace(1, 2, 4).view(1, -1, 1, 1), ["Affine over axis 0, scale"]
+    ),
+    "softmax over positions": Written(
+        lambda x: torch.softmax(x.flatten(2), -1).log_softmax(1),
+        ["Reshape to 4x30", "Softmax over axis 1", "LogSoftmax"],
+    ),
+    "rolled": Written(
+        lambda x: torch.cat([x[:, :, 2:], x[:, :, :2]], 2),
+        ["Pad (0, 0) (-2, 0) (0, 0)", "Pad (0, 0) (0, -4) (0, 0)", "Concatenate along axis 1"],
+    ),
 }
+
+
+class Arrays(nn.Module):
+    """Learned and fixed arrays in arithmetic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.linspace(0.5, 2, 4).reshape(4, 1, 1))
+        self.place = nn.Parameter(torch.linspace(-1, 1, 120).reshape(1, 4, 6, 5))
+        self.all = nn.Parameter(torch.tensor([1.7]))
+        self.register_buffer("mean", torch.tensor([0.1, 0.2, 0.3, 0.4]))
+        self.register_buffer("deviation", torch.tensor([1.0, 2.0, 3.0, 4.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - self.mean[:, None, None]) / self.deviation.view(1, -1, 1, 1)
+        x = torch.tanh(self.gamma * x + self.place)
+        return self.all * (self.mean.reshape(4, 1, 1) - x) + self.mean[:, None, None] / torch.exp(x)
+
+
+def test_learned_and_fixed_arrays_come_in_as_affine_layers():
+    x = torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(1))
+    model = agrees(Arrays(), x, [
+        "Affine over axis 0, shift", "Affine over axis 0, scale", "Affine over axis 0, scale",
+        "Affine over axes 0 1 2, shift", "Tanh", "Rescale -1 x", "Affine over axis 0, shift",
+        "Affine over no axis, scale", "Exp", "Power -1", "Affine over axis 0, scale", "Add",
+    ])  # fmt: skip
+    assert set(model.names.values()) == {"gamma", "place", "all", "mean"}
+    learned = {name for name in model.graph.parameters if name not in model.frozen}
+    assert {model.names[name] for name in learned} == {"gamma", "place", "all"}
+
+
+class WeightStandardised(nn.Conv2d):
+    """A convolution whose weight is computed from an array."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return F.conv2d(x, weight / weight.std((1, 2, 3), keepdim=True), self.bias)
+
+
+def test_a_weight_that_is_computed_from_arrays_comes_in_as_it_is():
+    model = fv.from_torch(WeightStandardised(4, 8, 3), torch.randn(1, 4, 6, 5))
+    assert [node.layer.describe() for node in model.graph.nodes] == ["Conv2d 3x3"]
+    assert list(model.names.values()) == ["bias"]
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -22,6 +22,8 @@ REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
     (fv.Transpose, ((0, 2),), r"axes are \(0, 2\); give each of 0, 1, 2, ... once"),
     (fv.Slice, (0, 0, 3, 0), "step is 0; it must go forward"),
     (fv.Slice, (0, 1.5), "begin is 1.5; it must be an int"),
+    (fv.Affine, ((0,), False, False), "neither scale nor shift is there"),
+    (fv.Affine, (("a",),), r"axes is \('a',\); give ints in a tuple"),
     (fv.Slice, (None,), "axis is None; it must be an int"),
 ]
 
@@ -45,6 +47,14 @@ MISFITS: list[tuple[fv.Layer, tuple[tuple[int, ...], ...], str]] = [
         ((3, 9),),
         "takes 4:2 of axis 1, which has 9 positions in its 3x9 input; nothing would be left",
     ),
+    (fv.Subtract(), ((3, 9), (2, 9)), "subtracts inputs of shapes that do not match: 3x9 and 2x9. On each axis"),
+    (fv.Divide(), ((3, 9),), "takes exactly 2 inputs, but 1 are connected"),
+    (fv.Divide(), ((3, 9), (9,)), "divides inputs of shapes that do not match: 3x9 and 9. On each axis"),
+    (fv.Affine((1, -1)), ((3, 9),), r"has the axes \(1, -1\), two of which are one in its input 3x9"),
+    (fv.Affine(2), ((3, 9),), "is over axis 2 of its input 3x9"),
+    (fv.Softmax(axis=2), ((3, 9),), "is over axis 2 of its input 3x9"),
+    (fv.Concatenate(axis=1), ((3, 9), (4, 9)), "joins inputs whose other sizes differ: 3x9 and 4x9. Only axis 1 may"),
+    (fv.Concatenate(axis=1), ((3, 9), (3, 9, 9)), "joins inputs whose other sizes differ: 3x9 and 3x9x9"),
     (fv.Slice(2), ((3, 9),), "is over axis 2 of its input 3x9, which has the axes 0 to 1, channels first"),
 ]
 
@@ -63,6 +73,8 @@ def test_shapes_that_do_not_fit_are_told_with_their_numbers(layer: fv.Layer, sha
         (fv.Reshape((3, -1, 5)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Transpose((0, 2, 1)), (3, 4, 5), (Extent.UNKNOWN,) * 2),
         (fv.Transpose((0, 1, 2)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
+        (fv.Softmax(axis=1), (3, 4, 5), (Extent.EVERYTHING, Reach(1, ((0,),)))),
+        (fv.Softmax(), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(0, 1), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(1, 1, None, 2), (3, 4, 5), (Reach(2, ((1,),)), Reach(1, ((0,),)))),
         (fv.Slice(-1, None, None, -1), (3, 4, 5), (Reach(1, ((0,),)), Extent.UNKNOWN)),
@@ -81,3 +93,14 @@ def test_what_nothing_is_multiplied_with_costs_nothing():
     shapes = [(3, 4)]
     layers = fv.Rescale(1, 0), fv.Rescale(2), fv.Rescale(2, 1)
     assert [layer.cost(shapes).flops for layer in layers] == [0, 12, 24]
+
+
+def test_what_is_joined_along_an_axis_is_moved_by_what_is_before_it():
+    first, second = fv.Concatenate(axis=2).reaches([(3, 4, 5), (3, 4, 2)])
+    assert (first, second) == ((Reach(1, ((0,),)),) * 2, (Reach(1, ((0,),)), Reach(1, ((-5,),))))
+
+
+def test_an_input_that_is_repeated_is_seen_everywhere():
+    for layer in (fv.Add(), fv.Subtract(), fv.Divide()):
+        assert layer.reaches([(3, 4, 5), (3, 1, 5)])[1] == (Extent.EVERYTHING, Reach(1, ((0,),)))
+        assert layer.cost([(3, 4, 5), (3, 1, 5)]).flops == 60

@@ -200,12 +200,14 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "add of different shapes": (
         fv.Add(),
         [(3, 8, 8), (4, 8, 8)],
-        "adds inputs of different shapes: 3x8x8 and 4x8x8",
+        "adds inputs of different shapes: 3x8x8 and 4x8x8. On each axis, counted from the channels, sizes must be "
+        "equal, 1 or missing",
     ),
     "add of three, one of them different": (
         fv.Add(),
         [(3, 8), (3, 8), (8,)],
-        "adds inputs of different shapes: 3x8 and 3x8 and 8",
+        "adds inputs of different shapes: 3x8 and 3x8 and 8. On each axis, counted from the channels, sizes must be "
+        "equal, 1 or missing",
     ),
     "concatenation of different sizes": (
         fv.Concatenate(),

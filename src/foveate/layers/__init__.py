@@ -32,7 +32,7 @@ from foveate.layers.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
-from foveate.layers.arithmetic import Abs, Clip, Exp, Power, Rescale
+from foveate.layers.arithmetic import Abs, Affine, Clip, Divide, Exp, Power, Rescale, Subtract
 from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, SpatialLayer, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
 from foveate.layers.linear import Linear
@@ -86,6 +86,7 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
     "Add",
+    "Affine",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -103,6 +104,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Cost",
+    "Divide",
     "Dropout",
     "ELU",
     "ElementwiseLayer",
@@ -157,6 +159,7 @@ __all__ = [
     "SpatialDropout",
     "SpatialLayer",
     "Statistic",
+    "Subtract",
     "Tanh",
     "Transpose",
     "Upsample",

@@ -1,11 +1,15 @@
-"""Arithmetic on single numbers: with constants, and powers."""
+"""Arithmetic on single numbers: with constants, with learned numbers, with those of another input; powers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, prod
 from typing import ClassVar, final
 
-from foveate.layers.base import OTHER_NAMES, Cost, ElementwiseLayer, Shape
+from foveate.errors import ShapeError
+from foveate.geometry import AxisReach, format_sizes
+from foveate.layers.base import OTHER_NAMES, Cost, ElementwiseLayer, Layer, Parameter, Shape
+from foveate.layers.broadcasting import broadcast, broadcast_reaches
+from foveate.layers.options import axis_number, ints
 
 
 @final
@@ -132,3 +136,122 @@ class Abs(ElementwiseLayer):
     """Magnitude: y = |x|. Any shape. At 0 the gradient is 0."""
 
     label: ClassVar[str] = "abs"
+
+
+class Combining(Layer):
+    """What Subtract and Divide share: two inputs, either of which may be repeated along axes, as in Add."""
+
+    inputs_expected: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The longest size of each axis; the other must be 1 or missing there."""
+        self.check_inputs(input_shapes)
+        return broadcast(input_shapes, f"{type(self).__name__.lower()}s inputs of shapes that do not match")
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Its own position in both inputs, or the only one on an axis that is repeated."""
+        return broadcast_reaches(input_shapes, self.output_shape(input_shapes))
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One operation for each output element."""
+        return Cost(flops=prod(self.output_shape(input_shapes)))
+
+
+@final
+@dataclass(frozen=True)
+class Subtract(Combining):
+    """The first input minus the second, element by element; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = a[c, h, w] - b[c]
+
+    Axes are matched starting with the channels, so missing axes are the last ones.
+    """
+
+    label: ClassVar[str] = "subtract"
+
+
+@final
+@dataclass(frozen=True)
+class Divide(Combining):
+    """The first input over the second, element by element; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = a[c, h, w] / b[c]
+
+    Axes are matched starting with the channels, so missing axes are the last ones.
+    """
+
+    label: ClassVar[str] = "divide"
+
+
+@final
+@dataclass(frozen=True)
+class Affine(ElementwiseLayer):
+    """Learned numbers that every sample is multiplied by, and others that are added: y = weight x + bias.
+
+    One of each for every position on `axes`, the same along the others: per channel they are ConvNeXt's layer scale,
+    over all axes a position embedding. `weight` starts as ones and `bias` as zeros; neither has weight decay. Any
+    shape.
+
+    Args:
+        axes: on which the numbers differ, 0 for the channels; a negative number counts from the last. None is all.
+        scale: whether there is a weight.
+        shift: whether there is a bias.
+
+    Raises:
+        LayerError: axes are not ints or given twice, or there is neither weight nor bias.
+
+    Touvron et al.: Going deeper with image transformers, 2021.
+
+    >>> Affine((0, 1), scale=False).parameters([(4, 3, 2)])["bias"].shape
+    (4, 3)
+    """
+
+    label: ClassVar[str] = "affine"
+    keeps_signal: ClassVar[bool] = True
+
+    axes: tuple[int, ...] | None = (0,)
+    scale: bool = True
+    shift: bool = True
+
+    def __post_init__(self) -> None:
+        if self.axes is not None:
+            object.__setattr__(self, "axes", ints(self.axes, "axes", "Affine"))
+        if not self.scale and not self.shift:
+            raise self.refuse("neither scale nor shift is there; give one of them, or leave the layer out")
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The input's shape."""
+        shape = super().output_shape(input_shapes)
+        self.axes_of(shape)
+        return shape
+
+    def axes_of(self, shape: Shape) -> tuple[int, ...]:
+        """The axes on which the numbers differ, in order, counted from the first."""
+        if self.axes is None:
+            return tuple(range(len(shape)))
+        axes = sorted(axis_number(axis, shape) for axis in self.axes)
+        if len(set(axes)) < len(axes):
+            raise ShapeError(f"has the axes {self.axes}, two of which are one in its input {format_sizes(shape)}")
+        return tuple(axes)
+
+    def spread_shape(self, shape: Shape) -> Shape:
+        """The shape of weight and bias with an axis of length 1 where they do not differ."""
+        axes = self.axes_of(shape)
+        return tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
+
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight and bias, of the sizes of `axes`."""
+        shape = tuple(input_shapes[0][axis] for axis in self.axes_of(input_shapes[0])) or (1,)
+        weight, bias = (Parameter(shape, start, decay=False) for start in ("ones", "zeros"))
+        return {**({"weight": weight} if self.scale else {}), **({"bias": bias} if self.shift else {})}
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """A multiplication and an addition for each element, where there are numbers for them."""
+        return Cost(flops=(self.scale + self.shift) * prod(input_shapes[0]))
+
+    def describe(self) -> str:
+        """For example 'Affine over axis 0, scale', or 'Affine over all axes, scale and shift'."""
+        axes = "all axes" if self.axes is None else f"axes {' '.join(map(str, self.axes))}"
+        if self.axes is not None and len(self.axes) < 2:
+            axes = f"axis {self.axes[0]}" if self.axes else "no axis"
+        return f"Affine over {axes}, {' and '.join(n for n in ('scale', 'shift') if getattr(self, n))}"

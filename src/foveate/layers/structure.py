@@ -1,14 +1,24 @@
 """Layers that move, join or drop values: Flatten, Add, Multiply, Concatenate, Pad, Upsample, Dropout and others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import AxisReach, Extent, aligned_reach, format_sizes, linear_reach, nearest_reach, shift_reach
-from foveate.layers.base import SPATIAL_LETTERS, Cost, ElementwiseLayer, Layer, Shape, everything, positionwise
-from foveate.layers.options import Ints, one_of, per_axis, positive_int
+from foveate.geometry import AxisReach, aligned_reach, format_sizes, linear_reach, nearest_reach, shift_reach
+from foveate.layers.base import (
+    OTHER_NAMES,
+    SPATIAL_LETTERS,
+    Cost,
+    ElementwiseLayer,
+    Layer,
+    Shape,
+    everything,
+    positionwise,
+)
+from foveate.layers.broadcasting import broadcast, broadcast_reaches
+from foveate.layers.options import Ints, axis_number, one_of, per_axis, positive_int
 from foveate.layers.sliding import divisors
 
 
@@ -42,26 +52,27 @@ class Flatten(Layer):
 @final
 @dataclass(frozen=True)
 class Add(Layer):
-    """Sum of two or more inputs of one shape."""
+    """Sum of two or more inputs, element by element; an axis of length 1, or one that is missing, is repeated.
+
+    Axes are matched starting with the channels, so missing axes are the last ones.
+    """
 
     label: ClassVar[str] = "add"
     inputs_expected: ClassVar[tuple[int, int | None]] = (2, None)
     keeps_signal: ClassVar[bool] = True
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """The shape that all inputs share."""
+        """The longest size of each axis; the others must be 1 or missing there."""
         self.check_inputs(input_shapes)
-        if len(set(input_shapes)) > 1:
-            raise ShapeError(f"adds inputs of different shapes: {' and '.join(map(format_sizes, input_shapes))}")
-        return input_shapes[0]
+        return broadcast(input_shapes, "adds inputs of different shapes")
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position in every input."""
-        return positionwise(input_shapes)
+        """Its own position in every input, or the only one on an axis that is repeated."""
+        return broadcast_reaches(input_shapes, self.output_shape(input_shapes))
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """One addition for each element of each further input."""
-        return Cost(flops=(len(input_shapes) - 1) * prod(input_shapes[0]))
+        """One addition for each output element and further input."""
+        return Cost(flops=(len(input_shapes) - 1) * prod(self.output_shape(input_shapes)))
 
 
 @final
@@ -86,26 +97,11 @@ class Multiply(Layer):
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """The longest size of each axis; the others must be 1 or missing there."""
         self.check_inputs(input_shapes)
-        rank = max(map(len, input_shapes))
-        filled = [(*shape, *(1,) * (rank - len(shape))) for shape in input_shapes]
-        sizes = tuple(map(max, zip(*filled, strict=True)))
-        if any(size not in (1, whole) for shape in filled for size, whole in zip(shape, sizes, strict=True)):
-            raise ShapeError(
-                f"multiplies inputs of shapes that do not match: {' and '.join(map(format_sizes, input_shapes))}. "
-                "On each axis, counted from the channels, sizes must be equal, 1 or missing"
-            )
-        return sizes
+        return broadcast(input_shapes, "multiplies inputs of shapes that do not match")
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
         """Its own position in every input, or the only one on an axis that is repeated."""
-        made = self.output_shape(input_shapes)[1:]
-        return tuple(
-            tuple(
-                shift_reach(0) if size == whole else Extent.EVERYTHING
-                for size, whole in zip(shape[1:], made, strict=False)
-            )
-            for shape in input_shapes
-        )
+        return broadcast_reaches(input_shapes, self.output_shape(input_shapes))
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
         """One multiplication for each output element and further input."""
@@ -113,26 +109,46 @@ class Multiply(Layer):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Concatenate(Layer):
-    """Inputs joined along their channels; their other axes must agree."""
+    """Inputs joined along their channels, or along another axis; their other axes must agree.
+
+    Args:
+        axis: of a sample, 0 for the channels; a negative number counts from the last.
+    """
+
+    call_hints: ClassVar[Mapping[str, str]] = {**OTHER_NAMES, "dim": "it is called axis, and 0 is the channels"}
 
     label: ClassVar[str] = "concat"
     inputs_expected: ClassVar[tuple[int, int | None]] = (1, None)
 
+    axis: int = 0
+
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """(sum of the channels, *spatial sizes)."""
+        """(sum of the channels, *spatial sizes), or the sum of the axis and the other sizes."""
         self.check_inputs(input_shapes)
-        if len({shape[1:] for shape in input_shapes}) > 1:
+        axis = axis_number(self.axis, input_shapes[0])
+        if len({(len(shape), *shape[:axis], None, *shape[axis + 1 :]) for shape in input_shapes}) > 1:
+            different = "spatial sizes" if axis == 0 else "other sizes"
+            way_out = "Give the branches the same stride and padding" if axis == 0 else f"Only axis {axis} may differ"
             raise ShapeError(
-                f"joins inputs whose spatial sizes differ: {' and '.join(map(format_sizes, input_shapes))}. "
-                "Give the branches the same stride and padding"
+                f"joins inputs whose {different} differ: {' and '.join(map(format_sizes, input_shapes))}. {way_out}"
             )
-        return sum(shape[0] for shape in input_shapes), *input_shapes[0][1:]
+        first = input_shapes[0]
+        return *first[:axis], sum(shape[axis] for shape in input_shapes), *first[axis + 1 :]
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position in every input."""
-        return positionwise(input_shapes)
+        """Its own position in every input, moved by the inputs before it."""
+        axis, reaches, begin = axis_number(self.axis, input_shapes[0]), [], 0
+        for shape, own in zip(input_shapes, positionwise(input_shapes), strict=True):
+            moved = (shift_reach(begin),) if axis else ()
+            reaches.append((*own[: axis - 1], *moved, *own[axis:]) if axis else own)
+            begin += shape[axis]
+        return tuple(reaches)
+
+    def describe(self) -> str:
+        """'Concatenate', or 'Concatenate along axis 1'."""
+        return "Concatenate" if self.axis == 0 else f"Concatenate along axis {self.axis}"
 
 
 @final

@@ -59,7 +59,7 @@ def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
 
 def _adds_last(follower: Node, last: Node, order: dict[str, int]) -> bool:
     """Whether `follower` adds one other value to `last`, and that value is computed before `last`."""
-    if not isinstance(follower.layer, Add) or len(follower.inputs) != 2:
+    if not isinstance(follower.layer, Add) or len(follower.inputs) != 2 or _repeats(follower):
         return False
     (other,) = (name for name in follower.inputs if name != last.name)
     return order.get(other, -1) < order[last.name]
@@ -69,4 +69,10 @@ def _absorbs(node: Node, follower: Node, *, from_input: bool) -> bool:
     """Whether the activation `follower` can be computed together with `node`."""
     if is_product(node):
         return type(follower.layer) in ACTIVATIONS and (from_input or elementwise(follower.layer).from_output)
-    return isinstance(node.layer, (BatchNormalization, Add)) and isinstance(follower.layer, ReLU)
+    adds = isinstance(node.layer, Add) and not _repeats(node)
+    return (adds or isinstance(node.layer, BatchNormalization)) and isinstance(follower.layer, ReLU)
+
+
+def _repeats(node: Node) -> bool:
+    """Whether an input is repeated to the shape of another."""
+    return len(set(node.input_shapes)) > 1

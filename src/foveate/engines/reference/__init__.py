@@ -3,6 +3,7 @@
 from foveate.engines.reference import (
     activations,
     arithmetic,
+    combining,
     convolution,
     losses,
     movement,
@@ -18,6 +19,7 @@ __all__ = [
     "ReferenceEngine",
     "activations",
     "arithmetic",
+    "combining",
     "convolution",
     "losses",
     "movement",

@@ -31,6 +31,7 @@ from foveate.layers import (
     Softplus,
     Tanh,
 )
+from foveate.layers.options import axis_number
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 """The two numbers with which mean 0 and variance 1 are kept."""
@@ -78,14 +79,14 @@ def _normal_share(x: FloatArray) -> FloatArray:
     return np.asarray(_erfc(-x / sqrt(2)) / 2)
 
 
-def log_softmax(x: FloatArray) -> FloatArray:
-    """(N, K, ...) logits to logarithms of probabilities over K, without overflow."""
-    largest = x.argmax(axis=1)[:, None]
-    shifted = x - np.take_along_axis(x, largest, axis=1)
+def log_softmax(x: FloatArray, axis: int = 1) -> FloatArray:
+    """(N, K, ...) logits to logarithms of probabilities over K, or along another axis, without overflow."""
+    largest = x.argmax(axis=axis, keepdims=True)
+    shifted = x - np.take_along_axis(x, largest, axis=axis)
     others = np.exp(shifted)
     # The largest one's own share in the sum is 1: log1p keeps what the others add, and NaN among them.
-    np.put_along_axis(others, largest, np.take_along_axis(others, largest, axis=1) - 1, axis=1)
-    return np.asarray(shifted - np.log1p(others.sum(axis=1, keepdims=True)))
+    np.put_along_axis(others, largest, np.take_along_axis(others, largest, axis=axis) - 1, axis=axis)
+    return np.asarray(shifted - np.log1p(others.sum(axis=axis, keepdims=True)))
 
 
 def _gelu(layer: GELU, x: FloatArray) -> FloatArray:
@@ -116,10 +117,23 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(np.where(x >= 0, 1, small) / (1 + small))
 
 
+def _axis(layer: Softmax | LogSoftmax, x: FloatArray) -> int:
+    """The axis, the batch being the first."""
+    return axis_number(layer.axis, x.shape[1:]) + 1
+
+
+def _log_softmax(layer: Softmax | LogSoftmax, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    return log_softmax(inputs[0], _axis(layer, inputs[0]))
+
+
+def _softmax(layer: Softmax, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    return np.asarray(np.exp(_log_softmax(layer, inputs, parameters, context)))
+
+
 def _softmax_backward(
     layer: Softmax, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
-    along = (gradient * output).sum(axis=1, keepdims=True)
+    along = (gradient * output).sum(axis=_axis(layer, output), keepdims=True)
     return [output * (gradient - along)], {}
 
 
@@ -131,7 +145,7 @@ def _log_softmax_backward(
     gradient: FloatArray,
     context: Context,
 ) -> Gradients:
-    return [gradient - np.exp(output) * gradient.sum(axis=1, keepdims=True)], {}
+    return [gradient - np.exp(output) * gradient.sum(axis=_axis(layer, output), keepdims=True)], {}
 
 
 def _slope(parameters: ByName, x: FloatArray) -> FloatArray:
@@ -236,6 +250,6 @@ define(
     ),
 )
 define(PReLU, Definition(_prelu_forward, _prelu_backward))
-define(Softmax, Definition(lambda layer, inputs, *_: np.exp(log_softmax(inputs[0])), _softmax_backward))
-define(LogSoftmax, Definition(lambda layer, inputs, *_: log_softmax(inputs[0]), _log_softmax_backward))
+define(Softmax, Definition(_softmax, _softmax_backward))
+define(LogSoftmax, Definition(_log_softmax, _log_softmax_backward))
 define(Maxout, Definition(_maxout_forward, _maxout_backward))

@@ -7,8 +7,8 @@ import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
+from foveate.engines.reference.combining import filled, of_repeated
 from foveate.layers import (
-    Add,
     ChannelShuffle,
     Concatenate,
     Dropout,
@@ -19,6 +19,7 @@ from foveate.layers import (
     PixelUnshuffle,
     SpatialDropout,
 )
+from foveate.layers.options import axis_number
 from foveate.layers.pixels import PixelMoving
 
 RANDOM_BITS = 24
@@ -35,19 +36,8 @@ def _flatten_backward(
     return [gradient.reshape(inputs[0].shape)], {}
 
 
-def _add_forward(layer: Add, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
-    total: FloatArray = sum(inputs[1:], inputs[0])
-    return total
-
-
-def _add_backward(
-    layer: Add, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
-) -> Gradients:
-    return [gradient] * len(inputs), {}
-
-
 def _concatenate_forward(layer: Concatenate, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
-    return np.concatenate(inputs, axis=1)
+    return np.concatenate(inputs, axis=axis_number(layer.axis, inputs[0].shape[1:]) + 1)
 
 
 def _concatenate_backward(
@@ -58,8 +48,9 @@ def _concatenate_backward(
     gradient: FloatArray,
     context: Context,
 ) -> Gradients:
-    ends = np.cumsum([x.shape[1] for x in inputs])
-    return np.split(gradient, ends[:-1], axis=1), {}
+    axis = axis_number(layer.axis, gradient.shape[1:]) + 1
+    ends = np.cumsum([x.shape[axis] for x in inputs])
+    return np.split(gradient, ends[:-1], axis=axis), {}
 
 
 def _pad_forward(layer: Pad, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
@@ -76,26 +67,19 @@ def _pad_backward(
     return [_pad_forward(opposite, [gradient], {}, context)], {}
 
 
-def _filled(x: FloatArray, ndim: int) -> FloatArray:
-    """`x` with axes of length 1 after its own, `ndim` in all."""
-    return x.reshape(*x.shape, *(1,) * (ndim - x.ndim))
-
-
 def _multiply_forward(layer: Multiply, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     ndim = max(x.ndim for x in inputs)
-    return reduce(np.multiply, [_filled(x, ndim) for x in inputs])
+    return reduce(np.multiply, [filled(x, ndim) for x in inputs])
 
 
 def _multiply_backward(
     layer: Multiply, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
-    factors = [_filled(x, output.ndim) for x in inputs]
+    factors = [filled(x, output.ndim) for x in inputs]
     gradients = []
-    for number, factor in enumerate(factors):
+    for number in range(len(factors)):
         others = reduce(np.multiply, factors[:number] + factors[number + 1 :])
-        repeated = tuple(axis for axis in range(1, output.ndim) if factor.shape[axis] < output.shape[axis])
-        share = (gradient * others).sum(axis=repeated, keepdims=True)
-        gradients.append(share.reshape(inputs[number].shape))
+        gradients.append(of_repeated(gradient * others, inputs[number]))
     return gradients, {}
 
 
@@ -160,7 +144,6 @@ def _dropout_backward(
 
 
 define(Flatten, Definition(_flatten_forward, _flatten_backward))
-define(Add, Definition(_add_forward, _add_backward))
 define(Concatenate, Definition(_concatenate_forward, _concatenate_backward))
 define(Pad, Definition(_pad_forward, _pad_backward))
 define(Multiply, Definition(_multiply_forward, _multiply_backward))

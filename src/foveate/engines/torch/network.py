@@ -7,7 +7,7 @@ pickled and compiled, and hold only modules of torch.nn and those of `own`.
 
 import operator
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce, singledispatch
 from typing import Any
 
@@ -18,7 +18,7 @@ from foveate.engines.base import FloatArray
 from foveate.engines.torch.modules import Parts, parts
 from foveate.errors import EngineError
 from foveate.graph import Graph, Node
-from foveate.layers import Add, Concatenate, Layer, Multiply
+from foveate.layers import Add, Concatenate, Divide, Layer, Multiply, Subtract
 from foveate.layers.normalization import BatchNormalization
 
 _TAKEN = {
@@ -163,18 +163,21 @@ def joined(layer: Layer, node: Node, values: Sequence[fx.Node]) -> fx.Node:
 
 
 @joined.register
-def _(layer: Add, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    return reduce(lambda left, right: left.graph.call_function(operator.add, (left, right)), values)
-
-
-@joined.register
 def _(layer: Concatenate, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    return values[0].graph.call_function(torch.cat, (list(values), 1))
+    return values[0].graph.call_function(torch.cat, (list(values), layer.axis % len(node.output_shape) + 1))
 
 
-@joined.register
-def _(layer: Multiply, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    code = values[0].graph
+_OPERATORS: dict[type[Layer], Callable[[Any, Any], Any]] = {
+    Add: operator.add, Multiply: operator.mul, Subtract: operator.sub, Divide: operator.truediv
+}  # fmt: skip
+
+
+@joined.register(Add)
+@joined.register(Multiply)
+@joined.register(Subtract)
+@joined.register(Divide)
+def _(layer: Layer, node: Node, values: Sequence[fx.Node]) -> fx.Node:
+    code, function = values[0].graph, _OPERATORS[type(layer)]
     rank = len(node.output_shape)
 
     def filled(value: fx.Node, shape: Sequence[int]) -> fx.Node:
@@ -182,5 +185,5 @@ def _(layer: Multiply, node: Node, values: Sequence[fx.Node]) -> fx.Node:
         index: Any = (..., *(None,) * missing)
         return code.call_function(operator.getitem, (value, index)) if missing else value
 
-    factors = map(filled, values, node.input_shapes)
-    return reduce(lambda left, right: code.call_function(operator.mul, (left, right)), factors)
+    terms = map(filled, values, node.input_shapes)
+    return reduce(lambda left, right: code.call_function(function, (left, right)), terms)

@@ -1,6 +1,6 @@
 """Modules that foveate's layers need and torch.nn does not have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import torch
@@ -131,6 +131,31 @@ class Line(nn.Module):
     def extra_repr(self) -> str:
         """Both numbers."""
         return f"{self.factor}, {self.shift}"
+
+
+class LearnedLine(nn.Module):
+    """Every number times a learned one, plus another; `spread` has their sizes, 1 where they are shared."""
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, spread: Sequence[int], parameters: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.spread = tuple(spread)
+        for name, start in (("weight", torch.ones), ("bias", torch.zeros)):
+            wanted = parameters.get(name)
+            self.register_parameter(name, None if wanted is None else nn.Parameter(start(wanted.shape)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The product and the sum, where there are numbers for them."""
+        weight, bias = (None if each is None else each.reshape(self.spread) for each in (self.weight, self.bias))
+        if weight is None:
+            return x if bias is None else x + bias
+        return x * weight if bias is None else torch.addcmul(bias, x, weight)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return str(self.spread)
 
 
 class PowerOf(nn.Module):

@@ -52,8 +52,9 @@ def imported(module: nn.Module, example_input: Any, engine: str | Engine | None)
         preprocessing=None if plain is None else Preprocessing.from_json(plain),
         engine=engine,
     )
-    for name, target in taking.names.items():
-        model.state.load(name, _placed(_numbers(taking.arrays[target]), taking.columns.get(name)))
+    found = {name: taking.arrays[target] for name, target in taking.names.items()} | taking.made
+    for name, tensor in found.items():
+        model.state.load(name, _placed(_numbers(tensor), taking.columns.get(name)))
     frozen = {name for name, target in taking.names.items() if target in statistics}
     model.frozen, model.names = frozenset(taking.frozen | frozen), taking.names
     _compare(model, example, expected)
@@ -172,7 +173,8 @@ def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Gr
         if node.op == "placeholder" and node.name not in targets:
             taking.known[node] = held(taking.builder.input(shape_of(node), taking.free(node.name)))
         elif node.op == "call_function" and node not in spelt.parts and operation(node)[0] not in _IGNORED:
-            _take(taking, node, refused, spelt)
+            if not taking.compute(node):
+                _take(taking, node, refused, spelt)
         elif node.op == "output":
             outputs = list(node.args[0])
     if refused:
@@ -202,7 +204,7 @@ def _take(taking: Taking, node: fx.Node, refused: list[str], spelt: Spelt) -> No
     name, in_place = operation(node)
     layer, source = spelt.layers.get(node, (None, node))
     needed = node.all_input_nodes if layer is None else [source]
-    missing = [each for each in needed if taking.known.get(each, taking) is None]
+    missing = [each for each in needed if each not in taking.computed and taking.known.get(each, taking) is None]
     taking.known[node] = None
     path, _ = path_of(node)
     where = path or "the module itself"

@@ -130,9 +130,10 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     value = taking.value(given["self"])
     axes = len(value.shape) + 1
-    if given["dim"] % axes != 1:
-        raise NotTakenError(f"it is over axis {given['dim'] % axes} of {axes}, not over the channels")
-    layer = LogSoftmax() if "log" in str(node.target) else Softmax()
+    axis = given["dim"] % axes - 1
+    if axis < 0:
+        raise NotTakenError("it is over the batch")
+    layer = LogSoftmax(axis=axis) if "log" in str(node.target) else Softmax(axis=axis)
     return held(taking.add(layer, value, node=node))
 
 
@@ -215,9 +216,10 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 @rule("cat", "concat", "concatenate")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     values = taking.many(given["tensors"])
-    if given["dim"] % (len(values[0].shape) + 1) != 1:
-        raise NotTakenError(f"it joins along axis {given['dim']}, not along the channels")
-    return held(taking.add(Concatenate(), *values, node=node))
+    axis = given["dim"] % (len(values[0].shape) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it joins batches")
+    return held(taking.add(Concatenate(axis=axis), *values, node=node))
 
 
 @rule("channel_shuffle", "native_channel_shuffle")

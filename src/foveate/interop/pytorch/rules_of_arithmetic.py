@@ -1,14 +1,33 @@
 """Rules for arithmetic: of tensors with numbers and with each other."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 from torch import fx
 
+from foveate.geometry import format_sizes
+from foveate.graph.builder import Value
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, activated, operation, rule
-from foveate.interop.pytorch.taking import NotTakenError, Taking
-from foveate.layers import Abs, Add, Clip, Exp, Hardtanh, Layer, Multiply, Power, ReLU, ReLU6, Rescale
+from foveate.interop.pytorch.taking import Constant, NotTakenError, Taking
+from foveate.layers import (
+    Abs,
+    Add,
+    Affine,
+    Clip,
+    Divide,
+    Exp,
+    Hardtanh,
+    Layer,
+    Multiply,
+    Power,
+    ReLU,
+    ReLU6,
+    Rescale,
+    Subtract,
+)
 
 LINES = ("add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "neg", "negative")
 """Operations that make a line of one number: factor times x plus shift."""
@@ -56,53 +75,115 @@ def _rescaled(taking: Taking, node: fx.Node) -> Held | None:
     return activated(taking, node, source, Rescale(factor, shift))
 
 
-@rule("neg", "negative", "rsub")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    found = _rescaled(taking, node)
-    if found is None:
-        raise NotTakenError("it subtracts from a tensor that is no number")
-    return found
-
-
-@rule("add")
+@rule("neg", "negative", "rsub", "add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     scaled = _rescaled(taking, node)
     if scaled is not None:
         return scaled
     if given.get("alpha", 1) != 1:
         raise NotTakenError(f"its second term has the factor {given['alpha']}")
-    terms = taking.many([given["self"], given["other"]])
-    if terms[0].shape != terms[1].shape:
-        raise NotTakenError("its terms have different shapes")
-    return held(taking.add(Add(), *terms, node=node))
+    if given.get("rounding_mode") is not None:
+        raise NotTakenError("it rounds its quotients")
+    name = _KINDS[operation(node)[0]]
+    left, right = given["self"], given["other"]
+    if operation(node)[0] == "rsub":
+        left, right = right, left
+    first, second = taking.constant(left), taking.constant(right)
+    if second is not None:
+        return _with_array(taking, node, left, name, second)
+    if first is not None:
+        return _of_array(taking, node, right, name, first)
+    if name in (Add, Multiply):
+        return held(taking.add(name(), *_factors(taking, (left, right)), node=node))
+    return held(taking.add(name(), *taking.many([left, right]), node=node))
 
 
-@rule("sub", "subtract", "div", "divide", "true_divide")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    scaled = _rescaled(taking, node)
-    if scaled is not None:
-        return scaled
-    raise NotTakenError("both its terms are tensors")
+_KINDS: dict[str, type[Layer]] = {
+    **dict.fromkeys(("mul", "multiply"), Multiply),
+    **dict.fromkeys(("sub", "subtract", "rsub"), Subtract),
+    **dict.fromkeys(("div", "divide", "true_divide"), Divide),
+    "add": Add,
+}
 
 
-@rule("mul", "multiply")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    scaled = _rescaled(taking, node)
-    if scaled is not None:
-        return scaled
-    factors = [taking.held(given[name]) for name in ("self", "other")]
+def _factors(taking: Taking, sources: Sequence[Any]) -> list[Value]:
+    """The terms as they are; of one number for each channel, ones behind it need not be there."""
     values = []
-    for factor, source in zip(factors, (given["self"], given["other"]), strict=True):
+    for source in sources:
+        factor = taking.held(source)
         missing = len(factor.shape) - len(factor.value.shape)
-        # One number for each channel is multiplied as it is; ones behind it need not be there.
         plain = not factor.waits and missing > 0 and factor.shape == (*factor.value.shape, *(1,) * missing)
         values.append(factor.value if plain else taking.value(source))
-    return held(taking.add(Multiply(), *values, node=node))
+    return values
+
+
+def _of_array(taking: Taking, node: fx.Node, source: Any, kind: type[Layer], array: Constant) -> Held:
+    """An array first: p - x is -x + p, and p / x is the reciprocal of x times p."""
+    if kind is Subtract:
+        value = taking.add(Rescale(-1.0), taking.value(source), node=node)
+        return _affine(taking, node, value, array, scale=False)
+    if kind is Divide:
+        value = taking.add(Power(-1.0), taking.value(source), node=node)
+        return _affine(taking, node, value, array, scale=True)
+    return _with_array(taking, node, source, kind, array)
+
+
+def _with_array(taking: Taking, node: fx.Node, source: Any, kind: type[Layer], array: Constant) -> Held:
+    """A tensor with an array: x - p is x + (-p), and x / p is x times (1 / p)."""
+    if kind is Subtract:
+        array = Constant(-array.tensor, computed_learns=array.learns)
+    elif kind is Divide:
+        array = Constant(1 / array.tensor, computed_learns=array.learns)
+    return _affine(taking, node, taking.value(source), array, scale=kind in (Multiply, Divide))
+
+
+def _affine(taking: Taking, node: fx.Node, value: Value, array: Constant, *, scale: bool) -> Held:
+    """An Affine layer over the axes on which the array has several numbers."""
+    if array.tensor.numel() == 1 and not array.learns:
+        number = float(array.tensor)
+        return held(taking.add(Rescale(number) if scale else Rescale(shift=number), value, node=node))
+    axes = _axes_of(array, value)
+    placed = {"weight" if scale else "bias": _placed(array, value, axes)}
+    return held(taking.add_made(Affine(axes, scale=scale, shift=not scale), value, node=node, arrays=placed))
+
+
+def _axes_of(array: Constant, value: Value) -> tuple[int, ...]:
+    """The axes of a sample on which an array has several numbers."""
+    rank, sizes = len(value.shape) + 1, list(array.tensor.shape)
+    sizes = [1] * (rank - len(sizes)) + sizes
+    axes = tuple(axis for axis, size in enumerate(sizes[1:]) if size > 1)
+    if len(sizes) > rank or sizes[0] != 1 or any(value.shape[axis] != sizes[axis + 1] for axis in axes):
+        raise NotTakenError(
+            f"it computes with {array.told} of {format_sizes(array.tensor.shape)}, which repeats the tensor's own "
+            f"{format_sizes(value.shape)}"
+        )
+    return axes
+
+
+def _placed(array: Constant, value: Value, axes: Sequence[int]) -> Constant:
+    """The array without axes of length 1."""
+    tensor = array.tensor.detach().reshape([value.shape[axis] for axis in axes] or [1])
+    return replace(array, tensor=tensor, computed_learns=array.learns)
+
+
+@rule("addcmul")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """A product with one array and the sum with another, as Affine writes it."""
+    weight, bias = taking.constant(given["tensor2"]), taking.constant(given["self"])
+    if weight is None or bias is None or given["value"] != 1:
+        raise NotTakenError("it adds a product of tensors")
+    value = taking.value(given["tensor1"])
+    axes = _axes_of(weight, value)
+    if axes != _axes_of(bias, value):
+        raise NotTakenError("the two arrays differ along different axes")
+    placed = {name: _placed(array, value, axes) for name, array in (("weight", weight), ("bias", bias))}
+    return held(taking.add_made(Affine(axes), value, node=node, arrays=placed))
 
 
 @rule("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     low, high = (given.get(long, given.get(short)) for long, short in (("min_val", "min"), ("max_val", "max")))
+    low, high = (_as_number(taking, bound) for bound in (low, high))
     if any(isinstance(bound, fx.Node) for bound in (low, high)):
         raise NotTakenError("its bounds are tensors")
     low, high = (None if bound is None or abs(bound) == float("inf") else float(bound) for bound in (low, high))
@@ -113,9 +194,16 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("pow")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    if not _is_number(given["exponent"]) or not isinstance(given["self"], fx.Node):
+    exponent = _as_number(taking, given["exponent"])
+    if not _is_number(exponent) or not isinstance(given["self"], fx.Node):
         raise NotTakenError("its exponent is a tensor; give it a number")
-    return activated(taking, node, given["self"], Power(float(given["exponent"])))
+    return activated(taking, node, given["self"], Power(float(exponent)))
+
+
+def _as_number(taking: Taking, value: Any) -> Any:
+    """A number that is written as an array of one, as such; anything else as it is."""
+    array = taking.constant(value)
+    return float(array.tensor) if array is not None and array.tensor.numel() == 1 else value
 
 
 for _name, _layer in (

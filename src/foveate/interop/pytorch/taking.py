@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
@@ -19,6 +20,25 @@ Columns: TypeAlias = NDArray[np.intp]
 
 class NotTakenError(Exception):
     """An operation that no layer computes; the message says why."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Numbers that do not depend on the input; `name` is PyTorch's if they are an array there, perhaps reshaped."""
+
+    tensor: Tensor
+    name: str | None = None
+    computed_learns: bool = False
+
+    @property
+    def learns(self) -> bool:
+        """Whether training changes them there."""
+        return self.tensor.requires_grad or self.computed_learns
+
+    @property
+    def told(self) -> str:
+        """What it is called in a sentence."""
+        return f"the array {self.name}" if self.name else "numbers that do not depend on the input"
 
 
 @dataclass
@@ -36,6 +56,12 @@ class Taking:
     names: dict[str, str] = field(default_factory=dict)
     """PyTorch's name of each of foveate's arrays."""
 
+    made: dict[str, Tensor] = field(default_factory=dict)
+    """The numbers of foveate's arrays that are PyTorch's in another shape, or were computed from them."""
+
+    computed: dict[fx.Node, "Constant"] = field(default_factory=dict)
+    """Operations on nothing but arrays, which are done during the conversion."""
+
     columns: dict[str, Columns] = field(default_factory=dict)
     """For a weight whose input's axes were moved in PyTorch: which column here corresponds to each one there."""
 
@@ -45,12 +71,38 @@ class Taking:
 
     used: Counter[str] = field(default_factory=Counter)
 
+    def constant(self, node: Any) -> "Constant | None":
+        """The numbers that a node always has, whatever the input is; None if it depends on that."""
+        if not isinstance(node, fx.Node):
+            return None
+        if node.name in self.targets:
+            target = self.targets[node.name]
+            return Constant(self.arrays[target], target)
+        return self.computed.get(node)
+
+    def compute(self, node: fx.Node) -> bool:
+        """Do an operation on nothing but arrays now; tells whether it is one."""
+        given = {each: fixed for each in node.all_input_nodes if (fixed := self.constant(each)) is not None}
+        if len(given) < len(node.all_input_nodes) or not isinstance(node.meta.get("val"), Tensor):
+            return False
+        first = next(iter(given.values()), None)
+        if first is not None and "expand" in str(node.target):  # what meets it repeats it anyway
+            self.computed[node] = first
+            return True
+        with torch.no_grad():
+            arguments, options = fx.node.map_arg((node.args, dict(node.kwargs)), lambda each: given[each].tensor)
+            made = node.target(*arguments, **options)  # type: ignore[operator]
+        name = first.name if first is not None and len(given) == 1 and _looks_at(made, first.tensor) else None
+        self.computed[node] = Constant(made, name, any(each.learns for each in given.values()))
+        return True
+
     def held(self, node: Any) -> Held:
         """What represents an input of an operation."""
         if not isinstance(node, fx.Node):
             raise NotTakenError(f"one of its inputs is the constant {node!r}")
-        if node.name in self.targets:
-            raise NotTakenError(f"it computes with the array {self.targets[node.name]}, which no layer here does")
+        fixed = self.constant(node)
+        if fixed is not None:
+            raise NotTakenError(f"it computes with {fixed.told}, which no layer here does")
         found = self.known[node]
         if not isinstance(found, Held):
             raise NotTakenError("one of its inputs is a list of tensors")
@@ -101,17 +153,40 @@ class Taking:
         `arrays` are PyTorch's, by the layer's names for them; `columns` says which column of the weight
         here corresponds to each one there.
         """
-        given = {name: self.targets[array.name] for name, array in (arrays or {}).items() if array is not None}
+        fixed = {}
+        for name, array in (arrays or {}).items():
+            found = self.constant(array)
+            if array is not None and found is None:
+                raise NotTakenError(f"its {name} depends on the input")
+            if found is not None:
+                fixed[name] = found
+        return self.add_made(layer, *inputs, node=node, arrays=fixed, columns=columns)
+
+    def add_made(
+        self,
+        layer: Layer,
+        *inputs: Value,
+        node: fx.Node,
+        arrays: Mapping[str, Constant],
+        columns: Columns | None = None,
+    ) -> Value:
+        """Add a layer as `add` does, with arrays that may have been computed."""
+        given = {name: array.name for name, array in arrays.items() if array.name is not None}
         name = self.free(_home(node, given, layer))
         moved = "" if columns is None else str(columns.tolist())
-        key = self.keys.setdefault((type(layer).__name__, *sorted(given.values()), moved), name) if given else name
+        shared = (type(layer).__name__, *(f"{short}: {target}" for short, target in sorted(given.items())), moved)
+        key = self.keys.setdefault(shared, name) if given else name
         value = self.builder.add(layer, *inputs, name=name, parameters=key)
         if columns is not None:
             self.columns[f"{key}.weight"] = columns
-        for short, target in given.items():
-            self.names[f"{key}.{short}"] = target
-            if not self.arrays[target].requires_grad and _learns(layer, short, [each.shape for each in inputs]):
-                self.frozen.add(f"{key}.{short}")
+        for short, array in arrays.items():
+            full = f"{key}.{short}"
+            if array.name is not None:
+                self.names[full] = array.name
+            if array.name is None or array.tensor.shape != self.arrays[array.name].shape:
+                self.made[full] = array.tensor
+            if not array.learns and _learns(layer, short, [each.shape for each in inputs]):
+                self.frozen.add(full)
         return value
 
     def free(self, name: str) -> str:
@@ -136,6 +211,12 @@ def path_of(node: fx.Node) -> tuple[str, str]:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path, kind = stack[-1] if stack else ("", "")
     return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _looks_at(made: Tensor, before: Tensor) -> bool:
+    """Whether an array is another in another shape: the same numbers in the same places of memory."""
+    same = made.data_ptr() == before.data_ptr() and made.numel() == before.numel() and made.dtype == before.dtype
+    return same and made.is_contiguous() and before.is_contiguous()
 
 
 def _home(node: fx.Node, given: Mapping[str, str], layer: Layer) -> str:

@@ -7,6 +7,7 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
+from foveate.engines.native.rules.combining import AffineRule, CombiningRule
 from foveate.engines.native.rules.movement import SliceRule, TransposeRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
 from foveate.engines.native.rules.pooling import PoolingRule
@@ -26,6 +27,7 @@ from foveate.engines.native.rules.structure import (
 from foveate.engines.request import Request
 from foveate.layers import (
     Add,
+    Affine,
     ChannelShuffle,
     Concatenate,
     Flatten,
@@ -44,6 +46,7 @@ from foveate.layers import (
     Upsample,
 )
 from foveate.layers.adaptive import AdaptivePooling
+from foveate.layers.arithmetic import Combining
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.pixels import PixelMoving
@@ -68,7 +71,9 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((LocalResponseNorm,), (LocalResponseRule(), _CALLBACK)),
     ((PReLU,), (PReLURule(),)),
     ((Maxout,), (MaxoutRule(),)),
-    ((Add,), (AddRule(),)),
+    ((Add,), (AddRule(), CombiningRule())),
+    ((Combining,), (CombiningRule(),)),
+    ((Affine,), (AffineRule(),)),
     ((Multiply,), (MultiplyRule(),)),
     ((Concatenate,), (ConcatenateRule(),)),
     ((ChannelShuffle,), (ChannelShuffleRule(),)),

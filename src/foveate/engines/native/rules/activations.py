@@ -9,7 +9,8 @@ from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward
 from foveate.engines.native.rules.pooling import maximum
-from foveate.layers import LogSoftmax, Maxout, PReLU
+from foveate.layers import LogSoftmax, Maxout, PReLU, Softmax
+from foveate.layers.options import axis_number
 
 
 class ActivationRule(Rule[Array]):
@@ -63,26 +64,31 @@ class PReLURule(Rule[Array]):
 
 
 class SoftmaxRule(Rule[Array]):
-    """Softmax over the channels, or its logarithm."""
+    """Softmax along an axis, or its logarithm."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
         """Apply it in the plain layout."""
         source = ledger.plan.plain(ledger.values[group.head.inputs[0]])
         output = ledger.plan.new(source.layout)
-        ledger.plan.run(_native.softmax(*self._sizes(output), self._logarithm(group)), {"src": source, "dst": output})
+        ledger.plan.run(
+            _native.softmax(*self._sizes(group, output), self._logarithm(group)), {"src": source, "dst": output}
+        )
         return Result(output, output)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
         """Compute the gradient from the output."""
         output, plan = saved, ledger.plan
         result = plan.new(output.layout)
-        operation = _native.softmax_backward(*self._sizes(output), self._logarithm(group))
+        operation = _native.softmax_backward(*self._sizes(group, output), self._logarithm(group))
         plan.run(operation, {"dst": output, "diff_dst": plan.plain(gradient), "diff_src": result})
         ledger.add_gradient(group.head.inputs[0], result)
 
-    def _sizes(self, array: Array) -> tuple[int, int, int]:
-        samples, channels, *positions = array.layout.dims
-        return samples, channels, prod(positions)
+    def _sizes(self, group: Group, array: Array) -> tuple[int, int, int]:
+        """Rows, numbers that belong together, and how far these lie apart."""
+        assert isinstance(group.head.layer, Softmax | LogSoftmax)
+        dims = array.layout.dims
+        axis = axis_number(group.head.layer.axis, dims[1:]) + 1
+        return prod(dims[:axis]), dims[axis], prod(dims[axis + 1 :])
 
     def _logarithm(self, group: Group) -> bool:
         return isinstance(group.head.layer, LogSoftmax)

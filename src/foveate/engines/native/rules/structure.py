@@ -13,14 +13,20 @@ from foveate.engines.native.rules.base import Result, Rule, activation_backward,
 from foveate.engines.native.rules.movement import shifted
 from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
+from foveate.engines.request import Request
 from foveate.graph import Node
-from foveate.layers import ChannelShuffle, Pad, SpatialDropout
+from foveate.layers import ChannelShuffle, Concatenate, Pad, SpatialDropout
+from foveate.layers.options import axis_number
 from foveate.layers.pixels import PixelMoving
 from foveate.layers.structure import Dropping
 
 
 class AddRule(Rule[Array]):
-    """A sum, fused with a ReLU that follows."""
+    """A sum of equal shapes, fused with a ReLU that follows."""
+
+    def accepts(self, node: Node, request: Request) -> bool:
+        """Whether nothing is repeated."""
+        return len(set(node.input_shapes)) == 1
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
         """Add in the first blocked layout among the inputs."""
@@ -156,14 +162,14 @@ class FlattenRule(Rule[None]):
 
 
 class ConcatenateRule(Rule[None]):
-    """oneDNN's concatenation along the channels."""
+    """oneDNN's concatenation, along the channels or another axis."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """Copy every input to its place."""
         values = [ledger.values[name] for name in group.head.inputs]
         target = self._target(ledger, group, values)
         values = [ledger.plan.in_layout(value, self._like(value, target)) for value in values]
-        operation = _native.concatenation([value.layout for value in values], target)
+        operation = _native.concatenation([value.layout for value in values], target, self._axis(group))
         output = ledger.plan.new(target)
         operands = {f"src_{number}": value for number, value in enumerate(values)}
         ledger.plan.run(operation, {**operands, "dst": output})
@@ -175,9 +181,15 @@ class ConcatenateRule(Rule[None]):
         blocks = {blocks_of_channels(value.layout) for value in values} - {None}
         if len(blocks) == 1:
             (block,) = blocks
-            if block is not None and all(value.layout.dims[1] % block == 0 for value in values):
+            whole = all(value.layout.dims[1] % block == 0 for value in values) if block is not None else False
+            if block is not None and (whole or self._axis(group) != 1):
                 return _native.Layout.channel_blocked(dims, block)
         return _native.Layout.plain(dims)
+
+    def _axis(self, group: Group) -> int:
+        """The axis, the batch being the first."""
+        assert isinstance(group.head.layer, Concatenate)
+        return axis_number(group.head.layer.axis, group.head.output_shape) + 1
 
     def _like(self, value: Array, target: _native.Layout) -> _native.Layout:
         block = blocks_of_channels(target)
@@ -186,11 +198,11 @@ class ConcatenateRule(Rule[None]):
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Cut out every input's share; if that splits blocks of channels, from the plain layout."""
-        plan, start = ledger.plan, 0
+        plan, start, axis = ledger.plan, 0, self._axis(group)
         for name in group.head.inputs:
             dims = ledger.dims(name)
-            offsets = [0, start] + [0] * (len(dims) - 2)
-            start += dims[1]
+            offsets = [start if each == axis else 0 for each in range(len(dims))]
+            start += dims[axis]
             if not ledger.wants_gradient(name):
                 continue
             part = gradient.layout.part(dims, offsets)

@@ -1,0 +1,136 @@
+"""Two arrays combined with repetition: Add of different shapes, Subtract, Divide, and Affine's weight and bias."""
+
+from collections.abc import Sequence
+
+from foveate.engines.native import _native
+from foveate.engines.native.group import Group
+from foveate.engines.native.ledger import Ledger
+from foveate.engines.native.plan import Array
+from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.native.rules.movement import plain_strides
+from foveate.graph import Node
+from foveate.layers import Add, Affine, Divide
+from foveate.layers.broadcasting import filled
+
+
+def combined(ledger: Ledger, kind: str, left: Array, right: Array) -> Array:
+    """A plain array of plain ones with equally many axes, those of length 1 repeated where the other's is longer."""
+    sizes = [max(pair) for pair in zip(left.layout.dims, right.layout.dims, strict=True)]
+    target = ledger.plan.new(_native.Layout.plain(sizes))
+    strides = [_strides(array.layout.dims, sizes) for array in (left, right)]
+    operation = _native.combining(kind, *_joined(sizes, *strides))
+    ledger.plan.run(operation, {"src": left, "second_src": right, "dst": target})
+    return target
+
+
+def summed(ledger: Ledger, gradient: Array, dims: list[int]) -> Array:
+    """The gradient of an array of `dims` that was repeated, from that of the whole."""
+    if gradient.layout.dims == dims:
+        return gradient
+    total = ledger.plan.new(_native.Layout.plain(dims))
+    ledger.plan.run(_native.sum_along(gradient.layout, total.layout), {"src": gradient, "dst": total})
+    return total
+
+
+def _strides(dims: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """How far neighbours lie apart in a plain array that is repeated to `sizes`."""
+    pairs = zip(plain_strides(dims), dims, sizes, strict=True)
+    return [0 if own < size or size == 1 else stride for stride, own, size in pairs]
+
+
+def _joined(sizes: Sequence[int], left: Sequence[int], right: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """Fewer and longer axes of the same numbers: those that follow one another in both arrays are one.
+
+    >>> _joined([2, 3, 4], [12, 4, 1], [0, 4, 1])
+    ([2, 12], [12, 1], [0, 1])
+    """
+    axes: list[tuple[int, int, int]] = []
+    for size, *strides in zip(sizes, left, right, strict=True):
+        if size == 1:
+            continue
+        if axes and list(axes[-1][1:]) == [size * stride for stride in strides]:
+            size *= axes.pop()[0]  # noqa: PLW2901 (the longer axis takes its place)
+        axes.append((size, strides[0], strides[1]))
+    made = axes or [(1, 0, 0)]
+    return [axis[0] for axis in made], [axis[1] for axis in made], [axis[2] for axis in made]
+
+
+class CombiningRule(Rule[list[Array]]):
+    """Sums, differences and quotients by a kernel of our own, in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[list[Array]]:
+        """Combine two at a time; what the way back needs is every term."""
+        terms = self._terms(ledger, group.head)
+        kind = type(group.head.layer).__name__.lower()
+        total = terms[0]
+        for term in terms[1:]:
+            total = combined(ledger, kind, total, term)
+        return Result(ledger.plan.reshaped(total, ledger.dims(group.output)), [*terms, total])
+
+    def backward(self, ledger: Ledger, group: Group, saved: list[Array], gradient: Array) -> None:
+        """To each term its own derivative, summed where the term was repeated."""
+        layer, plan = group.head.layer, ledger.plan
+        *terms, total = saved
+        gradient = plan.plain(gradient)
+        shares = [gradient] * len(terms)
+        if isinstance(layer, Divide):
+            shares[0] = combined(ledger, "divide", gradient, terms[1])
+            if ledger.wants_gradient(group.head.inputs[1]):
+                shares[1] = self._negative(ledger, combined(ledger, "multiply", shares[0], total))
+        elif not isinstance(layer, Add) and ledger.wants_gradient(group.head.inputs[1]):
+            shares[1] = self._negative(ledger, gradient)
+        for name, share, term in zip(group.head.inputs, shares, terms, strict=True):
+            if ledger.wants_gradient(name):
+                ledger.add_gradient(name, plan.reshaped(summed(ledger, share, term.layout.dims), ledger.dims(name)))
+
+    def _terms(self, ledger: Ledger, node: Node) -> list[Array]:
+        """The inputs with equally many axes."""
+        plan, axes = ledger.plan, len(node.output_shape) + 1
+        arrays = [plan.plain(ledger.values[name]) for name in node.inputs]
+        return [plan.reshaped(array, list(filled(array.layout.dims, axes))) for array in arrays]
+
+    def _negative(self, ledger: Ledger, array: Array) -> Array:
+        target = ledger.plan.new(array.layout)
+        operation = _native.elementwise("line", -1.0, 0.0, array.layout.bytes // 4)
+        ledger.plan.run(operation, {"src": array, "dst": target})
+        return target
+
+
+class AffineRule(Rule[Array]):
+    """A product with the weight, then a sum with the bias, in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
+        """Both, where they are there; the input is saved."""
+        node, plan = group.head, ledger.plan
+        source = value = plan.plain(ledger.values[node.inputs[0]])
+        for kind, name in (("multiply", "weight"), ("add", "bias")):
+            if name in node.layer.parameters(node.input_shapes):
+                value = combined(ledger, kind, value, self._spread(ledger, node, ledger.parameter(node, name)))
+        return Result(value, source)
+
+    def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
+        """To the numbers the sums of what met them, to the input its product with the weight."""
+        node, gradient = group.head, ledger.plan.plain(gradient)
+        parameters = node.layer.parameters(node.input_shapes)
+        if "bias" in parameters:
+            self._learn(ledger, node, "bias", gradient)
+        if "weight" in parameters:
+            if ledger.learns(node, "weight"):
+                self._learn(ledger, node, "weight", combined(ledger, "multiply", gradient, saved))
+            weight = self._spread(ledger, node, ledger.parameter(node, "weight"))
+            gradient = combined(ledger, "multiply", gradient, weight)
+        ledger.add_gradient(node.inputs[0], gradient)
+
+    def _learn(self, ledger: Ledger, node: Node, name: str, share: Array) -> None:
+        if not ledger.learns(node, name):
+            return
+        layout = ledger.parameter(node, name).layout
+        total = summed(ledger, share, self._spread_dims(node))
+        ledger.finish_gradient(node, name, Array(layout, total.storage))
+
+    def _spread_dims(self, node: Node) -> list[int]:
+        assert isinstance(node.layer, Affine)
+        return [1, *node.layer.spread_shape(node.input_shapes[0])]
+
+    def _spread(self, ledger: Ledger, node: Node, parameter: Array) -> Array:
+        return ledger.plan.reshaped(parameter, self._spread_dims(node))
