@@ -67,6 +67,12 @@ def batch_norm(layer: Any, shape: Shape, mode: Mode = "training", *, batch: int 
     return Case(layer, (shape,), forward, batch, mode)
 
 
+def linear_along(shape: Shape, out_features: int, *, batch: int = 2, **options: Any) -> Case:
+    """A linear layer along the last axis."""
+    layer = fv.Linear(out_features, last_axis=True, **options)
+    return Case(layer, (shape,), lambda x, p: F.linear(x[0], p["weight"], p.get("bias")), batch)
+
+
 def linear(features: int, out_features: int, *, batch: int = 3, **options: Any) -> Case:
     """A fully connected layer."""
     return Case(
@@ -188,6 +194,11 @@ LINEAR = {
     "linear, batch 1": linear(20, 10, batch=1),
     "linear, one output": linear(8, 1),
     "linear, one input": linear(1, 6),
+    "linear along a sequence": linear_along((9, 12), 5),
+    "linear along the last of three axes": linear_along((4, 5, 7), 13),
+    "linear along the last axis, no bias, batch 1": linear_along((16, 3, 32), 16, bias=False, batch=1),
+    "linear along the last axis, one number": linear_along((5, 1), 1),
+    "linear along features": linear_along((7,), 4),
     "linear, wide": linear(256, 64, batch=16),
 }
 

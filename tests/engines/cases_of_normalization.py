@@ -19,6 +19,12 @@ def layer_norm(layer: fv.LayerNorm, shape: Shape, batch: int = 2) -> Case:
     )
 
 
+def rms_norm(layer: fv.RMSNorm, shape: Shape, batch: int = 2) -> Case:
+    """By the root of the mean square over the last axes of each sample."""
+    axes = layer.trailing_axes or len(shape)
+    return Case(layer, (shape,), lambda x, p: F.rms_norm(x[0], shape[-axes:], p.get("weight"), layer.eps), batch)
+
+
 def instance_norm(rank: int, shape: Shape, batch: int = 2, mode: Mode = "training", **options: object) -> Case:
     """Over the positions of each channel."""
     layer = (fv.InstanceNorm1d, fv.InstanceNorm2d, fv.InstanceNorm3d)[rank - 1](**options)  # type: ignore[arg-type]
@@ -59,6 +65,11 @@ SAMPLE_NORMALIZATION = {
     "LayerNorm over the last two axes": layer_norm(fv.LayerNorm(trailing_axes=2), (5, 4, 3)),
     "LayerNorm, large eps, batch 1": layer_norm(fv.LayerNorm(eps=0.1), (7, 1, 3), batch=1),
     "LayerNorm without scale and shift": layer_norm(fv.LayerNorm(affine=False), (5, 4, 3)),
+    "RMSNorm": rms_norm(fv.RMSNorm(), (5, 4, 3)),
+    "RMSNorm of features": rms_norm(fv.RMSNorm(), (11,)),
+    "RMSNorm over the last axis": rms_norm(fv.RMSNorm(trailing_axes=1), (5, 4, 7)),
+    "RMSNorm over the last two axes, large eps": rms_norm(fv.RMSNorm(trailing_axes=2, eps=0.1), (5, 4, 3), batch=1),
+    "RMSNorm without scale": rms_norm(fv.RMSNorm(affine=False), (17, 3, 4)),
     "InstanceNorm1d": instance_norm(1, (5, 9)),
     "InstanceNorm1d, scaled and shifted": instance_norm(1, (5, 9), affine=True),
     "InstanceNorm2d": instance_norm(2, (6, 4, 5)),

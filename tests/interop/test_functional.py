@@ -153,6 +153,57 @@ def test_learned_and_fixed_arrays_come_in_as_affine_layers():
     assert {model.names[name] for name in learned} == {"gamma", "place", "all"}
 
 
+class ConvNeXtBlock(nn.Module):
+    """Normalised and multiplied with the channels last, scaled by learned numbers, and added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.norm = nn.LayerNorm(8, eps=1e-6)
+        self.wide, self.narrow = nn.Linear(8, 32), nn.Linear(32, 8)
+        self.gamma = nn.Parameter(torch.linspace(0.5, 1.5, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.mixing(x).permute(0, 2, 3, 1))
+        y = self.gamma * self.narrow(F.gelu(self.wide(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+def test_a_convnext_block_comes_in():
+    x = torch.randn(3, 8, 6, 5, generator=torch.Generator().manual_seed(1))
+    model = agrees(ConvNeXtBlock(), x, [
+        "Conv2d 3x3, padding 1, groups 8", "Transpose 1 2 0", "LayerNorm over the last axis", "Linear 32, last axis",
+        "GELU", "Linear 8, last axis", "Affine over axis 2, scale", "Transpose 2 0 1", "Add",
+    ])  # fmt: skip
+    assert [node.name for node in model.graph.nodes][-5:] == ["gelu", "narrow", "gamma", "transpose_2", "add"]
+    assert model.names["gamma.weight"] == "gamma"
+
+
+class Mixer(nn.Module):
+    """Patches as tokens with places, mixed among themselves and each within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 6, 4, 4)
+        self.place = nn.Parameter(torch.linspace(-1, 1, 72).reshape(1, 12, 6))
+        self.norms = nn.ModuleList([nn.LayerNorm(6, bias=False), nn.RMSNorm(6)])
+        self.among, self.within = nn.Linear(12, 12), nn.Linear(6, 6, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.place
+        x = x + self.among(self.norms[0](x).transpose(1, 2)).transpose(1, 2)
+        return (x + F.silu(self.within(self.norms[1](x)))).flatten(1)
+
+
+def test_tokens_come_in():
+    x = torch.randn(3, 3, 12, 16, generator=torch.Generator().manual_seed(1))
+    agrees(Mixer(), x, [
+        "Conv2d 4x4, stride 4", "Reshape to 6x12", "Transpose 1 0", "Affine over axes 0 1, shift",
+        "LayerNorm over the last axis", "Affine over axis 1, scale", "Transpose 1 0", "Linear 12, last axis",
+        "Transpose 1 0", "Add", "RMSNorm over the last axis", "Linear 6, last axis", "SiLU", "Add", "Flatten",
+    ])  # fmt: skip
+
+
 class WeightStandardised(nn.Conv2d):
     """A convolution whose weight is computed from an array."""
 

@@ -74,6 +74,7 @@ def test_shapes_that_do_not_fit_are_told_with_their_numbers(layer: fv.Layer, sha
         (fv.Transpose((0, 2, 1)), (3, 4, 5), (Extent.UNKNOWN,) * 2),
         (fv.Transpose((0, 1, 2)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Softmax(axis=1), (3, 4, 5), (Extent.EVERYTHING, Reach(1, ((0,),)))),
+        (fv.Linear(7, last_axis=True), (3, 4, 5), (Reach(1, ((0,),)), Extent.EVERYTHING)),
         (fv.Softmax(), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(0, 1), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(1, 1, None, 2), (3, 4, 5), (Reach(2, ((1,),)), Reach(1, ((0,),)))),
@@ -104,3 +105,16 @@ def test_an_input_that_is_repeated_is_seen_everywhere():
     for layer in (fv.Add(), fv.Subtract(), fv.Divide()):
         assert layer.reaches([(3, 4, 5), (3, 1, 5)])[1] == (Extent.EVERYTHING, Reach(1, ((0,),)))
         assert layer.cost([(3, 4, 5), (3, 1, 5)]).flops == 60
+
+
+def test_a_linear_along_the_last_axis_multiplies_at_every_position():
+    layer = fv.Linear(7, last_axis=True)
+    assert (layer.output_shape([(3, 4, 5)]), layer.describe()) == ((3, 4, 7), "Linear 7, last axis")
+    assert layer.cost([(3, 4, 5)]) == fv.Cost(macs=3 * 4 * 5 * 7, flops=2 * 3 * 4 * 5 * 7 + 3 * 4 * 7)
+
+
+def test_a_normalisation_after_a_linear_along_the_last_axis_is_not_folded_into_it():
+    graph = fv.Sequential(fv.Linear(7, last_axis=True), fv.BatchNorm1d()).build((3, 5))
+    fused = fv.Model(graph).fuse()
+    assert [type(node.layer).__name__ for node in fused.graph.nodes] == ["Linear", "BatchNorm1d"]
+    assert "makes the last axis, and the normalisation is of the first" in str(fused.report)

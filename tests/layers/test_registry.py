@@ -48,7 +48,7 @@ def test_no_name_leads_to_code(name: str):
         (
             "Linear",
             {"out_features": 3, "colour": 1},
-            "Linear: there is no option colour; there are out_features, bias, initializer, frozen",
+            "Linear: there is no option colour; there are out_features, bias, initializer, frozen, last_axis",
         ),
         ("ReLU", {"colour": 1}, "ReLU: there is no option colour; it has none"),
         (

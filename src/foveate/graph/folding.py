@@ -43,6 +43,8 @@ def _reason_against(graph: Graph, normalization: Node) -> str | None:
     product = graph.by_name.get(source)
     if product is None or not isinstance(product.layer, PRODUCTS):
         return f"{source} before it is not a convolution or linear layer"
+    if isinstance(product.layer, Linear) and len(product.output_shape) > 1:
+        return f"{product} makes the last axis, and the normalisation is of the first"
     others = [str(node) for node in graph.consumers[source] if node is not normalization]
     if others:
         return f"the output of {product} is read by {' and '.join(others)} too, which must see it unchanged"

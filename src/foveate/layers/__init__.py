@@ -63,6 +63,7 @@ from foveate.layers.sample_normalization import (
     InstanceNorm3d,
     LayerNorm,
     LocalResponseNorm,
+    RMSNorm,
 )
 from foveate.layers.structure import (
     Add,
@@ -145,6 +146,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "Power",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Rescale",

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, Never, final
 
 from foveate.errors import ShapeError
-from foveate.geometry import AxisReach, format_sizes
-from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, everything
+from foveate.geometry import AxisReach, Extent, format_sizes
+from foveate.layers.base import SPATIAL_LETTERS, Cost, Layer, Parameter, Shape, positionwise
 from foveate.layers.options import initializer_name, no_surplus, positive_int
 from foveate.layers.pooling import GlobalAveragePooling
 
@@ -16,13 +17,15 @@ from foveate.layers.pooling import GlobalAveragePooling
 class Linear(Layer):
     """Each output is connected to the entire input: y = W x + b.
 
-    Input (D,), output (out_features,). W has the shape (out_features, D).
+    Input (D,), output (out_features,). W has the shape (out_features, D). With `last_axis`, input (..., D) and output
+    (..., out_features): the same product at every position of the axes before the last, as in PyTorch.
 
     Args:
         out_features: number of outputs; input features are inferred when the network is built.
         bias: whether to add a number to each output.
         initializer: how the weights start: "auto", "he", "xavier", "zeros" or "ones".
         frozen: whether the weights stay fixed, as in a filter bank: they get no gradient and no update.
+        last_axis: whether the input may have other axes before the last, which stay as they are.
 
     Raises:
         LayerError: a hyper-parameter is out of range.
@@ -38,6 +41,7 @@ class Linear(Layer):
     bias: bool
     initializer: str
     frozen: bool
+    last_axis: bool
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Linear(Layer):
         bias: bool = True,
         initializer: str = "auto",
         frozen: bool = False,
+        last_axis: bool = False,
     ) -> None:
         sentence = (
             "input features are inferred, so only out_features can be given without a name. Leave the first number "
@@ -58,22 +63,23 @@ class Linear(Layer):
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "initializer", initializer_name(initializer, "Linear"))
         object.__setattr__(self, "frozen", frozen)
+        object.__setattr__(self, "last_axis", last_axis)
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """(out_features,); the input must be flat."""
+        """(out_features,); the input must be flat, unless it is `last_axis` that is multiplied."""
         self.check_inputs(input_shapes)
         shape = input_shapes[0]
-        if len(shape) != 1:
+        if len(shape) != 1 and not self.last_axis:
             alternative = ""
             if len(shape) - 1 in SPATIAL_LETTERS:
                 pooling = GlobalAveragePooling.over(len(shape) - 1).__name__
                 alternative = f", or {pooling} to keep only the channels"
             raise ShapeError(f"needs a flat input, but gets {format_sizes(shape)}. Put Flatten before it{alternative}")
-        return (self.out_features,)
+        return *shape[:-1], self.out_features
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
         """weight (out_features, in_features), and bias (out_features,) unless `bias` is False."""
-        (features,) = input_shapes[0]
+        features = input_shapes[0][-1]
         weight = Parameter(
             shape=(self.out_features, features),
             initializer=self.initializer,
@@ -88,14 +94,17 @@ class Linear(Layer):
         return {"weight": weight, "bias": bias}
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Everything, though its flat input has no spatial axes to list."""
-        return everything(input_shapes)
+        """Everything on the last axis, and its own position on those before it."""
+        (reaches,) = positionwise(input_shapes)
+        return ((*reaches[:-1], Extent.EVERYTHING) if reaches else (),)
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """One multiply-accumulate for each weight."""
-        macs = input_shapes[0][0] * self.out_features
-        return Cost(macs=macs, flops=2 * macs + (self.out_features if self.bias else 0))
+        """One multiply-accumulate for each weight, at each position."""
+        positions = prod(input_shapes[0][:-1])
+        macs = positions * input_shapes[0][-1] * self.out_features
+        return Cost(macs=macs, flops=2 * macs + (positions * self.out_features if self.bias else 0))
 
     def describe(self) -> str:
         """For example 'Linear 10'."""
-        return f"Linear {self.out_features}" + (", frozen" if self.frozen else "")
+        options = (", last axis" if self.last_axis else "") + (", frozen" if self.frozen else "")
+        return f"Linear {self.out_features}{options}"

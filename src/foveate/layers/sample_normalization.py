@@ -29,6 +29,9 @@ class SampleNormalization(Normalization):
 
     label: ClassVar[str] = "norm"
 
+    centred: ClassVar[bool] = True
+    """Whether the mean is subtracted."""
+
     eps: float = 1e-5
     affine: bool = True
 
@@ -64,9 +67,67 @@ class SampleNormalization(Normalization):
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrailingNormalization(SampleNormalization):
+    """What LayerNorm and RMSNorm share: they normalise over a sample's last axes, or over all."""
+
+    trailing_axes: int | None = None
+
+    def __new__(cls, *surplus: Never, **_: Any) -> Self:
+        """Refuse the shape, the first argument of PyTorch's normalisations of last axes."""
+        if surplus:
+            raise LayerError(
+                f"{cls.__name__}: the shape is inferred: write {cls.__name__}() to normalise over all axes of a "
+                f"sample, or {cls.__name__}(trailing_axes=1) over the last one"
+            )
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trailing_axes is not None:
+            positive_int(self.trailing_axes, "trailing_axes", type(self).__name__)
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The input's shape."""
+        self.check_inputs(input_shapes)
+        shape = input_shapes[0]
+        if self.trailing_axes is not None and self.trailing_axes > len(shape):
+            raise ShapeError(
+                f"normalises over the last {self.trailing_axes} axes, but its input {format_sizes(shape)} has "
+                f"{len(shape)}. Use trailing_axes {len(shape)} at most, or leave it out for all axes"
+            )
+        if self.centred:
+            self.refuse_single_value(shape)
+        return shape
+
+    def values_per_mean(self, shape: Shape) -> int:
+        """The elements of the normalised axes."""
+        return prod(self.affine_shape(shape))
+
+    def affine_shape(self, shape: Shape) -> Shape:
+        """The sizes of the normalised axes."""
+        return shape if self.trailing_axes is None else shape[-self.trailing_axes :]
+
+    def describe(self) -> str:
+        """For example 'LayerNorm', or 'LayerNorm over the last 2 axes'."""
+        if self.trailing_axes is None:
+            return super().describe()
+        axes = "axis" if self.trailing_axes == 1 else f"{self.trailing_axes} axes"
+        return f"{super().describe()} over the last {axes}"
+
+    def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
+        """The channels and all positions, or the last of these axes.
+
+        >>> LayerNorm().normalized_axes()
+        ('C', 'H', 'W')
+        """
+        letters = ("C", *axis_letters(2 if spatial_axes is None else spatial_axes))
+        return letters if self.trailing_axes is None else letters[-self.trailing_axes :]
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
-class LayerNorm(SampleNormalization):
+class LayerNorm(TrailingNormalization):
     """Layer normalisation: each sample is centred and scaled over all its axes, or over its last ones.
 
         y = gamma (x - mu) / sqrt(var + eps) + beta
@@ -85,57 +146,37 @@ class LayerNorm(SampleNormalization):
     Ba, Kiros, Hinton: Layer normalization, 2016.
     """
 
-    trailing_axes: int | None = None
 
-    def __new__(cls, *surplus: Never, **_: Any) -> Self:
-        """Refuse the shape, the first argument of PyTorch's layer normalisation."""
-        if surplus:
-            raise LayerError(
-                "LayerNorm: the shape is inferred: write LayerNorm() to normalise over all axes of a sample, or "
-                "LayerNorm(trailing_axes=1) over the last one"
-            )
-        return super().__new__(cls)
+@final
+@dataclass(frozen=True, kw_only=True)
+class RMSNorm(TrailingNormalization):
+    """Normalisation by the root of the mean square, over all axes of each sample, or over its last ones.
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.trailing_axes is not None:
-            positive_int(self.trailing_axes, "trailing_axes", "LayerNorm")
+        y = gamma x / sqrt(mean of x^2 + eps)
 
-    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """The input's shape."""
-        self.check_inputs(input_shapes)
-        shape = input_shapes[0]
-        if self.trailing_axes is not None and self.trailing_axes > len(shape):
-            raise ShapeError(
-                f"normalises over the last {self.trailing_axes} axes, but its input {format_sizes(shape)} has "
-                f"{len(shape)}. Use trailing_axes {len(shape)} at most, or leave it out for all axes"
-            )
-        self.refuse_single_value(shape)
-        return shape
+    Input and output of any shape. The mean is one number for each sample (and for each position of the axes that are
+    left out); gamma has the shape of the normalised axes, one for each element.
 
-    def values_per_mean(self, shape: Shape) -> int:
-        """The elements of the normalised axes."""
-        return prod(self.affine_shape(shape))
+    Args:
+        trailing_axes: how many of a sample's last axes to normalise over (default: all).
+        eps: added to the mean square.
+        affine: whether gamma exists.
 
-    def affine_shape(self, shape: Shape) -> Shape:
-        """The sizes of the normalised axes."""
-        return shape if self.trailing_axes is None else shape[-self.trailing_axes :]
+    Raises:
+        LayerError: eps or trailing_axes is out of range.
 
-    def describe(self) -> str:
-        """'LayerNorm', or 'LayerNorm over the last 2 axes'."""
-        if self.trailing_axes is None:
-            return super().describe()
-        axes = "axis" if self.trailing_axes == 1 else f"{self.trailing_axes} axes"
-        return f"{super().describe()} over the last {axes}"
+    Zhang, Sennrich: Root mean square layer normalization, 2019.
+    """
 
-    def normalized_axes(self, spatial_axes: int | None = None) -> tuple[str, ...]:
-        """The channels and all positions, or the last of these axes.
+    centred: ClassVar[bool] = False
 
-        >>> LayerNorm().normalized_axes()
-        ('C', 'H', 'W')
-        """
-        letters = ("C", *axis_letters(2 if spatial_axes is None else spatial_axes))
-        return letters if self.trailing_axes is None else letters[-self.trailing_axes :]
+    def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """weight (gamma), unless `affine` is False."""
+        return {name: each for name, each in super().parameters(input_shapes).items() if name == "weight"}
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """A sum of squares and scaling for each element, and gamma if there is one."""
+        return Cost(flops=(4 if self.affine else 3) * prod(input_shapes[0]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ def is_product(node: Node) -> bool:
     if isinstance(layer, TransposedConvolution):
         # oneDNN knows output padding as padding that is left out at the end, of which there must be enough.
         return all(pair[1] >= extra for pair, extra in zip(layer.padding, layer.output_padding, strict=True))
-    return isinstance(layer, (Convolution, Linear))
+    return isinstance(layer, Convolution) or (isinstance(layer, Linear) and len(node.output_shape) == 1)
 
 
 def weight_dims(node: Node) -> list[int]:

@@ -162,9 +162,10 @@ def _linear_forward(layer: Linear, inputs: Arrays, parameters: ByName, context: 
 def _linear_backward(
     layer: Linear, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
-    gradients = {"weight": gradient.T @ inputs[0]}
+    rows = gradient.reshape(-1, gradient.shape[-1])
+    gradients = {"weight": rows.T @ inputs[0].reshape(len(rows), -1)}
     if layer.bias:
-        gradients["bias"] = gradient.sum(axis=0)
+        gradients["bias"] = rows.sum(axis=0)
     return [gradient @ parameters["weight"]], gradients
 
 

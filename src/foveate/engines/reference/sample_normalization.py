@@ -5,12 +5,12 @@ import numpy as np
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.layers import GroupNorm, LocalResponseNorm
-from foveate.layers.sample_normalization import InstanceNormalization, LayerNorm, SampleNormalization
+from foveate.layers.sample_normalization import InstanceNormalization, SampleNormalization, TrailingNormalization
 
 
 def _spread(layer: SampleNormalization, values: FloatArray, x: FloatArray) -> FloatArray:
     """Gamma or beta with the axes it lacks, to be multiplied by `x`."""
-    if isinstance(layer, LayerNorm):
+    if isinstance(layer, TrailingNormalization):
         return values.reshape((1,) * (x.ndim - values.ndim) + values.shape)
     return values.reshape(1, -1, *(1,) * (x.ndim - 2))
 
@@ -18,13 +18,16 @@ def _spread(layer: SampleNormalization, values: FloatArray, x: FloatArray) -> Fl
 def _forward(layer: SampleNormalization, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
     rows = x.reshape(-1, layer.values_per_mean(x.shape[1:]))
-    scale = 1 / np.sqrt(rows.var(axis=1, keepdims=True) + layer.eps)
-    normalized = (rows - rows.mean(axis=1, keepdims=True)) * scale
+    if layer.centred:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    scale = 1 / np.sqrt((rows * rows).mean(axis=1, keepdims=True) + layer.eps)
+    normalized = rows * scale
     context.saved.update(normalized=normalized, scale=scale)
     y: FloatArray = normalized.reshape(x.shape)
     if not layer.affine:
         return y
-    return np.asarray(y * _spread(layer, parameters["weight"], x) + _spread(layer, parameters["bias"], x))
+    y = y * _spread(layer, parameters["weight"], x)
+    return y + _spread(layer, parameters["bias"], x) if "bias" in parameters else y
 
 
 def _backward(
@@ -43,12 +46,15 @@ def _backward(
         shared = tuple(axis for axis, size in enumerate(weight.shape) if size < x.shape[axis] or axis == 0)
         shape = parameters["weight"].shape
         gradients["weight"] = (gradient * normalized.reshape(x.shape)).sum(axis=shared).reshape(shape)
-        gradients["bias"] = gradient.sum(axis=shared).reshape(shape)
+        if "bias" in parameters:
+            gradients["bias"] = gradient.sum(axis=shared).reshape(shape)
         gradient = gradient * weight
     rows = gradient.reshape(normalized.shape)
     along = (rows * normalized).mean(axis=1, keepdims=True)
-    centred = rows - rows.mean(axis=1, keepdims=True) - normalized * along
-    return [(centred * scale).reshape(x.shape)], gradients
+    straight = rows - normalized * along
+    if layer.centred:
+        straight -= rows.mean(axis=1, keepdims=True)
+    return [(straight * scale).reshape(x.shape)], gradients
 
 
 def _neighbours(values: FloatArray, before: int, after: int) -> FloatArray:
@@ -81,7 +87,7 @@ def _response_backward(
     return [gradient * base**-layer.beta - factor * x * from_neighbours], {}
 
 
-define(LayerNorm, Definition(_forward, _backward))
+define(TrailingNormalization, Definition(_forward, _backward))
 define(InstanceNormalization, Definition(_forward, _backward))
 define(GroupNorm, Definition(_forward, _backward))
 define(LocalResponseNorm, Definition(_response_forward, _response_backward))

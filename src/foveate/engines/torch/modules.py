@@ -63,6 +63,7 @@ from foveate.layers import (
     PReLU,
     Rescale,
     Reshape,
+    RMSNorm,
     Shape,
     Slice,
     Softmax,
@@ -281,9 +282,10 @@ def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
 
 _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     LayerNorm: lambda layer, shape: nn.LayerNorm(layer.affine_shape(shape), layer.eps, layer.affine),
+    RMSNorm: lambda layer, shape: nn.RMSNorm(layer.affine_shape(shape), layer.eps, layer.affine),
     GroupNorm: lambda layer, shape: nn.GroupNorm(layer.groups, shape[0], layer.eps, layer.affine),
     LocalResponseNorm: lambda layer, shape: nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
-    Linear: lambda layer, shape: nn.Linear(shape[0], layer.out_features, layer.bias),
+    Linear: lambda layer, shape: nn.Linear(shape[-1], layer.out_features, layer.bias),
     Flatten: lambda layer, shape: nn.Flatten(),
     Reshape: lambda layer, shape: Reshaping(layer.shape),
     Transpose: lambda layer, shape: Reordering(layer.axes),

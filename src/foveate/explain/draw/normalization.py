@@ -15,7 +15,7 @@ from foveate.explain.measure.normalization import (
     normalized_cells,
     statistics_shape,
 )
-from foveate.layers import GroupNorm, Layer, LayerNorm, LocalResponseNorm
+from foveate.layers import GroupNorm, Layer, LayerNorm, LocalResponseNorm, RMSNorm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def _statistics_text(layer: Layer, shape: tuple[int, ...]) -> str:
         return f"{lines[0]}\nno mean, no variance:\na sum of squares"
     groups = f", G = {layer.groups}" if isinstance(layer, GroupNorm) else ""
     lines.append(rf"$\mu, \sigma^2$: {' x '.join(statistics_shape(layer, shape))}{groups}")
-    affine = axes if isinstance(layer, LayerNorm) else ("C",)
+    affine = axes if isinstance(layer, LayerNorm | RMSNorm) else ("C",)
     has_affine = bool(layer.parameters([shape[1:]]))
     lines.append(rf"$\gamma, \beta$: {' x '.join(affine)}" if has_affine else r"no $\gamma$, $\beta$ unless asked for")
     return "\n".join(lines)

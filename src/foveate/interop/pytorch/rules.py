@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from torch import fx
 
 from foveate.interop.pytorch.held import Held, held
@@ -18,6 +19,7 @@ from foveate.layers import (
     ELU,
     GELU,
     SELU,
+    Affine,
     ChannelShuffle,
     Concatenate,
     Dropout,
@@ -37,6 +39,7 @@ from foveate.layers import (
     PReLU,
     ReLU,
     ReLU6,
+    RMSNorm,
     Sigmoid,
     SiLU,
     Softmax,
@@ -163,7 +166,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         value = taking.add(Flatten(), source.value, node=node)
     else:
         value = taking.value(given["input"])
-    layer = Linear(shape_of(node)[-1], bias=given["bias"] is not None)
+    layer = Linear(shape_of(node)[-1], bias=given["bias"] is not None, last_axis=len(value.shape) > 1)
     arrays = {"weight": given["weight"], "bias": given["bias"]}
     return held(taking.add(layer, value, node=node, arrays=arrays, columns=columns))
 
@@ -183,12 +186,25 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 @rule("layer_norm")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     value, axes = taking.value(given["input"]), len(given["normalized_shape"])
-    layer = LayerNorm(
-        trailing_axes=None if axes == len(value.shape) else axes,
-        eps=given["eps"],
-        affine=given["weight"] is not None,
-    )
-    return held(taking.add(layer, value, node=node, arrays={name: given[name] for name in ("weight", "bias")}))
+    arrays = {name: given[name] for name in ("weight", "bias")}
+    both = arrays["weight"] is not None and arrays["bias"] is not None
+    layer = LayerNorm(trailing_axes=None if axes == len(value.shape) else axes, eps=given["eps"], affine=both)
+    if both or arrays["weight"] is arrays["bias"] is None:
+        return held(taking.add(layer, value, node=node, arrays=arrays))
+    name = "weight" if arrays["bias"] is None else "bias"
+    over = tuple(range(len(value.shape) - axes, len(value.shape)))
+    alone = Affine(over, scale=name == "weight", shift=name == "bias")
+    value = taking.add(layer, value, node=node)
+    return held(taking.add(alone, value, node=node, arrays={name: arrays[name]}))
+
+
+@rule("rms_norm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    value, axes = taking.value(given["input"]), len(given["normalized_shape"])
+    eps = torch.finfo(node.meta["val"].dtype).eps if given["eps"] is None else given["eps"]
+    trailing = None if axes == len(value.shape) else axes
+    layer = RMSNorm(trailing_axes=trailing, eps=eps, affine=given["weight"] is not None)
+    return held(taking.add(layer, value, node=node, arrays={"weight": given["weight"]}))
 
 
 @rule("group_norm")

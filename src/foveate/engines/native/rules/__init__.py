@@ -8,6 +8,7 @@ from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule,
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.engines.native.rules.combining import AffineRule, CombiningRule
+from foveate.engines.native.rules.last_axis import LastAxisRule
 from foveate.engines.native.rules.movement import SliceRule, TransposeRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
 from foveate.engines.native.rules.pooling import PoolingRule
@@ -59,7 +60,8 @@ from foveate.layers.transposed import TransposedConvolution
 _CALLBACK = CallbackRule()
 
 _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
-    ((Convolution, TransposedConvolution, Linear), (ProductRule(), _CALLBACK)),
+    ((Convolution, TransposedConvolution), (ProductRule(), _CALLBACK)),
+    ((Linear,), (ProductRule(), LastAxisRule())),
     (ACTIVATIONS, (ActivationRule(),)),
     (
         (MaxPooling, AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling),

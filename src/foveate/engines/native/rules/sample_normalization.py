@@ -10,8 +10,8 @@ from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, in_fast_layout
 from foveate.engines.request import Request
 from foveate.graph import Node
-from foveate.layers import GroupNorm, LayerNorm, LocalResponseNorm
-from foveate.layers.sample_normalization import InstanceNormalization, SampleNormalization
+from foveate.layers import GroupNorm, LocalResponseNorm
+from foveate.layers.sample_normalization import InstanceNormalization, SampleNormalization, TrailingNormalization
 
 CHANNEL_BLOCK = 16
 
@@ -41,7 +41,8 @@ class SampleNormalizationRule(Rule[Rows]):
         mean, inverse = (plan.new(_native.Layout.plain([rows])) for _ in range(2))
         operands: dict[str, Array | None] = {"src": source, "dst": output, "mean": mean, "inverse": inverse}
         if layer.affine:
-            operands |= {"scale": ledger.parameter(node, "weight"), "shift": ledger.parameter(node, "bias")}
+            operands["scale"] = ledger.parameter(node, "weight")
+            operands["shift"] = ledger.parameter(node, "bias") if layer.centred else None
         plan.run(_native.group_normalization_forward(shape), operands)
         return Result(output, Rows(source, mean, inverse))
 
@@ -61,9 +62,9 @@ class SampleNormalizationRule(Rule[Rows]):
         written: dict[str, Array] = {}
         if layer.affine:
             operands["scale"] = ledger.parameter(node, "weight")
-            for name in ("weight", "bias"):
+            for name in layer.parameters(node.input_shapes):
                 written[name] = ledger.parameter_gradient(node, name, ledger.parameter(node, name).layout)
-            operands |= {"diff_scale": written["weight"], "diff_shift": written["bias"]}
+            operands |= {"diff_scale": written["weight"], "diff_shift": written.get("bias")}
         plan.run(_native.group_normalization_backward(_rows(ledger, node)[1]), operands)
         for name, array in written.items():
             ledger.finish_gradient(node, name, array)
@@ -76,7 +77,7 @@ def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:
     assert isinstance(layer, SampleNormalization)
     total = ledger.batch_size * prod(shape)
     match layer:
-        case LayerNorm():
+        case TrailingNormalization():
             length = layer.values_per_mean(shape)
             scales, tables = length, 1
         case GroupNorm():
@@ -86,7 +87,7 @@ def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:
         case _:
             raise AssertionError(f"{layer} is not a normalisation of rows")
     rows = total // length
-    return rows, _native.Rows(rows, length, scales if layer.affine else 0, tables, layer.eps)
+    return rows, _native.Rows(rows, length, scales if layer.affine else 0, tables, layer.eps, layer.centred)
 
 
 @dataclass(frozen=True, eq=False)
