@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 import foveate as fv
 from foveate.layers import Shape
-from tests.engines.case import Case, elementwise
+from tests.engines.case import Case, elementwise, padded
 
 
 def combined(layer: fv.Layer, function: Any, *shapes: Shape, batch: int = 2) -> Case:
@@ -19,6 +19,16 @@ def combined(layer: fv.Layer, function: Any, *shapes: Shape, batch: int = 2) -> 
         return reduce(function, [x.reshape(*x.shape, *(1,) * (rank + 1 - x.ndim)) for x in inputs])
 
     return Case(layer, shapes, forward, batch)
+
+
+def slopes(axes: tuple[int, ...], spread: Shape, shape: Shape, batch: int = 2) -> Case:
+    """The rectifier whose learned slopes differ along some axes."""
+    return Case(
+        fv.PReLU(axes=axes),
+        (shape,),
+        lambda x, p: torch.where(x[0] > 0, x[0], p["weight"].reshape(spread) * x[0]),
+        batch,
+    )
 
 
 def affine(shape: Shape, spread: Shape, axes: Any, batch: int = 2, **options: Any) -> Case:
@@ -79,6 +89,59 @@ AFFINE = {
     "Affine of two axes apart": affine((5, 4, 3), (5, 1, 3), (2, 0)),
     "Affine of one number": affine((5, 4), (1, 1), ()),
     "Affine of features": affine((7,), (7,), (0,)),
+}
+
+REDUCTIONS = {
+    f"Reduce {kind} over {dims} of {shape}{', kept' * kept}": Case(
+        fv.Reduce(kind, axes, kept),
+        (shape,),
+        lambda x, _, function=function, dims=dims, kept=kept: function(x[0], dims, keepdim=kept),
+    )
+    for kind, function in (("mean", torch.mean), ("sum", torch.sum), ("max", torch.amax), ("min", torch.amin))
+    for axes, dims, kept, shape in (
+        ((0,), (1,), False, (17, 9)),
+        ((0,), (1,), True, (16, 3, 5)),
+        ((1, 2), (2, 3), False, (5, 4, 3)),
+        ((0, -1), (1, 3), False, (5, 4, 3)),
+        ((1,), (2,), True, (3, 4, 2, 5)),
+        (None, (1, 2, 3), True, (3, 4, 5)),
+        ((0,), (1,), True, (7,)),
+    )
+}
+
+PADDING = {
+    f"Pad {mode}, {shape} by {pairs}": Case(
+        fv.Pad(pairs, mode), (shape,), lambda x, _, pairs=pairs, mode=mode: padded(x[0], pairs[1:], mode=mode)
+    )
+    for mode in ("reflect", "replicate", "circular")
+    for pairs, shape in (
+        (((0, 0), (1, 2), (3, 0)), (3, 4, 5)),
+        (((0, 0), (3, 3), (0, 1)), (17, 4, 5)),
+        (((0, 0), (2, 1)), (5, 7)),
+        (((0, 0), (1, 0), (0, 2), (1, 1)), (2, 3, 4, 2)),
+        (((0, 0), (0, 0)), (5, 7)),
+    )
+} | {
+    "Pad by a number": Case(
+        fv.Pad(((0, 0), (1, 2), (3, 0)), value=1.5), ((3, 4, 5),), lambda x, _: F.pad(x[0], (3, 0, 1, 2), value=1.5)
+    ),
+    "Pad by a number, channels too, and crop": Case(
+        fv.Pad(((1, 2), (-1, 2), (0, -2)), value=-0.5),
+        ((16, 4, 5),),
+        lambda x, _: F.pad(x[0], (0, -2, -1, 2, 1, 2), value=-0.5),
+    ),
+    "Pad of five axes": Case(
+        fv.Pad(((0, 0), (0, 0), (1, 0), (0, -1), (2, 1))),
+        ((2, 3, 2, 3, 2),),
+        lambda x, _: F.pad(x[0], (2, 1, 0, -1, 1, 0)),
+    ),
+}
+
+SLOPES = {
+    "PReLU over all axes": slopes((0, 1, 2), (5, 4, 3), (5, 4, 3)),
+    "PReLU over rows": slopes((1,), (1, 4, 1), (17, 4, 3)),
+    "PReLU over channels and columns": slopes((2, 0), (5, 1, 3), (5, 4, 3), batch=1),
+    "PReLU over no axis": slopes((), (1, 1), (5, 4)),
 }
 
 AXES = {

@@ -103,6 +103,21 @@ def test_learned_slopes_meet_them_as_pytorchs_do(engine: Engine, slopes: list[fl
     assert_same(program.gradient("prelu1.weight"), weight.grad)
 
 
+@pytest.mark.parametrize(
+    ("kind", "theirs"), [("max", torch.amax), ("min", torch.amin), ("sum", torch.sum), ("mean", torch.mean)]
+)
+def test_reductions_meet_them_as_pytorchs_do(engine: Engine, kind: str, theirs: Callable[..., torch.Tensor]):
+    x = np.array([[[1, NAN, 3], [INF, INF, 2], [-INF, -1, -1], [-INF, INF, 0], [2, 2, -INF]]], np.float32)
+    output, program = forward(engine, [fv.Reduce(kind, (1,))], x, differentiable=True)
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = theirs(tensor, 2)
+    expected.sum().backward()
+    program.backward({program.graph.only_output: np.ones_like(output)})
+    assert tensor.grad is not None
+    assert_same(output, expected)
+    assert_same(program.gradient("input"), tensor.grad)
+
+
 @pytest.mark.parametrize("outputs", [1, 3, 4])
 def test_a_gradient_of_nan_goes_to_the_winner_of_its_bin_alone(engine: Engine, outputs: int):
     x = np.arange(7, dtype=np.float32)[None, None]

@@ -113,6 +113,55 @@ WRITTEN = {
     "numbers computed on the way": Written(
         lambda x: x * torch.linspace(1, 2, 4).view(1, -1, 1, 1), ["Affine over axis 0, scale"]
     ),
+    "a mean over channels": Written(lambda x: torch.tanh(x.mean(1)), ["Reduce mean over axis 0", "Tanh"]),
+    "a mean over tokens": Written(
+        lambda x: x.flatten(2).transpose(1, 2).mean(1), ["Reshape to 4x30", "Transpose 1 0", "Reduce mean over axis 0"]
+    ),
+    "a sum": Written(lambda x: x.sum((2, 3)) * 2, ["Reduce sum over axes 1 2", "Rescale 2 x"]),
+    "the largest of channels": Written(
+        lambda x: x.amax(1, keepdim=True) * x, ["Reduce max over axis 0, kept", "Multiply"]
+    ),
+    "the smallest, with its place": Written(lambda x: torch.tanh(x.min(2)[0]), ["Reduce min over axis 1", "Tanh"]),
+    "both of a spatial attention": Written(
+        lambda x: torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True)[0]], 1),
+        ["Reduce mean over axis 0, kept", "Reduce max over axis 0, kept", "Concatenate"],
+    ),
+    "all positions": Written(lambda x: x.amax((2, 3)) * 2, ["GlobalMaxPool2d", "Rescale 2 x"]),
+    "standardised": Written(
+        lambda x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True),
+        [
+            "Reduce mean over axis 0, kept",
+            "Subtract",
+            "Reduce mean over axis 0, kept",
+            "Subtract",
+            "Power 2",
+            "Reduce mean over axis 0, kept",
+            "Rescale 1.33333 x",
+            "Power 0.5",
+            "Divide",
+        ],
+    ),
+    "a variance": Written(
+        lambda x: x.var((2, 3), unbiased=False),
+        ["Reduce mean over axes 1 2, kept", "Subtract", "Power 2", "Reduce mean over axes 1 2"],
+    ),
+    "of length one": Written(
+        lambda x: F.normalize(x, dim=1),
+        ["Power 2", "Reduce sum over axis 0, kept", "Power 0.5", "Clip from 1e-12", "Divide"],
+    ),
+    "a sum of magnitudes": Written(lambda x: x.norm(1, dim=1), ["Abs", "Reduce sum over axis 0"]),
+    "padded by a number": Written(
+        lambda x: F.pad(x, (1, 1), value=2.0) * 2, ["Pad (0, 0) (0, 0) (1, 1), 2", "Rescale 2 x"]
+    ),
+    "padded by copies": Written(
+        lambda x: F.max_pool2d(F.pad(x, (1, 1, 2, 0), "circular"), 3, 1),
+        ["Pad (0, 0) (2, 0) (1, 1), circular", "MaxPool2d 3x3"],
+    ),
+    "padded by a mirror, twice read": Written(
+        lambda x: F.avg_pool2d(nn.ReflectionPad2d(1)(x), 3, 1) + x,
+        ["Pad (0, 0) (1, 1) (1, 1), reflect", "AvgPool2d 3x3", "Add"],
+    ),
+    "padded by nothing": Written(lambda x: F.pad(x, (0, 0)) * 2, ["Rescale 2 x"]),
     "softmax over positions": Written(
         lambda x: torch.softmax(x.flatten(2), -1).log_softmax(1),
         ["Reshape to 4x30", "Softmax over axis 1", "LogSoftmax"],

@@ -24,6 +24,16 @@ REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
     (fv.Slice, (0, 1.5), "begin is 1.5; it must be an int"),
     (fv.Affine, ((0,), False, False), "neither scale nor shift is there"),
     (fv.Affine, (("a",),), r"axes is \('a',\); give ints in a tuple"),
+    (fv.PReLU, (True, (0,)), r"per_channel and the axes \(0,\) are both given"),
+    (fv.Reduce, ("median",), 'kind is \'median\'; it must be one of "mean", "sum", "max", "min"'),
+    (fv.Reduce, ("sum", 1.5), "axes is 1.5; give ints in a tuple"),
+    (fv.Pad, (((0, 0), (1, 1)), "mirror"), "mode is 'mirror'; it must be one of"),
+    (
+        fv.Pad,
+        (((1, 0), (1, 1)), "reflect"),
+        r'"reflect" copies positions of 1 to 3 spatial axes, but padding is \(\(1, 0\)',
+    ),
+    (fv.Pad, (((0, 0), (1, 1)), "circular", 2.0), "but padding is .* and value 2; give .* no value"),
     (fv.Slice, (None,), "axis is None; it must be an int"),
 ]
 
@@ -55,6 +65,15 @@ MISFITS: list[tuple[fv.Layer, tuple[tuple[int, ...], ...], str]] = [
     (fv.Softmax(axis=2), ((3, 9),), "is over axis 2 of its input 3x9"),
     (fv.Concatenate(axis=1), ((3, 9), (4, 9)), "joins inputs whose other sizes differ: 3x9 and 4x9. Only axis 1 may"),
     (fv.Concatenate(axis=1), ((3, 9), (3, 9, 9)), "joins inputs whose other sizes differ: 3x9 and 3x9x9"),
+    (fv.PReLU(axes=(2,)), ((3, 9),), "is over axis 2 of its input 3x9"),
+    (
+        fv.Reduce("sum", (0, -2)),
+        ((3, 9),),
+        r"has the axes \(0, -2\) for its input 3x9; give at least one, and each once",
+    ),
+    (fv.Reduce("sum"), ((3, 9),), "would leave no axis of its input 3x9; give keepdims=True"),
+    (fv.Pad(((0, 0), (4, 1)), "reflect"), ((3, 4),), 'by "reflect": at most size - 1 positions, but its input is 3x4'),
+    (fv.Pad(((0, 0), (4, 5)), "circular"), ((3, 4),), 'by "circular": at most size positions, but its input is 3x4'),
     (fv.Slice(2), ((3, 9),), "is over axis 2 of its input 3x9, which has the axes 0 to 1, channels first"),
 ]
 
@@ -75,6 +94,10 @@ def test_shapes_that_do_not_fit_are_told_with_their_numbers(layer: fv.Layer, sha
         (fv.Transpose((0, 1, 2)), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Softmax(axis=1), (3, 4, 5), (Extent.EVERYTHING, Reach(1, ((0,),)))),
         (fv.Linear(7, last_axis=True), (3, 4, 5), (Reach(1, ((0,),)), Extent.EVERYTHING)),
+        (fv.Reduce("max", (1,), True), (3, 4, 5), (Extent.EVERYTHING, Reach(1, ((0,),)))),
+        (fv.Reduce("max", (0, 2)), (3, 4, 5), (Extent.UNKNOWN, Extent.EVERYTHING)),
+        (fv.Reduce("max", (2,)), (3, 4, 5), (Reach(1, ((0,),)), Extent.EVERYTHING)),
+        (fv.Pad(((0, 0), (1, 2)), "reflect"), (3, 4), (Reach(1, ((-1,),), "reflect"),)),
         (fv.Softmax(), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(0, 1), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(1, 1, None, 2), (3, 4, 5), (Reach(2, ((1,),)), Reach(1, ((0,),)))),

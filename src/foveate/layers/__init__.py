@@ -56,6 +56,7 @@ from foveate.layers.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from foveate.layers.reduction import Reduce
 from foveate.layers.sample_normalization import (
     GroupNorm,
     InstanceNorm1d,
@@ -149,6 +150,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Reduce",
     "Rescale",
     "Reshape",
     "SELU",

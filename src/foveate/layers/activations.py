@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from foveate.errors import ShapeError
 from foveate.geometry import AxisReach, Extent
 from foveate.layers.base import OTHER_NAMES, Cost, ElementwiseLayer, Layer, Parameter, Shape, positionwise
-from foveate.layers.options import axis_number, one_of, positive_int
+from foveate.layers.options import axis_number, ints, one_of, positive_int
 from foveate.layers.sliding import divisors
 
 _OVER_CHANNELS = {
@@ -330,10 +330,15 @@ class Softplus(ElementwiseLayer):
 class PReLU(ElementwiseLayer):
     """Rectifier whose slope below zero is learned: y = x for x > 0, weight * x below. Any shape.
 
-    `weight` has the shape (1,), or (C,) per channel; it starts at 0.25 and has no weight decay.
+    `weight` has the shape (1,), or (C,) per channel, or the sizes of `axes`; it starts at 0.25 and has no weight decay.
 
     Args:
         per_channel: a slope for each channel instead of one for all.
+        axes: on which the slopes differ, 0 for the channels; a negative number counts from the last. Instead of
+            `per_channel`.
+
+    Raises:
+        LayerError: both are given, or the axes are not ints.
 
     He et al.: Delving deep into rectifiers, 2015.
     """
@@ -343,14 +348,37 @@ class PReLU(ElementwiseLayer):
     rectifies: ClassVar[bool] = True
 
     per_channel: bool = False
+    axes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.axes is not None:
+            object.__setattr__(self, "axes", ints(self.axes, "axes", "PReLU"))
+            if self.per_channel:
+                raise self.refuse(f"per_channel and the axes {self.axes} are both given; axes=(0,) is per channel")
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """The input's shape."""
+        shape = super().output_shape(input_shapes)
+        self.spread_shape(shape)
+        return shape
+
+    def spread_shape(self, shape: Shape) -> Shape:
+        """The shape of the slopes with an axis of length 1 where they do not differ."""
+        wanted = self.axes if self.axes is not None else (0,) if self.per_channel else ()
+        axes = {axis_number(axis, shape) for axis in wanted}
+        return tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
 
     def parameters(self, input_shapes: Sequence[Shape]) -> Mapping[str, Parameter]:
-        """weight: the slope, or the slope of each channel."""
-        count = input_shapes[0][0] if self.per_channel else 1
-        return {"weight": Parameter((count,), "constant 0.25", decay=False)}
+        """weight: the slope, or the slope of each channel, or of each position on `axes`."""
+        shape = input_shapes[0]
+        axes = {axis_number(axis, shape) for axis in self.axes or ()}
+        own = tuple(size for axis, size in enumerate(shape) if axis in axes) or (shape[0] if self.per_channel else 1,)
+        return {"weight": Parameter(own, "constant 0.25", decay=False)}
 
     def describe(self) -> str:
-        """For example 'PReLU, per channel'."""
+        """For example 'PReLU, per channel', or 'PReLU over axes 0 1'."""
+        if self.axes is not None:
+            return f"PReLU over {'axis' if len(self.axes) == 1 else 'axes'} {' '.join(map(str, self.axes))}"
         return "PReLU, per channel" if self.per_channel else "PReLU"
 
 

@@ -14,6 +14,7 @@ from foveate.layers import (
     normalization,
     pixels,
     pooling,
+    reduction,
     sample_normalization,
     structure,
     transposed,
@@ -22,7 +23,7 @@ from foveate.layers.base import Layer
 
 _MODULES = (
     convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
-    arithmetic, movement, transposed
+    arithmetic, movement, reduction, transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

@@ -1,7 +1,7 @@
 """Layers that move, join or drop values: Flatten, Add, Multiply, Concatenate, Pad, Upsample, Dropout and others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar, final
 
@@ -158,6 +158,12 @@ class Pad(Layer):
 
     Args:
         padding: a (begin, end) pair for each axis of a sample, channels first.
+        mode: what is around: "constant", or copies of 1 to 3 spatial axes: "reflect" (mirrored at the border position),
+            "replicate" (of the border position) or "circular" (from the other end).
+        value: the constant (default: 0).
+
+    Raises:
+        LayerError: the padding is not one of pairs, the mode is unknown, or it does not go with the padding or value.
 
     ResNet's parameter-free shortcut is MaxPool2d(1, stride=2) and then Pad(((8, 8), (0, 0), (0, 0))).
 
@@ -169,6 +175,8 @@ class Pad(Layer):
     keeps_signal: ClassVar[bool] = True
 
     padding: tuple[tuple[int, int], ...]
+    mode: str = "constant"
+    value: float = 0.0
 
     def __post_init__(self) -> None:
         pairs: tuple[tuple[int, ...], ...] = ()
@@ -177,6 +185,12 @@ class Pad(Layer):
         if not pairs or any(len(pair) != 2 or not all(isinstance(n, int) for n in pair) for pair in pairs):
             raise self.refuse(f"padding is {self.padding!r}; give a (begin, end) pair of ints for each axis")
         object.__setattr__(self, "padding", pairs)
+        one_of(self.mode, ("constant", "reflect", "replicate", "circular"), "mode", "Pad")
+        if self.mode != "constant" and (self.value or any(pairs[0]) or min(map(min, pairs)) < 0 or len(pairs) > 4):
+            raise self.refuse(
+                f'"{self.mode}" copies positions of 1 to 3 spatial axes, but padding is {pairs} and value '
+                f"{self.value:g}; give (0, 0) for the channels, no negative number and no value"
+            )
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
         """size + begin + end for each axis."""
@@ -191,15 +205,23 @@ class Pad(Layer):
         sizes = tuple(size + begin + end for size, (begin, end) in axes)
         if min(sizes) < 1 or any(size + min(0, begin) + min(0, end) < 1 for size, (begin, end) in axes):
             raise ShapeError(f"crops its {format_sizes(shape)} input to {format_sizes(sizes)}; nothing would be left")
+        spare = {"reflect": 1, "circular": 0}.get(self.mode)
+        if spare is not None and any(max(pair) > size - spare for size, pair in axes[1:]):
+            raise ShapeError(
+                f'takes its padding from the input by "{self.mode}": at most size{" - 1" * spare} positions, '
+                f"but its input is {format_sizes(shape)} and its padding {self.padding}; replicate gives any number"
+            )
         return sizes
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
         """The position that was moved there, or none in the padding."""
-        return (tuple(shift_reach(begin) for begin, _ in self.padding[1:]),)
+        border = "zeros" if self.mode == "constant" else self.mode
+        return (tuple(replace(shift_reach(begin), border=border) for begin, _ in self.padding[1:]),)
 
     def describe(self) -> str:
-        """For example 'Pad (8, 8) (0, 0) (0, 0)'."""
-        return f"Pad {' '.join(map(str, self.padding))}"
+        """For example 'Pad (8, 8) (0, 0) (0, 0)', or 'Pad (0, 0) (1, 1), reflect'."""
+        how = f", {self.value:g}" if self.value else "" if self.mode == "constant" else f", {self.mode}"
+        return f"Pad {' '.join(map(str, self.padding))}{how}"
 
 
 @final

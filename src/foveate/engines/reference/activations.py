@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
+from foveate.engines.reference.combining import of_repeated
 from foveate.engines.reference.pooling import winners
 from foveate.layers import (
     CELU,
@@ -148,24 +149,23 @@ def _log_softmax_backward(
     return [gradient - np.exp(output) * gradient.sum(axis=_axis(layer, output), keepdims=True)], {}
 
 
-def _slope(parameters: ByName, x: FloatArray) -> FloatArray:
+def _slope(layer: PReLU, parameters: ByName, x: FloatArray) -> FloatArray:
     """PReLU's weight, shaped to be multiplied by (N, C, ...)."""
-    return parameters["weight"].reshape(-1, *(1,) * (x.ndim - 2))
+    return parameters["weight"].reshape(1, *layer.spread_shape(x.shape[1:]))
 
 
 def _prelu_forward(layer: PReLU, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
-    return np.where(x > 0, x, _slope(parameters, x) * x)
+    return np.where(x > 0, x, _slope(layer, parameters, x) * x)
 
 
 def _prelu_backward(
     layer: PReLU, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
     (x,) = inputs
-    below = gradient * np.minimum(x, 0)
-    axes = (0, *range(2, x.ndim)) if layer.per_channel else None
-    weight_gradient = np.reshape(below.sum(axis=axes), -1)
-    return [gradient * np.where(x > 0, 1, _slope(parameters, x))], {"weight": weight_gradient}
+    slope = _slope(layer, parameters, x)
+    below = of_repeated(gradient * np.minimum(x, 0), slope).reshape(parameters["weight"].shape)
+    return [gradient * np.where(x > 0, 1, slope)], {"weight": below}
 
 
 def _pieces(layer: Maxout, x: FloatArray) -> FloatArray:

@@ -1,7 +1,9 @@
 """Layers that move, join or drop values."""
 
+from collections.abc import Sequence
 from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -53,18 +55,36 @@ def _concatenate_backward(
     return np.split(gradient, ends[:-1], axis=axis), {}
 
 
+_COPIES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""NumPy's names for padding that copies the input."""
+
+
+def _cropped_and_padded(x: FloatArray, padding: Sequence[tuple[int, int]], value: float) -> FloatArray:
+    inner = [slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape[1:], padding, strict=True)]
+    around = [(0, 0), *((max(0, begin), max(0, end)) for begin, end in padding)]
+    return np.pad(x[(slice(None), *inner)], around, constant_values=value)
+
+
 def _pad_forward(layer: Pad, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
     (x,) = inputs
-    inner = [slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape[1:], layer.padding, strict=True)]
-    cropped = x[(slice(None), *inner)]
-    return np.pad(cropped, [(0, 0), *((max(0, begin), max(0, end)) for begin, end in layer.padding)])
+    if layer.mode == "constant":
+        return _cropped_and_padded(x, layer.padding, layer.value)
+    return np.pad(x, [(0, 0), *layer.padding], mode=_COPIES[layer.mode])
 
 
 def _pad_backward(
     layer: Pad, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
 ) -> Gradients:
-    opposite = Pad(tuple((-begin, -end) for begin, end in layer.padding))
-    return [_pad_forward(opposite, [gradient], {}, context)], {}
+    if layer.mode == "constant":
+        return [_cropped_and_padded(gradient, [(-begin, -end) for begin, end in layer.padding], 0)], {}
+    for axis, (size, pair) in enumerate(zip(inputs[0].shape[1:], layer.padding, strict=True), start=1):
+        sources = np.pad(np.arange(size), pair, mode=_COPIES[layer.mode])
+        shape = [*gradient.shape[:axis], size, *gradient.shape[axis + 1 :]]
+        total = np.zeros(shape, gradient.dtype)
+        at: Any = (slice(None),) * axis + (sources,)
+        np.add.at(total, at, gradient)
+        gradient = total
+    return [gradient], {}
 
 
 def _multiply_forward(layer: Multiply, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:

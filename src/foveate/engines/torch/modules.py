@@ -22,12 +22,14 @@ from foveate.engines.torch.own import (
     FrozenBatchNorm2d,
     FrozenBatchNorm3d,
     LearnedLine,
+    LearnedSlopes,
     Line,
     Magnitude,
     Maxout,
     Padding,
     Pairs,
     PowerOf,
+    Reducing,
     Reordering,
     Reshaping,
     Slicing,
@@ -61,6 +63,7 @@ from foveate.layers import (
     PixelUnshuffle,
     Power,
     PReLU,
+    Reduce,
     Rescale,
     Reshape,
     RMSNorm,
@@ -254,9 +257,12 @@ def _(layer: InstanceNormalization, node: Node) -> Parts:
 @parts.register
 def _(layer: Pad, node: Node) -> Parts:
     channels, *spatial = layer.padding
-    if channels == (0, 0) and spatial and any(map(any, spatial)):
-        return [("", _BORDERS["zeros"][len(spatial)](amounts(spatial)))]
-    return [("", Padding(layer.padding))]
+    axes, mode = len(spatial), "zeros" if layer.mode == "constant" else layer.mode
+    if channels == (0, 0) and 1 <= axes <= 3 and any(map(any, spatial)):
+        if layer.value:
+            return [("", _CONSTANT_PADS[axes](amounts(spatial), layer.value))]
+        return [("", _BORDERS[mode][axes](amounts(spatial)))]
+    return [("", Padding(layer.padding, layer.value))]
 
 
 @parts.register
@@ -278,6 +284,12 @@ def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
     """torch.nn's class with the name of an activation function without options, which is the same function."""
     plain = layer_type.notation and not fields(layer_type)  # type: ignore[arg-type]
     return getattr(nn, layer_type.__name__, None) if plain else None
+
+
+def _prelu(layer: PReLU, shape: Shape) -> nn.Module:
+    if layer.axes is not None:
+        return LearnedSlopes(layer.spread_shape(shape), layer.parameters([shape])["weight"].shape)
+    return nn.PReLU(shape[0] if layer.per_channel else 1)
 
 
 _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
@@ -306,7 +318,8 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     Abs: lambda layer, shape: Magnitude(),
     GELU: lambda layer, shape: nn.GELU(layer.approximate),
     Softplus: lambda layer, shape: nn.Softplus(layer.beta),
-    PReLU: lambda layer, shape: nn.PReLU(shape[0] if layer.per_channel else 1),
+    PReLU: _prelu,
+    Reduce: lambda layer, shape: Reducing(layer.kind, layer.axes_of(shape), layer.keepdims),
     Softmax: lambda layer, shape: nn.Softmax(layer.axis % len(shape) + 1),
     LogSoftmax: lambda layer, shape: nn.LogSoftmax(layer.axis % len(shape) + 1),
     MaxoutLayer: lambda layer, shape: Maxout(layer.pieces),

@@ -17,15 +17,15 @@ def amounts(pairs: Pairs) -> tuple[int, ...]:
 
 
 class Padding(nn.Module):
-    """Zeros around any axes; a negative number crops. `pairs` are (begin, end) of the last axes."""
+    """Zeros, or another number, around any axes; a negative number crops. `pairs` are (begin, end) of the last axes."""
 
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: Pairs, value: float = 0.0) -> None:
         super().__init__()
-        self.amounts = amounts(pairs)
+        self.amounts, self.value = amounts(pairs), value
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The padded tensor."""
-        return functional.pad(x, self.amounts)
+        return functional.pad(x, self.amounts, value=self.value)
 
     def extra_repr(self) -> str:
         """The amounts in PyTorch's order, the last axis first."""
@@ -156,6 +156,35 @@ class LearnedLine(nn.Module):
     def extra_repr(self) -> str:
         """The sizes."""
         return str(self.spread)
+
+
+class LearnedSlopes(nn.Module):
+    """The rectifier with learned slopes below zero; `spread` has their sizes, 1 where they are shared."""
+
+    def __init__(self, spread: Sequence[int], shape: Sequence[int]) -> None:
+        super().__init__()
+        self.spread, self.weight = tuple(spread), nn.Parameter(torch.full(tuple(shape), 0.25))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`x` above zero, and its product with the slopes below."""
+        return torch.where(x > 0, x, self.weight.reshape(self.spread) * x)
+
+
+class Reducing(nn.Module):
+    """The mean, sum, maximum or minimum along axes of each sample; 0 is the first after the batch."""
+
+    def __init__(self, kind: str, axes: Sequence[int], keepdims: bool) -> None:
+        super().__init__()
+        self.kind, self.axes, self.keepdims = kind, tuple(axes), keepdims
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One number for each position of the other axes."""
+        function = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}[self.kind]
+        return function(x, [axis + 1 for axis in self.axes], keepdim=self.keepdims)  # type: ignore[operator,no-any-return]
+
+    def extra_repr(self) -> str:
+        """What is reduced, and how."""
+        return f"{self.kind}, {self.axes}, keepdims={self.keepdims}"
 
 
 class PowerOf(nn.Module):

@@ -47,6 +47,10 @@ class Held:
         """Whether something is pending that must come before another elementwise operation."""
         return self.border is not None or self.steps is not None or self.groups is not None
 
+    def then(self, value: Value) -> "Held":
+        """What another layer made of the value, number by number."""
+        return replace(self, value=value)
+
     def seen_as(self, shape: Shape) -> "Held":
         """The same values in another shape."""
         return replace(self, shape=shape)

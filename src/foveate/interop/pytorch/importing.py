@@ -19,7 +19,12 @@ from foveate.engines.torch.own import FrozenNorm
 from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
-from foveate.interop.pytorch import rules_of_arithmetic, rules_of_movement, rules_of_windows  # noqa: F401 (they fill the table of rules)
+from foveate.interop.pytorch import (  # noqa: F401 (they fill the table of rules)
+    rules_of_arithmetic,
+    rules_of_movement,
+    rules_of_reductions,
+    rules_of_windows,
+)
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
 from foveate.interop.pytorch.rules import FREE, RULES, operation

@@ -32,7 +32,6 @@ from foveate.layers import (
     LeakyReLU,
     Linear,
     LogSoftmax,
-    Maxout,
     Mish,
     PixelShuffle,
     PixelUnshuffle,
@@ -140,18 +139,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(layer, value, node=node))
 
 
-@rule("max")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
-    """Mean and variance over neighbouring channels, each group of which was made an axis."""
-    source = taking.held(given["self"])
-    groups, *rest = source.shape
-    grouped = len(rest) > 0 and source.value.shape == (groups * rest[0], *rest[1:]) and not source.waits
-    if not grouped or given.get("dim", 0) % (len(rest) + 2) != 2 or given.get("keepdim"):
-        raise NotTakenError("it is not over groups of neighbouring channels")
-    refuse_places(node)
-    return [held(taking.add(Maxout(rest[0]), source.value, node=node)), None]
-
-
 def refuse_places(node: fx.Node) -> None:
     """Refuse to return the places of maxima: the operation returns both, but the places are rarely read."""
     if any(user.args[1] != 0 and user.users for user in node.users):
@@ -252,11 +239,14 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("expand", "expand_as")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """An expansion before a product, which repeats axes by itself."""
+    """An expansion before arithmetic, which repeats axes by itself."""
     source = taking.held(given["self"])
-    if source.shape != shape_of(node) and any(operation(user)[0] != "mul" for user in node.users):
-        raise NotTakenError("it repeats an axis, which only products do here")
+    if source.shape != shape_of(node) and any(operation(user)[0] not in _REPEATING for user in node.users):
+        raise NotTakenError("it repeats an axis, which only arithmetic of two tensors does here")
     return source
+
+
+_REPEATING = ("mul", "multiply", "add", "sub", "subtract", "div", "divide", "true_divide")
 
 
 @rule("getitem")

@@ -8,7 +8,7 @@ from torch import fx
 from foveate.interop.pytorch.held import Border, Held, Pairs, held
 from foveate.interop.pytorch.rules import Arguments, operation, refuse_places, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
-from foveate.layers import Layer, Pad, Shape, Upsample
+from foveate.layers import Pad, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import (
@@ -150,19 +150,21 @@ def _becomes_flat(node: fx.Node) -> bool:
     )
 
 
-@rule("mean", "amax")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    value = taking.value(given["self"])
+def pooled(taking: Taking, node: fx.Node, kind: str, dims: Sequence[int], *, keepdim: bool) -> Held | None:
+    """A mean or maximum over all positions as the pooling that it is; None if it is over other axes."""
+    value, families = taking.value(node.args[0]), _GLOBAL.get(kind)
     axes = len(value.shape) - 1
-    over = sorted(axis % (axes + 2) for axis in given["dim"] or range(axes + 2))
-    if not axes or over != list(range(2, axes + 2)):
-        raise NotTakenError(f"it is over the axes {', '.join(map(str, over))}, not over all spatial ones")
-    mean = operation(node)[0] == "mean"
-    if not given["keepdim"] or _becomes_flat(node):
-        pool: Layer = GlobalAveragePooling.over(axes)() if mean else GlobalMaximumPooling.over(axes)()
-        return Held(taking.add(pool, value, node=node), shape_of(node))
-    pool = AdaptiveAveragePooling.over(axes)(1) if mean else AdaptiveMaximumPooling.over(axes)(1)
-    return held(taking.add(pool, value, node=node))
+    if families is None or not 1 <= axes <= 3 or sorted(dims) != list(range(2, axes + 2)):
+        return None
+    if not keepdim or _becomes_flat(node):
+        return Held(taking.add(families[1].over(axes)(), value, node=node), shape_of(node))
+    return held(taking.add(families[0].over(axes)(1), value, node=node))
+
+
+_GLOBAL: dict[str, tuple[type[AdaptivePooling], type[GlobalPooling]]] = {
+    "mean": (AdaptiveAveragePooling, GlobalAveragePooling),
+    "max": (AdaptiveMaximumPooling, GlobalMaximumPooling),
+}
 
 
 @rule("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
@@ -176,18 +178,16 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     pairs = [(0, 0)] * len(value.shape)
     for place in range(0, len(amounts), 2):
         pairs[-1 - place // 2] = (int(amounts[place]), int(amounts[place + 1]))
-    user = operation(next(iter(node.users)))[0] if len(node.users) == 1 else ""
-    inside = pairs[0] == (0, 0) and min(map(min, pairs)) >= 0
-    if mode == "constant":
-        if given.get("value") or 0:
-            raise NotTakenError(f"it pads with {given['value']}, not with zeros")
-        averages = user in AVERAGES and _counts_padding(next(iter(node.users)))
-        if inside and (user in CONVOLUTIONS or averages):
-            return Held(value, shape_of(node), border=Border(tuple(pairs[1:])))
-        return held(taking.add(Pad(tuple(pairs)), value, node=node))
-    if not inside or user not in CONVOLUTIONS or _padding(next(iter(node.users))):
-        raise NotTakenError(f'it pads with "{mode}", which only convolutions do here')
-    return Held(value, shape_of(node), border=Border(tuple(pairs[1:]), mode))
+    if not any(map(any, pairs)):
+        return held(value)
+    filler, user = float(given.get("value") or 0), next(iter(node.users), node)
+    alone = operation(user)[0] if len(node.users) == 1 and user.op == "call_function" else ""
+    inside = pairs[0] == (0, 0) and min(map(min, pairs)) >= 0 and not filler
+    averages = mode == "constant" and alone in AVERAGES and _counts_padding(user)
+    convolves = alone in CONVOLUTIONS and (mode == "constant" or not _padding(user))
+    if inside and (averages or convolves):
+        return Held(value, shape_of(node), border=Border(tuple(pairs[1:]), mode.replace("constant", "zeros")))
+    return held(taking.add(Pad(tuple(pairs), mode, filler), value, node=node))
 
 
 def _padding(node: fx.Node) -> bool:

@@ -136,9 +136,8 @@ class Taking:
 
     def padded(self, value: Value, border: Border, where: fx.Node) -> Value:
         """Padding as a layer of its own."""
-        if border.mode != "zeros":
-            raise NotTakenError(f'it pads with "{border.mode}", which only convolutions take')
-        return self.add(Pad(((0, 0), *border.pairs)), value, node=where)
+        mode = border.mode.replace("zeros", "constant")
+        return self.add(Pad(((0, 0), *border.pairs), mode), value, node=where)
 
     def add(
         self,

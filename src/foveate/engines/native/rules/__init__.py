@@ -7,12 +7,14 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.callback import CallbackRule
-from foveate.engines.native.rules.combining import AffineRule, CombiningRule
+from foveate.engines.native.rules.combining import AffineRule, CombiningRule, SpreadPReLURule
 from foveate.engines.native.rules.last_axis import LastAxisRule
 from foveate.engines.native.rules.movement import SliceRule, TransposeRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
+from foveate.engines.native.rules.padding import CopyingPadRule, FillingPadRule, PadRule
 from foveate.engines.native.rules.pooling import PoolingRule
 from foveate.engines.native.rules.products import ProductRule
+from foveate.engines.native.rules.reduction import ReduceRule
 from foveate.engines.native.rules.resizing import UpsampleRule
 from foveate.engines.native.rules.sample_normalization import LocalResponseRule, SampleNormalizationRule
 from foveate.engines.native.rules.structure import (
@@ -22,7 +24,6 @@ from foveate.engines.native.rules.structure import (
     DropoutRule,
     FlattenRule,
     MultiplyRule,
-    PadRule,
     PixelRule,
 )
 from foveate.engines.request import Request
@@ -40,6 +41,7 @@ from foveate.layers import (
     Multiply,
     Pad,
     PReLU,
+    Reduce,
     Reshape,
     Slice,
     Softmax,
@@ -71,12 +73,13 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((BatchNormalization,), (BatchNormalizationRule(),)),
     ((SampleNormalization,), (SampleNormalizationRule(),)),
     ((LocalResponseNorm,), (LocalResponseRule(), _CALLBACK)),
-    ((PReLU,), (PReLURule(),)),
+    ((PReLU,), (PReLURule(), SpreadPReLURule())),
     ((Maxout,), (MaxoutRule(),)),
     ((Add,), (AddRule(), CombiningRule())),
     ((Combining,), (CombiningRule(),)),
     ((Affine,), (AffineRule(),)),
     ((Multiply,), (MultiplyRule(),)),
+    ((Reduce,), (ReduceRule(),)),
     ((Concatenate,), (ConcatenateRule(),)),
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
     ((PixelMoving,), (PixelRule(),)),
@@ -84,7 +87,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Flatten, Reshape), (FlattenRule(),)),
     ((Transpose,), (TransposeRule(),)),
     ((Slice,), (SliceRule(),)),
-    ((Pad,), (PadRule(),)),
+    ((Pad,), (PadRule(), FillingPadRule(), CopyingPadRule())),
     ((Dropping,), (DropoutRule(),)),
 )
 

@@ -9,6 +9,8 @@ from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward
 from foveate.engines.native.rules.pooling import maximum
+from foveate.engines.request import Request
+from foveate.graph import Node
 from foveate.layers import LogSoftmax, Maxout, PReLU, Softmax
 from foveate.layers.options import axis_number
 
@@ -31,6 +33,11 @@ class ActivationRule(Rule[Array]):
 
 class PReLURule(Rule[Array]):
     """The rectifier with a learned slope, for all channels or for each, in the plain layout."""
+
+    def accepts(self, node: Node, request: Request) -> bool:
+        """Slopes that differ along other axes have a rule of their own."""
+        assert isinstance(node.layer, PReLU)
+        return node.layer.axes is None
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
         """Apply it; its input is saved."""

@@ -1,4 +1,4 @@
-"""Two arrays combined with repetition: Add of different shapes, Subtract, Divide, and Affine's weight and bias."""
+"""Two arrays combined with repetition: sums, differences, quotients; Affine's numbers and PReLU's slopes."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule
 from foveate.engines.native.rules.movement import plain_strides
 from foveate.graph import Node
-from foveate.layers import Add, Affine, Divide
+from foveate.layers import Add, Affine, Divide, PReLU
 from foveate.layers.broadcasting import filled
 
 
@@ -94,6 +94,30 @@ class CombiningRule(Rule[list[Array]]):
         operation = _native.elementwise("line", -1.0, 0.0, array.layout.bytes // 4)
         ledger.plan.run(operation, {"src": array, "dst": target})
         return target
+
+
+class SpreadPReLURule(Rule[Array]):
+    """The rectifier whose learned slopes differ along any axes, in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
+        """Apply it; its input is saved."""
+        source = ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        return Result(combined(ledger, "prelu", source, self._slopes(ledger, group.head)), source)
+
+    def backward(self, ledger: Ledger, group: Group, saved: Array, gradient: Array) -> None:
+        """Gradients for the input and for the slopes."""
+        node, gradient = group.head, ledger.plan.plain(gradient)
+        slopes = self._slopes(ledger, node)
+        if ledger.learns(node, "weight"):
+            total = summed(ledger, combined(ledger, "prelu below", saved, gradient), slopes.layout.dims)
+            ledger.finish_gradient(node, "weight", Array(ledger.parameter(node, "weight").layout, total.storage))
+        slope = combined(ledger, "prelu slope", saved, slopes)
+        ledger.add_gradient(node.inputs[0], combined(ledger, "multiply", gradient, slope))
+
+    def _slopes(self, ledger: Ledger, node: Node) -> Array:
+        assert isinstance(node.layer, PReLU)
+        dims = [1, *node.layer.spread_shape(node.input_shapes[0])]
+        return ledger.plan.reshaped(ledger.parameter(node, "weight"), dims)
 
 
 class AffineRule(Rule[Array]):

@@ -1,4 +1,4 @@
-"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, pixel shuffles, Pad and dropout."""
+"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, pixel shuffles and dropout."""
 
 from math import prod
 
@@ -10,12 +10,11 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, activation_backward, blocks_of_channels
-from foveate.engines.native.rules.movement import shifted
 from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.engines.request import Request
 from foveate.graph import Node
-from foveate.layers import ChannelShuffle, Concatenate, Pad, SpatialDropout
+from foveate.layers import ChannelShuffle, Concatenate, SpatialDropout
 from foveate.layers.options import axis_number
 from foveate.layers.pixels import PixelMoving
 from foveate.layers.structure import Dropping
@@ -214,25 +213,6 @@ class ConcatenateRule(Rule[None]):
             share = plan.new(ledger.values[name].layout)
             plan.run(_native.reorder_operation(part, share.layout), {"src": Array(part, whole.storage), "dst": share})
             ledger.add_gradient(name, share)
-
-
-class PadRule(Rule[None]):
-    """Zeros around, or a crop; channels may stay in blocks."""
-
-    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Copy into the middle of zeros."""
-        source = ledger.values[group.head.inputs[0]]
-        return Result(shifted(ledger, source, ledger.dims(group.output), self._begins(group.head)), None)
-
-    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """The middle of the gradient."""
-        name = group.head.inputs[0]
-        begins = [-begin for begin in self._begins(group.head)]
-        ledger.add_gradient(name, shifted(ledger, gradient, ledger.dims(name), begins))
-
-    def _begins(self, node: Node) -> list[int]:
-        assert isinstance(node.layer, Pad)
-        return [0, *(begin for begin, _ in node.layer.padding)]
 
 
 class DropoutRule(Rule[Array | None]):
