@@ -18,7 +18,7 @@ from tests.engines.cases_of_activations import ACTIVATIONS, CHANNEL_ACTIVATIONS,
 from tests.engines.cases_of_arithmetic import AFFINE, ARITHMETIC, AXES, COMBINATIONS, PADDING, REDUCTIONS, SLOPES
 from tests.engines.cases_of_normalization import SAMPLE_NORMALIZATION
 from tests.engines.cases_of_pooling import AVERAGE_POOLING_2D, MAXIMUM_POOLING_2D, POOLING
-from tests.engines.cases_of_resampling import ADAPTIVE_POOLING, MOVEMENT, TRANSPOSED, UPSAMPLING
+from tests.engines.cases_of_resampling import ADAPTIVE_POOLING, MOVEMENT, RESIZING, TRANSPOSED, UPSAMPLING
 
 
 def conv(shape: Shape, out_channels: int, kernel_size: Any, *, batch: int = 2, **options: Any) -> Case:
@@ -234,6 +234,7 @@ CASES = {
     "pooling": POOLING,
     "adaptive pooling": ADAPTIVE_POOLING,
     "upsampling": UPSAMPLING,
+    "resizing": RESIZING,
     "normalisation": NORMALIZATION,
     "normalisation within a sample": SAMPLE_NORMALIZATION,
     "linear": LINEAR,

@@ -166,6 +166,45 @@ def part(shape: Shape, axis: int, *places: int | None) -> Case:
     return Case(fv.Slice(axis, *places), (shape,), lambda x, _: x[0].index_select(dim, torch.tensor(taken)))
 
 
+def resize(shape: Shape, *, batch: int = 2, **options: Any) -> Case:
+    """Resizing as PyTorch does it, over one to three axes."""
+    linear = ("linear", "bilinear", "trilinear")[len(shape) - 2]
+    settings = {"size": None, "antialias": False, **options}
+    settings["mode"] = {"linear": linear, "cubic": "bicubic"}.get(options["mode"], options["mode"])
+    settings["scale_factor"] = settings.pop("scale", None)
+    return Case(fv.Resize(**options), (shape,), lambda x, _: F.interpolate(x[0], **settings), batch)
+
+
+RESIZING = {
+    f"{mode}, {shape} by {options}": resize(shape, mode=mode, **options)
+    for mode in ("nearest", "nearest-exact", "linear")
+    for shape, options in (
+        ((3, 4, 5), {"scale": 2}),
+        ((17, 3, 4), {"scale": (1.5, 1.3)}),
+        ((2, 5, 7), {"size": (8, 11)}),
+        ((2, 9, 7), {"scale": 0.5}),
+        ((16, 5, 7), {"size": (5, 4)}),
+        ((3, 1, 4), {"size": 4}),
+        ((5, 9), {"scale": 2.3}),
+        ((2, 3, 2, 4), {"scale": (1.5, 2, 0.7)}),
+    )
+} | {
+    f"{mode} of images, {shape} by {options}": resize(shape, mode=mode, **options)
+    for mode in ("linear", "cubic")
+    for shape, options in (
+        ((3, 4, 5), {"scale": 2}),
+        ((2, 5, 7), {"size": (8, 11)}),
+        ((2, 9, 7), {"scale": 0.5}),
+        ((3, 1, 4), {"size": 4}),
+        ((3, 4, 5), {"scale": 2, "align_corners": True}),
+        ((17, 5, 7), {"size": (8, 1), "align_corners": True}),
+        ((3, 4, 5), {"scale": 2, "antialias": True}),
+        ((17, 13, 12), {"size": (5, 4), "antialias": True}),
+        ((3, 13, 12), {"scale": (0.4, 0.3), "antialias": True}),
+        ((2, 13, 12), {"size": (13, 30), "antialias": True, "batch": 1}),
+    )
+}
+
 MOVEMENT = {
     "Reshape": reshape((8, 16), (8, 4, 4)),
     "Reshape to what is left": reshape((2, -1, 3), (6, 5, 4)),

@@ -317,7 +317,6 @@ REFUSED = {
     "it is over 1 numbers, of which there is no deviation": lambda x: x[:, :1].std(1),
     "it adds a product of tensors": lambda x: torch.addcmul(x, x, F.relu(x)),
     "the two arrays differ along different axes": lambda x: torch.addcmul(torch.ones(4, 1, 1), x, torch.ones(6)),
-    "its scale factors (1.3, 1.3) do not give whole sizes": lambda x: F.interpolate(x, scale_factor=1.3),
     "it turns torch.float32 into torch.float64": lambda x: x.double() + 1,
     "one of its inputs is the constant inf": lambda x: x * float("inf"),
     "in place too, which is read afterwards": _in_place,

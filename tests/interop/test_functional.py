@@ -162,6 +162,16 @@ WRITTEN = {
         ["Pad (0, 0) (1, 1) (1, 1), reflect", "AvgPool2d 3x3", "Add"],
     ),
     "padded by nothing": Written(lambda x: F.pad(x, (0, 0)) * 2, ["Rescale 2 x"]),
+    "resized by no whole factor": Written(lambda x: F.interpolate(x, scale_factor=1.3), ["Resize x1.3, nearest"]),
+    "resized bicubically": Written(
+        lambda x: F.interpolate(x, size=(9, 4), mode="bicubic", align_corners=True),
+        ["Resize to 9x4, cubic, corners aligned"],
+    ),
+    "resized as pictures are": Written(
+        lambda x: F.interpolate(x, scale_factor=(0.5, 0.6), mode="bilinear", antialias=True),
+        ["Resize x0.5x0.6, linear, antialiased"],
+    ),
+    "resized exactly": Written(lambda x: F.interpolate(x, 8, mode="nearest-exact"), ["Resize to 8, nearest-exact"]),
     "softmax over positions": Written(
         lambda x: torch.softmax(x.flatten(2), -1).log_softmax(1),
         ["Reshape to 4x30", "Softmax over axis 1", "LogSoftmax"],

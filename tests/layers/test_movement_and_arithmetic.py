@@ -34,6 +34,14 @@ REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
         r'"reflect" copies positions of 1 to 3 spatial axes, but padding is \(\(1, 0\)',
     ),
     (fv.Pad, (((0, 0), (1, 1)), "circular", 2.0), "but padding is .* and value 2; give .* no value"),
+    (fv.Resize, (), "give either size or scale; neither is given"),
+    (fv.Resize, (3, 2.0), "give either size or scale; both are given"),
+    (fv.Resize, (0,), "size is 0; it must be at least 1"),
+    (fv.Resize, (None, -1.0), "scale is -1.0; give a positive factor"),
+    (fv.Resize, (None, (1.5, "2")), "scale is .* give a positive factor"),
+    (fv.Resize, (3, None, "area"), "mode is 'area'; it must be one of"),
+    (fv.Resize, (3, None, "nearest", True), '"nearest" copies, so there are no corners to align'),
+    (fv.Resize, (3, None, "linear", True, True), "by either option, not by both"),
     (fv.Slice, (None,), "axis is None; it must be an int"),
 ]
 
@@ -74,6 +82,10 @@ MISFITS: list[tuple[fv.Layer, tuple[tuple[int, ...], ...], str]] = [
     (fv.Reduce("sum"), ((3, 9),), "would leave no axis of its input 3x9; give keepdims=True"),
     (fv.Pad(((0, 0), (4, 1)), "reflect"), ((3, 4),), 'by "reflect": at most size - 1 positions, but its input is 3x4'),
     (fv.Pad(((0, 0), (4, 5)), "circular"), ((3, 4),), 'by "circular": at most size positions, but its input is 3x4'),
+    (fv.Resize(3), ((9,),), "needs an input with 1 to 3 spatial axes after its channels, but gets 9"),
+    (fv.Resize((3, 4)), ((3, 9),), r"has 2 numbers, \(3, 4\), for the 1 spatial axis of its input 3x9; give one"),
+    (fv.Resize(scale=0.1), ((3, 9),), "makes 0 of its 3x9 input; give a larger scale"),
+    (fv.Resize(scale=9e5), ((3, 99999),), "makes 89999100000 of its 3x99999 input; give a smaller scale"),
     (fv.Slice(2), ((3, 9),), "is over axis 2 of its input 3x9, which has the axes 0 to 1, channels first"),
 ]
 
@@ -98,6 +110,10 @@ def test_shapes_that_do_not_fit_are_told_with_their_numbers(layer: fv.Layer, sha
         (fv.Reduce("max", (0, 2)), (3, 4, 5), (Extent.UNKNOWN, Extent.EVERYTHING)),
         (fv.Reduce("max", (2,)), (3, 4, 5), (Reach(1, ((0,),)), Extent.EVERYTHING)),
         (fv.Pad(((0, 0), (1, 2)), "reflect"), (3, 4), (Reach(1, ((-1,),), "reflect"),)),
+        (fv.Resize(8, mode="nearest"), (3, 4), (Reach(1, ((0,), (0,))),)),
+        (fv.Resize(8, mode="cubic"), (3, 4), (Reach(1, (range(-2, 2), range(-1, 3))),)),
+        (fv.Resize(2, mode="linear", antialias=True), (3, 4), (Reach(4, (range(3), range(1, 4))),)),
+        (fv.Resize(scale=1.5), (3, 3), (Reach(3, (range(1), range(2), range(1, 3), range(1, 3))),)),
         (fv.Softmax(), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(0, 1), (3, 4, 5), (Reach(1, ((0,),)),) * 2),
         (fv.Slice(1, 1, None, 2), (3, 4, 5), (Reach(2, ((1,),)), Reach(1, ((0,),)))),

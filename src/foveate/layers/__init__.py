@@ -57,6 +57,7 @@ from foveate.layers.pooling import (
     MaxPool3d,
 )
 from foveate.layers.reduction import Reduce
+from foveate.layers.resize import Resize
 from foveate.layers.sample_normalization import (
     GroupNorm,
     InstanceNorm1d,
@@ -153,6 +154,7 @@ __all__ = [
     "Reduce",
     "Rescale",
     "Reshape",
+    "Resize",
     "SELU",
     "Shape",
     "SiLU",

@@ -15,6 +15,7 @@ from foveate.layers import (
     pixels,
     pooling,
     reduction,
+    resize,
     sample_normalization,
     structure,
     transposed,
@@ -23,7 +24,7 @@ from foveate.layers.base import Layer
 
 _MODULES = (
     convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
-    arithmetic, movement, reduction, transposed
+    arithmetic, movement, reduction, resize, transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

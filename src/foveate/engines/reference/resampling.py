@@ -11,8 +11,9 @@ from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
 from foveate.engines.reference.pooling import winners
 from foveate.geometry import adaptive_bins
-from foveate.layers import Upsample
+from foveate.layers import Resize, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling
+from foveate.layers.resize import Taps
 
 
 def along_axes(x: FloatArray, matrices: Sequence[FloatArray]) -> FloatArray:
@@ -59,7 +60,10 @@ def upsampling_matrix(layer: Upsample, size: int, outputs: int) -> FloatArray:
     return matrix
 
 
-def _matrices(layer: AdaptiveAveragePooling | Upsample, x: FloatArray) -> list[FloatArray]:
+def _matrices(layer: AdaptiveAveragePooling | Resize | Upsample, x: FloatArray) -> list[FloatArray]:
+    if isinstance(layer, Resize):
+        sizes = zip(x.shape[2:], layer.taps(x.shape[1:]), strict=True)
+        return [_matrix_of(size, taps) for size, taps in sizes]
     outputs = layer.output_shape([x.shape[1:]])[1:]
     pairs = zip(x.shape[2:], outputs, strict=True)
     if isinstance(layer, Upsample):
@@ -67,14 +71,22 @@ def _matrices(layer: AdaptiveAveragePooling | Upsample, x: FloatArray) -> list[F
     return [mean_matrix(size, count) for size, count in pairs]
 
 
+def _matrix_of(size: int, taps: Taps) -> FloatArray:
+    """(outputs, size): the weights of each output."""
+    matrix = np.zeros((len(taps), size))
+    for row, (first, weights) in enumerate(taps):
+        matrix[row, first : first + len(weights)] = weights
+    return matrix
+
+
 def _linear_forward(
-    layer: AdaptiveAveragePooling | Upsample, inputs: Arrays, parameters: ByName, context: Context
+    layer: AdaptiveAveragePooling | Resize | Upsample, inputs: Arrays, parameters: ByName, context: Context
 ) -> FloatArray:
     return along_axes(inputs[0], _matrices(layer, inputs[0]))
 
 
 def _linear_backward(
-    layer: AdaptiveAveragePooling | Upsample,
+    layer: AdaptiveAveragePooling | Resize | Upsample,
     inputs: Arrays,
     parameters: ByName,
     output: FloatArray,
@@ -139,4 +151,5 @@ def _max_backward(
 
 define(AdaptiveAveragePooling, Definition(_linear_forward, _linear_backward))
 define(Upsample, Definition(_linear_forward, _linear_backward))
+define(Resize, Definition(_linear_forward, _linear_backward))
 define(AdaptiveMaximumPooling, Definition(_max_forward, _max_backward))

@@ -32,6 +32,7 @@ from foveate.engines.torch.own import (
     Reducing,
     Reordering,
     Reshaping,
+    Resizing,
     Slicing,
     Subsampling,
     amounts,
@@ -66,6 +67,7 @@ from foveate.layers import (
     Reduce,
     Rescale,
     Reshape,
+    Resize,
     RMSNorm,
     Shape,
     Slice,
@@ -272,6 +274,18 @@ def _(layer: Upsample, node: Node) -> Parts:
     if layer.mode == "linear":
         options = {"mode": _INTERPOLATIONS[axes], "align_corners": layer.align_corners}
     return [("", nn.Upsample(layer.size, layer.scale, **options))]  # type: ignore[arg-type]  # any sequence is as good
+
+
+@parts.register
+def _(layer: Resize, node: Node) -> Parts:
+    axes = len(node.input_shapes[0]) - 1
+    if axes != 2 and (layer.mode == "cubic" or layer.antialias):
+        raise EngineError(
+            f"{node} has no counterpart in PyTorch, which resizes by {layer.mode}{', antialiased' * layer.antialias} "
+            "over two spatial axes only"
+        )
+    mode = {"linear": _INTERPOLATIONS[axes], "cubic": "bicubic"}.get(layer.mode, layer.mode)
+    return [("", Resizing(layer.size, layer.scale, mode, layer.align_corners, layer.antialias))]
 
 
 @parts.register

@@ -187,6 +187,24 @@ class Reducing(nn.Module):
         return f"{self.kind}, {self.axes}, keepdims={self.keepdims}"
 
 
+class Resizing(nn.Module):
+    """functional.interpolate with its options, of which nn.Upsample has not all."""
+
+    def __init__(self, size: Any, scale: Any, mode: str, align_corners: bool, antialias: bool) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {"size": size, "scale_factor": scale, "mode": mode, "antialias": antialias}
+        if "nearest" not in mode:
+            self.options["align_corners"] = align_corners
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The resized tensor."""
+        return functional.interpolate(x, **self.options)
+
+    def extra_repr(self) -> str:
+        """The options that are given."""
+        return ", ".join(f"{name}={value}" for name, value in self.options.items() if value)
+
+
 class PowerOf(nn.Module):
     """Every number to the power `exponent`."""
 

@@ -8,7 +8,7 @@ from torch import fx
 from foveate.interop.pytorch.held import Border, Held, Pairs, held
 from foveate.interop.pytorch.rules import Arguments, operation, refuse_places, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
-from foveate.layers import Pad, Shape, Upsample
+from foveate.layers import Pad, Resize, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import (
@@ -206,20 +206,41 @@ def _counts_padding(node: fx.Node) -> bool:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     value, mode = taking.value(given["input"]), "nearest" if "nearest" in operation(node)[0] else "linear"
     aligned = bool(given.get("align_corners"))  # then its scale factors give the size, and nothing else
-    size = {"size": shape_of(node)[1:]} if aligned else {}
-    layer = Upsample(
-        **size or _wanted(value.shape, shape_of(node), given.get("scale_factors")), mode=mode, align_corners=aligned
-    )
-    return held(taking.add(layer, value, node=node))
+    factors = None if aligned else given.get("scale_factors")
+    wanted = {"size": shape_of(node)[1:]} if aligned else _wanted(value.shape, shape_of(node), factors)
+    if wanted is None:
+        return held(taking.add(Resize(scale=_alike(factors), mode=mode), value, node=node))
+    return held(taking.add(Upsample(**wanted, mode=mode, align_corners=aligned), value, node=node))
 
 
-def _wanted(before: Shape, after: Shape, factors: Sequence[float] | None) -> dict[str, Any]:
-    """The scale if it is whole, else the size; if neither will do, PyTorch reads positions by another rule."""
+def _wanted(before: Shape, after: Shape, factors: Sequence[float] | None) -> dict[str, Any] | None:
+    """The scale if it is whole, else the size; if neither will do, PyTorch reads positions by another rule: None."""
     if factors is None:
         return {"size": after[1:]}
     if any(factor * size != made for factor, size, made in zip(factors, before[1:], after[1:], strict=True)):
-        raise NotTakenError(f"its scale factors {tuple(factors)} do not give whole sizes")
+        return None
     if all(factor == int(factor) for factor in factors):
-        whole = tuple(map(int, factors))
-        return {"scale": whole[0] if len(set(whole)) == 1 else whole}
+        return {"scale": _alike([int(factor) for factor in factors])}
     return {"size": after[1:]}
+
+
+def _alike(numbers: Any) -> Any:
+    """One number for all axes, if they are alike."""
+    return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
+
+
+@rule("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "upsample_bicubic2d",
+      "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")  # fmt: skip
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    name, value = operation(node)[0], taking.value(given["input"])
+    mode = "nearest-exact" if "exact" in name else "cubic" if "cubic" in name else "linear"
+    aligned, factors = bool(given.get("align_corners")), given.get("scale_factors")
+    by_factor = factors is not None and not aligned
+    layer = Resize(
+        None if by_factor else _alike(shape_of(node)[1:]),
+        _alike(factors) if by_factor else None,
+        mode,
+        align_corners=aligned,
+        antialias=name.endswith("_aa"),
+    )
+    return held(taking.add(layer, value, node=node))

@@ -15,7 +15,7 @@ from foveate.engines.native.rules.padding import CopyingPadRule, FillingPadRule,
 from foveate.engines.native.rules.pooling import PoolingRule
 from foveate.engines.native.rules.products import ProductRule
 from foveate.engines.native.rules.reduction import ReduceRule
-from foveate.engines.native.rules.resizing import UpsampleRule
+from foveate.engines.native.rules.resizing import ResizeRule, UpsampleRule
 from foveate.engines.native.rules.sample_normalization import LocalResponseRule, SampleNormalizationRule
 from foveate.engines.native.rules.structure import (
     AddRule,
@@ -43,6 +43,7 @@ from foveate.layers import (
     PReLU,
     Reduce,
     Reshape,
+    Resize,
     Slice,
     Softmax,
     Transpose,
@@ -83,6 +84,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Concatenate,), (ConcatenateRule(),)),
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
     ((PixelMoving,), (PixelRule(),)),
+    ((Resize,), (ResizeRule(),)),
     ((Upsample,), (UpsampleRule(), _CALLBACK)),
     ((Flatten, Reshape), (FlattenRule(),)),
     ((Transpose,), (TransposeRule(),)),

@@ -1,6 +1,7 @@
 """Upsampling, and the padding modes of convolutions: arrays whose elements are copies or means of another's."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from foveate.engines.native import _native
@@ -11,7 +12,8 @@ from foveate.engines.native.rules.base import Result, Rule
 from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers import Upsample
+from foveate.layers import Resize, Upsample
+from foveate.layers.resize import Taps
 
 
 class UpsampleRule(Rule[None]):
@@ -53,6 +55,44 @@ class UpsampleRule(Rule[None]):
     def _sources(self, group: Group) -> list[list[int]]:
         axes = zip(group.head.input_shapes[0][1:], group.head.output_shape[1:], strict=True)
         return [[i * size // wanted for i in range(wanted)] for size, wanted in axes]
+
+
+class ResizeRule(Rule[None]):
+    """Weighted sums of neighbours along one axis after the other, by a kernel of our own; in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
+        """Each axis that changes."""
+        value = ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        for axis, taps in self._taps(group.head):
+            value = _along(ledger, value, axis, taps, value.layout.dims[axis], backward=False)
+        return Result(value, None)
+
+    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
+        """The same weights the other way, the last axis first."""
+        node, gradient = group.head, ledger.plan.plain(gradient)
+        for axis, taps in reversed(self._taps(node)):
+            gradient = _along(ledger, gradient, axis, taps, node.input_shapes[0][axis - 1], backward=True)
+        ledger.add_gradient(node.inputs[0], gradient)
+
+    def _taps(self, node: Node) -> list[tuple[int, Taps]]:
+        """The axes that change, the batch being the first, with their weights."""
+        assert isinstance(node.layer, Resize)
+        still = [tuple((place, (1.0,)) for place in range(size)) for size in node.input_shapes[0][1:]]
+        found = enumerate(zip(node.layer.taps(node.input_shapes[0]), still, strict=True), start=2)
+        return [(axis, taps) for axis, (taps, same) in found if taps != same]
+
+
+def _along(ledger: Ledger, source: Array, axis: int, taps: Taps, size: int, *, backward: bool) -> Array:
+    """An axis of `size` positions resized by weights, or its gradient from that of the outputs."""
+    dims = list(source.layout.dims)
+    dims[axis] = size if backward else len(taps)
+    target = ledger.plan.new(_native.Layout.plain(dims))
+    make = _native.resizing_backward if backward else _native.resizing
+    starts, weights = [first for first, _ in taps], [list(each) for _, each in taps]
+    operation = make(prod(dims[:axis]), size, prod(dims[axis + 1 :]), starts, weights)
+    names = ("diff_dst", "diff_src") if backward else ("src", "dst")
+    ledger.plan.run(operation, dict(zip(names, (source, target), strict=True)))
+    return target
 
 
 def border_sources(size: int, window: Window, mode: str) -> list[int]:
