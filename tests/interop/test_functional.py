@@ -172,6 +172,51 @@ WRITTEN = {
         ["Resize x0.5x0.6, linear, antialiased"],
     ),
     "resized exactly": Written(lambda x: F.interpolate(x, 8, mode="nearest-exact"), ["Resize to 8, nearest-exact"]),
+    "stacked": Written(
+        lambda x: torch.stack([x, x * 2], 1).sum(1),
+        ["Rescale 2 x", "Reshape to 1x4x6x5", "Reshape to 1x4x6x5", "Concatenate", "Reduce sum over axis 0"],
+    ),
+    "rolled by its function": Written(
+        lambda x: torch.roll(x, (1, -2), (2, 3)),
+        [
+            "Pad (0, 0) (-5, 0) (0, 0)",
+            "Pad (0, 0) (0, -1) (0, 0)",
+            "Concatenate along axis 1",
+            "Pad (0, 0) (0, 0) (-2, 0)",
+            "Pad (0, 0) (0, 0) (0, -3)",
+            "Concatenate along axis 2",
+        ],
+    ),
+    "gated": Written(
+        lambda x: F.glu(x, 1), ["Pad (0, -2) (0, 0) (0, 0)", "Pad (-2, 0) (0, 0) (0, 0)", "Sigmoid", "Multiply"]
+    ),
+    "plus nothing": Written(lambda x: F.silu(x + torch.zeros_like(x)), ["SiLU"]),
+    "one minus it": Written(lambda x: torch.ones_like(x) - x, ["Rescale -1 x", "Rescale 1 x + 1"]),
+    "expanded and pooled": Written(
+        lambda x: F.max_pool2d(x.mean((2, 3), keepdim=True).expand(-1, -1, 6, 5), 2),
+        ["AdaptiveAvgPool2d to 1x1", "Upsample to 6x5, nearest", "MaxPool2d 2x2, stride 2"],
+    ),
+    "a product with an array": Written(lambda x: x @ torch.linspace(-1, 1, 15).reshape(5, 3), ["Linear 3, last axis"]),
+    "made of several layers": Written(
+        lambda x: F.softsign(x) + F.tanhshrink(x) + F.softshrink(x, 0.3) + F.logsigmoid(x),
+        [
+            "Abs",
+            "Rescale 1 x + 1",
+            "Divide",
+            "Tanh",
+            "Subtract",
+            "Add",
+            "Clip -0.3 to 0.3",
+            "Subtract",
+            "Add",
+            "Rescale -1 x",
+            "Softplus 1",
+            "Rescale -1 x",
+            "Add",
+        ],
+    ),
+    "thresholds": Written(lambda x: F.threshold(F.rrelu(x), -0.1, -0.1), ["LeakyReLU 0.229167", "Clip from -0.1"]),
+    "dropout that is none here": Written(lambda x: F.silu(F.alpha_dropout(x, 0.3, False)), ["SiLU"]),
     "softmax over positions": Written(
         lambda x: torch.softmax(x.flatten(2), -1).log_softmax(1),
         ["Reshape to 4x30", "Softmax over axis 1", "LogSoftmax"],

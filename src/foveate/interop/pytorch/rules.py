@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from foveate.interop.pytorch.held import Held, held
-from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
+from foveate.interop.pytorch.taking import Constant, NotTakenError, Taking, shape_of
 from foveate.layers import (
     CELU,
     ELU,
@@ -45,6 +45,7 @@ from foveate.layers import (
     Softplus,
     SpatialDropout,
     Tanh,
+    Upsample,
 )
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.sample_normalization import InstanceNormalization
@@ -210,6 +211,24 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return held(taking.add(layer, value, node=node, arrays={name: given[name] for name in ("weight", "bias")}))
 
 
+@rule("alpha_dropout", "feature_alpha_dropout")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """Nothing in inference; the layers here have no such dropout for training."""
+    return taking.held(given["input"])
+
+
+@rule("matmul", "mm")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """A product with an array, which is a Linear's weight, transposed."""
+    weight = taking.constant(node.args[1])
+    if weight is None or weight.tensor.dim() != 2:
+        raise NotTakenError("it is a product of two tensors that depend on the input")
+    value = taking.value(node.args[0])
+    layer = Linear(int(weight.tensor.shape[1]), bias=False, last_axis=len(value.shape) > 1)
+    turned = Constant(weight.tensor.detach().T.contiguous(), computed_learns=weight.learns)
+    return held(taking.add_made(layer, value, node=node, arrays={"weight": turned}))
+
+
 @rule("dropout", "feature_dropout")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     layer = SpatialDropout if "feature" in str(node.target) else Dropout
@@ -239,11 +258,14 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("expand", "expand_as")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """An expansion before arithmetic, which repeats axes by itself."""
-    source = taking.held(given["self"])
-    if source.shape != shape_of(node) and any(operation(user)[0] not in _REPEATING for user in node.users):
+    """An expansion before arithmetic, which repeats axes by itself; else copies of the only position of an axis."""
+    source, shape = taking.held(given["self"]), shape_of(node)
+    if source.shape == shape or all(operation(user)[0] in _REPEATING for user in node.users):
+        return source
+    value = taking.value(given["self"])
+    if len(shape) != len(value.shape) or shape[0] != value.shape[0] or not 2 <= len(shape) <= 4:
         raise NotTakenError("it repeats an axis, which only arithmetic of two tensors does here")
-    return source
+    return held(taking.add(Upsample(size=shape[1:]), value, node=node))
 
 
 _REPEATING = ("mul", "multiply", "add", "sub", "subtract", "div", "divide", "true_divide")

@@ -21,12 +21,15 @@ from foveate.layers import (
     Exp,
     Hardtanh,
     Layer,
+    LeakyReLU,
     Multiply,
     Power,
     ReLU,
     ReLU6,
     Rescale,
+    Softplus,
     Subtract,
+    Tanh,
 )
 
 LINES = ("add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "neg", "negative")
@@ -139,8 +142,11 @@ def _with_array(taking: Taking, node: fx.Node, source: Any, kind: type[Layer], a
 
 def _affine(taking: Taking, node: fx.Node, value: Value, array: Constant, *, scale: bool) -> Held:
     """An Affine layer over the axes on which the array has several numbers."""
-    if array.tensor.numel() == 1 and not array.learns:
-        number = float(array.tensor)
+    first = array.tensor.reshape(-1)[0]
+    if not array.learns and bool((array.tensor == first).all()):
+        number = float(first)
+        if number == float(scale):  # times 1, or plus 0
+            return held(value)
         return held(taking.add(Rescale(number) if scale else Rescale(shift=number), value, node=node))
     axes = _axes_of(array, value)
     placed = {"weight" if scale else "bias": _placed(array, value, axes)}
@@ -190,6 +196,37 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     layers: dict[Any, Layer] = {(0, 6): ReLU6(), (0, None): ReLU()}
     make: Any = Hardtanh if operation(node)[0] == "hardtanh" and None not in (low, high) else Clip
     return activated(taking, node, given["self"], layers.get((low, high)) or make(low, high))
+
+
+@rule("threshold")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    if given["threshold"] != given["value"]:
+        raise NotTakenError(f"it puts {given['value']} where there is less than {given['threshold']}")
+    return activated(taking, node, given["self"], Clip(low=float(given["value"])))
+
+
+@rule("rrelu")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    return activated(taking, node, given["self"], LeakyReLU(float(given["lower"] + given["upper"]) / 2))
+
+
+@rule("softsign", "tanhshrink", "softshrink", "log_sigmoid")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """Functions of one number that are made of several layers."""
+    value, name = taking.value(node.args[0]), operation(node)[0]
+
+    def then(layer: Layer, *inputs: Value) -> Value:
+        return taking.add(layer, *inputs, node=node)
+
+    match name:
+        case "softsign":  # x / (1 + |x|)
+            return held(then(Divide(), value, then(Rescale(shift=1.0), then(Abs(), value))))
+        case "tanhshrink":
+            return held(then(Subtract(), value, then(Tanh(), value)))
+        case "softshrink":  # what a clipped x leaves of it
+            bound = float(given["lambd"])
+            return held(then(Subtract(), value, then(Clip(-bound, bound), value)))
+    return held(then(Rescale(-1.0), then(Softplus(), then(Rescale(-1.0), value))))
 
 
 @rule("pow")

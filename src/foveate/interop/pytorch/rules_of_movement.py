@@ -10,7 +10,7 @@ from foveate.graph.builder import Value
 from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, operation, rule
 from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
-from foveate.layers import ChannelShuffle, Pad, Slice
+from foveate.layers import ChannelShuffle, Concatenate, Multiply, Pad, Reshape, Sigmoid, Slice
 
 
 @rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
@@ -96,6 +96,44 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     steps = list(source.steps or (1,) * (len(source.shape) - 1))
     steps[axis - 2] *= step
     return Held(source.value, shape_of(node), steps=tuple(steps))
+
+
+@rule("stack")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    values = taking.many(given["tensors"])
+    shape = list(shape_of(node))
+    axis = given["dim"] % (len(shape) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it joins batches")
+    shape[axis] = 1
+    parts = [taking.add(Reshape(tuple(shape)), value, node=node) for value in values]
+    return held(taking.add(Concatenate(axis=axis), *parts, node=node))
+
+
+@rule("roll")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """What goes over an end of an axis, before what is left of it."""
+    value = taking.value(given["self"])
+    for shift, dim in zip(given["shifts"], given["dims"], strict=True):
+        axis = dim % (len(value.shape) + 1) - 1
+        if axis < 0:
+            raise NotTakenError("it moves samples of the batch")
+        size = value.shape[axis]
+        cut = -shift % size
+        if cut:
+            ends = [cropped(taking, node, value, axis, *part).value for part in ((cut, size), (0, cut))]
+            value = taking.add(Concatenate(axis=axis), *ends, node=node)
+    return held(value)
+
+
+@rule("glu")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    """The first half times the sigmoid of the second."""
+    value = taking.value(given["self"])
+    axis = given["dim"] % (len(value.shape) + 1) - 1
+    size = value.shape[axis]
+    first, second = (cropped(taking, node, value, axis, *part).value for part in ((0, size // 2), (size // 2, size)))
+    return held(taking.add(Multiply(), first, taking.add(Sigmoid(), second, node=node), node=node))
 
 
 @rule("select")

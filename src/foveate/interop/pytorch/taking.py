@@ -82,6 +82,11 @@ class Taking:
 
     def compute(self, node: fx.Node) -> bool:
         """Do an operation on nothing but arrays now; tells whether it is one."""
+        filler = _FILLERS.get(str(node.target).removeprefix("aten.").partition(".")[0])
+        if filler is not None:  # numbers that depend on the input's shape alone, the same in every sample
+            shape = (1, *map(int, node.meta["val"].shape[1:]))
+            self.computed[node] = Constant(torch.full(shape, filler))
+            return True
         given = {each: fixed for each in node.all_input_nodes if (fixed := self.constant(each)) is not None}
         if len(given) < len(node.all_input_nodes) or not isinstance(node.meta.get("val"), Tensor):
             return False
@@ -210,6 +215,10 @@ def path_of(node: fx.Node) -> tuple[str, str]:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path, kind = stack[-1] if stack else ("", "")
     return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+_FILLERS = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0}
+"""Operations that make an array of one number in the shape of their input."""
 
 
 def _looks_at(made: Tensor, before: Tensor) -> bool:
