@@ -134,16 +134,25 @@ void convolve(const Shape& shape, std::int64_t block, const float* source, const
   for (std::int64_t point = 0; point < points(shape); ++point)
     multiply_point(shape, tiles, inputs + point * input_stride, transformed + point * shape.channels * shape.filters,
                    products + point * product_stride);
-  for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    const TilePlace place(shape, grid, first + tile);
-    for (std::int64_t filter = 0; filter < shape.filters; filter += lanes) {
-      const Vector shift = bias ? load(bias + filter) : Vector{};
-      float* plane = target + (place.sample * shape.filters + filter) * shape.output_height * shape.output_width;
-      const Vector doubt = transform_output<M>(shape, place, products + tile * pitch(shape.filters) + filter,
-                                               product_stride, shift, relu, plane);
-      if (!is_zero(doubt)) convolve_tile<M>(shape, place, source, transformed + filter, shift, relu, plane);
+  const auto for_all_outputs = [&](auto&& handle) {
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      const TilePlace place(shape, grid, first + tile);
+      for (std::int64_t filter = 0; filter < shape.filters; filter += lanes) {
+        const Vector shift = bias ? load(bias + filter) : Vector{};
+        float* plane = target + (place.sample * shape.filters + filter) * shape.output_height * shape.output_width;
+        const float* from = products + tile * pitch(shape.filters) + filter;
+        handle(place, filter, shift, plane,
+               transform_output<M>(shape, place, from, product_stride, shift, relu, plane));
+      }
     }
-  }
+  };
+  Vector any_doubt{};
+  for_all_outputs([&](const TilePlace&, std::int64_t, Vector, float*, Vector doubt) { any_doubt += doubt; });
+  if (is_zero(any_doubt)) return;
+  // Asking each tile costs as much as a tenth of its transform, so it is done only where one of the block is in doubt.
+  for_all_outputs([&](const TilePlace& place, std::int64_t filter, Vector shift, float* plane, Vector doubt) {
+    if (!is_zero(doubt)) convolve_tile<M>(shape, place, source, transformed + filter, shift, relu, plane);
+  });
 }
 
 template <int M>

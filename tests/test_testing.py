@@ -135,3 +135,14 @@ def test_an_error_in_one_element_is_counted_and_placed(register: Callable[..., N
 def test_a_layer_that_no_engine_knows_is_named():
     with pytest.raises(fv.EngineError, match="no engine knows how Scale computes"):
         check_gradients(Scale(), (3, 2))
+
+
+def test_a_check_that_would_never_end_is_refused():
+    sentence = (
+        r"^ReLU: 1,073,741,824 samples of 2x3 have 6,442,450,944 elements, each of which costs two forward passes; "
+        r"at most 1,000,000 are checked\. Use a smaller batch_size or shape$"
+    )
+    with pytest.raises(fv.CallError, match=sentence):
+        fv.testing.check_gradients(fv.ReLU(), (2, 3), batch_size=2**30)
+    with pytest.raises(fv.CallError, match=r"^CrossEntropy: 536,870,912 samples of 3 have 1,610,612,736 elements, "):
+        fv.testing.check_loss_gradient(fv.CrossEntropy(), (3,), batch_size=2**29)

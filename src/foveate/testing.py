@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,9 @@ from foveate.graph.joining import sample_shape
 from foveate.layers import Layer, Shape
 
 __all__ = ["GradientError", "check_gradients", "check_loss_gradient"]
+
+MOST_ELEMENTS = 1_000_000
+"""In the largest array that is checked, which takes a quarter of an hour at a millisecond for both passes."""
 
 STEP = 1e-5
 """How far an element is moved either way: half the digits of float64."""
@@ -100,6 +104,7 @@ def check_loss_gradient(
         raise CallError(f"check_loss_gradient: loss is {loss!r}; give a loss such as CrossEntropy()")
     _check_numbers("check_loss_gradient", batch_size, seed, tolerance)
     output_shape = sample_shape(output_shape, "output shape")
+    _check_count(type(loss).__name__, batch_size, [output_shape])
     name, measure, random = type(loss).__name__, measure_of(loss), np.random.default_rng(seed)
     outputs: _Array = random.standard_normal((batch_size, *output_shape))
     given = _random_targets(loss, outputs.shape, random) if targets is None else targets
@@ -131,6 +136,17 @@ def _random_targets(loss: Loss, shape: Shape, random: np.random.Generator) -> ND
     return numbers / numbers.sum(axis=1, keepdims=True) if loss.targets[0] == "distributions" else numbers
 
 
+def _check_count(name: str, batch_size: int, shapes: Sequence[Shape]) -> None:
+    """Refuse what would take hours, or all memory."""
+    largest = max(shapes, key=prod)
+    if batch_size * prod(largest) > MOST_ELEMENTS:
+        raise CallError(
+            f"{name}: {batch_size:,} samples of {format_sizes(largest)} have {batch_size * prod(largest):,} elements, "
+            f"each of which costs two forward passes; at most {MOST_ELEMENTS:,} are checked. Use a smaller batch_size "
+            "or shape"
+        )
+
+
 class _Check:
     """One layer with random arrays."""
 
@@ -140,6 +156,7 @@ class _Check:
         self.definition = definition_of(layer)
         random = np.random.default_rng(seed)
         self.output_shape = (batch_size, *layer.output_shape(shapes))
+        _check_count(self.name, batch_size, [*shapes, self.output_shape[1:]])
         self.inputs: list[_Array] = [random.standard_normal((batch_size, *shape)) for shape in shapes]
         self.parameters: dict[str, _Array] = {
             name: random.standard_normal(parameter.shape) for name, parameter in layer.parameters(shapes).items()

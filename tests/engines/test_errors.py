@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -262,6 +263,23 @@ def test_no_sample_holds_more_numbers_than_can_be_counted(engine: Engine):
     )
     with pytest.raises(fv.EngineError, match=says(sentence)):
         engine.compile(graph, batch_size=1, mode="inference")
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "batch_size"),
+    [(fv.Upsample(scale=2**31 - 1), (1, 1), 1), (fv.Conv1d(1, 1), (1, 1), 2**31 - 1)],
+    ids=["Upsample", "Conv1d"],
+)
+def test_what_no_memory_holds_is_refused_at_once(
+    engine: Engine, layer: Any, shape: Any, batch_size: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("foveate.engines.engine.physical_memory", lambda: 8 * 10**9)
+    since = perf_counter()
+    with pytest.raises(
+        fv.EngineError, match=r" needs 8\.6 GB, but this machine has 8\.0 GB\. Use a smaller batch or input$"
+    ):
+        engine.compile(fv.Sequential(layer).build(shape), batch_size=batch_size, mode="inference", differentiable=True)
+    assert perf_counter() - since < 1
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", None])

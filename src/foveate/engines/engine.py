@@ -2,12 +2,16 @@
 
 import logging
 from abc import ABC, abstractmethod
+from math import prod
 from time import perf_counter
 from typing import Any, ClassVar, Unpack, overload
 
 from foveate.engines.base import State
+from foveate.engines.machine import physical_memory
 from foveate.engines.program import Program
 from foveate.engines.request import Options, Request
+from foveate.errors import EngineError
+from foveate.geometry import format_sizes
 from foveate.graph import Graph, Optimizer
 from foveate.log import logger
 
@@ -61,6 +65,7 @@ class Engine(ABC):
             GraphError: a name or pattern matches nothing.
         """
         since, request = perf_counter(), request if request is not None else Request.of(graph, **options)
+        _check_memory(graph, request.batch_size)
         program = self._compile(graph, request)
         if logger.isEnabledFor(logging.DEBUG):
             what = f"{graph.name} for {request.mode} of {request.batch_size} samples"
@@ -70,3 +75,16 @@ class Engine(ABC):
 
     @abstractmethod
     def _compile(self, graph: Graph, request: Request) -> Program: ...
+
+
+def _check_memory(graph: Graph, batch_size: int) -> None:
+    """Refuse at once what no session could hold: some layers take long to compile for such sizes."""
+    largest, available = max(graph.nodes, key=lambda node: prod(node.output_shape), default=None), physical_memory()
+    if largest is None or available is None:
+        return
+    needed = 4 * batch_size * prod(largest.output_shape)
+    if needed > available:
+        raise EngineError(
+            f"{largest}: its output for {batch_size:,} samples of {format_sizes(largest.output_shape)} needs "
+            f"{needed / 1e9:,.1f} GB, but this machine has {available / 1e9:,.1f} GB. Use a smaller batch or input"
+        )

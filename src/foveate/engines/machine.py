@@ -62,6 +62,14 @@ def physical_cores(root: Path = ROOT) -> int:
     return len(cores) or len(usable)
 
 
+def physical_memory() -> int | None:
+    """Bytes of memory that the machine has; None if the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+
+
 def data_caches(root: Path = ROOT) -> dict[str, str]:
     """The sizes of the first core's data caches by level ("L1": "32K"); empty if the system does not say."""
     found = {}
