@@ -17,11 +17,12 @@ namespace {
 using Indices = std::vector<std::int64_t>;
 using Weights = std::vector<std::vector<float>>;
 
-// An array of (outer, size, inner). Output o is the sum of weights[o][k] times position starts[o] + k.
+// An array of (outer, size, inner). Output o is the sum of weights[o * most + k] times position starts[o] + k, for k
+// below counts[o].
 struct Taps {
-  std::int64_t outer, size, inner;
-  Indices starts;
-  Weights weights;
+  std::int64_t outer, size, inner, most;
+  Indices starts, counts;
+  std::vector<float> weights;
 
   std::int64_t outputs() const { return static_cast<std::int64_t>(starts.size()); }
 };
@@ -34,34 +35,69 @@ class Resizing : public Kernel {
   void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
     auto* target = static_cast<float*>(addresses[1]);
+    if (taps_.inner > 1)
+      along_rows(source, target);
+    else if (taps_.most <= 2)
+      between_neighbors(source, target);
+    else
+      along_a_row(source, target);
+  }
+
+ private:
+  void along_rows(const float* source, float* target) const {
     const std::int64_t inner = taps_.inner, outputs = taps_.outputs();
 #pragma omp parallel for schedule(static)
     for (std::int64_t row = 0; row < taps_.outer * outputs; ++row) {
-      const std::int64_t output = row % outputs;
-      const std::vector<float>& weights = taps_.weights[output];
+      const std::int64_t output = row % outputs, count = taps_.counts[output];
+      const float* weights = taps_.weights.data() + output * taps_.most;
       const float* x = source + (row / outputs * taps_.size + taps_.starts[output]) * inner;
       float* y = target + row * inner;
-      if (inner == 1) {
-        float sum = 0;
-        for (std::size_t tap = 0; tap < weights.size(); ++tap) sum += weights[tap] * x[tap];
-        *y = sum;
+      const float first = weights[0], second = weights[count > 1];
+      if (count == 2) {
+#pragma omp simd
+        for (std::int64_t i = 0; i < inner; ++i) y[i] = first * x[i] + second * x[inner + i];
         continue;
       }
-      for (std::size_t tap = 0; tap < weights.size(); ++tap) {
+#pragma omp simd
+      for (std::int64_t i = 0; i < inner; ++i) y[i] = first * x[i];
+      for (std::int64_t tap = 1; tap < count; ++tap) {
         const float weight = weights[tap];
-        const float* from = x + tap * inner;
-        if (tap == 0) {
 #pragma omp simd
-          for (std::int64_t i = 0; i < inner; ++i) y[i] = weight * from[i];
-        } else {
-#pragma omp simd
-          for (std::int64_t i = 0; i < inner; ++i) y[i] += weight * from[i];
-        }
+        for (std::int64_t i = 0; i < inner; ++i) y[i] += weight * x[tap * inner + i];
       }
     }
   }
 
- private:
+  void between_neighbors(const float* source, float* target) const {
+    const std::int64_t outputs = taps_.outputs();
+    const std::int64_t* starts = taps_.starts.data();
+    const std::int64_t* counts = taps_.counts.data();
+    const float* weights = taps_.weights.data();
+#pragma omp parallel for schedule(static)
+    for (std::int64_t row = 0; row < taps_.outer; ++row) {
+      const float* x = source + row * taps_.size;
+      float* y = target + row * outputs;
+      for (std::int64_t o = 0; o < outputs; ++o) {
+        const float* at = x + starts[o];
+        const float* weight = weights + o * taps_.most;
+        y[o] = counts[o] == 1 ? weight[0] * at[0] : weight[0] * at[0] + weight[1] * at[1];
+      }
+    }
+  }
+
+  void along_a_row(const float* source, float* target) const {
+    const std::int64_t outputs = taps_.outputs();
+#pragma omp parallel for schedule(static)
+    for (std::int64_t row = 0; row < taps_.outer; ++row)
+      for (std::int64_t output = 0; output < outputs; ++output) {
+        const float* x = source + row * taps_.size + taps_.starts[output];
+        float sum = 0;
+        for (std::int64_t tap = 0; tap < taps_.counts[output]; ++tap)
+          sum += taps_.weights[output * taps_.most + tap] * x[tap];
+        target[row * outputs + output] = sum;
+      }
+  }
+
   Taps taps_;
 };
 
@@ -80,9 +116,9 @@ class ResizingBackward : public Kernel {
       std::fill_n(dx, taps_.size * inner, 0.0f);
       for (std::int64_t output = 0; output < outputs; ++output) {
         const float* dy = gradient + (plane * outputs + output) * inner;
-        const std::vector<float>& weights = taps_.weights[output];
-        for (std::size_t tap = 0; tap < weights.size(); ++tap) {
-          float* to = dx + (taps_.starts[output] + static_cast<std::int64_t>(tap)) * inner;
+        const float* weights = taps_.weights.data() + output * taps_.most;
+        for (std::int64_t tap = 0; tap < taps_.counts[output]; ++tap) {
+          float* to = dx + (taps_.starts[output] + tap) * inner;
           const float weight = weights[tap];
 #pragma omp simd
           for (std::int64_t i = 0; i < inner; ++i) to[i] += weight * dy[i];
@@ -95,13 +131,21 @@ class ResizingBackward : public Kernel {
   Taps taps_;
 };
 
-Taps checked(std::int64_t outer, std::int64_t size, std::int64_t inner, Indices starts, Weights weights) {
+Taps checked(std::int64_t outer, std::int64_t size, std::int64_t inner, Indices starts, const Weights& weights) {
   if (starts.size() != weights.size()) throw std::invalid_argument("every output has a start and weights");
-  for (std::size_t output = 0; output < starts.size(); ++output)
-    if (weights[output].empty() || starts[output] < 0 ||
-        starts[output] + static_cast<std::int64_t>(weights[output].size()) > size)
+  Taps taps{outer, size, inner, 0, std::move(starts), {}, {}};
+  for (std::int64_t output = 0; output < taps.outputs(); ++output) {
+    const auto count = static_cast<std::int64_t>(weights[output].size());
+    if (!count || taps.starts[output] < 0 || taps.starts[output] + count > size)
       throw std::out_of_range("a tap lies outside");
-  return {outer, size, inner, std::move(starts), std::move(weights)};
+    taps.counts.push_back(count);
+    taps.most = std::max(taps.most, count);
+  }
+  for (const std::vector<float>& each : weights) {
+    taps.weights.insert(taps.weights.end(), each.begin(), each.end());
+    taps.weights.resize(taps.weights.size() + taps.most - each.size());
+  }
+  return taps;
 }
 
 }  // namespace
@@ -111,14 +155,14 @@ void init_taps(nb::module_& module) {
       "resizing",
       [](std::int64_t outer, std::int64_t size, std::int64_t inner, Indices starts,
          Weights weights) -> std::shared_ptr<Operation> {
-        return std::make_shared<Resizing>(checked(outer, size, inner, std::move(starts), std::move(weights)));
+        return std::make_shared<Resizing>(checked(outer, size, inner, std::move(starts), weights));
       },
       nb::arg("outer"), nb::arg("size"), nb::arg("inner"), nb::arg("starts"), nb::arg("weights"));
   module.def(
       "resizing_backward",
       [](std::int64_t outer, std::int64_t size, std::int64_t inner, Indices starts,
          Weights weights) -> std::shared_ptr<Operation> {
-        return std::make_shared<ResizingBackward>(checked(outer, size, inner, std::move(starts), std::move(weights)));
+        return std::make_shared<ResizingBackward>(checked(outer, size, inner, std::move(starts), weights));
       },
       nb::arg("outer"), nb::arg("size"), nb::arg("inner"), nb::arg("starts"), nb::arg("weights"));
 }

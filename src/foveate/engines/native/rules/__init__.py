@@ -85,7 +85,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((ChannelShuffle,), (ChannelShuffleRule(),)),
     ((PixelMoving,), (PixelRule(),)),
     ((Resize,), (ResizeRule(),)),
-    ((Upsample,), (UpsampleRule(), _CALLBACK)),
+    ((Upsample,), (UpsampleRule(),)),
     ((Flatten, Reshape), (FlattenRule(),)),
     ((Transpose,), (TransposeRule(),)),
     ((Slice,), (SliceRule(),)),

@@ -9,77 +9,86 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule
-from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
 from foveate.layers import Resize, Upsample
-from foveate.layers.resize import Taps
+from foveate.layers.resize import Taps, axis_taps
 
 
 class UpsampleRule(Rule[None]):
-    """Nearest by copies, linear by oneDNN's resampling; both in the plain layout.
-
-    If an output falls exactly on a position, oneDNN multiplies infinity by 0, which gives NaN where the definition has
-    infinity. So does PyTorch, and in more places.
-    """
-
-    def accepts(self, node: Node, request: Request) -> bool:
-        """oneDNN's linear resampling does not align corners."""
-        return not getattr(node.layer, "align_corners", False)
+    """Nearest by copies, linear by weighted sums; both in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
         """Resize to the larger size."""
-        node, plan, layer = group.head, ledger.plan, group.head.layer
-        assert isinstance(layer, Upsample)
-        source = plan.plain(ledger.values[node.inputs[0]])
-        if layer.mode == "nearest":
-            return Result(gather(ledger, source, self._sources(group)), None)
-        output = plan.new(ledger.plain_layout(node.name))
-        operation = _native.resampling_forward(source.layout, output.layout, ledger.request.with_gradients)
-        plan.run(operation, {"src": source, "dst": output})
-        return Result(output, None)
+        node, source = group.head, ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        assert isinstance(node.layer, Upsample)
+        if node.layer.mode == "nearest":
+            return Result(gather(ledger, source, _sources(node)), None)
+        return Result(_resized(ledger, source, _linear_taps(node)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Go back to the smaller size."""
-        node, plan, layer = group.head, ledger.plan, group.head.layer
-        assert isinstance(layer, Upsample)
-        gradient = plan.plain(gradient)
-        if layer.mode == "nearest":
-            result = scatter(ledger, gradient, ledger.dims(node.inputs[0]), self._sources(group))
+        node, gradient = group.head, ledger.plan.plain(gradient)
+        assert isinstance(node.layer, Upsample)
+        dims = ledger.dims(node.inputs[0])
+        if node.layer.mode == "nearest":
+            result = scatter(ledger, gradient, dims, _sources(node))
         else:
-            result = plan.new(ledger.plain_layout(node.inputs[0]))
-            operation = _native.resampling_backward(result.layout, gradient.layout)
-            plan.run(operation, {"diff_dst": gradient, "diff_src": result})
+            result = _resized_backward(ledger, gradient, _linear_taps(node), dims)
         ledger.add_gradient(node.inputs[0], result)
 
-    def _sources(self, group: Group) -> list[list[int]]:
-        axes = zip(group.head.input_shapes[0][1:], group.head.output_shape[1:], strict=True)
-        return [[i * size // wanted for i in range(wanted)] for size, wanted in axes]
+
+def _sources(node: Node) -> list[list[int]]:
+    axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
+    return [[i * size // wanted for i in range(wanted)] for size, wanted in axes]
+
+
+def _linear_taps(node: Node) -> list[Taps]:
+    assert isinstance(node.layer, Upsample)
+    axes = zip(node.input_shapes[0][1:], node.output_shape[1:], strict=True)
+    return [axis_taps(size, wanted, None, "linear", node.layer.align_corners, False) for size, wanted in axes]
 
 
 class ResizeRule(Rule[None]):
-    """Weighted sums of neighbours along one axis after the other, by a kernel of our own; in the plain layout."""
+    """Weighted sums of neighbours along one axis after the other; in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Each axis that changes."""
-        value = ledger.plan.plain(ledger.values[group.head.inputs[0]])
-        for axis, taps in self._taps(group.head):
-            value = _along(ledger, value, axis, taps, value.layout.dims[axis], backward=False)
-        return Result(value, None)
+        """Resize each axis that changes."""
+        node, source = group.head, ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        assert isinstance(node.layer, Resize)
+        return Result(_resized(ledger, source, node.layer.taps(node.input_shapes[0])), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """The same weights the other way, the last axis first."""
+        """Give every neighbour its share, by the same weights."""
         node, gradient = group.head, ledger.plan.plain(gradient)
-        for axis, taps in reversed(self._taps(node)):
-            gradient = _along(ledger, gradient, axis, taps, node.input_shapes[0][axis - 1], backward=True)
-        ledger.add_gradient(node.inputs[0], gradient)
-
-    def _taps(self, node: Node) -> list[tuple[int, Taps]]:
-        """The axes that change, the batch being the first, with their weights."""
         assert isinstance(node.layer, Resize)
-        still = [tuple((place, (1.0,)) for place in range(size)) for size in node.input_shapes[0][1:]]
-        found = enumerate(zip(node.layer.taps(node.input_shapes[0]), still, strict=True), start=2)
-        return [(axis, taps) for axis, (taps, same) in found if taps != same]
+        taps, dims = node.layer.taps(node.input_shapes[0]), ledger.dims(node.inputs[0])
+        ledger.add_gradient(node.inputs[0], _resized_backward(ledger, gradient, taps, dims))
+
+
+def _resized(ledger: Ledger, value: Array, taps: Sequence[Taps]) -> Array:
+    for axis, weights in _changing(value.layout.dims, taps):
+        value = _along(ledger, value, axis, weights, value.layout.dims[axis], backward=False)
+    return value
+
+
+def _resized_backward(ledger: Ledger, gradient: Array, taps: Sequence[Taps], dims: Sequence[int]) -> Array:
+    for axis, weights in reversed(_changing(dims, taps)):
+        gradient = _along(ledger, gradient, axis, weights, dims[axis], backward=True)
+    return gradient
+
+
+def _changing(dims: Sequence[int], taps: Sequence[Taps]) -> list[tuple[int, Taps]]:
+    """The axes that change, the batch being the first, with their weights.
+
+    What shrinks comes first and what grows last, so that as little as possible lies between.
+    """
+    still = [tuple((place, (1.0,)) for place in range(size)) for size in dims[2:]]
+    found = enumerate(zip(taps, still, strict=True), start=2)
+    changing = [(axis, weights) for axis, (weights, same) in found if weights != same]
+    factors = {axis: len(weights) / dims[axis] for axis, weights in changing}
+    # Along the last axis it is slowest, so among equals that comes where there are the fewest numbers.
+    return sorted(changing, key=lambda each: (f := factors[each[0]], each[0] if f < 1 else -each[0]))
 
 
 def _along(ledger: Ledger, source: Array, axis: int, taps: Taps, size: int, *, backward: bool) -> Array:
