@@ -57,6 +57,13 @@ def test_images(tmp_path: Path):
     assert (tmp_path / "runs/images/model.safetensors").exists()
 
 
+def test_new_classes(tmp_path: Path):
+    printed = run("new_classes.py", "--quick", folder=tmp_path)
+    images, frozen, scratch = re.findall(r"^ +(\d+) +([0-9.]+)% +([0-9.]+)%$", printed, re.MULTILINE)[-1]
+    assert images == "5"
+    assert float(frozen) > max(50, float(scratch))  # chance: 33
+
+
 def number(pattern: str, printed: str) -> float:
     """What stands at the pattern's group."""
     return float(re.findall(pattern, printed, re.MULTILINE)[-1])

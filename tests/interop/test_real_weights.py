@@ -72,6 +72,39 @@ def test_a_new_head_learns_on_published_weights_from_the_command_line(tmp_path: 
             np.testing.assert_array_equal(model.read(name), published.read(name), err_msg=name)
 
 
+def textures(count: int, *, seed: int, right: bool) -> fv.Dataset:
+    """Patches of 48 to 160 pixels from the left or right half of four photographs without colour."""
+    random, images, names = np.random.default_rng(seed), [], ("brick", "coins", "grass", "gravel")
+    for name in names:
+        with Image.open(folder_of("skimage") / "data" / f"{name}.png") as photograph:
+            width, height = photograph.size
+            for _ in range(count):
+                side = int(random.integers(48, 161))
+                left = int(random.integers(0, width // 2 - side + 1)) + right * (width // 2)
+                top = int(random.integers(0, height - side + 1))
+                patch = photograph.convert("RGB").crop((left, top, left + side, top + side)).resize((224, 224))
+                images.append(np.asarray(patch).transpose(2, 0, 1))
+    return fv.Dataset(np.array(images), np.repeat(np.arange(4), count), names)
+
+
+@pytest.mark.slow
+def test_a_head_on_published_weights_learns_more_of_few_photographs_than_a_whole_network():
+    preprocessing = fv.Preprocessing((3, 224, 224), mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+    train, test = textures(6, seed=0, right=False), textures(25, seed=1, right=True)
+    graph = fv.zoo.efficientnet_lite0(variant="tensorflow")
+    published = fv.Model(graph, preprocessing=preprocessing).load_torch(LITE0)
+    tuned = published.with_head(train.classes, seed=0).freeze("features.*")
+    recipe = {"epochs": 12, "batch_size": 8, "schedule": fv.OneCycle(0.05), "progress": False}
+    tuned.fit(train, **recipe)  # type: ignore[arg-type]
+    assert tuned.frozen
+    for name in tuned.frozen:
+        np.testing.assert_array_equal(tuned.read(name), published.read(name), err_msg=name)
+    scratch = fv.Model(tuned.graph, classes=train.classes, preprocessing=preprocessing, seed=0)
+    scratch.fit(train, **recipe)  # type: ignore[arg-type]
+    with_weights, without = (model.evaluate(test).accuracy for model in (tuned, scratch))
+    assert (with_weights > 0.9, without < 0.8) == (True, True), f"{with_weights:.2%}, from scratch {without:.2%}"
+
+
 @cache
 def face_detectors() -> ModuleType:
     """MTCNN's three networks; what its package needs besides (torchvision, to draw boxes) is left out."""
