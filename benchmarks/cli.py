@@ -1,6 +1,5 @@
 """The command line of the benchmarks."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import calls, compare, damage, environment, names, startup, stress, tables, versions
+from benchmarks import calls, compare, damage, environment, layers, names, startup, stress, tables, versions
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
+from benchmarks.reports import check_writable, write_report
 from benchmarks.workers import Kind
 from foveate import FoveateError, zoo
 from foveate.engines.machine import physical_cores
@@ -82,7 +82,7 @@ def start_up(
 
     Example: python -m benchmarks startup --json startup.json
     """
-    _check_writable(json_file)
+    check_writable(json_file)
     report: dict[str, Any] = {
         "benchmark": "startup",
         "title": f"Start-up in a fresh process, {rounds} rounds",
@@ -90,7 +90,7 @@ def start_up(
         "settings": {"rounds": rounds},
     }
     report["results"] = startup.measure(startup.commands(), rounds)
-    _write(json_file, report)
+    write_report(json_file, report)
     tables.print_startup(Console(), report)
 
 
@@ -105,7 +105,7 @@ def baseline(
     """
     if (write is None) == (check is None):
         raise typer.BadParameter("give one of --write FILE and --check FILE")
-    _check_writable(write)
+    check_writable(write)
     with Console(stderr=True).status("starting") as status:
         if check is not None:
             message = f"{bits.check(check, status.update)} results have the recorded bits"
@@ -174,6 +174,7 @@ def hostile_names(
 
 
 app.command()(versions.versions)
+app.command()(layers.layers)
 
 
 def main() -> None:
@@ -195,7 +196,7 @@ def _compare(
     threads: int | None,
     json_file: Path | None,
 ) -> None:
-    _check_writable(json_file)
+    check_writable(json_file)
     count = threads or physical_cores()
     settings = Settings(kind, find_modes(modes.split(",")), rounds, seconds, count)
     report: dict[str, Any] = {
@@ -209,7 +210,7 @@ def _compare(
     with progress.status("starting the workers") as status:
         for result in compare.compare(settings, cases, status.update):
             results.append(result)
-            _write(json_file, report)
+            write_report(json_file, report)
             progress.print(tables.row_sentence(result), soft_wrap=True, highlight=False)
     tables.print_comparison(Console(), report)
     failed = sum("error" in result or "errors" in result for result in results)
@@ -230,14 +231,3 @@ def _sizes(batch_sizes: str) -> list[int]:
     if not all(size.strip().isdecimal() and int(size) for size in sizes):
         raise typer.BadParameter(f'"{batch_sizes}" is not a list such as 1,64')
     return [int(size) for size in sizes]
-
-
-def _check_writable(json_file: Path | None) -> None:
-    """Minutes of measuring should not end at a folder that is not there."""
-    if json_file is not None and not json_file.resolve().parent.is_dir():
-        raise BenchmarkError(f"{json_file} cannot be written: there is no folder {json_file.resolve().parent}")
-
-
-def _write(json_file: Path | None, report: dict[str, Any]) -> None:
-    if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,6 +1,8 @@
 """Results as tables for people."""
 
 from collections.abc import Mapping, Sequence
+from math import exp, log
+from statistics import fmean
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -61,6 +63,33 @@ def print_startup(console: Console, report: Mapping[str, Any]) -> None:
         table.add_row(title, *(f"{number:.3f}" for number in numbers), f"{limit:.2f}" if limit else "")
     console.print(table)
     _say(console, sentence(report["environment"]))
+
+
+def print_layers(console: Console, report: Mapping[str, Any]) -> None:
+    """One row for each layer, the slowest beside PyTorch first, and the geometric mean."""
+    rows = sorted((each for each in report["results"] if "ratio" in each), key=lambda each: each["ratio"])
+    if not rows:
+        return
+    table = _table(report["title"])
+    table.add_column("layer")
+    for heading in ("", "foveate", "PyTorch", "ratio"):
+        table.add_column(heading, justify="right", style="bold" if heading == "ratio" else "")
+    for each in rows:
+        theirs = min(seconds for name, seconds in each["added"].items() if name != FOVEATE)
+        times = (_milliseconds(max(0.0, seconds)) for seconds in (each["added"][FOVEATE], theirs))
+        table.add_row(f"{each['layer']}, batch {each['batch_size']}", each["kind"], *times, _ratio(each["ratio"]))
+    console.print(table)
+    mean = exp(fmean(log(each["ratio"]) for each in rows))
+    _say(console, f"{len(rows)} rows, geometric mean {mean:.2f}. Milliseconds that the layer adds to two convolutions.")
+    _say(console, sentence(report["environment"]))
+
+
+def layer_sentence(row: Mapping[str, Any]) -> str:
+    """What to say of a layer as soon as it is timed."""
+    place = f"{row['layer']}, {row['kind']}"
+    if "error" in row:
+        return f"{place}: {row['error']}"
+    return f"{place}: foveate {_milliseconds(max(0.0, row['added'][FOVEATE]))} ms, ratio {_ratio(row['ratio'])}"
 
 
 def _table(title: str) -> Table:

@@ -1,0 +1,98 @@
+"""Every layer of the library between two convolutions, against PyTorch in both of its layouts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks import environment, tables
+from benchmarks.compare import FOVEATE, Case, Settings, Tell, compare
+from benchmarks.errors import BenchmarkError
+from benchmarks.modes import find_modes
+from benchmarks.reports import check_writable, write_report
+from benchmarks.sandwiches import PREFIX, Sandwich, sandwiches
+from benchmarks.workers import Kind
+from foveate.engines.machine import physical_cores
+
+LAYOUTS = ("as_written", "channels_last")
+
+LEAST_SHARE = 0.02
+"""Of the convolutions' time: what a layer adds beyond them below this is noise, and so is a ratio of it."""
+
+
+def layers(
+    only: Annotated[
+        str, typer.Option(help="Layers whose description has one of these words, with commas between.")
+    ] = "",
+    kinds: Annotated[str, typer.Option(help="What is timed, with a comma between.")] = "train,forward",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each worker is timed; medians are reported.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.0, help="How long one timing lasts at least.")] = 0.2,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for every framework (default: all cores).")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every time and ratio to this file.")] = None,
+) -> None:
+    """Time each layer of the library.
+
+    Example: python -m benchmarks layers --only norm,pool --json layers.json
+    """
+    check_writable(json_file)
+    words = [word.strip().lower() for word in only.split(",") if word.strip()]
+    chosen = [each for each in sandwiches() if not words or any(word in each.name.lower() for word in words)]
+    if not chosen:
+        raise BenchmarkError(f'no layer has one of the words "{only}" in its description')
+    count = threads or physical_cores()
+    report: dict[str, Any] = {
+        "benchmark": "layers",
+        "title": f"One layer between convolutions, median of {rounds} rounds",
+        "environment": environment.describe(count),
+        "settings": {"rounds": rounds, "seconds": seconds},
+        "results": [],
+    }
+    progress = Console(stderr=True)
+    with progress.status("starting the workers") as status:
+        for kind in kinds.split(","):
+            settings = Settings(_kind(kind.strip()), find_modes(LAYOUTS), rounds, seconds, count)
+            for row in measure(settings, chosen, status.update):
+                report["results"].append(row)
+                write_report(json_file, report)
+                progress.print(tables.layer_sentence(row), soft_wrap=True, highlight=False)
+    tables.print_layers(Console(), report)
+
+
+def _kind(word: str) -> Kind:
+    if word not in ("train", "forward"):
+        raise typer.BadParameter(f'"{word}" is not train or forward')
+    return "train" if word == "train" else "forward"
+
+
+def measure(settings: Settings, chosen: Sequence[Sandwich], tell: Tell) -> Iterator[dict[str, Any]]:
+    """The row of each layer as soon as it is there. What is without a layer is timed once for all that share it."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    cases: list[Case] = []
+    for each in chosen:
+        for whole in (each.alone(), each):
+            case = Case(whole.name, each.batch_size)
+            if case not in cases:
+                cases.append(case)
+    bases = {each.name: each.alone().name for each in chosen}
+    for result in compare(settings, cases, tell):
+        seen[result["net"]] = result
+        if result["net"] in bases:
+            yield row(settings.kind, result, seen[bases[result["net"]]])
+
+
+def row(kind: Kind, whole: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What the layer adds to the convolutions in each framework, and PyTorch's time in its better layout by ours."""
+    made: dict[str, Any] = {"layer": whole["net"].removeprefix(PREFIX), "kind": kind, "batch_size": whole["batch_size"]}
+    broken = next((each["error"] for each in (whole, base) if "error" in each), None)
+    if broken is not None:
+        return made | {"error": broken}
+    both = [name for name in whole["medians"] if name in base["medians"]]
+    added = {name: whole["medians"][name] - base["medians"][name] for name in both}
+    theirs = min(seconds for name, seconds in added.items() if name != FOVEATE)
+    least = LEAST_SHARE * base["medians"][FOVEATE]
+    ratio = max(theirs, least) / max(added[FOVEATE], least)
+    return made | {"whole": whole["medians"], "base": base["medians"], "added": added, "ratio": ratio}
