@@ -2,17 +2,22 @@
 // by its own mean and variance, then scaled and shifted by numbers that repeat from row to row.
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "bindings.h"
 #include "operation.h"
+#include "vector_kernels.h"
 
 namespace nb = nanobind;
 
 namespace foveate {
 
 namespace {
+
+constexpr std::int64_t fewest_numbers = 16384;  // from which on threads are worth waking
 
 // `rows` rows of `length` numbers. A row takes `affine_length` scales from a table of `tables` such stretches, in turn:
 // each scale serves length / affine_length consecutive numbers. No scales where affine_length is 0. Rows that are not
@@ -22,10 +27,14 @@ struct Rows {
   double eps;
   bool centred;
 
-  std::int64_t repeats() const { return length / affine_length; }
-  std::int64_t scale(std::int64_t row, std::int64_t index) const {
-    return row % tables * affine_length + index / repeats();
-  }
+  std::int64_t numbers() const { return rows * length; }
+  // How many numbers in a row have one scale.
+  std::int64_t repeats() const { return affine_length ? length / affine_length : length; }
+  // Stretches of a row that have one scale each.
+  std::int64_t stretches() const { return affine_length ? affine_length : 1; }
+  // Whether every number of a row has its own scale.
+  bool each() const { return tables == 1 && affine_length > 1 && affine_length == length; }
+  std::int64_t first_scale(std::int64_t row) const { return row % tables * affine_length; }
 };
 
 class Forward : public Kernel {
@@ -33,6 +42,7 @@ class Forward : public Kernel {
   explicit Forward(const Rows& shape)
       : Kernel({"src", "dst", "mean", "inverse", "scale?", "shift?"}), shape_(shape) {}
   std::string name() const override { return "group norm forward"; }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
@@ -41,26 +51,36 @@ class Forward : public Kernel {
     auto* inverses = static_cast<float*>(addresses[3]);
     const auto* scale = shape_.affine_length ? static_cast<const float*>(addresses[4]) : nullptr;
     const auto* shift = shape_.affine_length ? static_cast<const float*>(addresses[5]) : nullptr;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (shape_.numbers() > fewest_numbers)
     for (std::int64_t row = 0; row < shape_.rows; ++row) {
       const float* x = source + row * shape_.length;
-      float* y = target + row * shape_.length;
-      double sum = 0, squares = 0;
-      for (std::int64_t i = 0; i < shape_.length; ++i) sum += x[i];
-      const double mean = shape_.centred ? sum / shape_.length : 0;
-      for (std::int64_t i = 0; i < shape_.length; ++i) squares += (x[i] - mean) * (x[i] - mean);
-      const double inverse = 1 / std::sqrt(squares / shape_.length + shape_.eps);
-      means[row] = static_cast<float>(mean);
-      inverses[row] = static_cast<float>(inverse);
-      for (std::int64_t i = 0; i < shape_.length; ++i) {
-        const float normalized = static_cast<float>((x[i] - mean) * inverse);
-        const std::int64_t at = scale ? shape_.scale(row, i) : 0;
-        y[i] = scale ? normalized * scale[at] + (shift ? shift[at] : 0) : normalized;
-      }
+      const Normalizer by = measured(x);
+      means[row] = static_cast<float>(by.mean);
+      inverses[row] = static_cast<float>(by.inverse);
+      write(by, row, x, target + row * shape_.length, scale, shift);
     }
   }
 
  private:
+  // What is far from its first number leaves few digits of a difference of squares, so that is subtracted before.
+  Normalizer measured(const float* x) const {
+    const double from = shape_.centred ? x[0] : 0, count = static_cast<double>(shape_.length);
+    const Sums sums = vector_kernels().moments(x, shape_.length, from);
+    const double away = shape_.centred ? sums.plain / count : 0;
+    const double variance = sums.weighted / count - away * away;
+    return {from + away, 1 / std::sqrt((variance < 0 ? 0 : variance) + shape_.eps)};
+  }
+
+  void write(const Normalizer& by, std::int64_t row, const float* x, float* y, const float* scale, const float* shift) const {
+    const VectorKernels& kernels = vector_kernels();
+    if (shape_.each()) return kernels.normalize_each(by, x, y, shape_.length, scale, shift);
+    const std::int64_t repeats = shape_.repeats();
+    for (std::int64_t stretch = 0; stretch < shape_.stretches(); ++stretch) {
+      const std::int64_t at = shape_.first_scale(row) + stretch, first = stretch * repeats;
+      kernels.normalize(by, x + first, y + first, repeats, scale ? scale[at] : 1, shift ? shift[at] : 0);
+    }
+  }
+
   Rows shape_;
 };
 
@@ -70,57 +90,117 @@ class Backward : public Kernel {
       : Kernel({"src", "mean", "inverse", "diff_dst", "diff_src", "scale?", "diff_scale?", "diff_shift?"}),
         shape_(shape) {}
   std::string name() const override { return "group norm backward"; }
+  std::string implementation() const override { return vector_kernels().implementation; }
 
   void execute(const Addresses& addresses, Run&) const override {
-    const auto* source = static_cast<const float*>(addresses[0]);
-    const auto* means = static_cast<const float*>(addresses[1]);
-    const auto* inverses = static_cast<const float*>(addresses[2]);
-    const auto* gradient = static_cast<const float*>(addresses[3]);
+    const Operands of{static_cast<const float*>(addresses[0]), static_cast<const float*>(addresses[1]),
+                      static_cast<const float*>(addresses[2]), static_cast<const float*>(addresses[3]),
+                      shape_.affine_length ? static_cast<const float*>(addresses[5]) : nullptr};
     auto* result = static_cast<float*>(addresses[4]);
-    const auto* scale = shape_.affine_length ? static_cast<const float*>(addresses[5]) : nullptr;
-#pragma omp parallel for schedule(static)
+    std::vector<Sums> sums(shape_.each() ? 0 : shape_.rows * shape_.stretches());
+#pragma omp parallel for schedule(static) if (shape_.numbers() > fewest_numbers)
     for (std::int64_t row = 0; row < shape_.rows; ++row) {
-      const std::int64_t start = row * shape_.length;
-      to_source(row, source + start, means[row], inverses[row], gradient + start, scale, result + start);
+      if (shape_.each())
+        by_numbers(of, row, result + row * shape_.length);
+      else
+        by_stretches(of, row, result + row * shape_.length, sums.data() + row * shape_.stretches());
     }
-    if (scale)
-      to_scale(source, means, inverses, gradient, static_cast<float*>(addresses[6]), static_cast<float*>(addresses[7]));
+    if (!of.scale) return;
+    auto* scale_gradient = static_cast<float*>(addresses[6]);
+    auto* shift_gradient = static_cast<float*>(addresses[7]);
+    if (shape_.each())
+      of_columns(of, scale_gradient, shift_gradient);
+    else
+      of_stretches(sums, scale_gradient, shift_gradient);
   }
 
  private:
-  void to_source(std::int64_t row, const float* x, double mean, double inverse, const float* dy, const float* scale,
-                 float* dx) const {
-    double sum = 0, along = 0;
-    for (std::int64_t i = 0; i < shape_.length; ++i) {
-      const double g = scale ? dy[i] * scale[shape_.scale(row, i)] : dy[i];
-      sum += g;
-      along += g * (x[i] - mean) * inverse;
+  struct Operands {
+    const float *source, *means, *inverses, *gradient, *scale;
+
+    Normalizer row(std::int64_t number) const { return {means[number], inverses[number]}; }
+  };
+
+  Sums means_of(const Sums& sums) const {
+    const double count = static_cast<double>(shape_.length);
+    return {shape_.centred ? sums.plain / count : 0, sums.weighted / count};
+  }
+
+  void by_numbers(const Operands& of, std::int64_t row, float* dx) const {
+    const float *x = of.source + row * shape_.length, *dy = of.gradient + row * shape_.length;
+    const Normalizer by = of.row(row);
+    const Sums means = means_of(vector_kernels().gradient_sums(by, x, dy, shape_.length, of.scale));
+    vector_kernels().gradient_to_source(by, means, x, dy, dx, shape_.length, of.scale, 1);
+  }
+
+  void by_stretches(const Operands& of, std::int64_t row, float* dx, Sums* sums) const {
+    const float *x = of.source + row * shape_.length, *dy = of.gradient + row * shape_.length;
+    const std::int64_t repeats = shape_.repeats(), count = shape_.stretches();
+    const float* scale = of.scale ? of.scale + shape_.first_scale(row) : nullptr;
+    const Normalizer by = of.row(row);
+    Sums all{0, 0};
+    for (std::int64_t stretch = 0; stretch < count; ++stretch) {
+      const std::int64_t first = stretch * repeats;
+      const double factor = scale ? scale[stretch] : 1;
+      sums[stretch] = vector_kernels().gradient_sums(by, x + first, dy + first, repeats, nullptr);
+      all.plain += factor * sums[stretch].plain;
+      all.weighted += factor * sums[stretch].weighted;
     }
-    sum = shape_.centred ? sum / shape_.length : 0;
-    along /= shape_.length;
-    for (std::int64_t i = 0; i < shape_.length; ++i) {
-      const double g = scale ? dy[i] * scale[shape_.scale(row, i)] : dy[i];
-      dx[i] = static_cast<float>((g - sum - (x[i] - mean) * inverse * along) * inverse);
+    const Sums means = means_of(all);
+    for (std::int64_t stretch = 0; stretch < count; ++stretch) {
+      const std::int64_t first = stretch * repeats;
+      vector_kernels().gradient_to_source(by, means, x + first, dy + first, dx + first, repeats, nullptr,
+                                          scale ? scale[stretch] : 1);
     }
   }
 
   // Each scale sums its own numbers over all rows in order, so that the result does not depend on the threads.
-  void to_scale(const float* source, const float* means, const float* inverses, const float* gradient,
-                float* scale_gradient, float* shift_gradient) const {
-    const std::int64_t repeats = shape_.repeats();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t at = 0; at < shape_.affine_length * shape_.tables; ++at) {
-      double along = 0, sum = 0;
-      for (std::int64_t row = at / shape_.affine_length; row < shape_.rows; row += shape_.tables) {
-        const std::int64_t first = row * shape_.length + at % shape_.affine_length * repeats;
-        for (std::int64_t i = first; i < first + repeats; ++i) {
-          sum += gradient[i];
-          along += static_cast<double>(gradient[i]) * (source[i] - means[row]) * inverses[row];
-        }
+  void of_stretches(const std::vector<Sums>& sums, float* scale_gradient, float* shift_gradient) const {
+    const std::int64_t count = shape_.affine_length;
+    for (std::int64_t at = 0; at < count * shape_.tables; ++at) {
+      Sums all{0, 0};
+      for (std::int64_t row = at / count; row < shape_.rows; row += shape_.tables) {
+        all.plain += sums[row * count + at % count].plain;
+        all.weighted += sums[row * count + at % count].weighted;
       }
-      scale_gradient[at] = static_cast<float>(along);
-      if (shift_gradient) shift_gradient[at] = static_cast<float>(sum);
+      finish(all, at, scale_gradient, shift_gradient);
     }
+  }
+
+  // As above, of bands of rows and stretches of columns side by side, whose number does not depend on the threads.
+  void of_columns(const Operands& of, float* scale_gradient, float* shift_gradient) const {
+    constexpr std::int64_t width = 512, height = 1024;
+    const std::int64_t length = shape_.length, across = (length + width - 1) / width;
+    const std::int64_t bands = (shape_.rows + height - 1) / height;
+    std::vector<Sums> sums(bands > 1 ? bands * length : 0);
+#pragma omp parallel for schedule(static) if (shape_.numbers() > fewest_numbers)
+    for (std::int64_t task = 0; task < bands * across; ++task) {
+      const std::int64_t band = task / across, first = task % across * width;
+      const std::int64_t count = std::min(width, length - first);
+      double along[width] = {}, sum[width] = {};
+      for (std::int64_t row = band * height; row < std::min(shape_.rows, (band + 1) * height); ++row)
+        vector_kernels().gradient_to_columns(of.row(row), of.source + row * length + first,
+                                             of.gradient + row * length + first, count, along, sum);
+      for (std::int64_t at = 0; at < count; ++at) {
+        if (bands > 1)
+          sums[band * length + first + at] = {sum[at], along[at]};
+        else
+          finish({sum[at], along[at]}, first + at, scale_gradient, shift_gradient);
+      }
+    }
+    for (std::int64_t at = 0; bands > 1 && at < length; ++at) {
+      Sums all{0, 0};
+      for (std::int64_t band = 0; band < bands; ++band) {
+        all.plain += sums[band * length + at].plain;
+        all.weighted += sums[band * length + at].weighted;
+      }
+      finish(all, at, scale_gradient, shift_gradient);
+    }
+  }
+
+  static void finish(const Sums& sums, std::int64_t at, float* scale_gradient, float* shift_gradient) {
+    scale_gradient[at] = static_cast<float>(sums.weighted);
+    if (shift_gradient) shift_gradient[at] = static_cast<float>(sums.plain);
   }
 
   Rows shape_;

@@ -177,15 +177,23 @@ void any_backward(F function, Numbers n, const float* known, const float* dy, fl
 }
 
 double exponentials(const float* x, float shift, float* y, std::int64_t count) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < count; i += lanes) {
-    const std::int64_t length = count - i < lanes ? count - i : lanes;
-    float rest[lanes] = {};
-    std::memcpy(rest, x + i, length * sizeof(float));
-    store(rest, Exponential(load(rest) - shift).value());
-    std::memcpy(y + i, rest, length * sizeof(float));
-    for (std::int64_t k = 0; k < length; ++k) sum += rest[k];
+  using Halves = float __attribute__((vector_size(lanes / 2 * sizeof(float)), aligned(4), may_alias));
+  using Doubles = double __attribute__((vector_size(lanes / 2 * sizeof(double)), aligned(8), may_alias));
+  Doubles sums{};
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    store(y + i, Exponential(load(x + i) - shift).value());
+    for (int part = 0; part < 2; ++part)
+      sums += __builtin_convertvector(*reinterpret_cast<const Halves*>(y + i + part * lanes / 2), Doubles);
   }
+  double sum = 0;
+  for (int lane = 0; lane < lanes / 2; ++lane) sum += sums[lane];
+  if (i == count) return sum;
+  float rest[lanes] = {};
+  std::memcpy(rest, x + i, (count - i) * sizeof(float));
+  store(rest, Exponential(load(rest) - shift).value());
+  std::memcpy(y + i, rest, (count - i) * sizeof(float));
+  for (std::int64_t k = 0; k < count - i; ++k) sum += rest[k];
   return sum;
 }
 
@@ -206,7 +214,13 @@ const VectorKernels kernels{"foveate:" FOVEATE_NAME(FOVEATE_ISA),
                             maximum<WideWinner>,
                             to_winners<Winner>,
                             to_winners<WideWinner>,
-                            depthwise_row};
+                            depthwise_row,
+                            moments,
+                            normalize,
+                            normalize_each,
+                            gradient_sums,
+                            gradient_to_source,
+                            gradient_to_columns};
 
 }  // namespace FOVEATE_ISA
 

@@ -45,6 +45,16 @@ struct DepthwiseShape {
   Bounds before, after;
 };
 
+// By what a row is normalised: (x - mean) * inverse.
+struct Normalizer {
+  double mean, inverse;
+};
+
+// A sum, and one in which every term has another factor.
+struct Sums {
+  double plain, weighted;
+};
+
 // Which tap won; the largest number is that of none.
 using Winner = std::uint8_t;
 using WideWinner = std::int32_t;
@@ -66,6 +76,20 @@ struct VectorKernels {
   // Row `output` of one sample's outputs; the bias may be null.
   void (*depthwise_row)(const DepthwiseShape& shape, const float* source, const float* weights, const float* bias,
                         float* target, std::int64_t output);
+  // Sums of x - shift and of its square.
+  Sums (*moments)(const float* x, std::int64_t count, double shift);
+  // y = (x - mean) * inverse * scale + shift, with one scale and shift, or one for each number; the last may be null.
+  void (*normalize)(const Normalizer& by, const float* x, float* y, std::int64_t count, float scale, float shift);
+  void (*normalize_each)(const Normalizer& by, const float* x, float* y, std::int64_t count, const float* scale,
+                         const float* shift);
+  // Sums of g = dy * scale, and of g * (x - mean) * inverse; the scales may be null.
+  Sums (*gradient_sums)(const Normalizer& by, const float* x, const float* dy, std::int64_t count, const float* scale);
+  // dx = (g - mean of g - normalized x * mean of g times that) * inverse, where g is dy * scale, or dy * factor.
+  void (*gradient_to_source)(const Normalizer& by, const Sums& means, const float* x, const float* dy, float* dx,
+                             std::int64_t count, const float* scale, float factor);
+  // Adds dy to the sums, and dy * (x - mean) * inverse to those along it, each number to its own.
+  void (*gradient_to_columns)(const Normalizer& by, const float* x, const float* dy, std::int64_t count, double* along,
+                              double* sum);
 };
 
 #if defined(FOVEATE_ISA)
@@ -76,6 +100,15 @@ template <class W>
 void to_winners(const PoolingShape& shape, const float* gradient, const W* winners, float* result);
 void depthwise_row(const DepthwiseShape& shape, const float* source, const float* weights, const float* bias,
                    float* target, std::int64_t output);
+Sums moments(const float* x, std::int64_t count, double shift);
+void normalize(const Normalizer& by, const float* x, float* y, std::int64_t count, float scale, float shift);
+void normalize_each(const Normalizer& by, const float* x, float* y, std::int64_t count, const float* scale,
+                    const float* shift);
+Sums gradient_sums(const Normalizer& by, const float* x, const float* dy, std::int64_t count, const float* scale);
+void gradient_to_source(const Normalizer& by, const Sums& means, const float* x, const float* dy, float* dx,
+                        std::int64_t count, const float* scale, float factor);
+void gradient_to_columns(const Normalizer& by, const float* x, const float* dy, std::int64_t count, double* along,
+                         double* sum);
 }  // namespace FOVEATE_ISA
 #endif
 
