@@ -5,8 +5,13 @@
 
 The body learns the first seven classes of Fashion-MNIST. Then it is frozen, and a new head learns the last three
 (sneaker, bag, ankle boot) from a handful of images each. The same network learns the same images from scratch. The
-number of epochs and the learning rate were chosen on validation images. With 5 images of each class the frozen body is
-ahead; from 20 on, a network that may change its filters is.
+number of epochs and the learning rate were chosen on validation images. Means of three draws of the images, on the test
+images:
+
+    images of each class   frozen body   from scratch
+                       5        88.24%         81.88%
+                      20        93.78%         93.43%
+                     100        95.14%         96.52%
 """
 
 import argparse

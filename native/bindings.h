@@ -22,6 +22,7 @@ void init_elementwise(nanobind::module_& module);
 void init_structure(nanobind::module_& module);
 void init_dropout(nanobind::module_& module);
 void init_binary(nanobind::module_& module);
+void init_boxes(nanobind::module_& module);
 void init_combining(nanobind::module_& module);
 void init_moving(nanobind::module_& module);
 void init_reduction(nanobind::module_& module);

@@ -18,6 +18,7 @@ NB_MODULE(_native, module) {
   foveate::init_structure(module);
   foveate::init_dropout(module);
   foveate::init_binary(module);
+  foveate::init_boxes(module);
   foveate::init_combining(module);
   foveate::init_moving(module);
   foveate::init_reduction(module);

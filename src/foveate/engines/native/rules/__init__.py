@@ -6,6 +6,7 @@ from foveate.engines.native.elementwise import ACTIVATIONS
 from foveate.engines.native.group import Group
 from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule, PReLURule, SoftmaxRule
 from foveate.engines.native.rules.base import Rule
+from foveate.engines.native.rules.boxes import BoxRule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.engines.native.rules.combining import AffineRule, CombiningRule, SpreadPReLURule
 from foveate.engines.native.rules.last_axis import LastAxisRule
@@ -54,7 +55,7 @@ from foveate.layers.arithmetic import Combining
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.pixels import PixelMoving
-from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
+from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, LPPooling, MaxPooling
 from foveate.layers.registry import built_in_layers
 from foveate.layers.sample_normalization import SampleNormalization
 from foveate.layers.structure import Dropping
@@ -66,10 +67,9 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Convolution, TransposedConvolution), (ProductRule(), _CALLBACK)),
     ((Linear,), (ProductRule(), LastAxisRule())),
     (ACTIVATIONS, (ActivationRule(),)),
-    (
-        (MaxPooling, AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, AdaptivePooling),
-        (PoolingRule(), _CALLBACK),
-    ),
+    ((MaxPooling, GlobalAveragePooling, GlobalMaximumPooling), (PoolingRule(),)),
+    ((AveragePooling, AdaptivePooling), (PoolingRule(), BoxRule(), _CALLBACK)),
+    ((LPPooling,), (BoxRule(), _CALLBACK)),
     ((Softmax, LogSoftmax), (SoftmaxRule(),)),
     ((BatchNormalization,), (BatchNormalizationRule(),)),
     ((SampleNormalization,), (SampleNormalizationRule(),)),

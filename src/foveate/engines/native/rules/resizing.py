@@ -24,7 +24,7 @@ class UpsampleRule(Rule[None]):
         assert isinstance(node.layer, Upsample)
         if node.layer.mode == "nearest":
             return Result(gather(ledger, source, _sources(node)), None)
-        return Result(_resized(ledger, source, _linear_taps(node)), None)
+        return Result(resized(ledger, source, _linear_taps(node)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Go back to the smaller size."""
@@ -34,7 +34,7 @@ class UpsampleRule(Rule[None]):
         if node.layer.mode == "nearest":
             result = scatter(ledger, gradient, dims, _sources(node))
         else:
-            result = _resized_backward(ledger, gradient, _linear_taps(node), dims)
+            result = resized_backward(ledger, gradient, _linear_taps(node), dims)
         ledger.add_gradient(node.inputs[0], result)
 
 
@@ -56,23 +56,25 @@ class ResizeRule(Rule[None]):
         """Resize each axis that changes."""
         node, source = group.head, ledger.plan.plain(ledger.values[group.head.inputs[0]])
         assert isinstance(node.layer, Resize)
-        return Result(_resized(ledger, source, node.layer.taps(node.input_shapes[0])), None)
+        return Result(resized(ledger, source, node.layer.taps(node.input_shapes[0])), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Give every neighbour its share, by the same weights."""
         node, gradient = group.head, ledger.plan.plain(gradient)
         assert isinstance(node.layer, Resize)
         taps, dims = node.layer.taps(node.input_shapes[0]), ledger.dims(node.inputs[0])
-        ledger.add_gradient(node.inputs[0], _resized_backward(ledger, gradient, taps, dims))
+        ledger.add_gradient(node.inputs[0], resized_backward(ledger, gradient, taps, dims))
 
 
-def _resized(ledger: Ledger, value: Array, taps: Sequence[Taps]) -> Array:
+def resized(ledger: Ledger, value: Array, taps: Sequence[Taps]) -> Array:
+    """Weighted sums along each spatial axis of a plain array."""
     for axis, weights in _changing(value.layout.dims, taps):
         value = _along(ledger, value, axis, weights, value.layout.dims[axis], backward=False)
     return value
 
 
-def _resized_backward(ledger: Ledger, gradient: Array, taps: Sequence[Taps], dims: Sequence[int]) -> Array:
+def resized_backward(ledger: Ledger, gradient: Array, taps: Sequence[Taps], dims: Sequence[int]) -> Array:
+    """The gradient of an array of `dims` from that of its weighted sums."""
     for axis, weights in reversed(_changing(dims, taps)):
         gradient = _along(ledger, gradient, axis, weights, dims[axis], backward=True)
     return gradient
