@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from foveate import DataError, Dataset, FileError, Preprocessing, ShapeError
-from foveate.data.images import Resizing, read_pixels
+from foveate.data.images import read_pixels
+from foveate.data.resizing import Resizing
 from tests.data.support import noise, small_dataset
 
 GREY = Preprocessing((1, 6, 5), (0.25,), (0.5,))
@@ -43,7 +44,7 @@ def test_apply_normalises_each_channel(preprocessing: Preprocessing, dtype):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_measure_brings_every_channel_to_mean_zero_and_deviation_one(dtype, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("foveate.data.preprocessing.CHUNK", 500)
+    monkeypatch.setattr("foveate.data.measuring.CHUNK", 500)
     inputs = (noise(40, 3, 4, 5).astype(float) * [[[[0.2]], [[0.5]], [[1]]]]).astype(dtype)
     inputs = inputs if dtype == np.uint8 else inputs * 1e-3 + 100
     measured = Preprocessing.measure(Dataset(inputs, np.zeros(40, int), ("one",)))

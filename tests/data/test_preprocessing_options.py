@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from foveate import DataError, FileError, Preprocessing
-from foveate.data.images import Resizing
+from foveate.data.resizing import Resizing
 from tests.data.support import noise
 
 IMAGENET = Preprocessing((3, 22, 24), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), resize=26)
@@ -101,6 +101,8 @@ def test_defaults_are_left_out_of_files():
         ({"resize": True}, "resize is True"),
         ({"resize": 10**9}, "up to 65,535"),
         ({"resize": "256"}, "resize is '256'"),
+        ({"fit": "letterbox"}, "fit is 'letterbox'; give one of crop, pad, stretch, or"),
+        ({"fit": "pad", "resize": 26}, "fit is 'pad'; .* for images that are cropped after resize=.*, leave it out"),
         ({"interpolation": "area"}, "interpolation is 'area'; give one of nearest, bilinear, bicubic, lanczos"),
         ({"scale": 0}, "scale is 0; give a positive number, such as 1/255 or 1"),
         ({"scale": float("nan")}, "scale is nan"),
@@ -116,5 +118,7 @@ def test_options_that_are_none(options: dict, said: str):
 def test_options_for_images_alone():
     with pytest.raises(DataError, match="resize=9 is for images, but a sample is 2x9"):
         Preprocessing((2, 9), (0.0,) * 2, (1.0,) * 2, resize=9)
+    with pytest.raises(DataError, match=r"fit is 'crop'; .* for anything but grey and RGB images, leave it out"):
+        Preprocessing((2, 9), (0.0,) * 2, (1.0,) * 2, fit="crop")
     with pytest.raises(DataError, match="channel_order is 'BGR' for 1 channels"):
         Preprocessing((1, 9, 9), (0.0,), (1.0,), channel_order="BGR")

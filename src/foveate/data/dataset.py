@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate.calls import Called
 from foveate.data.batches import permutation
-from foveate.data.preprocessing import InputArray, Preprocessing, first_not_finite, pixels
+from foveate.data.measuring import InputArray, first_not_finite
+from foveate.data.preprocessing import Preprocessing, pixels
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from foveate.calls import path_from
 from foveate.data.dataset import Dataset, Splits, split
-from foveate.data.images import SUFFIXES, Resizing, read_pixels, read_size
+from foveate.data.images import SUFFIXES, read_pixels, read_size
 from foveate.data.preprocessing import Preprocessing
+from foveate.data.resizing import Resizing
 from foveate.errors import DataError, FileError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape

@@ -3,15 +3,18 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.guarded import GuardedFile
+from foveate.data.resizing import Resizing
 from foveate.errors import DataError, FileError, FoveateError
 from foveate.opening import open_regular
 from foveate.text import named
@@ -20,60 +23,36 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""The formats that are read. PIL knows more, some of which run other programs (EPS starts Ghostscript)."""
+"""The formats that are always read. PIL knows more, some of which run other programs (EPS starts Ghostscript)."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-"""How the names of image files end, in lower case."""
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif"),
+)
+"""How the names of image files end, in lower case. What a file is, its content says."""
 
 _EXPECTED = "a PNG, JPEG, GIF, BMP, TIFF, WebP or PPM image"
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GREY_MODES = ("1", "L", "I", "LA", "La")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_LYING = (5, 6, 7, 8)
 """Orientations that swap height and width."""
+_TIFF_WIDTH, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 256, 258, 262, 339
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+_SIXTEEN_BITS = 2**16 - 1
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601, as PIL weights red, green and blue for grey."""
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-"""PIL's filters; all but the nearest average when an image shrinks."""
 
-
-@dataclass(frozen=True)
-class Resizing:
-    """How an image of any height and width becomes one of `size`.
-
-    Args:
-        size: (height, width) of the result, in pixels.
-        resize: first resize the image to this (height, width), or its shorter side to this many pixels, keeping the
-            proportions; then crop the middle. With None the image is stretched to `size`.
-        interpolation: one of `INTERPOLATIONS`.
-    """
-
-    size: tuple[int, int]
-    resize: int | tuple[int, int] | None = None
-    interpolation: str = "bilinear"
-
-    def __call__(self, image: "Image.Image") -> "Image.Image":
-        """The image resized and cropped."""
-        from PIL import Image
-
-        height, width = self._between(image.height, image.width)
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
-        if (height, width) == self.size:
-            return image
-        top, left = round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
-        return image.crop((left, top, left + self.size[1], top + self.size[0]))
-
-    def _between(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width before cropping."""
-        if self.resize is None:
-            return self.size
-        if not isinstance(self.resize, int):
-            return self.resize
-        if height <= width:
-            return self.resize, self.resize * width // height
-        return self.resize * height // width, self.resize
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that are read here: AVIF if PIL has it, HEIF if its plug-in `pillow_heif` is installed."""
+    avif = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
+    if find_spec("pillow_heif") is None:
+        return FORMATS + avif
+    import_module("pillow_heif").register_heif_opener()
+    return (*FORMATS, *avif, "HEIF")
 
 
 def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uint8]:
@@ -97,10 +76,7 @@ def read_image(path: Path) -> "Image.Image":
         FileError: there is no such file, or it is not an image that can be read completely.
     """
     with _opened(path) as image:
-        from PIL import ImageOps
-
-        image.load()
-        return ImageOps.exif_transpose(image)
+        return upright(image)
 
 
 def read_size(path: Path) -> tuple[int, int, int]:
@@ -111,16 +87,27 @@ def read_size(path: Path) -> tuple[int, int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
+        turned = _tags(image).get(_TIFF_WIDTH, width) != width  # PIL itself has swapped the sides of a TIFF
+        if not turned and image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
             width, height = height, width
         return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
+
+
+def upright(image: "Image.Image") -> "Image.Image":
+    """A PIL image, loaded, turned as its EXIF orientation says, integers of more than 8 bits brought to 8."""
+    from PIL import ImageOps
+
+    image.load()
+    white, inverted = _white(image), _tags(image).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    turned = ImageOps.exif_transpose(image)
+    return turned if white is None else _eight_bits(turned, white, inverted)
 
 
 def image_pixels(image: "Image.Image", channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """A PIL image as uint8 (channels, height, width).
 
-    Transparent pixels are laid on white; 16-bit grey becomes 8-bit; grey becomes RGB by repetition, RGB grey by ITU-R
-    601.
+    Transparent pixels are laid on white; 16-bit grey becomes 8-bit, rounded; grey becomes RGB by repetition, RGB grey
+    by ITU-R 601.
 
     Args:
         image: of any mode but floating point.
@@ -137,8 +124,8 @@ def image_pixels(image: "Image.Image", channels: int, resizing: Resizing) -> NDA
             f"the image has the mode {image.mode} and {image.size[0]}x{image.size[1]} pixels; an image with "
             "whole-number pixels was expected: give floating point as an array on the scale 0 to 1"
         )
-    if image.mode.startswith("I"):
-        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) // 257, 0, 255).astype(np.uint8))
+    if (white := _white(image)) is not None:
+        image = _eight_bits(image, white)
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     array = np.asarray(resizing(image.convert("L" if channels == 1 else "RGB")))
@@ -169,6 +156,43 @@ def float_pixels(array: NDArray[np.float32], channels: int, resizing: Resizing) 
     return np.stack(planes * (channels // len(planes)))
 
 
+def _tags(image: "Image.Image") -> Any:
+    """The tags of a TIFF, nothing for other images."""
+    return getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+
+
+def _white(image: "Image.Image") -> int | None:
+    """The integer that is white in an image of more than 8 bits, as TIFF defines it; None for any other image."""
+    if not image.mode.startswith("I"):
+        return None
+    tags = _tags(image)
+    signed = tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == _SIGNED
+    return int(2 ** (tags.get(_TIFF_BITS, (16,))[0] - signed)) - 1
+
+
+def _eight_bits(image: "Image.Image", white: int, inverted: bool = False) -> "Image.Image":
+    """An image of integers from 0 to `white` as 8-bit grey, rounded; its transparent level becomes white.
+
+    Raises:
+        DataError: it would be black throughout, although it is not.
+    """
+    from PIL import Image
+
+    values = np.asarray(image)
+    values = (values.view(np.uint32) if white >= 2**31 else values).astype(np.int64)
+    levels = np.clip((510 * values + white) // (2 * white), 0, 255)
+    if white > _SIXTEEN_BITS and not levels.any() and values.any():
+        raise DataError(
+            f"its integers go up to {values.max():,}, but white is {white:,}, so all of it would be black; save it "
+            "with 8 or 16 bits"
+        )
+    if inverted:
+        levels = 255 - levels
+    if isinstance(image.info.get("transparency"), int):
+        levels[values == image.info["transparency"]] = 255
+    return Image.fromarray(levels.astype(np.uint8))
+
+
 @contextmanager
 def _opened(path: Path) -> "Iterator[Image.Image]":
     """The image in `path`, not decoded yet."""
@@ -176,7 +200,7 @@ def _opened(path: Path) -> "Iterator[Image.Image]":
         from PIL import Image
 
         guarded = GuardedFile(file, path)
-        with Image.open(guarded, formats=FORMATS) as image:  # type: ignore[arg-type]
+        with Image.open(guarded, formats=formats()) as image:  # type: ignore[arg-type]
             guarded.pixels = prod(image.size)
             yield image
 
@@ -194,6 +218,8 @@ def _sentences(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
+    except DataError as error:
+        raise FileError(f"{named(path)} cannot be used: {error}") from None
     except FoveateError:
         raise
     except FileNotFoundError:
@@ -203,6 +229,10 @@ def _sentences(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         _refuse_bomb(path)
     except UnidentifiedImageError:
+        if _is_heif(path):
+            raise FileError(
+                f"{named(path)} is a HEIC image, for which the plug-in pillow-heif is needed (pip install pillow-heif)"
+            ) from None
         raise FileError(f"{named(path)} is not an image that can be read; {_EXPECTED} was expected") from None
     except OSError as error:
         if error.errno is None:  # PIL's own, about the content
@@ -210,6 +240,12 @@ def _sentences(path: Path) -> Iterator[None]:
         raise FileError(f"{named(path)} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # PIL's decoders raise a dozen types on damaged files, SyntaxError among them
         raise _damaged(path, error) from None
+
+
+def _is_heif(path: Path) -> bool:
+    with open_regular(path) as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
 
 
 def _damaged(path: Path, error: Exception) -> FileError:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
-from math import isfinite, prod
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from foveate.calls import Called, kind
 from foveate.data.arrays import is_array_file, read_array
 from foveate.data.configurations import options_of
-from foveate.data.images import INTERPOLATIONS, Resizing, byte_pixels, float_pixels, image_pixels, read_pixels
+from foveate.data.images import byte_pixels, float_pixels, image_pixels, read_pixels, upright
+from foveate.data.measuring import InputArray, first_not_finite, mean_and_std
+from foveate.data.resizing import FITS, INTERPOLATIONS, Resizing
 from foveate.errors import DataError, FileError, ShapeError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
 
 if TYPE_CHECKING:
     from PIL import Image
-
-InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on a scale from 0 to 1."""
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
 """One image: the path of a file, a PIL image, or an array."""
@@ -34,10 +33,6 @@ UNIT_SCALE = 1 / 255
 
 LARGEST_SIDE = 65_535
 """The largest side of an image before its middle is cropped, in pixels."""
-
-CHUNK = 1 << 22
-_ROUNDING = 1e-9
-"""Deviations below this part of the mean are the sums' own rounding: the channel is constant."""
 
 _IMAGE_CHANNELS = (1, 3, 4)
 _MOST_ON_UNIT_SCALE = 16.0
@@ -66,11 +61,13 @@ class Preprocessing(metaclass=Called):
         shape: the shape of one sample, (C, *spatial).
         mean: the mean of each channel over the training data, after `scale`.
         std: the standard deviation of each channel, likewise.
-        resize: how to fit an image of another height and width: None stretches it; a number resizes its shorter side to
-            that many pixels, (height, width) the whole image, and then the middle is cropped to the network's size.
+        resize: a number resizes an image's shorter side to that many pixels, (height, width) the whole image; then the
+            middle is cropped to the network's size. With None, `fit` says what happens.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
         scale: multiplies bytes (default: 1/255); 1 for networks that take 0 to 255.
         channel_order: "RGB", or "BGR" for networks that take blue first; mean and std are in this order.
+        fit: how to fit an image of another height and width: "stretch" it; "crop" keeps its proportions and cuts off
+            what exceeds the network's size; "pad" keeps the whole image and fills two sides with black.
 
     Raises:
         DataError: the numbers are not one finite mean and one positive std for each channel, or an option is none of
@@ -84,6 +81,7 @@ class Preprocessing(metaclass=Called):
     interpolation: str = "bilinear"
     scale: float = UNIT_SCALE
     channel_order: str = "RGB"
+    fit: str = "stretch"
 
     def __post_init__(self) -> None:
         if not _are_sizes(self.shape):
@@ -113,13 +111,7 @@ class Preprocessing(metaclass=Called):
         if not hasattr(dataset, "by_input"):
             raise DataError(f"a preprocessing is measured on a Dataset, but got {kind(dataset)}")
         inputs = dataset.by_input[dataset.image_input]
-        count, channels, *spatial = inputs.shape
-        values_each = count * prod(spatial)
-        mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
-        variance = sum(_channel_sums(inputs, mean, 2)) / values_each
-        std = np.sqrt(variance)
-        std[std <= _ROUNDING * np.abs(mean)] = 1.0
-        return Preprocessing(inputs.shape[1:], tuple(mean.tolist()), tuple(std.tolist()))
+        return Preprocessing(inputs.shape[1:], *mean_and_std(inputs))
 
     @staticmethod
     def from_configuration(configuration: Any) -> "Preprocessing":
@@ -173,8 +165,8 @@ class Preprocessing(metaclass=Called):
 
         For grey and RGB networks each image may be a path, a PIL image or an array (H, W), (H, W, C) or (C, H, W) of
         uint8, or floating point on a scale from 0 to 1. Files are turned as their EXIF orientation says; transparent
-            pixels are laid on white; grey becomes RGB and RGB grey; then the image is stretched to height and width
-        (bilinear), or resized and cropped as `resize` says. Every other network (sound, volumes, more channels) takes
+        pixels are laid on white; grey becomes RGB and RGB grey; then the image is brought to height and width as `fit`
+        and `resize` say. Every other network (sound, volumes, more channels) takes
         arrays of exactly its shape.
 
         Raises:
@@ -250,6 +242,11 @@ class Preprocessing(metaclass=Called):
             raise DataError(
                 f"Preprocessing: interpolation is {self.interpolation!r}; give one of {', '.join(INTERPOLATIONS)}"
             )
+        if self.fit not in FITS or (self.fit != "stretch" and (self.resize is not None or not self._takes_images)):
+            raise DataError(
+                f"Preprocessing: fit is {self.fit!r}; give one of {', '.join(FITS)}, or for images that are cropped "
+                "after resize=, and for anything but grey and RGB images, leave it out"
+            )
         if isinstance(self.scale, bool) or not isinstance(self.scale, int | float) or not 1e-9 < self.scale < 1e9:
             raise DataError(f"Preprocessing: scale is {self.scale!r}; give a positive number, such as 1/255 or 1")
         if self.channel_order not in ("RGB", "BGR") or (self.channel_order == "BGR" and self.shape[0] != 3):
@@ -303,9 +300,7 @@ class Preprocessing(metaclass=Called):
                 f"the network takes {format_sizes(self.shape)}, but {name} is a PIL image; give an array of that shape"
             )
         try:
-            from PIL import ImageOps
-
-            return image_pixels(ImageOps.exif_transpose(image), self.shape[0], self._resizing)
+            return image_pixels(upright(image), self.shape[0], self._resizing)
         except Exception as error:  # an image that PIL has only opened is decoded now, and may be damaged
             raise DataError(f"{name} cannot be used: {error}") from None
 
@@ -375,7 +370,7 @@ class Preprocessing(metaclass=Called):
 
     @property
     def _resizing(self) -> Resizing:
-        return Resizing(self._size, self.resize, self.interpolation)
+        return Resizing(self._size, self.resize, self.interpolation, self.fit)
 
 
 def pixels(array: NDArray[Any], name: str) -> InputArray:
@@ -389,16 +384,6 @@ def pixels(array: NDArray[Any], name: str) -> InputArray:
         f"{name} of type {array.dtype} cannot be used; give uint8 from 0 to 255 (.astype(np.uint8)), or floating point "
         "on the scale 0 to 1"
     )
-
-
-def first_not_finite(inputs: InputArray) -> int | None:
-    """Index of the first sample that holds NaN or infinity, or None."""
-    if inputs.dtype == np.uint8:
-        return None
-    for start, chunk in _chunks(inputs):
-        if not np.isfinite(chunk).all():
-            return start + int(np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1))[0])
-    return None
 
 
 def _are_sizes(values: Any) -> bool:
@@ -417,20 +402,6 @@ def _numbers(values: Iterable[float], name: str) -> tuple[float, ...]:
         return tuple(float(value) for value in values)
     except (TypeError, ValueError):
         raise DataError(f"Preprocessing: {name} is {values!r}; give one number for each channel, as a tuple") from None
-
-
-def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
-    """The samples a few million values at a time, each time with the index of the first."""
-    step = max(1, CHUNK // max(1, prod(inputs.shape[1:])))
-    return ((start, inputs[start : start + step]) for start in range(0, len(inputs), step))
-
-
-def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
-    """For each chunk the sum over each channel of (x - mean)**power, x on a scale from 0 to 1."""
-    unit = 255.0 if inputs.dtype == np.uint8 else 1.0
-    for _, chunk in _chunks(inputs):
-        values = chunk.reshape(len(chunk), inputs.shape[1], -1) / unit - np.asarray(mean)[:, None]
-        yield (values**power).sum(axis=(0, 2))
 
 
 def _is_pil(image: Any) -> bool:

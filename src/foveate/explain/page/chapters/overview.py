@@ -60,6 +60,13 @@ def _outputs(model: Model) -> str:
     return f"{classes_to_ask_for(model):,} numbers, one for each class"
 
 
+_FITTED = {
+    "stretch": "stretched to",
+    "crop": "scaled and cropped to",
+    "pad": "scaled into, and filled up with black to",
+}
+
+
 def _stretched(subject: Subject) -> str:
     """A sentence if an image file does not have the network's size."""
     if not isinstance(subject.image, str | PathLike):
@@ -68,4 +75,6 @@ def _stretched(subject: Subject) -> str:
     wanted = subject.model.graph.input_shape[1:]
     if size == wanted:
         return ""
-    return f" The file is {format_sizes(size)}, and was stretched to the network's {format_sizes(wanted)}."
+    preprocessing = subject.model.preprocessing
+    fit = "stretch" if preprocessing is None else "crop" if preprocessing.resize is not None else preprocessing.fit
+    return f" The file is {format_sizes(size)}, and was {_FITTED[fit]} the network's {format_sizes(wanted)}."

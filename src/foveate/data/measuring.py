@@ -1,0 +1,50 @@
+"""What is measured on the inputs of a data set, a few million values at a time: NaN, mean and standard deviation."""
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on a scale from 0 to 1."""
+
+CHUNK = 1 << 22
+_ROUNDING = 1e-9
+"""Deviations below this part of the mean are the sums' own rounding: the channel is constant."""
+
+
+def mean_and_std(inputs: InputArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and the standard deviation of each channel on the scale 0 to 1, in float64; of a constant one, 1."""
+    count, channels, *spatial = inputs.shape
+    values_each = count * prod(spatial)
+    mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
+    variance = sum(_channel_sums(inputs, mean, 2)) / values_each
+    std = np.sqrt(variance)
+    std[std <= _ROUNDING * np.abs(mean)] = 1.0
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def first_not_finite(inputs: InputArray) -> int | None:
+    """Index of the first sample that holds NaN or infinity, or None."""
+    if inputs.dtype == np.uint8:
+        return None
+    for start, chunk in _chunks(inputs):
+        if not np.isfinite(chunk).all():
+            return start + int(np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1))[0])
+    return None
+
+
+def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
+    """The samples a few million values at a time, each time with the index of the first."""
+    step = max(1, CHUNK // max(1, prod(inputs.shape[1:])))
+    return ((start, inputs[start : start + step]) for start in range(0, len(inputs), step))
+
+
+def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
+    """For each chunk the sum over each channel of (x - mean)**power, x on a scale from 0 to 1."""
+    unit = 255.0 if inputs.dtype == np.uint8 else 1.0
+    for _, chunk in _chunks(inputs):
+        values = chunk.reshape(len(chunk), inputs.shape[1], -1) / unit - np.asarray(mean)[:, None]
+        yield (values**power).sum(axis=(0, 2))
