@@ -87,7 +87,7 @@ def test_images_of_a_folder(caplog: pytest.LogCaptureFixture, tmp_path: Path):
     for number in range(6):
         folder = tmp_path / f"class {number % 2}"
         folder.mkdir(exist_ok=True)
-        Image.fromarray(np.zeros((5, 4), np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(np.full((5, 4), number, np.uint8)).save(folder / f"{number}.png")
     fv.datasets.image_folder(tmp_path)
     assert messages(caplog, logging.INFO) == [f"read 6 images of 1x5x4 in {tmp_path}"]
 

@@ -91,13 +91,16 @@ def test_a_command_does_not_wait_for_a_pipe(foveate, pipe: Path, command: str):
 
 
 def test_an_image_in_a_folder_may_be_a_pipe(tmp_path: Path):
-    """It is no image, so it is left out."""
+    """It is no image, so it is left out, and said to be."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for number in range(3):
-            Image.new("L", (4, 4)).save(tmp_path / name / f"{number}.png")
+            Image.new("L", (4, 4), 40 * number + ord(name)).save(tmp_path / name / f"{number}.png")
     os.mkfifo(tmp_path / "a" / "3.png")
-    assert len(fv.datasets.image_folder(tmp_path).train) == 4
+    with pytest.warns(fv.datasets.SkippedImagesWarning, match=r'First: ".*3\.png" is no file on a disk'):
+        splits = fv.datasets.image_folder(tmp_path)
+    assert len(splits.train) == 2
+    assert splits.found.endswith("1 skipped: a/3.png (no file on a disk)")
 
 
 def heads(kind: str) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ def test_classes_come_in_natural_order_and_every_image_keeps_its_class(tmp_path)
     splits = image_folder(root)
     assert splits.classes == ("0", "1", "9", "10")
     assert splits.name == "digits"
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == (24, 3, 3)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (22, 4, 4)
     assert splits.train.shape == (3, 9, 7)
     seen = []
     for part in (splits.train, splits.validation, splits.test):
@@ -51,18 +51,23 @@ def test_a_shape_that_nobody_gave_is_found_from_the_images(tmp_path):
     assert image_folder(grey).train.shape == (3, 5, 8)
     large = write_images(tmp_path / "large", {"a": 3, "b": 3}, mode="L", size=(300, 150))
     assert image_folder(large).train.shape == (1, LONGEST_SIDE, LONGEST_SIDE // 2)
-    turned = write_images(tmp_path / "turned", {"a": 3}, mode="L", size=(5, 8))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for path in (turned / "a").iterdir():
-        Image.new("L", (8, 5)).save(path, exif=exif)
-    assert image_folder(turned).train.shape == (1, 8, 5)
-    deep = write_images(tmp_path / "deep", {"a": 3}, mode="L", size=(5, 8))
-    for path in (deep / "a").iterdir():
-        Image.fromarray(np.full((5, 8), 40000, np.uint16)).save(path)
+    deep = write_images(tmp_path / "deep", {"a": 3, "b": 3}, mode="L", size=(5, 8))
+    for number, path in enumerate(sorted(deep.rglob("*.png"))):
+        Image.fromarray(np.full((5, 8), 40000 + number, np.uint16)).save(path)
     splits = image_folder(deep)
     assert splits.train.shape == (1, 5, 8)
     assert np.all(splits.train.inputs == 156)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_images_that_lie_give_the_folder_the_shape_in_which_they_stand(tmp_path, suffix: str):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(6):
+        folder = tmp_path / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        Image.new("L", (8, 5), 40 * number).save(folder / f"{number}{suffix}", exif=exif)
+    assert image_folder(tmp_path).train.shape == (1, 8, 5)
 
 
 def test_a_given_shape_is_kept(tmp_path):
@@ -90,11 +95,11 @@ def test_images_that_cannot_be_read_are_skipped_and_listed(tmp_path, shape):
 
 
 def test_of_many_damaged_images_the_first_are_named(tmp_path):
-    root = write_images(tmp_path, {"a": 9})
+    root = write_images(tmp_path, {"a": 9, "b": 9})
     for number in range(5):
         (root / "a" / f"{number}.png").write_bytes(b"")
     with pytest.warns(
-        SkippedImagesWarning, match=r"5 of 9 images in .*: a/0.png, a/1.png, a/2.png and 2 more\. First: .*empty"
+        SkippedImagesWarning, match=r"5 of 18 images in .*: a/0.png, a/1.png, a/2.png and 2 more\. First: .*empty"
     ):
         image_folder(root)
 
@@ -114,16 +119,23 @@ def test_a_folder_without_classes_or_images_is_a_sentence(tmp_path):
     with pytest.raises(DataError, match=r'".*" has no subfolders; put the images of each class into a subfolder'):
         image_folder(tmp_path)
     (tmp_path / "cat").mkdir()
-    with pytest.raises(DataError, match=r'the class folder ".*cat" has no images; fill it with .png, .*, or remove it'):
-        image_folder(tmp_path)
-    (tmp_path / "cat" / "tabby").mkdir()
-    with pytest.raises(DataError, match=r'".*cat" has no images; if its subfolders are the classes, give this folder'):
+    with pytest.raises(
+        DataError, match=r'the class folder ".*cat" has no images; put some into it \(.png, .*\), or remove it'
+    ):
         image_folder(tmp_path)
 
 
 def test_too_few_images_are_a_sentence(tmp_path):
-    root = write_images(tmp_path, {"a": 2})
-    with pytest.raises(DataError, match=r'".*" has 2 images that can be read; at least 3 are needed, one each'):
+    root = write_images(tmp_path, {"a": 1, "b": 2})
+    with pytest.raises(
+        DataError,
+        match=r'".*" has 3 images that can be read, 3 of them different, and none for validation; at least 3 different',
+    ):
+        image_folder(root)
+    root = write_images(tmp_path / "copies", {"a": 4, "b": 4})
+    for path in root.rglob("*.png"):
+        path.write_bytes((root / path.parent.name / "0.png").read_bytes())
+    with pytest.raises(DataError, match="has 8 images that can be read, 2 of them different, and none for validation"):
         image_folder(root)
 
 
@@ -142,12 +154,29 @@ def test_a_class_or_folder_of_damaged_images_is_a_sentence(tmp_path):
 
 
 def test_a_wrong_or_enormous_shape_is_a_sentence(tmp_path):
-    root = write_images(tmp_path, {"a": 3})
+    root = write_images(tmp_path, {"a": 3, "b": 3})
     for shape in ((2, 9, 9), (9, 9), (3, 0, 9)):
         with pytest.raises(DataError, match=r"shape is .*; give \(1, H, W\) for grey images or \(3, H, W\) for RGB"):
             image_folder(root, shape=shape)
     for side in (2**24, 2**31):
-        with pytest.raises(
-            DataError, match=f"3 images of 3x{side}x{side} do not fit into memory; give a smaller shape"
-        ):
+        with pytest.raises(DataError, match=f"6 images of 3x{side}x{side} do not fit into memory; give a smaller size"):
             image_folder(root, shape=(3, side, side))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 0}, "size is 0; give a number of pixels, or"),
+        ({"size": (3, 4, 5)}, r"size is \(3, 4, 5\); give"),
+        ({"size": "big"}, "size is 'big'"),
+        ({"fit": "letterbox"}, "fit is 'letterbox'; give one of crop, pad, stretch"),
+        ({"split": (0.9, 0.1)}, r"split is \(0.9, 0.1\); give three positive shares .* such as \(0.8, 0.1, 0.1\)"),
+        ({"split": (0.9, 0.1, 0)}, "three positive shares"),
+        ({"split": (0.9, 0.1, float("nan"))}, "three positive shares"),
+        ({"split": "0.8"}, "three positive shares"),
+    ],
+)
+def test_options_that_are_none_are_a_sentence(tmp_path, options: dict, said: str):
+    root = write_images(tmp_path, {"a": 3, "b": 3})
+    with pytest.raises(DataError, match=said):
+        image_folder(root, **options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.sources import held_out_images, is_folder
 from foveate.errors import FoveateError
 from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.text import LONGEST_PATH, number_words, printable
@@ -30,7 +31,9 @@ def evaluate(
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a model on the test images of a data set.
+    """Evaluate a model on the test images of a data set, or on the images of a folder that it has not seen.
+
+    Of a folder on which it was trained, these are the test images; any other folder is measured whole.
 
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
     """
@@ -38,10 +41,15 @@ def evaluate(
 
     use_threads(threads)
     loaded = load(model, engine=engine)
-    result = loaded.evaluate(test_images(loaded, dataset), batch_size=batch_size)
+    data, part, told = test_images(loaded, dataset)
+    result = loaded.evaluate(data, batch_size=batch_size)
     names = loaded.classes
+    if told and not as_json:
+        typer.echo(told)
     if as_json:
-        print_json({**result.to_json(), **({} if names is None else {"classes": list(names)})})
+        print_json(
+            {**result.to_json(), "part": part, "found": told, **({} if names is None else {"classes": list(names)})}
+        )
     elif names is None:
         _print_numbers(result)
     else:
@@ -144,10 +152,11 @@ def _told(output: str, answer: "Answer") -> str:
     return f"{output}: {said}" if output else said
 
 
-def test_images(model: "Model", dataset: str) -> "Dataset":
-    """The test images, split off by the model's own seed: for a folder, those it was not trained on."""
+def test_images(model: "Model", dataset: str) -> "tuple[Dataset, str, str]":
+    """The images to measure a model on, which part of the data that is, and for a folder a sentence on it."""
     from foveate.data import datasets
 
-    if dataset not in datasets.DATASETS and Path(dataset).is_dir():
-        return datasets.image_folder(dataset, shape=model.graph.input_shape, seed=model.seed).test
-    return datasets.load(dataset, seed=model.seed).test
+    if is_folder(dataset):
+        held = held_out_images(model, dataset)
+        return held.dataset, held.part, held.told
+    return datasets.load(dataset, seed=model.seed).test, "test", ""

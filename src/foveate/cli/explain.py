@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.sources import is_folder, load_data
 from foveate.errors import DataError
 from foveate.progress import Bar, is_live
 
@@ -44,13 +45,15 @@ def explain(
 
     Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
     """
-    from foveate.data import datasets
     from foveate.explain.page.page import explain_model
     from foveate.model import load
 
     use_threads(threads)
     loaded = load(model, engine=engine)
-    splits = None if data is None else datasets.load(data, seed=loaded.seed)
+    splits = None
+    if data is not None:
+        prepared = loaded.preprocessing if is_folder(data) else None
+        splits = load_data(data, seed=loaded.seed, preprocessing=prepared, record=loaded.splits)
     since = monotonic()
     with progress_of_pages(as_json) as tell:
         report = explain_model(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foveate.cli.sources import FolderOptions, earlier_record, load_data
 from foveate.errors import FileError
 from foveate.text import named
 
@@ -17,7 +18,15 @@ NET = "vgg6"
 
 
 def begin(
-    dataset: str, net: str | None, variant: str | None, origin: Path | None, *, seed: int, engine: str | None
+    dataset: str,
+    net: str | None,
+    variant: str | None,
+    origin: Path | None,
+    *,
+    seed: int,
+    engine: str | None,
+    folder: FolderOptions,
+    out: Path | None,
 ) -> "tuple[Splits, Model]":
     """The data, and the model to train on them.
 
@@ -28,21 +37,41 @@ def begin(
         origin: a model file; or, with `net`, weights from PyTorch.
         seed: for the split and the initialisation.
         engine: the engine to use.
+        folder: how the images of a folder are read.
+        out: where the run will be; a split that is kept there is kept.
     """
     from foveate import zoo
-    from foveate.data import datasets
+    from foveate.data.splitting import both
     from foveate.model import Model
 
     if variant is not None and net is None:
         raise typer.BadParameter("--variant belongs to a network of the zoo; name one with --net")
+    earlier = earlier_record(out or Path("runs") / Path(dataset).resolve().name, seed, folder)
     if origin is None:
-        data = datasets.load(dataset, seed=seed)
+        data = load_data(dataset, folder, seed=seed, size=_own_size(net), record=earlier)
         name = NET if net is None else net
         graph = zoo.make(name, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
-        return data, Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
-    known = _model(origin, engine) if net is None else _published(origin, net, variant, engine)
-    data = datasets.load(dataset, seed=seed, shape=known.graph.input_shape)
-    return data, known.with_head(data.classes, seed=seed)
+        model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
+    else:
+        known = _model(origin, engine) if net is None else _published(origin, net, variant, engine)
+        earlier = earlier or (known.splits if folder.split is None else None)
+        prepared, shape = known.preprocessing, known.graph.input_shape
+        data = load_data(dataset, folder, seed=seed, preprocessing=prepared, shape=shape, record=earlier)
+        if prepared is None and data.found:
+            known.preprocessing = data.preprocessing
+        model = known.with_head(data.classes, seed=seed)
+    model.splits = both(known.splits, data.record) if origin else dict(data.record)
+    return data, model
+
+
+def _own_size(net: str | None) -> tuple[int, int] | None:
+    """Height and width of the images that a network of the zoo was made for; None for the default one."""
+    from foveate import zoo
+
+    if net is None or zoo.find(net) == NET:
+        return None
+    shape = zoo.NETWORKS[zoo.find(net)].input_shape
+    return (shape[1], shape[2]) if len(shape) == 3 else None
 
 
 def _model(path: Path, engine: str | None) -> "Model":
@@ -74,7 +103,7 @@ def _published(path: Path, net: str, variant: str | None, engine: str | None) ->
     if _holds_model(path):
         raise typer.BadParameter("--from has its own network; leave --net out")
     scaling = zoo.NETWORKS[zoo.find(net)].scaling(variant)
-    preprocessing = None if scaling is None else Preprocessing(graph.input_shape, *scaling)
+    preprocessing = None if scaling is None else Preprocessing(graph.input_shape, *scaling, fit="crop")
     return Model(graph, preprocessing=preprocessing, engine=engine).load_torch(path)
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.sources import FitOption, FolderOptions, SizeOption, SplitOption, TestOption, ValidationOption
 from foveate.cli.starting import begin
 from foveate.errors import TrainingError
 from foveate.geometry import format_sizes
-from foveate.text import printable
+from foveate.text import LONGEST_PATH, printable
 
 if TYPE_CHECKING:
     from foveate.data import Splits
@@ -61,6 +62,11 @@ def train(
         int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
     ] = None,
     augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
+    size: SizeOption = None,
+    fit: FitOption = None,
+    split: SplitOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a data set, and test it on the test images.
@@ -76,10 +82,11 @@ def train(
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
-    data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine)
+    reading = FolderOptions(size, fit, split, validation, test)
+    data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine, folder=reading, out=out)
     model.freeze(*freeze or ())
     folder = RunFolder(out or Path("runs") / data.name)
-    typer.echo(_told(data, model.graph.name), err=as_json)
+    typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
     history = model.fit(
         data.train,
         validation=data.validation,
@@ -118,14 +125,31 @@ def _factors(given: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _told(data: "Splits", net: str) -> str:
+def _told(data: "Splits", net: str, listed: Path | None) -> str:
     """What is trained and on what: the counts of the parts, the size of a sample and the classes."""
+    if data.found:
+        every = "" if listed is None else f" (listed in {listed})"
+        shape = format_sizes(data.train.shape)
+        return f"{printable(data.name)}: {data.found}{every}\nnetwork {net}, input {shape} ({data.preprocessing.fit})"
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     return (
         f"{printable(data.name)}: {counts} samples of {format_sizes(data.train.shape)} in {len(data.classes):,} "
         f"classes; network {net}"
     )
+
+
+def _write_skipped(data: "Splits", folder: Any) -> Path | None:
+    """A list of what was left out in the run's folder, if the line on it is too short to name all."""
+    from foveate.data.found import NAMED
+    from foveate.files import write_atomically
+
+    if len(data.skipped) <= NAMED:
+        return None
+    path: Path = folder.path / "skipped.txt"
+    lines = (f"{printable(file, LONGEST_PATH)}\t{printable(reason)}\n" for file, reason in data.skipped.items())
+    write_atomically(path, "".join(lines).encode("utf-8"))
+    return path
 
 
 def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_json: bool) -> None:

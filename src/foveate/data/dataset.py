@@ -1,7 +1,8 @@
 """Data in memory: inputs with their targets and task, checked once, and the three parts of a data set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -138,6 +139,9 @@ class Dataset(metaclass=Called):
 class Splits:
     """A data set in three parts, with the preprocessing that fits its training part.
 
+    A folder of images also has `found`, what was found there in one line; `skipped`, why files were left out; and
+    `record`, which image is in which part, for a model's `splits`.
+
     Raises:
         DataError: the parts differ in the shape of a sample or in their task.
     """
@@ -147,6 +151,9 @@ class Splits:
     test: Dataset
     preprocessing: Preprocessing
     name: str
+    found: str = ""
+    skipped: Mapping[Path, str] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part, dataset in (("validation", self.validation), ("test", self.test)):

@@ -9,6 +9,7 @@ from foveate.calls import path_from
 from foveate.data import fashion_mnist as _fashion_mnist
 from foveate.data.dataset import Splits
 from foveate.data.fashion_mnist import fashion_mnist
+from foveate.data.held_out import HeldOut, held_out
 from foveate.data.image_folder import SkippedImagesWarning, image_folder
 from foveate.errors import DataError
 from foveate.graph import nearest
@@ -18,8 +19,10 @@ __all__ = [
     "DATASETS",
     "DatasetEntry",
     "DatasetStatus",
+    "HeldOut",
     "SkippedImagesWarning",
     "fashion_mnist",
+    "held_out",
     "image_folder",
     "load",
     "status",

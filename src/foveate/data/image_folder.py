@@ -1,21 +1,25 @@
-"""A folder of images as a data set: one subfolder for each class."""
+"""A folder of images as a data set: one subfolder for each class, in one folder or in train, val and test."""
 
-import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.calls import path_from
-from foveate.data.dataset import Dataset, Splits, split
-from foveate.data.images import SUFFIXES, read_pixels, read_size
+from foveate.data.dataset import Dataset, Splits
+from foveate.data.folders import PARTS, ImageFile, Listing, list_images, natural_key
+from foveate.data.found import NAMED, found_line, is_named_image, relative
 from foveate.data.preprocessing import Preprocessing
-from foveate.data.resizing import Resizing
-from foveate.errors import DataError, FileError
+from foveate.data.reading import Facts, data_threads, decode, examine, in_order
+from foveate.data.resizing import FITS
+from foveate.data.splitting import SHARES, Placement, checked_shares
+from foveate.errors import DataError
 from foveate.geometry import format_sizes
 from foveate.layers import Shape
 from foveate.log import logger
@@ -23,148 +27,284 @@ from foveate.progress import watched
 from foveate.text import named, printable
 
 LONGEST_SIDE = 128
-"""Images without a given shape are scaled down to this, so photographs do not fill the memory."""
-
-_NAMED = 3
+"""Images without a given size are scaled down to this, so photographs do not fill the memory."""
 
 
 class SkippedImagesWarning(UserWarning):
     """Image files that could not be read were left out of a data set."""
 
 
-def image_folder(folder: str | Path, *, shape: Shape | None = None, seed: int = 0, progress: bool = True) -> Splits:
-    """The images in `folder`/class/*.png (or .jpg, .gif, .bmp, .tif, .webp, .ppm) as a data set.
+def image_folder(
+    folder: str | Path,
+    *,
+    shape: Shape | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    size: int | tuple[int, int] | None = None,
+    fit: str = "crop",
+    split: tuple[float, float, float] = SHARES,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    record: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+) -> Splits:
+    """The images in `folder`/class/ as a data set; also those in `folder`/train/class/, and val and test beside it.
 
-    The classes are the subfolders in natural order (2 before 10); hidden ones are left out. Images that cannot be read
-    are skipped, and a warning counts and names them. A tenth is kept for validation and a tenth for the test.
+    A class has all images in its folder, at any depth; what a file is, its content says, not its name. Hidden files,
+    system files and foveate's own runs are passed over; images that cannot be read are skipped, and a warning counts
+    and names them. Classes are in natural order (2 before 10). Without folders for them, validation and test get a
+    tenth of each class. Images with the same content are in the same part.
 
     Args:
         folder: a folder with one subfolder for each class.
-        shape: (1, H, W) for grey or (3, H, W) for RGB; every image is stretched to it. None takes grey if all images
-            are grey, and the median height and width, scaled down to 128 on the longer side.
+        shape: (1, H, W) for grey or (3, H, W) for RGB. None takes grey if all images are grey, and `size`.
         seed: chooses which images are for validation and test.
         progress: whether to show a live bar, on a terminal or in a notebook, if reading takes over two seconds.
+        size: height and width, or one number for both (default: the median ones, scaled down to 128 on the longer
+            side).
+        fit: how images of other proportions are brought to that size: "crop", "pad" or "stretch".
+        split: the shares of training, validation and test.
+        validation: another folder with the images for validation; the classes' folders have the same names.
+        test: another folder with the images for the test.
+        preprocessing: brings images to a model's shape as it was trained; `shape`, `size` and `fit` are not used.
+        record: the `record` of an earlier data set, or a model's `splits`: each image stays in its part, and one added
+            since is placed by its content.
+        threads: threads that read images (default: one for each core); the images are the same for any number.
 
     Raises:
         FileError: there is no such folder.
-        DataError: it has no subfolders with images, or too few images that can be read.
+        DataError: it has fewer than two classes, one without images, or too few images that can be read.
     """
     root = path_from(folder, "folder")
+    _check_options(shape, size, fit)
+    listing = list_images(root)
+    given = {"validation": validation, "test": test}
+    others = {part: list_images(path_from(path, part), listing.classes) for part, path in given.items() if path}
+    found = examined([listing, *others.values()], others, threads, progress)
+    _check_readable(root, listing.classes, found)
+    if preprocessing is None:
+        chosen = shape or (max(each.channels for each in found.facts), *_common_size(found.facts, size))
+        preprocessing = Preprocessing(chosen, (0.0,) * chosen[0], (1.0,) * chosen[0], fit=fit)
+        measured = True
+    else:
+        check_takes_images(preprocessing)
+        measured = False
+    placement = _placement(record, seed, checked_shares(split), found)
+    parts = found.parts(placement)
+    files = sorted(range(len(parts)), key=lambda place: PARTS.index(parts[place]))
+    inputs, kept = found.read(files, preprocessing, threads, progress)
+    datasets = _datasets(root, found, inputs, [files[place] for place in kept], parts)
+    if measured:
+        preprocessing = replace(Preprocessing.measure(datasets["train"]), fit=fit)
+    found.skipped = dict(sorted(found.skipped.items(), key=lambda each: natural_key(relative(each[0], found.roots))))
+    _warn(root, found)
+    logger.info("read %d images of %s in %s", len(kept), format_sizes(preprocessing.shape), root)
+    line = found.line(files, kept, {part: len(dataset) for part, dataset in datasets.items()})
+    good = {found.facts[files[place]].content for place in kept}
+    placement = replace(placement, parts={each: part for each, part in placement.parts.items() if each in good})
+    return Splits(
+        **datasets,
+        preprocessing=preprocessing,
+        name=root.resolve().name,
+        found=line,
+        skipped=found.skipped,
+        record=placement.to_json(),
+    )
+
+
+@dataclass
+class Found:
+    """The files in one or several folders that have an image's header, and the reasons why others are left out."""
+
+    roots: list[Path]
+    classes: tuple[str, ...]
+    files: list[ImageFile]
+    facts: list[Facts]
+    skipped: dict[Path, str] = field(default_factory=dict)
+
+    def parts(self, placement: Placement) -> list[str]:
+        """The part of each file: where its content is placed, unless its folder is that of the validation or test."""
+        pairs = zip(self.files, self.facts, strict=True)
+        return [
+            file.part if file.part in PARTS[1:] and file.part is not None else placement.part(facts.content)
+            for file, facts in pairs
+        ]
+
+    def contents(self) -> list[tuple[int, str, str | None]]:
+        """What a placement is chosen from."""
+        pairs = zip(self.files, self.facts, strict=True)
+        return [(file.label, facts.content, file.part) for file, facts in pairs]
+
+    def read(
+        self, places: Sequence[int], preprocessing: Preprocessing, threads: int | None, progress: bool
+    ) -> tuple[NDArray[np.uint8], list[int]]:
+        """The pixels of these files, and which of `places` could be read; the reasons go into `skipped`."""
+        shape = preprocessing.shape
+        paths = [self.files[place].path for place in places]
+        try:
+            inputs = np.empty((len(paths), *shape), np.uint8)
+        except (MemoryError, ValueError):
+            raise DataError(
+                f"{len(paths)} images of {format_sizes(shape)} do not fit into memory; give a smaller size"
+            ) from None
+        kept = []
+        decoded = decode(paths, shape, preprocessing.resizing, inputs, data_threads(threads))
+        for number, reason in enumerate(watched(decoded, len(paths), "reading images", progress=progress)):
+            if reason:
+                self.skipped[paths[number]] = reason
+            else:
+                kept.append(number)
+        return inputs[: len(kept)], kept
+
+    def named_skipped(self) -> dict[str, str]:
+        """The reasons by the files' paths below their folder, in natural order."""
+        named = {relative(path, self.roots): reason for path, reason in self.skipped.items()}
+        return dict(sorted(named.items(), key=lambda each: natural_key(each[0])))
+
+    def line(self, files: Sequence[int], kept: Sequence[int], counts: Mapping[str, int]) -> str:
+        """What was found, in one line."""
+        read = [self.facts[files[place]] for place in kept]
+        return found_line(read, len(self.classes), counts, self.named_skipped())
+
+
+def examined(listings: Sequence[Listing], parts: Mapping[str, Listing], threads: int | None, progress: bool) -> Found:
+    """The images of folders, their headers read and their content hashed.
+
+    Args:
+        listings: what lies in the folders, the first of which has the classes.
+        parts: those of them that hold one part only.
+        threads: threads that read.
+        progress: whether to show a bar.
+    """
+    of = {id(listing): part for part, listing in parts.items()}
+    files = [
+        replace(file, part=of.get(id(listing), file.part))
+        for listing in listings
+        for file in listing.files
+        if id(listing) in of or file.part not in parts  # a folder given for a part replaces the one inside
+    ]
+    found = Found([listing.root for listing in listings], listings[0].classes, [], [])
+    for listing in listings:
+        found.skipped |= listing.skipped
+    results = in_order(examine, [file.path for file in files], data_threads(threads))
+    watching = watched(results, len(files), "looking at images", progress=progress)
+    for file, facts in zip(files, watching, strict=True):
+        if facts.error:
+            found.skipped[file.path] = facts.error
+        else:
+            found.files.append(file)
+            found.facts.append(facts)
+    return found
+
+
+def check_takes_images(preprocessing: Preprocessing) -> None:
+    """Refuse a preprocessing that makes anything but grey or RGB images."""
+    if not _is_of_images(preprocessing.shape):
+        raise DataError(
+            f"the network takes {format_sizes(preprocessing.shape)}, which is neither a grey nor an RGB image, so it "
+            "cannot take a folder of images; give arrays in a Dataset"
+        )
+
+
+def _check_options(shape: object, size: object, fit: object) -> None:
     if shape is not None and not _is_of_images(shape):
         raise DataError(f"shape is {shape!r}; give (1, H, W) for grey images or (3, H, W) for RGB")
-    classes, paths, labels = _list_images(root)
-    skipped: dict[Path, str] = {}
-    if shape is None:
-        shape = _common_shape(paths, skipped)
-    inputs, kept = _read_all(paths, shape, skipped, progress)
-    if skipped:
-        warnings.warn(_skipped_sentence(root, skipped, len(paths)), SkippedImagesWarning, stacklevel=2)
-    kept_labels = np.asarray(labels, np.int64)[kept]
-    _check_counts(root, classes, kept_labels)
-    logger.info("read %d images of %s in %s", len(kept), format_sizes(shape), root)
-    tenth = max(1, round(len(kept) / 10))
-    rest, test = split(Dataset(inputs, kept_labels, classes), tenth, seed)
-    train, validation = split(rest, tenth, seed)
-    return Splits(train, validation, test, Preprocessing.measure(train), name=root.resolve().name)
+    if size is not None and not _are_sides((size, size) if isinstance(size, int) else size):
+        raise DataError(f"size is {size!r}; give a number of pixels, or (height, width)")
+    if fit not in FITS:
+        raise DataError(f"fit is {fit!r}; give one of {', '.join(FITS)}")
 
 
-def natural_key(name: str) -> list[tuple[str, int]]:
-    """Key that sorts the numbers in names by value.
-
-    >>> sorted(["10", "9", "1"], key=natural_key)
-    ['1', '9', '10']
-    """
-    parts = re.split(r"(\d+)", name.casefold())
-    return [("", int(part)) if place % 2 else (part, 0) for place, part in enumerate(parts)] + [(name, 0)]
+def _are_sides(sides: object) -> bool:
+    if not isinstance(sides, Sequence) or len(sides) != 2:
+        return False
+    return all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
 
 
 def _is_of_images(shape: object) -> bool:
-    if not isinstance(shape, Sequence) or not all(isinstance(size, int) and size > 0 for size in shape):
-        return False
-    return len(shape) == 3 and shape[0] in (1, 3)
+    return isinstance(shape, Sequence) and len(shape) == 3 and shape[0] in (1, 3) and _are_sides(shape[1:])
 
 
-def _list_images(root: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
-    """Class names, the files of all images in a fixed order, and the class index of each."""
-    if not root.is_dir():
-        there = "is a file" if root.exists() else "does not exist"
-        raise FileError(f'"{root}" {there}; a folder with one subfolder of images for each class was expected')
-    folders = {path.name: path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    classes = tuple(sorted(folders, key=natural_key))
-    if not classes:
-        raise DataError(
-            f'"{root}" has no subfolders; put the images of each class into a subfolder named after the class'
-        )
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        files = [path for path in folders[name].iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-        if not files:
-            raise DataError(f"the class folder {named(folders[name])} has no images; {_way_out(folders[name])}")
-        paths += sorted(files, key=lambda path: natural_key(path.name))
-        labels += [label] * len(files)
-    return classes, paths, labels
-
-
-def _way_out(folder: Path) -> str:
-    if any(path.is_dir() for path in folder.iterdir()):
-        return "if its subfolders are the classes, give this folder"
-    return f"fill it with {', '.join(SUFFIXES)} files, or remove it"
-
-
-def _common_shape(paths: list[Path], skipped: dict[Path, str]) -> Shape:
-    """One shape for all images, from their headers; files without a good one are entered in `skipped`."""
-    sizes = []
-    for path in paths:
-        try:
-            sizes.append(read_size(path))
-        except FileError as error:
-            skipped[path] = str(error)
-    if not sizes:
-        raise DataError(f"none of the {len(paths)} images can be read; the first: {skipped[paths[0]]}")
-    height, width = (median(size[axis] for size in sizes) for axis in (1, 2))
+def _common_size(facts: Sequence[Facts], size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width for all images: as given, or the median ones, scaled down."""
+    if size is not None:
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
+    height, width = (median(getattr(each, side) for each in facts) for side in ("height", "width"))
     scale = min(1.0, LONGEST_SIDE / max(height, width))
-    return max(size[0] for size in sizes), max(1, round(height * scale)), max(1, round(width * scale))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _read_all(
-    paths: list[Path], shape: Shape, skipped: dict[Path, str], progress: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The pixels of all images that can be read, and their places in `paths`."""
-    try:
-        inputs = np.empty((len(paths), *shape), np.uint8)
-    except (MemoryError, ValueError):
-        raise DataError(
-            f"{len(paths)} images of {format_sizes(shape)} do not fit into memory; give a smaller shape"
-        ) from None
-    kept: list[int] = []
-    for place, path in enumerate(watched(paths, len(paths), "reading images", progress=progress)):
-        if path in skipped:
-            continue
-        try:
-            inputs[len(kept)] = read_pixels(path, shape[0], Resizing((shape[1], shape[2])))
-            kept.append(place)
-        except FileError as error:
-            skipped[path] = str(error)
-    return inputs[: len(kept)], np.asarray(kept, np.int64)
+def _placement(
+    record: Mapping[str, Any] | None, seed: int, shares: tuple[float, float, float], found: Found
+) -> Placement:
+    """Where each image belongs; parts with folders of their own get no share of the others."""
+    kept = Placement.from_json(record) if record else None
+    there = {file.part for file in found.files}
+    train, validation, test = shares
+    validation, test = (0.0 if part in there else share for part, share in (("validation", validation), ("test", test)))
+    total = train + validation + test
+    open_files = [(label, content, None if part == "train" else part) for label, content, part in found.contents()]
+    return (kept or Placement(seed, (train / total, validation / total, test / total))).chosen(open_files)
 
 
-def _skipped_sentence(root: Path, skipped: dict[Path, str], count: int) -> str:
-    names = ", ".join(printable(path.relative_to(root)) for path in list(skipped)[:_NAMED])
-    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    reason = next(iter(skipped.values()))
-    return f"{len(skipped)} of {count} images in {root} cannot be read and are left out: {names}{more}. First: {reason}"
+def _datasets(
+    root: Path, found: Found, inputs: NDArray[np.uint8], places: Sequence[int], parts: Sequence[str]
+) -> dict[str, Dataset]:
+    """The three parts, each a slice of `inputs`, whose rows are the files at `places`."""
+    labels = np.asarray([found.files[place].label for place in places], np.int64)
+    counts = Counter(parts[place] for place in places)
+    _check_counts(root, found, labels, counts)
+    ends = np.cumsum([counts[part] for part in PARTS]).tolist()
+    slices = {part: slice(end - counts[part], end) for part, end in zip(PARTS, ends, strict=True)}
+    return {part: Dataset(inputs[rows], labels[rows], found.classes) for part, rows in slices.items()}
 
 
-def _check_counts(root: Path, classes: tuple[str, ...], labels: NDArray[np.int64]) -> None:
-    counts = Counter(labels.tolist())
+def _check_readable(root: Path, classes: Sequence[str], found: Found) -> None:
+    """Refuse a folder with no image at all, or a class without one."""
+    if not found.files:
+        path, reason = next(iter(found.skipped.items()))
+        raise DataError(f"none of the {len(found.skipped)} images can be read; the first: {_sentence(path, reason)}")
+    counts = Counter(file.label for file in found.files)
     for label, name in enumerate(classes):
         if not counts[label]:
             raise DataError(
                 f'no image of the class "{printable(name)}" in "{root}" can be read; replace them or remove the class'
             )
-    if len(labels) < 3:
-        raise DataError(
-            f'"{root}" has {len(labels)} images that can be read; at least 3 are needed, one each for training, '
-            "validation and test"
-        )
+
+
+def _check_counts(root: Path, found: Found, labels: NDArray[np.int64], counts: Mapping[str, int]) -> None:
+    for label, name in enumerate(found.classes):
+        if not (labels[: counts["train"]] == label).any():
+            raise DataError(
+                f'no image of the class "{printable(name)}" in "{root}" that can be read is for training; add some, or '
+                "remove the class"
+            )
+    for part in PARTS[1:]:
+        if not counts[part]:
+            different = len({facts.content for facts in found.facts})
+            raise DataError(
+                f'"{root}" has {len(labels)} images that can be read, {different} of them different, and none for '
+                f"{part}; at least 3 different images of a class are needed, one each for training, validation and test"
+            )
+
+
+def _warn(root: Path, found: Found) -> None:
+    """Warn of files that somebody means to be images, but that are left out."""
+    missed = {path: reason for path, reason in found.skipped.items() if is_named_image(path)}
+    if not missed:
+        return
+    names = ", ".join(printable(relative(path, found.roots)) for path in list(missed)[:NAMED])
+    more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+    count = len(found.files) + len(set(missed) - {file.path for file in found.files})
+    reason = _sentence(*next(iter(missed.items())))
+    warnings.warn(
+        f"{len(missed)} of {count} images in {root} cannot be read and are left out: {names}{more}. First: {reason}",
+        SkippedImagesWarning,
+        stacklevel=3,
+    )
+
+
+def _sentence(path: Path, reason: str) -> str:
+    """A reason that names its file."""
+    return reason if reason.startswith('"') else f"{named(path)} {reason}"

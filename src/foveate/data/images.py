@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -193,6 +194,37 @@ def _eight_bits(image: "Image.Image", white: int, inverted: bool = False) -> "Im
     return Image.fromarray(levels.astype(np.uint8))
 
 
+class _Quiet:
+    """PIL warns about many slips in files that it reads well; only a picture too large to be honest matters here.
+
+    Python's filters belong to the whole process: the first thread to enter sets them, the last to leave resets them.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._filters = Lock(), 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        from PIL import Image
+
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+quiet = _Quiet()
+"""Entered while PIL reads."""
+
+
 @contextmanager
 def _opened(path: Path) -> "Iterator[Image.Image]":
     """The image in `path`, not decoded yet."""
@@ -213,10 +245,7 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         if path.stat().st_size == 0 and path.is_file():
             raise FileError(f"{named(path)} is empty (0 bytes); {_EXPECTED} was expected")
-        # PIL warns about many slips in files that it reads well; only a picture too large to be honest matters here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with quiet:
             yield
     except DataError as error:
         raise FileError(f"{named(path)} cannot be used: {error}") from None

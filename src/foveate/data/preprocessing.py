@@ -292,7 +292,7 @@ class Preprocessing(metaclass=Called):
                 f"the network takes {format_sizes(self.shape)}, which is neither a grey nor an RGB image, so "
                 f'"{path}" cannot be read for it; give an array of that shape, or a .npy file with one'
             )
-        return read_pixels(path, self.shape[0], self._resizing)
+        return read_pixels(path, self.shape[0], self.resizing)
 
     def _from_pil(self, image: "Image.Image", name: str) -> InputArray:
         if not self._takes_images:
@@ -300,7 +300,7 @@ class Preprocessing(metaclass=Called):
                 f"the network takes {format_sizes(self.shape)}, but {name} is a PIL image; give an array of that shape"
             )
         try:
-            return image_pixels(upright(image), self.shape[0], self._resizing)
+            return image_pixels(upright(image), self.shape[0], self.resizing)
         except Exception as error:  # an image that PIL has only opened is decoded now, and may be damaged
             raise DataError(f"{name} cannot be used: {error}") from None
 
@@ -315,8 +315,8 @@ class Preprocessing(metaclass=Called):
             )
         rows = self._channels_last(values, name)
         if rows.dtype == np.uint8:
-            return byte_pixels(rows, self.shape[0], self._resizing)
-        return float_pixels(rows, self.shape[0], self._resizing)
+            return byte_pixels(rows, self.shape[0], self.resizing)
+        return float_pixels(rows, self.shape[0], self.resizing)
 
     def _channels_last(self, array: InputArray, name: str) -> Any:
         """The image as (H, W, C), or an error if its axes could mean different things."""
@@ -369,7 +369,8 @@ class Preprocessing(metaclass=Called):
         return self.shape[1], self.shape[2]
 
     @property
-    def _resizing(self) -> Resizing:
+    def resizing(self) -> Resizing:
+        """How images are brought to the network's height and width."""
         return Resizing(self._size, self.resize, self.interpolation, self.fit)
 
 
