@@ -1,16 +1,24 @@
-"""`foveate data fetch` and `foveate data list`."""
+"""`foveate data fetch`, `list`, `image` and `show`."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, wrapped
+from foveate.cli.sources import FitOption, FolderOptions, SizeOption
 from foveate.errors import DataError, FileError
 from foveate.text import named, printable
 
-commands = typer.Typer(cls=Commands, no_args_is_help=True, help="Download data sets and list what is available.")
+if TYPE_CHECKING:
+    from PIL import Image
+
+commands = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="Download data sets, list what is available, and look at folders of images.",
+)
 
 
 @commands.command()
@@ -52,12 +60,33 @@ def image(
     if number >= len(test):
         raise DataError(f"there is no image {number}: the {len(test):,} test images are numbered 0 to {len(test) - 1}")
     pixels = test.inputs[number]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(out)
-    except (OSError, ValueError) as error:
-        raise FileError(f"{named(out)} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    _save(Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), out)
     typer.echo(f"{out}: {printable(test.classes[int(test.labels[number])])}, test image {number} of {name}")
+
+
+@commands.command()
+def show(
+    folder: Annotated[str, typer.Argument(help="A folder with one subfolder per class.")],
+    model: Annotated[Path | None, typer.Option(help="A model.safetensors file, to see what that model gets.")] = None,
+    size: SizeOption = None,
+    fit: FitOption = None,
+    each: Annotated[int, typer.Option(min=1, max=1000, help="Images of each class.")] = 8,
+    out: Annotated[Path, typer.Option(help="File to write, such as sheet.png.")] = Path("contact-sheet.png"),
+) -> None:
+    """Say what is in a folder of images, and draw a contact sheet of what a network gets of them.
+
+    Example: foveate data show photos --size 64 --fit pad --out sheet.png
+    """
+    from foveate.data import datasets
+    from foveate.model import load
+
+    given = FolderOptions(size, fit).given()
+    if model is not None and given:
+        raise typer.BadParameter(f"--{next(iter(given))} is for a new network; the one in --model has its own")
+    prepared = None if model is None else load(model).preprocessing
+    sheet = datasets.contact_sheet(folder, each=each, preprocessing=prepared, **given)
+    _save(sheet.image, out)
+    typer.echo(f"{printable(Path(folder).resolve().name)}: {sheet.found}\ncontact sheet: {out}")
 
 
 @commands.command(name="list")
@@ -80,3 +109,11 @@ def list_datasets(as_json: JsonOption = False) -> None:
     for each in found:
         place = f"in {each.folder}" if each.found else f"not here; foveate data fetch {each.name}"
         typer.echo(wrapped(f"{each.name}: {each.description}, {place}", sys.stdout))
+
+
+def _save(image: "Image.Image", out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        image.save(out)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{named(out)} cannot be written: {getattr(error, 'strerror', None) or error}") from None

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from foveate.calls import path_from
 from foveate.data import fashion_mnist as _fashion_mnist
+from foveate.data.contact_sheet import ContactSheet, contact_sheet
 from foveate.data.dataset import Splits
 from foveate.data.fashion_mnist import fashion_mnist
 from foveate.data.held_out import HeldOut, held_out
@@ -17,10 +18,12 @@ from foveate.layers import Shape
 
 __all__ = [
     "DATASETS",
+    "ContactSheet",
     "DatasetEntry",
     "DatasetStatus",
     "HeldOut",
     "SkippedImagesWarning",
+    "contact_sheet",
     "fashion_mnist",
     "held_out",
     "image_folder",

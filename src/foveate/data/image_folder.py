@@ -83,13 +83,10 @@ def image_folder(
     others = {part: list_images(path_from(path, part), listing.classes) for part, path in given.items() if path}
     found = examined([listing, *others.values()], others, threads, progress)
     _check_readable(root, listing.classes, found)
+    measured = preprocessing is None
     if preprocessing is None:
-        chosen = shape or (max(each.channels for each in found.facts), *_common_size(found.facts, size))
-        preprocessing = Preprocessing(chosen, (0.0,) * chosen[0], (1.0,) * chosen[0], fit=fit)
-        measured = True
-    else:
-        check_takes_images(preprocessing)
-        measured = False
+        preprocessing = unmeasured(found.facts, shape, size, fit)
+    check_takes_images(preprocessing)
     placement = _placement(record, seed, checked_shares(split), found)
     parts = found.parts(placement)
     files = sorted(range(len(parts)), key=lambda place: PARTS.index(parts[place]))
@@ -233,6 +230,15 @@ def _common_size(facts: Sequence[Facts], size: int | tuple[int, int] | None) -> 
     height, width = (median(getattr(each, side) for each in facts) for side in ("height", "width"))
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def unmeasured(
+    facts: Sequence[Facts], shape: Shape | None, size: int | tuple[int, int] | None, fit: str
+) -> Preprocessing:
+    """What brings images to one shape; arguments as for `image_folder`. Mean and deviation are not measured yet."""
+    _check_options(shape, size, fit)
+    chosen = shape or (max(each.channels for each in facts), *_common_size(facts, size))
+    return Preprocessing(chosen, (0.0,) * chosen[0], (1.0,) * chosen[0], fit=fit)
 
 
 def _placement(
