@@ -1,5 +1,7 @@
 """Fixtures and settings for every test: which engines run, and how Hypothesis draws."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("foveate")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_image_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded images are kept in a folder of the tests, in this process and those that it starts."""
+    os.environ["FOVEATE_CACHE"] = str(tmp_path_factory.mktemp("image-cache"))
 
 
 @pytest.fixture(params=["reference", "native"])

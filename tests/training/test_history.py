@@ -1,5 +1,7 @@
 """What a training measured, as a table and as a picture."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
@@ -33,6 +35,10 @@ def test_a_row_as_a_line():
         "epoch 1: loss 0.5000, accuracy 80.00%, validation loss 0.4500, accuracy 85.00%, 12.2 s, 4,490 images/s"
     )
     assert str(ROWS[1]) == "epoch 2: loss 0.3000, accuracy 90.00%, 12.0 s, 4,500 images/s"
+    waited = replace(ROWS[1], waiting=0.126)
+    assert str(waited) == f"{ROWS[1]}, waiting for data: 13%"
+    assert waited == ROWS[1]
+    assert str(replace(ROWS[1], waiting=0.04)) == str(ROWS[1])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 import re
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from foveate import (
     Sequential,
 )
 from foveate.data import Augmentation, batch_indices
+from foveate.engines import StepResult
 from foveate.errors import TrainingError
 from foveate.files import read_checkpoint, write_checkpoint
 from foveate.training import History, Progress, Recipe, RunFolder, evaluate, fit, loop
@@ -116,6 +118,26 @@ def test_history_has_a_row_for_each_epoch(engine, make_job, monkeypatch):
     assert last.validation_accuracy == round(measured.accuracy, 6)
     assert last.learning_rate == RECIPE.schedule.at(7, 8)[0]
     assert (last.seconds, last.images_per_second) == (2.0, 13.0)  # four batches, half a second each
+
+
+@pytest.mark.parametrize(("delay", "least", "most"), [(0.05, 0.5, 1.0), (0.0, 0.0, 0.5)])
+def test_the_time_that_the_engine_waits_for_data_is_measured(engine, make_job, monkeypatch, delay, least, most):
+    def slow(self, raw, *_):
+        time.sleep(delay)
+        return raw
+
+    def step(self, *_, **__):
+        time.sleep(0.01)
+        return StepResult(0.5, 1.0, 1.0)
+
+    monkeypatch.setattr(Augmentation, "apply", slow)
+    job = make_job(engine, recipe=replace(RECIPE, epochs=1))
+    monkeypatch.setattr(
+        type(job.programs.get(batch_size=8, mode="training", loss=CrossEntropy(), optimizer=SGD())), "step", step
+    )
+    (row,) = fit(job, Progress()).epochs
+    assert least <= row.waiting <= most
+    assert str(row).endswith(f"waiting for data: {row.waiting:.0%}") == (row.waiting >= 0.05)
 
 
 def test_training_figures_are_means_over_the_samples_of_the_epoch(engine, make_job):

@@ -89,6 +89,27 @@ def show(
     typer.echo(f"{printable(Path(folder).resolve().name)}: {sheet.found}\ncontact sheet: {out}")
 
 
+@commands.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all that is kept.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where decoded images are kept, so that a second training starts at once, and how much room they take.
+
+    FOVEATE_CACHE names another folder for them, FOVEATE_CACHE_GB the most that they may take (20; 0 keeps none).
+
+    Example: foveate data cache --clear
+    """
+    from foveate.data import image_cache
+
+    found = image_cache.clear() if clear else image_cache.status()
+    if as_json:
+        print_json({"folder": str(found.folder), "packs": found.packs, "bytes": found.size, "cleared": clear})
+        return
+    held = f"{found.packs:,} sets of decoded images, {found.size / 1e6:,.1f} MB"
+    typer.echo(f"{found.folder}: {held}{' deleted' if clear else f' of at most {image_cache.limit() / 1e6:,.0f} MB'}")
+
+
 @commands.command(name="list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the known data sets and where they are stored.

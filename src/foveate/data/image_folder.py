@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from foveate.calls import path_from
 from foveate.data.dataset import Dataset, Splits
+from foveate.data.facts_index import FactsIndex
 from foveate.data.folders import PARTS, ImageFile, Listing, list_images, natural_key
 from foveate.data.found import NAMED, found_line, is_named_image, relative
+from foveate.data.image_cache import limit
 from foveate.data.preprocessing import Preprocessing
-from foveate.data.reading import Facts, data_threads, decode, examine, in_order
+from foveate.data.reading import Facts, Reading, data_threads, examine, in_order
 from foveate.data.resizing import FITS
 from foveate.data.splitting import SHARES, Placement, checked_shares
 from foveate.errors import DataError
@@ -48,6 +50,7 @@ def image_folder(
     preprocessing: Preprocessing | None = None,
     record: Mapping[str, Any] | None = None,
     threads: int | None = None,
+    cache: bool | None = None,
 ) -> Splits:
     """The images in `folder`/class/ as a data set; also those in `folder`/train/class/, and val and test beside it.
 
@@ -71,6 +74,7 @@ def image_folder(
         record: the `record` of an earlier data set, or a model's `splits`: each image stays in its part, and one added
             since is placed by its content.
         threads: threads that read images (default: one for each core); the images are the same for any number.
+        cache: whether to keep decoded images on disk and map them into memory (default: if there are 8 MB of them).
 
     Raises:
         FileError: there is no such folder.
@@ -81,7 +85,7 @@ def image_folder(
     listing = list_images(root)
     given = {"validation": validation, "test": test}
     others = {part: list_images(path_from(path, part), listing.classes) for part, path in given.items() if path}
-    found = examined([listing, *others.values()], others, threads, progress)
+    found = examined([listing, *others.values()], others, threads, progress, cache)
     _check_readable(root, listing.classes, found)
     measured = preprocessing is None
     if preprocessing is None:
@@ -119,6 +123,7 @@ class Found:
     files: list[ImageFile]
     facts: list[Facts]
     skipped: dict[Path, str] = field(default_factory=dict)
+    cache: bool | None = None
 
     def parts(self, placement: Placement) -> list[str]:
         """The part of each file: where its content is placed, unless its folder is that of the validation or test."""
@@ -137,22 +142,12 @@ class Found:
         self, places: Sequence[int], preprocessing: Preprocessing, threads: int | None, progress: bool
     ) -> tuple[NDArray[np.uint8], list[int]]:
         """The pixels of these files, and which of `places` could be read; the reasons go into `skipped`."""
-        shape = preprocessing.shape
         paths = [self.files[place].path for place in places]
-        try:
-            inputs = np.empty((len(paths), *shape), np.uint8)
-        except (MemoryError, ValueError):
-            raise DataError(
-                f"{len(paths)} images of {format_sizes(shape)} do not fit into memory; give a smaller size"
-            ) from None
-        kept = []
-        decoded = decode(paths, shape, preprocessing.resizing, inputs, data_threads(threads))
-        for number, reason in enumerate(watched(decoded, len(paths), "reading images", progress=progress)):
-            if reason:
-                self.skipped[paths[number]] = reason
-            else:
-                kept.append(number)
-        return inputs[: len(kept)], kept
+        contents = [self.facts[place].content for place in places]
+        reading = Reading(paths, contents, preprocessing.shape, preprocessing.resizing, data_threads(threads), progress)
+        inputs, reasons = reading.all(self.cache)
+        self.skipped |= {paths[number]: reason for number, reason in reasons.items()}
+        return inputs, [number for number in range(len(places)) if number not in reasons]
 
     def named_skipped(self) -> dict[str, str]:
         """The reasons by the files' paths below their folder, in natural order."""
@@ -165,7 +160,13 @@ class Found:
         return found_line(read, len(self.classes), counts, self.named_skipped())
 
 
-def examined(listings: Sequence[Listing], parts: Mapping[str, Listing], threads: int | None, progress: bool) -> Found:
+def examined(
+    listings: Sequence[Listing],
+    parts: Mapping[str, Listing],
+    threads: int | None,
+    progress: bool,
+    cache: bool | None = None,
+) -> Found:
     """The images of folders, their headers read and their content hashed.
 
     Args:
@@ -173,6 +174,7 @@ def examined(listings: Sequence[Listing], parts: Mapping[str, Listing], threads:
         parts: those of them that hold one part only.
         threads: threads that read.
         progress: whether to show a bar.
+        cache: whether to keep on disk what is read; None keeps what is worth it.
     """
     of = {id(listing): part for part, listing in parts.items()}
     files = [
@@ -181,18 +183,32 @@ def examined(listings: Sequence[Listing], parts: Mapping[str, Listing], threads:
         for file in listing.files
         if id(listing) in of or file.part not in parts  # a folder given for a part replaces the one inside
     ]
-    found = Found([listing.root for listing in listings], listings[0].classes, [], [])
+    found = Found([listing.root for listing in listings], listings[0].classes, [], [], cache=cache)
     for listing in listings:
         found.skipped |= listing.skipped
-    results = in_order(examine, [file.path for file in files], data_threads(threads))
-    watching = watched(results, len(files), "looking at images", progress=progress)
-    for file, facts in zip(files, watching, strict=True):
+    for file, facts in zip(files, _facts([file.path for file in files], found, threads, progress), strict=True):
         if facts.error:
             found.skipped[file.path] = facts.error
         else:
             found.files.append(file)
             found.facts.append(facts)
     return found
+
+
+def _facts(paths: Sequence[Path], found: Found, threads: int | None, progress: bool) -> list[Facts]:
+    """The facts of each file, as kept on disk or examined now."""
+    index = None if found.cache is False or not limit() else FactsIndex(found.roots[0])
+    facts = [None if index is None else index.seen(path) for path in paths]
+    unknown = [place for place, known in enumerate(facts) if known is None]
+    examining = in_order(examine, [paths[place] for place in unknown], data_threads(threads))
+    watching = watched(examining, len(unknown), "looking at images", progress=progress)
+    for place, examined_now in zip(unknown, watching, strict=True):
+        facts[place] = examined_now
+        if index is not None:
+            index.note(paths[place], examined_now)
+    if index is not None:
+        index.save()
+    return [each for each in facts if each is not None]
 
 
 def check_takes_images(preprocessing: Preprocessing) -> None:

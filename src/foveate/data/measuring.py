@@ -1,7 +1,7 @@
 """What is measured on the inputs of a data set, a few million values at a time: NaN, mean and standard deviation."""
 
 from collections.abc import Iterable
-from math import prod
+from math import prod, sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,8 @@ _ROUNDING = 1e-9
 
 def mean_and_std(inputs: InputArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The mean and the standard deviation of each channel on the scale 0 to 1, in float64; of a constant one, 1."""
+    if inputs.dtype == np.uint8:
+        return _of_bytes(inputs)
     count, channels, *spatial = inputs.shape
     values_each = count * prod(spatial)
     mean = sum(_channel_sums(inputs, np.zeros(channels), 1)) / values_each
@@ -36,6 +38,20 @@ def first_not_finite(inputs: InputArray) -> int | None:
     return None
 
 
+def _of_bytes(inputs: InputArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation by sums of whole numbers, which are exact."""
+    count = len(inputs) * prod(inputs.shape[2:])
+    sums, squares = np.zeros((2, inputs.shape[1]), object)
+    for _, chunk in _chunks(inputs):
+        values = chunk.reshape(len(chunk), inputs.shape[1], -1)
+        sums += values.sum(axis=(0, 2), dtype=np.uint64).astype(object)
+        squared = np.multiply(values, values, dtype=np.uint16)
+        squares += squared.sum(axis=(0, 2), dtype=np.uint64).astype(object)
+    means = tuple(int(total) / (255 * count) for total in sums)
+    variances = (count * int(square) - int(total) ** 2 for square, total in zip(squares, sums, strict=True))
+    return means, tuple(sqrt(each) / (255 * count) if each else 1.0 for each in variances)
+
+
 def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
     """The samples a few million values at a time, each time with the index of the first."""
     step = max(1, CHUNK // max(1, prod(inputs.shape[1:])))
@@ -44,7 +60,6 @@ def _chunks(inputs: InputArray) -> Iterable[tuple[int, InputArray]]:
 
 def _channel_sums(inputs: InputArray, mean: Any, power: int) -> Iterable[Any]:
     """For each chunk the sum over each channel of (x - mean)**power, x on a scale from 0 to 1."""
-    unit = 255.0 if inputs.dtype == np.uint8 else 1.0
     for _, chunk in _chunks(inputs):
-        values = chunk.reshape(len(chunk), inputs.shape[1], -1) / unit - np.asarray(mean)[:, None]
+        values = chunk.reshape(len(chunk), inputs.shape[1], -1) - np.asarray(mean)[:, None]
         yield (values**power).sum(axis=(0, 2))

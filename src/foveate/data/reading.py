@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.guarded import MOST_BEFORE_SIZE, MOST_FOR_PIXEL
+from foveate.data.image_cache import KEPT_FROM, Known, Pack, limit
 from foveate.data.images import read_pixels, read_size
 from foveate.data.resizing import Resizing
 from foveate.engines.machine import threads_within_quota, usable_cpus
-from foveate.errors import FileError
+from foveate.errors import DataError, FileError
+from foveate.geometry import format_sizes
 from foveate.layers import Shape
 from foveate.opening import open_regular
+from foveate.progress import watched
 from foveate.text import named
 
 Item = TypeVar("Item")
@@ -82,23 +86,84 @@ def examine(path: Path) -> Facts:
     return Facts(content.hexdigest(), channels, height, width)
 
 
-def decode(
-    paths: Sequence[Path], shape: Shape, resizing: Resizing, out: NDArray[np.uint8], threads: int
-) -> Iterator[str]:
-    """Decode the images into `out`, one after another; of one that cannot be read, the reason, else nothing.
+def decoded(
+    paths: Sequence[Path], contents: Sequence[str], shape: Shape, resizing: Resizing, threads: int, known: Known
+) -> Iterator[NDArray[np.uint8] | str]:
+    """The pixels of each image, or the reason why it cannot be read; what is known already is not decoded again."""
 
-    One that cannot be read takes no place in `out`.
+    def work(place: int) -> NDArray[np.uint8] | str:
+        row = known.row(contents[place])
+        if row is not None:
+            return row
+        try:
+            return read_pixels(paths[place], shape[0], resizing)
+        except FileError as error:
+            return str(error).removeprefix(f"{named(paths[place])} ")
+
+    yield from in_order(work, range(len(paths)), threads)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Image files to be decoded to one shape.
+
+    `contents` has the hash of each file's content; `progress` shows a bar if it takes over two seconds.
     """
 
-    def work(path: Path) -> NDArray[np.uint8] | str:
-        try:
-            return read_pixels(path, shape[0], resizing)
-        except FileError as error:
-            return str(error)
+    paths: Sequence[Path]
+    contents: Sequence[str]
+    shape: Shape
+    resizing: Resizing
+    threads: int
+    progress: bool
 
-    row = 0
-    for result in in_order(work, paths, threads):
-        if not isinstance(result, str):
-            out[row] = result
-            row += 1
-        yield result if isinstance(result, str) else ""
+    def all(self, cache: bool | None) -> tuple[NDArray[np.uint8], dict[int, str]]:
+        """The pixels of the files that can be read, in order, and why the others cannot, by their places.
+
+        Args:
+            cache: whether to keep them on disk; None keeps what is worth it.
+
+        Raises:
+            DataError: they fit neither on disk nor in memory.
+        """
+        pack = Pack(self.contents, self.shape, self.resizing) if self._is_kept(cache) else None
+        if pack is None:
+            return self._in_memory(Known({}, {}))
+        kept = pack.mapped()
+        if kept is None and pack.has_room() and pack.write(self._rows(pack.known())):
+            kept = pack.mapped()
+        if kept is None:
+            return self._in_memory(pack.known())
+        rows, bad = kept
+        return rows, self._told({place: bad[each] for place, each in enumerate(self.contents) if each in bad})
+
+    def _is_kept(self, cache: bool | None) -> bool:
+        if cache is not None or not limit():
+            return bool(cache and limit())
+        if len(self.paths) * prod(self.shape) >= KEPT_FROM:
+            return True
+        return sum(path.stat().st_size for path in self.paths if path.exists()) >= KEPT_FROM
+
+    def _rows(self, known: Known) -> Iterator[NDArray[np.uint8] | str]:
+        rows = decoded(self.paths, self.contents, self.shape, self.resizing, self.threads, known)
+        yield from watched(rows, len(self.paths), "reading images", progress=self.progress)
+
+    def _in_memory(self, known: Known) -> tuple[NDArray[np.uint8], dict[int, str]]:
+        try:
+            inputs = np.empty((len(self.paths), *self.shape), np.uint8)
+        except (MemoryError, ValueError):
+            raise DataError(
+                f"{len(self.paths)} images of {format_sizes(self.shape)} do not fit into memory; give a smaller size"
+            ) from None
+        count, reasons = 0, {}
+        for place, row in enumerate(self._rows(known)):
+            if isinstance(row, str):
+                reasons[place] = row
+            else:
+                inputs[count] = row
+                count += 1
+        return inputs[:count], self._told(reasons)
+
+    def _told(self, reasons: dict[int, str]) -> dict[int, str]:
+        """The reasons as sentences: the same content may have another name by now."""
+        return {place: f"{named(self.paths[place])} {reason}" for place, reason in reasons.items()}

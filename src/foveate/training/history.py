@@ -19,6 +19,9 @@ _LARGEST = 64 << 20
 _LONGEST_METRIC = 200
 _LARGEST_NUMBER = 1e300
 
+WORTH_TELLING = 0.05
+"""The share of an epoch spent waiting for data from which it is told."""
+
 ACCURACY = "accuracy"
 """The metric of a classification."""
 
@@ -29,7 +32,8 @@ class Epoch:
 
     `epoch` counts from 1; accuracies are from 0 to 1, and None except for classifications; `learning_rate` is that
     of the last step; `seconds` and `images_per_second` are for training only, without validation. `metric` names the
-    task's headline metric, and `validation_metric` is its value in validation.
+    task's headline metric, and `validation_metric` is its value in validation. `waiting` is the share of the seconds in
+    which the engine waited for data; the table does not have it.
     """
 
     epoch: int
@@ -42,6 +46,7 @@ class Epoch:
     images_per_second: float
     metric: str = ACCURACY
     validation_metric: float | None = None
+    waiting: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         if self.metric == ACCURACY:
@@ -55,7 +60,8 @@ class Epoch:
             text += f", validation loss {self.validation_loss:.4f}"
         if self.validation_metric is not None:
             text += f", {self.metric} {format_metric(self.metric, self.validation_metric)}"
-        return f"{text}, {self.seconds:.1f} s, {self.images_per_second:,.0f} images/s"
+        text += f", {self.seconds:.1f} s, {self.images_per_second:,.0f} images/s"
+        return text if self.waiting < WORTH_TELLING else f"{text}, waiting for data: {self.waiting:.0%}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data under the names of the table's columns."""

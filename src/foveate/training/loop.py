@@ -4,13 +4,13 @@ The order of samples, and how they are changed, depends only on seed, epoch and 
 was stopped at any instant resumes from its last checkpoint and ends with the same bits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from time import monotonic, perf_counter
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -36,6 +36,9 @@ from foveate.training.programs import Programs
 from foveate.training.progress import Progress
 from foveate.training.recipe import Recipe
 
+Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
+"""The size of a batch, its inputs and its targets."""
+
 
 @dataclass
 class Totals:
@@ -46,6 +49,7 @@ class Totals:
     counted: float = 0.0
     samples: float = 0.0
     seconds: float = 0.0
+    waiting: float = 0.0
     learning_rate: float = 0.0
 
     def add(self, result: StepResult, samples: int) -> None:
@@ -143,7 +147,7 @@ class _Run:
         remaining = self._indices()[self.position :]
         since = perf_counter()
         with closing(prefetch(self._prepare, remaining)) as batches:
-            for samples, inputs, targets in batches:
+            for samples, inputs, targets in self._awaited(batches):
                 result = self._step(samples, inputs, targets)
                 self.totals.add(result, samples)
                 now = perf_counter()
@@ -154,6 +158,16 @@ class _Run:
                 if stop():
                     break
         return self.position >= self._batches
+
+    def _awaited(self, batches: Iterator[Prepared]) -> Iterator[Prepared]:
+        """The batches, with the time that the engine waits for each."""
+        while True:
+            since = monotonic()
+            batch = next(batches, None)
+            self.totals.waiting += monotonic() - since
+            if batch is None:
+                return
+            yield batch
 
     def finish_epoch(self) -> Epoch:
         """Validate, add the epoch's row to the history and move on to the next."""
@@ -174,6 +188,7 @@ class _Run:
             images_per_second=round(totals.samples / max(totals.seconds, 1e-9), 1),
             metric=metric,
             validation_metric=value,
+            waiting=min(1.0, totals.waiting / max(totals.seconds, 1e-9)),
         )
         self.history.epochs.append(row)
         self.epoch, self.position, self.totals = self.epoch + 1, 0, Totals()
@@ -265,9 +280,7 @@ class _Run:
             len(self.job.train), recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge
         )
 
-    def _prepare(
-        self, indices: NDArray[np.int64]
-    ) -> tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]:
+    def _prepare(self, indices: NDArray[np.int64]) -> Prepared:
         """The size of a batch, its augmented, normalised inputs and its targets; runs in the background."""
         recipe, epoch = self.job.recipe, self.epoch
         inputs = self._feed.inputs(indices, lambda raw: recipe.augmentation.apply(raw, indices, recipe.seed, epoch))
