@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.docs_figures import BLOCK, DOCS, run_page
-from tests.docs_figures import PAGES as ELSEWHERE
+from tests.docs_figures import PAGES as LECTURE
 
-PAGES = sorted(path.name for path in DOCS.glob("*.md") if path not in ELSEWHERE)  # those run in tests of their own
+ELSEWHERE = (*LECTURE, DOCS / "photographs.md")
+"""Pages that are run by tests of their own."""
+
+PAGES = sorted(path.name for path in DOCS.glob("*.md") if path not in ELSEWHERE)
 
 
 @pytest.mark.parametrize("page", PAGES)
