@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import calls, compare, damage, environment, layers, names, startup, stress, tables, versions
+from benchmarks import calls, compare, damage, environment, folders, layers, names, startup, stress, tables, versions
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -171,6 +171,19 @@ def hostile_names(
     with Console(stderr=True).status("starting") as status:
         report = names.hostile_names(count, seed, status.update)
     print(f"{count:,} names: {report}")
+
+
+@app.command(name="folders")
+def image_folders(
+    count: Annotated[int, typer.Option(min=10, help="Images of 64x64.")] = 10_000,
+    photographs: Annotated[int, typer.Option(min=30, help="Photographs of 4000x3000, of about 1 MB each.")] = 1000,
+    rounds: Rounds = 3,
+) -> None:
+    """Time starts and training with folders of images, from the cache of decoded images and from memory.
+
+    Example: python -m benchmarks folders --photographs 100
+    """
+    folders.folders(count, photographs, rounds, lambda line: print(line, flush=True))
 
 
 app.command()(versions.versions)
