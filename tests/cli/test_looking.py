@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import foveate as fv
 from foveate import zoo
 from foveate.cli.output import warn_in_sentences
+from foveate.data.cifar_sets import CIFAR10
 
 COMMANDS = (["train"], ["evaluate"], ["predict"], ["summary"], ["steps"], ["data", "fetch"], ["data", "list"])
 
@@ -136,6 +138,19 @@ def test_data_fetch(foveate):
     assert result.stdout.startswith("fashion-mnist: 55,000 train, 5,000 validation, 10,000 test samples in ")
     report = json.loads(foveate("data", "fetch", "fashion-mnist", "--json").stdout)
     assert (report["train"], report["validation"], report["test"]) == (55000, 5000, 10000)
+
+
+def test_data_fetch_without_a_network_says_how_to_get_the_files(foveate, monkeypatch, tmp_path):
+    absent = replace(CIFAR10, publishers=("http://127.0.0.1:9/nobody",), system=tmp_path)
+    monkeypatch.setattr("foveate.data.published.cache", lambda: tmp_path)
+    monkeypatch.delenv("FOVEATE_DATA", raising=False)
+    entry = replace(fv.datasets.DATASETS["cifar10"], load=absent.load)
+    monkeypatch.setitem(fv.datasets.DATASETS, "cifar10", entry)
+    result = foveate("data", "fetch", "cifar10")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("foveate: CIFAR-10 was not found. Tried: the cache (")
+    assert "download failed: http://127.0.0.1:9/nobody/cifar-10-binary.tar.gz: " in result.stderr
+    assert "Put cifar-10-binary.tar.gz or cifar-10-python.tar.gz or data_batch_1.bin, " in result.stderr
 
 
 def test_data_fetch_of_an_unknown_name(foveate):

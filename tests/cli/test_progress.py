@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import foveate.data.fashion_mnist as module
+import foveate.data.published as module
 from foveate import DataError
+from foveate.data.idx_sets import FASHION_MNIST
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this system", exc_type=ImportError)
 
@@ -80,15 +82,12 @@ def test_fetching_shows_the_way_that_is_tried(progress, tmp_path, monkeypatch):
             told.append((stream, options["text"], options["ticks"], options["patience"]))
             super().__init__(stream, **options)
 
-    def fail(cache):
-        raise module.NotFetchedError("not today")
-
     monkeypatch.setattr(module, "Bar", Watched)
-    monkeypatch.setattr(module, "find", lambda: None)
-    monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(module, "fetch_from_publisher", fail)
-    monkeypatch.setattr(module, "fetch_from_package", fail)
-    with pytest.raises(DataError, match=r"apt-get failed: not today"):
-        module.fashion_mnist(progress=progress)
+    monkeypatch.setattr(module, "cache", lambda: tmp_path)
+    monkeypatch.delenv("FOVEATE_DATA", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    absent = replace(FASHION_MNIST, publishers=("http://127.0.0.1:9/nobody",), system=tmp_path)
+    with pytest.raises(DataError, match=r"apt-get failed: there is no apt-get on this computer"):
+        absent.load(progress=progress)
     stream = sys.stderr if progress else None
     assert told == [(stream, f"Fashion-MNIST: {name}", True, 2.0) for name in ("download", "apt-get")]

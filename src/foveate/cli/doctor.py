@@ -173,10 +173,10 @@ def _processor() -> Processor:
 
 def _data() -> Data:
     from foveate.data import datasets
-    from foveate.data.fashion_mnist import cache_folder
+    from foveate.data.published import cache
 
     folders = {each.name: None if each.folder is None else str(each.folder) for each in datasets.status()}
-    return Data(str(cache_folder().parent), os.environ.get("FOVEATE_DATA"), folders)
+    return Data(str(cache()), os.environ.get("FOVEATE_DATA"), folders)
 
 
 def _native_rows(native: Native) -> list[tuple[str, str]]:

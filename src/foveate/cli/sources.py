@@ -61,7 +61,7 @@ def is_folder(dataset: str) -> bool:
     """Whether the data are a folder of images, and not a data set known by that name."""
     from foveate.data import datasets
 
-    return dataset not in datasets.DATASETS and Path(dataset).is_dir()
+    return datasets.named_data(dataset) is None and Path(dataset).is_dir()
 
 
 def load_data(

@@ -61,7 +61,13 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
     ] = None,
-    augment: Annotated[bool, typer.Option(help="Flip half of the training images, chosen at random.")] = True,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Flip half of the training images, chosen at random (default: yes, but not for mnist's digits).",
+        ),
+    ] = None,
     size: SizeOption = None,
     fit: FitOption = None,
     split: SplitOption = None,
@@ -94,7 +100,7 @@ def train(
         batch_size=batch_size,
         schedule=OneCycle(learning_rate),
         learning_rate_factors=factors,
-        augmentation=Augmentation(flip=True) if augment else None,
+        augmentation=Augmentation(flip=True) if _flips(dataset, augment) else None,
         out=folder.path,
         progress=make_progress(True, sys.stderr if as_json else sys.stdout),
         resume=resume,
@@ -106,6 +112,14 @@ def train(
             "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
+
+
+def _flips(dataset: str, asked: bool | None) -> bool:
+    """Whether to flip images: as asked for, or if a mirrored image still shows its class."""
+    from foveate.data import datasets
+
+    known = datasets.named_data(dataset)
+    return (known is None or datasets.DATASETS[known].mirrored) if asked is None else asked
 
 
 def _factors(given: Sequence[str]) -> dict[str, float]:

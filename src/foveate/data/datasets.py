@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from foveate.calls import path_from
-from foveate.data import fashion_mnist as _fashion_mnist
+from foveate.data.cifar_sets import CIFAR10, CIFAR100, cifar10, cifar100
 from foveate.data.contact_sheet import ContactSheet, contact_sheet
 from foveate.data.dataset import Splits
-from foveate.data.fashion_mnist import fashion_mnist
 from foveate.data.held_out import HeldOut, held_out
+from foveate.data.idx_sets import FASHION_MNIST, MNIST, fashion_mnist, mnist
 from foveate.data.image_folder import SkippedImagesWarning, image_folder
+from foveate.data.published import Published
 from foveate.errors import DataError
 from foveate.graph import nearest
 from foveate.layers import Shape
@@ -23,11 +24,15 @@ __all__ = [
     "DatasetStatus",
     "HeldOut",
     "SkippedImagesWarning",
+    "cifar10",
+    "cifar100",
     "contact_sheet",
     "fashion_mnist",
     "held_out",
     "image_folder",
     "load",
+    "mnist",
+    "named_data",
     "status",
 ]
 
@@ -35,18 +40,24 @@ __all__ = [
 class Loader(Protocol):
     """A function that loads a data set, split by a seed."""
 
-    def __call__(self, *, seed: int = 0) -> Splits:
+    def __call__(self, *, seed: int = 0, folder: str | Path | None = None) -> Splits:
         """The data set in three parts."""
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A named data set: its title, how to load it, one line about it, and where it is, if anywhere."""
+    """A named data set.
+
+    Its title, how to load it, one line about it, where it is, if anywhere, whether files at a path are this data set,
+    and whether a mirrored image still shows its class.
+    """
 
     title: str
     load: Loader
     description: str
     find: Callable[[], Path | None]
+    is_at: Callable[[Path], bool] = lambda path: False
+    mirrored: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,22 +75,26 @@ class DatasetStatus:
         return self.folder is not None
 
 
+_LOADERS: tuple[tuple[Published, Loader], ...] = (
+    (FASHION_MNIST, fashion_mnist),
+    (MNIST, mnist),
+    (CIFAR10, cifar10),
+    (CIFAR100, cifar100),
+)
+
 DATASETS: dict[str, DatasetEntry] = {
-    "fashion-mnist": DatasetEntry(
-        title="Fashion-MNIST",
-        load=fashion_mnist,
-        description="70,000 grey 28x28 pictures of clothes in 10 classes (30 MB)",
-        find=_fashion_mnist.find,
-    ),
+    each.name: DatasetEntry(each.title, load, each.description, each.find, each.is_at, each.mirrored)
+    for each, load in _LOADERS
 }
 """Every named data set."""
 
 
 def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Splits:
-    """The data set called `name`, or the images in the folder of that path (see `image_folder`).
+    """The data set called `name`, or what is at that path: files of a named data set, or a folder of images.
 
     Args:
-        name: a name in `DATASETS`, or the path of a folder with one subfolder of images for each class.
+        name: a name in `DATASETS`; the path of a folder with the files of one of them, or of a CIFAR archive; or the
+            path of a folder with one subfolder of images for each class (see `image_folder`).
         seed: chooses which samples are for validation.
         shape: the shape of a folder's images (default: as `image_folder` chooses); a named data set keeps its own.
 
@@ -92,12 +107,23 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
         raise DataError(f"seed is {seed!r}; it must be an int")
     if str(name) in DATASETS:
         return DATASETS[str(name)].load(seed=seed)
+    known = named_data(name)
+    if known is not None:
+        return DATASETS[known].load(seed=seed, folder=name)
     if Path(name).is_dir():
         return image_folder(name, shape=shape, seed=seed)
     raise DataError(
         f'there is no data set and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
         "folder with one subfolder of images for each class"
     )
+
+
+def named_data(name: str | Path) -> str | None:
+    """The name in `DATASETS` that `name` is, or whose files are at that path; None for anything else."""
+    if str(name) in DATASETS:
+        return str(name)
+    path = path_from(name, "name")
+    return next((known for known, entry in DATASETS.items() if entry.is_at(path)), None) if path.exists() else None
 
 
 def status() -> list[DatasetStatus]:

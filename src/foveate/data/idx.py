@@ -49,7 +49,7 @@ def read_content(path: Path, most: int = LARGEST_CONTENT) -> bytearray:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path, expected: str = "an IDX file, gzipped or plain,") -> Iterator[BinaryIO]:
     """The file's content, unzipped if it is gzipped; whatever fails on the way becomes a FileError."""
     try:
         with open_regular(path) as plain:
@@ -61,7 +61,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=plain) as unzipped:
                 yield cast("BinaryIO", unzipped)
     except FileNotFoundError:
-        raise FileError(f'there is no file "{path}"; an IDX file, gzipped or plain, was expected') from None
+        raise FileError(f'there is no file "{path}"; {expected} was expected') from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileError(f'"{path}" is a damaged gzip file ({_words(error)}); get it again') from None
     except OSError as error:
