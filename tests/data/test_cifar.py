@@ -1,6 +1,9 @@
 """CIFAR-10 and CIFAR-100 from small archives in the published formats, and every way in which one can be bad."""
 
 import gzip
+import pickle
+import pickletools
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -13,11 +16,12 @@ import pytest
 
 from foveate import DataError, FileError
 from foveate.data import datasets
-from foveate.data.cifar import CifarSet
+from foveate.data.cifar import CifarSet, python_records
 from foveate.data.cifar_sets import CIFAR10, CIFAR100
 from foveate.data.downloads import NotFetchedError
-from tests.data.cifar_files import archive, python2_batch, python3_batch
+from tests.data.cifar_files import archive, binary_batch, python2_batch, python3_batch
 from tests.data.small_sets import COUNT, batch_arrays, contents, small_cifar, write_cifar
+from tests.data.support import noise
 
 
 @pytest.fixture(params=[CIFAR10, CIFAR100], ids=lambda each: each.name)
@@ -42,6 +46,52 @@ def test_every_form_holds_the_same(small: CifarSet, tmp_path: Path, kind: str, f
         assert np.array_equal(inputs, np.concatenate([each[0] for each in train]).reshape(-1, 3, 32, 32))
         assert labels.tolist() == [label for each in train for label in each[1][small.labels[-1]]]
         assert (splits.name, splits.classes) == (small.name, small.classes)
+
+
+def test_the_python_files_are_as_published():
+    """What cPickle used is listed here from `pickletools.dis` of the real data_batch_1."""
+    content = python2_batch(noise(300, 3072), {"labels": [1] * 300})
+    assert {opcode.name for opcode, _, _ in pickletools.genops(content)} == {
+        "PROTO", "EMPTY_DICT", "BINPUT", "LONG_BINPUT", "MARK", "SHORT_BINSTRING", "EMPTY_LIST", "BININT1", "APPENDS",
+        "GLOBAL", "TUPLE1", "TUPLE3", "REDUCE", "BININT2", "TUPLE2", "NONE", "BININT", "TUPLE", "BUILD", "NEWFALSE",
+        "BINSTRING", "SETITEMS", "STOP",
+    }  # fmt: skip
+    told = pickle.loads(content, encoding="latin-1")
+    assert np.array_equal(told["data"], noise(300, 3072))
+    assert told["filenames"][299] == "picture_s_000299.png"
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("text", [True, False])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_files_that_python_3_wrote_are_read(protocol: int, text: bool, order: str):
+    pixels, labels = batch_arrays(CIFAR100, 0)
+    content = python3_batch(np.asarray(pixels, order=order), labels, protocol, text=text)
+    records = python_records(content, "train", CIFAR100.labels)
+    assert records.tobytes() == binary_batch(pixels, labels)
+
+
+def _array(head: bytes = b"cnumpy\nndarray\n", shape: bytes = b"K\x01M\0\x0c\x86", count: int = 3072) -> bytes:
+    """A batch of one picture, with parts of its array replaced."""
+    made = b"cnumpy.core.multiarray\n_reconstruct\n" + head + b"K\0\x85U\x01b\x87R"
+    types = b"cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+    array = made + b"(K\x01" + shape + types + b"\x89T" + struct.pack("<I", count) + bytes(count) + b"tb"
+    return b"\x80\x02}(U\x06labels](K\x01eU\x04data" + array + b"u."
+
+
+def test_an_array_whose_parts_do_not_fit_is_a_sentence():
+    assert python_records(_array(), "whole", ("labels",)).tobytes() == b"\1" + bytes(3072)
+    for content in (
+        _array(count=3071),
+        _array(shape=b"K\x01M\0\x0cK\x01\x87"),
+        _array(shape=b"K\0M\0\x0c\x86", count=0),
+        _array(shape=b"U\x01aM\0\x0c\x86"),
+        _array(shape=b"J\xff\xff\xff\xffM\0\x0c\x86"),
+        _array().replace(b"_reconstruct", b"_destruct"),
+        _array().replace(b"dtype", b"dtypf"),
+    ):
+        with pytest.raises(FileError, match=r'^"part" has no images of N x 3072 bytes; get it again$'):
+            python_records(content, "part", ("labels",))
 
 
 def test_an_archive_in_any_order_and_not_gzipped_is_read(small: CifarSet, tmp_path: Path):
@@ -94,10 +144,10 @@ BAD_ARCHIVES = {
     "text": (
         "python",
         lambda files: _with_last(files, b"hello"),
-        "is not a pickle of protocol 2 to 5; a file of",
+        r"is not a pickle that can be read \(.+\); get it",
     ),
-    "list": ("python", lambda files: _with_last(files, b"\x80\x02]."), "holds no dict, not data and"),
-    "nothing": ("python", lambda files: _with_last(files, b"\x80\x02}."), "holds nothing, not data and"),
+    "list": ("python", lambda files: _with_last(files, b"\x80\x02]."), "holds no batch, not data and"),
+    "nothing": ("python", lambda files: _with_last(files, b"\x80\x02}."), "holds no batch, not data and"),
 }
 
 
@@ -119,7 +169,7 @@ def test_a_batch_of_another_size_is_a_sentence(small: CifarSet, tmp_path: Path):
 
 BAD_BATCHES = {
     "short": (lambda pixels, labels: (pixels[:-1], labels), "has no (coarse_)?labels from 0 to 255 for each of its 19"),
-    "narrow": (lambda pixels, labels: (pixels[:, 1:], labels), r"has images of the shape \(20, 3071\), not N x 3072"),
+    "narrow": (lambda pixels, labels: (pixels[:, 1:], labels), "has no images of N x 3072 bytes"),
     "label": (
         lambda pixels, labels: (pixels, {name: [256] * COUNT for name in labels}),
         "has no (coarse_)?labels from 0 to 255 for each of its 20 images",
@@ -128,19 +178,19 @@ BAD_BATCHES = {
         lambda pixels, labels: (pixels, {name: [True] * COUNT for name in labels}),
         "has no (coarse_)?labels from",
     ),
-    "none": (lambda pixels, labels: (None, labels), "has images of the shape NoneType, not N x 3072"),
-    "unnamed": (lambda pixels, labels: (pixels, {}), "holds batch_label, data.*, not data and (coarse_)?labels"),
+    "floats": (lambda pixels, labels: (pixels.astype(float), labels), "has no images of N x 3072 bytes"),
+    "objects": (lambda pixels, labels: (pixels.astype(object), labels), "has no images of N x 3072 bytes"),
+    "words": (lambda pixels, labels: (pixels.astype(np.int16), labels), "has no images of N x 3072 bytes"),
+    "list": (lambda pixels, labels: (pixels.tolist(), labels), "has no images of N x 3072 bytes"),
+    "none": (lambda pixels, labels: (None, labels), "has no images of N x 3072 bytes"),
+    "unnamed": (lambda pixels, labels: (pixels, {}), "holds data, not data and (coarse_)?labels"),
 }
 
 
 @pytest.mark.parametrize(("change", "words"), BAD_BATCHES.values(), ids=BAD_BATCHES)
 def test_a_batch_that_holds_something_else_is_a_sentence(small: CifarSet, tmp_path: Path, change, words: str):
     pixels, labels = change(*batch_arrays(small, 0))
-    batch = python3_batch(np.zeros(3) if pixels is None else pixels, labels, 2, text=True)
-    if pixels is None:
-        import pickle
-
-        batch = pickle.dumps({"data": None, **labels}, protocol=2)
+    batch = pickle.dumps({"data": pixels, **labels}, protocol=2)
     write_cifar(small, tmp_path, "python", "files")
     (tmp_path / small.batches[0].name).write_bytes(batch)
     with pytest.raises(FileError, match=f"{small.batches[0].name}.*{words}"):

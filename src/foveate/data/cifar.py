@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100: 60,000 colour 32x32 pictures (Krizhevsky, 2009), from their binary or their Python files.
 
-The Python files are pickles, which `pickled` reads without running them.
+The Python files are pickles, which are read without running them.
 """
 
 import tarfile
@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from foveate.data.dataset import Dataset
 from foveate.data.downloads import from_publisher
 from foveate.data.idx import opened, read_up_to
-from foveate.data.pickled import NotPlainError, plain_data
 from foveate.data.published import Published
 from foveate.errors import FileError
 from foveate.opening import open_regular
+from foveate.pickled import Called, Named, read_pickle
 from foveate.text import named, printable
 
 LARGEST_FILE = 256 << 20
@@ -32,6 +33,9 @@ MOST_MEMBERS = 1000
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _BINARY = ".bin"
+_RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+_FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
+"""What a pickled array of NumPy names: with protocol 2 to 4, and with 5."""
 
 
 @dataclass(frozen=True)
@@ -157,25 +161,47 @@ def python_records(content: bytes | bytearray, path: str, labels: tuple[str, ...
         FileError: it is not a pickle of a dict with "data", (N, 3072) bytes, and lists of N labels called `labels`.
     """
     try:
-        found = plain_data(content)
-    except NotPlainError as reason:
-        raise FileError(f"{named(path)} {reason}; a file of CIFAR was expected: get it again") from None
-    if not isinstance(found, dict) or not {"data", *labels} <= found.keys():
-        held = ", ".join(printable(name) for name in list(found)[:5]) if isinstance(found, dict) else "no dict"
-        raise FileError(f"{named(path)} holds {held or 'nothing'}, not data and {', '.join(labels)}; get it again")
-    data = found["data"]
-    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != _PIXELS:
-        shape = data.shape if isinstance(data, np.ndarray) else type(data).__name__
-        raise FileError(f"{named(path)} has images of the shape {shape}, not N x {_PIXELS}; get it again")
-    records = np.empty((len(data), len(labels) + _PIXELS), np.uint8)
-    records[:, len(labels) :] = data
+        found = read_pickle(BytesIO(content))
+    except Exception as error:  # whatever a changed byte causes
+        words = printable(error) or type(error).__name__
+        raise FileError(f"{named(path)} is not a pickle that can be read ({words}); get it again") from None
+    entries = {_text(name): value for name, value in found.items()} if isinstance(found, dict) else {}
+    if not {"data", *labels} <= entries.keys():
+        held = ", ".join(printable(name) for name in list(entries)[:5]) or "no batch"
+        raise FileError(f"{named(path)} holds {held}, not data and {', '.join(labels)}; get it again")
+    pixels = _pixels(entries["data"])
+    if pixels is None:
+        raise FileError(f"{named(path)} has no images of N x {_PIXELS} bytes; get it again")
+    records = np.empty((len(pixels), len(labels) + _PIXELS), np.uint8)
+    records[:, len(labels) :] = pixels
     for column, name in enumerate(labels):
-        values = found[name]
+        values = entries[name]
         plain = isinstance(values, list) and all(type(each) is int and 0 <= each < 256 for each in values)
-        if not plain or len(values) != len(data):
-            raise FileError(f"{named(path)} has no {name} from 0 to 255 for each of its {len(data):,} images")
+        if not plain or len(values) != len(pixels):
+            raise FileError(f"{named(path)} has no {name} from 0 to 255 for each of its {len(pixels):,} images")
         records[:, column] = values
     return records
+
+
+def _pixels(array: Any) -> NDArray[np.uint8] | None:
+    """The bytes (N, 3072) of a NumPy array as a pickle describes it, or None if it is something else."""
+    match array:
+        case Called(Named(path), _, (_, shape, kind, columns, content)) if path in _RECONSTRUCT:
+            pass
+        case Called(Named(path), (content, kind, shape, order)) if path in _FROM_BUFFER:
+            columns = order == "F"
+        case _:
+            return None
+    match kind, shape:
+        case Called(Named("numpy dtype"), ("u1", *_)), (int() as count, int() as width) if width == _PIXELS:
+            held = content.encode("latin-1") if isinstance(content, str) else content
+            if isinstance(held, bytes | bytearray) and 0 < len(held) == count * width:
+                return np.frombuffer(held, np.uint8).reshape(count, width, order="F" if columns is True else "C")
+    return None
+
+
+def _text(name: object) -> str:
+    return name.decode("latin-1") if isinstance(name, bytes) else str(name)
 
 
 def members(path: Path, names: set[str]) -> Iterator[tuple[str, bytearray]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import FileError
-from foveate.files.weights.pickled import Called, Named, Stored, read_pickle
+from foveate.pickled import Called, Named, Stored, read_pickle
 from foveate.text import named, printable
 
 DAMAGE = (

@@ -1,13 +1,16 @@
 """A pickle read as data: nothing in it is imported, called or built.
 
-A pickle is a program for a stack machine. This machine makes dictionaries, lists, tuples, numbers and strings; for
-anything else that the program would look up or call, it only makes a note.
+A pickle is a program for a stack machine. This machine makes dictionaries, lists, tuples, numbers, strings and bytes;
+for anything else that the program would look up or call, it only makes a note.
 """
 
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+
+MOST_STEPS = 5_000_000
+"""The most steps of a program, each of which may make an object: CIFAR-100's has 300,000."""
 
 _NAMES = (str, int, float, bool, bytes, type(None))
 """The types allowed as keys; hashing a deep tuple would end the process, and no array has one as its name."""
@@ -40,12 +43,15 @@ class Called:
 def read_pickle(file: BinaryIO) -> Any:
     """The first object that `file` describes; the file is then positioned after it.
 
-    It may raise any error if this is not a pickle, or does what no program that writes tensors does.
+    Strings of Python 2 are str, each byte a character. It may raise any error if this is not a pickle, or does what no
+    program that writes tensors or arrays does.
     """
     machine = _Machine()
-    for opcode, argument, _ in pickletools.genops(file):
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name == "STOP":
             return machine.stack.pop()
+        if step == MOST_STEPS:
+            raise ValueError(f"it has more than {MOST_STEPS:,} steps")
         machine.run(opcode.name, argument)
     raise ValueError("it has no end")
 
@@ -57,6 +63,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.encoded: dict[int, tuple[str, bytes]] = {}
 
     def run(self, name: str, argument: Any) -> None:
         """Run one step of the program."""
@@ -103,8 +110,18 @@ class _Machine:
         target.update({name: value for name, value in entries if isinstance(name, _NAMES)})
 
     def call(self, what: Any, arguments: Any) -> None:
-        made = what == Named("collections OrderedDict") and not arguments
-        self.push({} if made else Called(what, arguments))
+        if what == Named("collections OrderedDict") and not arguments:
+            self.push({})
+        elif what == Named("_codecs encode") and _is_latin(arguments):
+            self.push(self.as_bytes(arguments[0]))
+        else:
+            self.push(Called(what, arguments))
+
+    def as_bytes(self, text: str) -> bytes:
+        """Bytes that Python 3 wrote as text for protocol 2; made once, however often the text is used."""
+        if id(text) not in self.encoded:
+            self.encoded[id(text)] = text, text.encode("latin-1")
+        return self.encoded[id(text)][1]
 
     def build(self, state: Any) -> None:
         if isinstance(self.stack[-1], Called):
@@ -165,6 +182,15 @@ _STEPS: dict[str, Callable[[_Machine, Any], Any]] = {
     "OBJ": lambda machine, _: _object(machine, machine.since_mark()),
     "BUILD": lambda machine, _: machine.build(*machine.last(1)),
 }  # fmt: skip
+
+
+def _is_latin(arguments: Any) -> bool:
+    return (
+        isinstance(arguments, tuple)
+        and len(arguments) == 2
+        and isinstance(arguments[0], str)
+        and arguments[1] in ("latin1", "latin-1")
+    )
 
 
 def _dictionary(machine: _Machine, values: list[Any]) -> None:
