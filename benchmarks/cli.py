@@ -9,7 +9,20 @@ import typer
 from rich.console import Console
 
 from benchmarks import baseline as bits
-from benchmarks import calls, compare, damage, environment, folders, layers, names, startup, stress, tables, versions
+from benchmarks import (
+    calls,
+    compare,
+    damage,
+    environment,
+    folders,
+    fuzzing,
+    layers,
+    names,
+    startup,
+    stress,
+    tables,
+    versions,
+)
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
@@ -145,6 +158,26 @@ def damaged_files(
     print(f"{flips:,} files with one bit flipped: {damage.flipped_bits(flips, seed)}")
     print(f"{descriptions:,} changed descriptions: {damage.mutated_descriptions(descriptions, seed)}")
     print(f"{checkpoints:,} changed checkpoints: {damage.mutated_checkpoints(checkpoints, seed)}")
+
+
+@app.command(name="fuzz")
+def fuzzed_files(
+    readers: Annotated[str, typer.Option(help="Readers of data files, with commas between.")] = ",".join(
+        fuzzing.READERS
+    ),
+    count: Annotated[int, typer.Option(min=1, help="Files for each reader.")] = 100_000,
+    seed: Seed = 0,
+    guided: Annotated[bool, typer.Option("--guided", help="Let coverage choose the damage, with atheris.")] = False,
+) -> None:
+    """Read damaged data files: each must end in an array or a sentence, within two seconds and in little memory.
+
+    Example: python -m benchmarks fuzz --readers cifar --guided
+    """
+    for name in readers.split(","):
+        if name not in fuzzing.READERS:
+            raise typer.BadParameter(f'there is no reader "{name}"; there are {", ".join(fuzzing.READERS)}')
+        told: object = fuzzing.guided(name, count, seed) if guided else fuzzing.fuzzed(name, count, seed)
+        print(f"{count:,} files for {name}: {told}", flush=True)
 
 
 @app.command(name="calls")
