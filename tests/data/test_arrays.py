@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foveate import FileError
-from foveate.data.arrays import read_array
+from foveate.data.arrays import read_array, samples_in
 
 
 @pytest.mark.parametrize("array", [np.arange(6, dtype=np.uint8).reshape(1, 2, 3), np.ones((2, 3), np.float64).T])
@@ -111,3 +111,54 @@ def test_nobody_is_advised_to_trust_a_file(tmp_path):
     with pytest.raises(FileError, match="its header is longer than that of any array") as refused:
         read_array(tmp_path / "a.npy")
     assert "pickle" not in str(refused.value)
+
+
+def test_the_samples_in_a_file_are_read_one_by_one(tmp_path):
+    path = tmp_path / "many.npy"
+    for array in (np.arange(24, dtype=np.uint8).reshape(4, 2, 3), np.ones((1, 2, 3)), np.zeros((4, 2, 3), np.float32)):
+        for version in ((1, 0), (2, 0), (3, 0)):
+            with path.open("wb") as file:
+                np.lib.format.write_array(file, array, version)
+            rows = samples_in(path, (2, 3))
+            assert rows is not None
+            found = list(rows)
+            assert found[0].dtype == array.dtype
+            np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3)), np.zeros((4, 3, 2)), np.zeros((0, 2, 3)), np.asfortranarray(np.ones((4, 2, 3))),
+        np.full((2, 2, 3), None), np.array(1.0),
+    ],
+    ids=lambda array: f"{array.shape} {array.dtype}",
+)  # fmt: skip
+def test_a_file_that_holds_something_else_has_no_samples(array, tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, array)
+    assert samples_in(path, (2, 3)) is None
+
+
+def test_a_file_that_is_damaged_has_no_samples(tmp_path):
+    path = tmp_path / "a.npy"
+    assert samples_in(path, (2, 3)) is None
+    np.save(path, np.zeros((4, 2, 3)))
+    whole = path.read_bytes()
+    for content in (b"", b"no array", whole[:20], whole[:-1], whole + b"x", _claims_a_terabyte()):
+        path.write_bytes(content)
+        assert samples_in(path, (2, 3)) is None
+        assert samples_in(path, ()) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_array_that_python_2_wrote_is_read_without_a_word(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((3, 2, 3), np.float32))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(3, 2, 3), }   ", b"(3L, 2L, 3L), }"))
+    assert path.read_bytes() != content
+    np.testing.assert_array_equal(read_array(path), np.ones((3, 2, 3)))
+    rows = samples_in(path, (2, 3))
+    assert rows is not None
+    assert len(list(rows)) == 3

@@ -14,6 +14,7 @@ from foveate.cli import (
     experiment,
     explain,
     networks,
+    predict,
     training,
     zoo,
 )
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 app.command()(training.train)
 app.command()(evaluate_predict.evaluate)
-app.command()(evaluate_predict.predict)
+app.command()(predict.predict)
 app.command()(conv_pool.conv)
 app.command()(conv_pool.pool)
 app.command()(networks.summary)

@@ -123,6 +123,11 @@ def print_json(data: Any) -> None:
     typer.echo(json.dumps(_finite(data), indent=2, allow_nan=False))
 
 
+def print_json_line(data: Any) -> None:
+    """One JSON document on a line of its own; otherwise as `print_json`."""
+    typer.echo(json.dumps(_finite(data), allow_nan=False))
+
+
 def _finite(data: Any) -> Any:
     if isinstance(data, dict):
         return {name: _finite(each) for name, each in data.items()}

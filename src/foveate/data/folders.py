@@ -85,6 +85,12 @@ def list_images(root: Path, classes: Sequence[str] | None = None) -> Listing:
     return listing
 
 
+def files_within(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """The files in `folder` and below it, in natural order, and why others are left out; hidden ones are not told."""
+    skipped: dict[Path, str] = {}
+    return list(_files(folder, skipped)), skipped
+
+
 def natural_key(name: str) -> list[tuple[str, int]]:
     """Key that sorts the numbers in names by value.
 

@@ -308,6 +308,8 @@ class Preprocessing(metaclass=Called):
         values = self._checked(array, name)
         if values.shape == self.shape:
             return values
+        if values.shape == self.shape[1:] and self.shape[0] == 1:  # a sound or a volume without its only channel
+            return values[None]
         if not self._takes_images:
             raise ShapeError(
                 f"the network takes {format_sizes(self.shape)} (a batch N x {format_sizes(self.shape)}), but {name} is "
