@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from foveate import engines, explain, tasks, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
-    from foveate.interop import from_torch
+    from foveate.interop import from_onnx, from_torch
     from foveate.model import Evaluation, Model, load
 
 try:
@@ -66,6 +66,7 @@ _LAZY = {
     "Augmentation": "foveate.data",
     "Dataset": "foveate.data",
     "Evaluation": "foveate.model",
+    "from_onnx": "foveate.interop",
     "from_torch": "foveate.interop",
     "Model": "foveate.model",
     "Preprocessing": "foveate.data",
@@ -106,6 +107,7 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "FileError",
     "Focal",
     "FoveateError",
+    "from_onnx",
     "from_torch",
     "Graph",
     "GraphBuilder",

@@ -13,6 +13,7 @@ from foveate.cli import (
     evaluate_predict,
     experiment,
     explain,
+    interchange,
     networks,
     predict,
     training,
@@ -40,6 +41,7 @@ app.command()(evaluate_predict.evaluate)
 app.command()(predict.predict)
 app.command()(conv_pool.conv)
 app.command()(conv_pool.pool)
+app.command("import")(interchange.import_)
 app.command()(networks.summary)
 app.command()(networks.steps)
 app.command()(zoo.zoo)

@@ -1,5 +1,9 @@
-"""Networks from other libraries: PyTorch modules as models. PyTorch is imported only when one is asked for."""
+"""Networks from other libraries and for them: PyTorch's modules and ONNX files as models, and models as ONNX files.
 
+PyTorch is imported only when a module is given; ONNX files are read and written without any other library.
+"""
+
+from foveate.interop.onnx import from_onnx
 from foveate.interop.pytorch import from_torch
 
-__all__ = ["from_torch"]
+__all__ = ["from_onnx", "from_torch"]

@@ -14,21 +14,21 @@ from torch.utils._pytree import tree_leaves
 from foveate.calls import kind
 from foveate.data import Preprocessing
 from foveate.engines import Engine
-from foveate.engines.base import FloatArray
 from foveate.engines.torch.own import FrozenNorm
 from foveate.errors import CallError, FoveateError, GraphError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
+from foveate.interop.held import Held, held
 from foveate.interop.pytorch import (  # noqa: F401 (they fill the table of rules)
     rules_of_arithmetic,
     rules_of_movement,
     rules_of_reductions,
     rules_of_windows,
 )
-from foveate.interop.pytorch.held import Held, held
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
 from foveate.interop.pytorch.rules import FREE, RULES, operation
-from foveate.interop.pytorch.taking import Columns, NotTakenError, Taking, later_users, path_of, shape_of
+from foveate.interop.pytorch.taking import Taking, later_users, path_of, shape_of
+from foveate.interop.walk import NotTakenError, placed
 from foveate.model import Model
 from foveate.tasks import from_json
 
@@ -59,20 +59,11 @@ def imported(module: nn.Module, example_input: Any, engine: str | Engine | None)
     )
     found = {name: taking.arrays[target] for name, target in taking.names.items()} | taking.made
     for name, tensor in found.items():
-        model.state.load(name, _placed(_numbers(tensor), taking.columns.get(name)))
+        model.state.load(name, placed(_numbers(tensor), taking.columns.get(name)))
     frozen = {name for name, target in taking.names.items() if target in statistics}
     model.frozen, model.names = frozenset(taking.frozen | frozen), taking.names
     _compare(model, example, expected)
     return model
-
-
-def _placed(weight: FloatArray, columns: Columns | None) -> FloatArray:
-    """The weight with its columns in the order of the layer here."""
-    if columns is None:
-        return weight
-    placed = np.empty_like(weight)
-    placed[:, columns] = weight
-    return placed
 
 
 def _check_module(module: object) -> None:

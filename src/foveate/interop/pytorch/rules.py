@@ -8,12 +8,12 @@ from dataclasses import replace
 from math import prod
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import fx
 
-from foveate.interop.pytorch.held import Held, held
-from foveate.interop.pytorch.taking import Constant, NotTakenError, Taking, shape_of
+from foveate.interop.held import Held, held
+from foveate.interop.pytorch.taking import Constant, Taking, shape_of
+from foveate.interop.walk import NotTakenError, columns_of
 from foveate.layers import (
     CELU,
     ELU,
@@ -148,12 +148,9 @@ def refuse_places(node: fx.Node) -> None:
 
 @rule("linear")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    source, columns = taking.held(given["input"]), None
-    if source.order is not None and len(source.shape) == 1:
-        columns = np.arange(source.shape[0]).reshape(source.value.shape).transpose(source.order).ravel()
-        value = taking.add(Flatten(), source.value, node=node)
-    else:
-        value = taking.value(given["input"])
+    source = taking.held(given["input"])
+    columns = columns_of(source)
+    value = taking.value(given["input"]) if columns is None else taking.add(Flatten(), source.value, node=node)
     layer = Linear(shape_of(node)[-1], bias=given["bias"] is not None, last_axis=len(value.shape) > 1)
     arrays = {"weight": given["weight"], "bias": given["bias"]}
     return held(taking.add(layer, value, node=node, arrays=arrays, columns=columns))

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import fx
 
-from foveate.geometry import format_sizes
 from foveate.graph.builder import Value
-from foveate.interop.pytorch.held import Held, held
+from foveate.interop.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, activated, operation, rule
-from foveate.interop.pytorch.taking import Constant, NotTakenError, Taking
+from foveate.interop.pytorch.taking import Constant, Taking
+from foveate.interop.walk import NotTakenError, differing_axes
 from foveate.layers import (
     Abs,
     Add,
@@ -155,15 +155,7 @@ def _affine(taking: Taking, node: fx.Node, value: Value, array: Constant, *, sca
 
 def _axes_of(array: Constant, value: Value) -> tuple[int, ...]:
     """The axes of a sample on which an array has several numbers."""
-    rank, sizes = len(value.shape) + 1, list(array.tensor.shape)
-    sizes = [1] * (rank - len(sizes)) + sizes
-    axes = tuple(axis for axis, size in enumerate(sizes[1:]) if size > 1)
-    if len(sizes) > rank or sizes[0] != 1 or any(value.shape[axis] != sizes[axis + 1] for axis in axes):
-        raise NotTakenError(
-            f"it computes with {array.told} of {format_sizes(array.tensor.shape)}, which repeats the tensor's own "
-            f"{format_sizes(value.shape)}"
-        )
-    return axes
+    return differing_axes(array.tensor.shape, value.shape, array.told)
 
 
 def _placed(array: Constant, value: Value, axes: Sequence[int]) -> Constant:

@@ -1,16 +1,14 @@
 """Rules for operations after which values lie elsewhere: other shapes, other orders of axes, parts of axes."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import fx
 
-from foveate.graph.builder import Value
-from foveate.interop.pytorch.held import Held, held
+from foveate.interop.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, operation, rule
-from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
-from foveate.layers import ChannelShuffle, Concatenate, Multiply, Pad, Reshape, Sigmoid, Slice
+from foveate.interop.pytorch.taking import Taking, shape_of
+from foveate.interop.walk import NotTakenError
+from foveate.layers import Concatenate, Multiply, Reshape, Sigmoid, Slice
 
 
 @rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
@@ -19,31 +17,26 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     batch, shape = node.meta["val"].shape[0], shape_of(node)
     if batch != node.args[0].meta["val"].shape[0] or not shape:  # type: ignore[union-attr]
         raise NotTakenError("it changes the batch axis")
-    if source.groups is not None and shape == source.value.shape:
-        return held(taking.add(ChannelShuffle(source.groups), source.value, node=node))
-    if source.waits and not (source.order is not None and len(shape) == 1):
-        source = held(taking.value(node.args[0]))
-    return source.seen_as(shape)
+    return taking.reshaped(source, shape, node)
 
 
 @rule("transpose", "swapaxes", "swapdims")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """Transpose groups of channels, on the way to a channel shuffle, or any axes, on the way to a Linear."""
     source = taking.held(given["self"])
-    groups, *rest = source.shape
-    channels, *spatial = source.value.shape
     first, second = (int(each) % (len(source.shape) + 1) for each in node.args[1:3])  # type: ignore[arg-type]
-    if {first, second} == {1, 2} and not source.waits and rest[1:] == spatial and groups * rest[0] == channels:
-        return Held(source.value, (rest[0], groups, *spatial), groups=groups)
+    shuffled = taking.exchanged(source, first, second)
+    if shuffled is not None:
+        return shuffled
     axes = list(range(len(source.shape) + 1))
     axes[first], axes[second] = second, first
-    return _moved(taking, given["self"], axes)
+    return taking.moved(taking.held(given["self"]), axes, node)
 
 
 @rule("permute")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     axes = len(shape_of(node)) + 1
-    return _moved(taking, given["self"], [axis % axes for axis in given["dims"]])
+    return taking.moved(taking.held(given["self"]), [axis % axes for axis in given["dims"]], node)
 
 
 @rule("movedim", "moveaxis")
@@ -53,26 +46,11 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     order = [axis for axis in range(axes) if axis not in sources]
     for target, source in sorted(zip(targets, sources, strict=True)):
         order.insert(target, source)
-    return _moved(taking, given["self"], order)
+    return taking.moved(taking.held(given["self"]), order, node)
 
 
 def _many(value: Any) -> list[int]:
     return [value] if isinstance(value, int) else list(value)
-
-
-def _moved(taking: Taking, node: fx.Node, axes: Sequence[int]) -> Held:
-    """The tensor with its axes, the batch first, in another order; a Linear after flattening makes up for that."""
-    if axes[0] != 0:
-        raise NotTakenError("it moves the batch axis")
-    source = taking.held(node)
-    before = source.order or tuple(range(len(source.shape)))
-    whole = source.order is not None or source.shape == source.value.shape
-    if source.waits_for_window or not whole or len(before) != len(source.shape):
-        source = held(taking.value(node))
-        before = tuple(range(len(source.shape)))
-    order = tuple(before[axis - 1] for axis in axes[1:])
-    shape = tuple(source.shape[axis - 1] for axis in axes[1:])
-    return replace(source, shape=shape, order=None if order == tuple(range(len(order))) else order)
 
 
 @rule("slice")
@@ -87,7 +65,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if (begin, end, step) == (0, size, 1):
         return source
     if step == 1:
-        return cropped(taking, node, taking.value(given["self"]), axis - 1, begin, end)
+        return taking.cropped(taking.value(given["self"]), axis - 1, begin, end, node)
     if axis == 1 or (begin, end) != (0, size) or source.order is not None:
         layer = Slice(axis - 1, begin, None if end == size else end, step)
         return held(taking.add(layer, taking.value(given["self"]), node=node))
@@ -121,7 +99,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         size = value.shape[axis]
         cut = -shift % size
         if cut:
-            ends = [cropped(taking, node, value, axis, *part).value for part in ((cut, size), (0, cut))]
+            ends = [taking.cropped(value, axis, *part).value for part in ((cut, size, node), (0, cut, node))]
             value = taking.add(Concatenate(axis=axis), *ends, node=node)
     return held(value)
 
@@ -131,8 +109,8 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """The first half times the sigmoid of the second."""
     value = taking.value(given["self"])
     axis = given["dim"] % (len(value.shape) + 1) - 1
-    size = value.shape[axis]
-    first, second = (cropped(taking, node, value, axis, *part).value for part in ((0, size // 2), (size // 2, size)))
+    size, half = value.shape[axis], value.shape[axis] // 2
+    first, second = (taking.cropped(value, axis, *part).value for part in ((0, half, node), (half, size, node)))
     return held(taking.add(Multiply(), first, taking.add(Sigmoid(), second, node=node), node=node))
 
 
@@ -142,7 +120,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if axis < 0:
         raise NotTakenError("it takes one sample of the batch")
     begin = given["index"] % value.shape[axis]
-    return cropped(taking, node, value, axis, begin, begin + 1).seen_as(shape_of(node))
+    return taking.cropped(value, axis, begin, begin + 1, node).seen_as(shape_of(node))
 
 
 @rule("narrow")
@@ -151,7 +129,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     if axis < 0:
         raise NotTakenError("it takes a part of the batch")
     begin = given["start"] % value.shape[axis]
-    return cropped(taking, node, value, axis, begin, begin + given["length"])
+    return taking.cropped(value, axis, begin, begin + given["length"], node)
 
 
 @rule("flip")
@@ -176,17 +154,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
     for number, part in enumerate(node.meta["val"]):
         size = 1 if flat else int(part.shape[axis + 1])
         used = any(user.args[1] == number and user.users for user in node.users)
-        one = cropped(taking, node, value, axis, begin, begin + size) if used else None
+        one = taking.cropped(value, axis, begin, begin + size, node) if used else None
         parts.append(one.seen_as(tuple(map(int, part.shape[1:]))) if one is not None else None)
         begin += size
     return parts
-
-
-def cropped(taking: Taking, node: fx.Node, value: Value, axis: int, begin: int, end: int) -> Held:
-    """A part of an axis."""
-    size = value.shape[axis]
-    if (begin, end) == (0, size):
-        return held(value)
-    pairs = [(0, 0)] * len(value.shape)
-    pairs[axis] = (-begin, end - size)
-    return held(taking.add(Pad(tuple(pairs)), value, node=node))

@@ -6,10 +6,11 @@ from typing import Any
 from torch import fx
 
 from foveate.graph.builder import Value
-from foveate.interop.pytorch.held import Held, held
+from foveate.interop.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, operation, refuse_places, rule
 from foveate.interop.pytorch.rules_of_windows import pooled
-from foveate.interop.pytorch.taking import NotTakenError, Taking
+from foveate.interop.pytorch.taking import Taking
+from foveate.interop.walk import NotTakenError
 from foveate.layers import Abs, Maxout, Power, Reduce, Rescale, Shape, Subtract
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import fx
 
-from foveate.interop.pytorch.held import Border, Held, Pairs, held
+from foveate.interop.held import Border, Held, Pairs, held
 from foveate.interop.pytorch.rules import Arguments, operation, refuse_places, rule
-from foveate.interop.pytorch.taking import NotTakenError, Taking, shape_of
+from foveate.interop.pytorch.taking import Taking, shape_of
+from foveate.interop.walk import NotTakenError
 from foveate.layers import Pad, Resize, Shape, Upsample
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.convolution import Convolution

@@ -1,25 +1,16 @@
 """A PyTorch graph during conversion: what its tensors have become, which arrays are whose, what is refused."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from foveate.graph.builder import GraphBuilder, Value
-from foveate.interop.pytorch.held import Border, Held, held
-from foveate.layers import Flatten, Layer, Pad, Reshape, Shape, Transpose
-from foveate.layers.pooling import MaxPooling
-
-Columns: TypeAlias = NDArray[np.intp]
-
-
-class NotTakenError(Exception):
-    """An operation that no layer computes; the message says why."""
+from foveate.graph.builder import Value
+from foveate.interop.held import Held, held
+from foveate.interop.walk import Columns, NotTakenError, Source, Walk
+from foveate.layers import Layer, Shape
 
 
 @dataclass(frozen=True)
@@ -29,6 +20,7 @@ class Constant:
     tensor: Tensor
     name: str | None = None
     computed_learns: bool = False
+    form: ClassVar[str] = ""
 
     @property
     def learns(self) -> bool:
@@ -42,10 +34,9 @@ class Constant:
 
 
 @dataclass
-class Taking:
+class Taking(Walk[fx.Node]):
     """Everything that rules need: a builder, the tensors so far, and PyTorch's own arrays by name."""
 
-    builder: GraphBuilder
     arrays: Mapping[str, Tensor]
     targets: Mapping[str, str]
     """The module's name for each parameter and buffer that the graph is given."""
@@ -53,23 +44,8 @@ class Taking:
     known: dict[fx.Node, Any] = field(default_factory=dict)
     """What represents each node: a `Held`, or a list of them."""
 
-    names: dict[str, str] = field(default_factory=dict)
-    """PyTorch's name of each of foveate's arrays."""
-
-    made: dict[str, Tensor] = field(default_factory=dict)
-    """The numbers of foveate's arrays that are PyTorch's in another shape, or were computed from them."""
-
     computed: dict[fx.Node, "Constant"] = field(default_factory=dict)
     """Operations on nothing but arrays, which are done during the conversion."""
-
-    columns: dict[str, Columns] = field(default_factory=dict)
-    """For a weight whose input's axes were moved in PyTorch: which column here corresponds to each one there."""
-
-    frozen: set[str] = field(default_factory=set)
-    keys: dict[tuple[str | None, ...], str] = field(default_factory=dict)
-    """The key under which nodes share the same arrays of PyTorch."""
-
-    used: Counter[str] = field(default_factory=Counter)
 
     def constant(self, node: Any) -> "Constant | None":
         """The numbers that a node always has, whatever the input is; None if it depends on that."""
@@ -121,29 +97,6 @@ class Taking:
             self.known[node] = held(value)  # whoever else reads it finds it done
         return value
 
-    def done(self, waiting: Held, where: fx.Node) -> Value:
-        """A held tensor with everything pending done, named after `where`."""
-        value = waiting.value
-        if waiting.groups is not None:
-            grouped = Reshape((waiting.groups, -1, *value.shape[1:]))
-            order = (1, 0, *range(2, len(value.shape) + 1))
-            value = self.add(Transpose(order), self.add(grouped, value, node=where), node=where)
-        if waiting.order is not None:
-            value = self.add(Transpose(waiting.order), value, node=where)
-        if waiting.steps is not None:
-            value = self.add(MaxPooling.over(len(waiting.steps))(1, stride=waiting.steps), value, node=where)
-        if waiting.border is not None:
-            value = self.padded(value, waiting.border, where)
-        if value.shape == waiting.shape:
-            return value
-        layer = Flatten() if len(waiting.shape) == 1 else Reshape(waiting.shape)
-        return self.add(layer, value, node=where)
-
-    def padded(self, value: Value, border: Border, where: fx.Node) -> Value:
-        """Padding as a layer of its own."""
-        mode = border.mode.replace("zeros", "constant")
-        return self.add(Pad(((0, 0), *border.pairs), mode), value, node=where)
-
     def add(
         self,
         layer: Layer,
@@ -166,39 +119,20 @@ class Taking:
                 fixed[name] = found
         return self.add_made(layer, *inputs, node=node, arrays=fixed, columns=columns)
 
-    def add_made(
-        self,
-        layer: Layer,
-        *inputs: Value,
-        node: fx.Node,
-        arrays: Mapping[str, Constant],
-        columns: Columns | None = None,
-    ) -> Value:
-        """Add a layer as `add` does, with arrays that may have been computed."""
-        given = {name: array.name for name, array in arrays.items() if array.name is not None}
-        name = self.free(_home(node, given, layer))
-        moved = "" if columns is None else str(columns.tolist())
-        shared = (type(layer).__name__, *(f"{short}: {target}" for short, target in sorted(given.items())), moved)
-        key = self.keys.setdefault(shared, name) if given else name
-        value = self.builder.add(layer, *inputs, name=name, parameters=key)
-        if columns is not None:
-            self.columns[f"{key}.weight"] = columns
-        for short, array in arrays.items():
-            full = f"{key}.{short}"
-            if array.name is not None:
-                self.names[full] = array.name
-            if array.name is None or array.tensor.shape != self.arrays[array.name].shape:
-                self.made[full] = array.tensor
-            if not array.learns and _learns(layer, short, [each.shape for each in inputs]):
-                self.frozen.add(full)
-        return value
+    def home(self, node: fx.Node, given: Mapping[str, str], layer: Layer) -> str:
+        """That of the module that holds its arrays, or is it, else one after the module around it."""
+        for target in given.values():
+            if "." in target:
+                return target.rpartition(".")[0]
+        path, kind = path_of(node)
+        if path and kind.startswith("torch.nn.modules"):
+            return path
+        label = layer.label if not given else next(iter(given.values()))
+        return f"{path}.{label}" if path else label
 
-    def free(self, name: str) -> str:
-        """`name`, with the next number appended if it is taken."""
-        self.used[name] += 1
-        if self.used[name] == 1:
-            return name
-        return self.free(f"{name}_{self.used[name]}")
+    def is_unchanged(self, array: Source) -> bool:
+        """Whether it has the shape that it has in the module."""
+        return array.name is not None and bool(array.tensor.shape == self.arrays[array.name].shape)
 
     def many(self, nodes: Sequence[Any]) -> list[Value]:
         """The values of several inputs."""
@@ -225,22 +159,6 @@ def _looks_at(made: Tensor, before: Tensor) -> bool:
     """Whether an array is another in another shape: the same numbers in the same places of memory."""
     same = made.data_ptr() == before.data_ptr() and made.numel() == before.numel() and made.dtype == before.dtype
     return same and made.is_contiguous() and before.is_contiguous()
-
-
-def _home(node: fx.Node, given: Mapping[str, str], layer: Layer) -> str:
-    """A layer's name: that of the module that holds its arrays, or is it, else one after the module around it."""
-    for target in given.values():
-        if "." in target:
-            return target.rpartition(".")[0]
-    path, kind = path_of(node)
-    if path and kind.startswith("torch.nn.modules"):
-        return path
-    label = layer.label if not given else next(iter(given.values()))
-    return f"{path}.{label}" if path else label
-
-
-def _learns(layer: Layer, name: str, shapes: Sequence[Shape]) -> bool:
-    return name in layer.parameters(shapes)
 
 
 def later_users(node: fx.Node, than: fx.Node) -> Iterator[fx.Node]:

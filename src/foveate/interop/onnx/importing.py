@@ -1,0 +1,247 @@
+"""From an ONNX file to a model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foveate.engines import Engine
+from foveate.errors import FoveateError, GraphError, ShapeError
+from foveate.geometry import format_sizes
+from foveate.graph import Graph, GraphBuilder
+from foveate.graph.joining import sample_shape
+from foveate.interop.held import Held, held
+from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
+    quantized,
+    rules,
+    rules_of_arithmetic,
+    rules_of_movement,
+    rules_of_reductions,
+    rules_of_resizing,
+    rules_of_windows,
+)
+from foveate.interop.onnx.folding import FOLDED, fold, shape_part
+from foveate.interop.onnx.naming import tidy
+from foveate.interop.onnx.patterns import spelt_out
+from foveate.interop.onnx.reading import OWN, Body, Network, Operation, Port, read_by, read_network
+from foveate.interop.onnx.table import find
+from foveate.interop.onnx.taking import Fixed, Op, Taking
+from foveate.interop.onnx.tensors import TYPES
+from foveate.interop.walk import NotTakenError, placed
+from foveate.layers import Reshape, Shape
+from foveate.log import logger
+from foveate.model import Model
+from foveate.text import named, printable
+
+PROBE = 7
+"""The batch for which shapes are computed if the file leaves it open: a number that sizes rarely are."""
+
+Shapes = Mapping[str, Shape]
+
+
+def imported(path: Path, input_shape: Any, engine: str | Engine | None) -> Model:
+    """The model; see `from_onnx`."""
+    network = read_network(path)
+    try:
+        taking, graph = _taken(network, input_shape)
+    except NotTakenError as error:
+        raise GraphError(f"{named(path)} cannot be imported: {error}") from None
+    except FoveateError as error:
+        raise type(error)(f"{named(path)} cannot be imported: {error}") from None
+    return _model(taking, graph, engine)
+
+
+def _taken(network: Network, input_shape: Any) -> tuple[Taking, Graph]:
+    ports = [port for port in network.inputs if any(port.name in read_by(op) for op in network.operations)]
+    if not ports:
+        raise GraphError("its network has no input that anything depends on")
+    shapes = {port.name: _sample(port, _given(input_shape, port, ports)) for port in ports}
+    batches = {port.sizes[0] if port.sizes else "?" for port in ports}
+    fixed = {size for size in batches if isinstance(size, int)}
+    if len(fixed) > 1:
+        raise GraphError(f"its inputs have batches of different sizes: {', '.join(map(str, sorted(fixed)))}")
+    if fixed:
+        return _walked(network, shapes, fixed.pop())
+    try:
+        return _walked(network, shapes, PROBE)
+    except FoveateError as error:
+        try:
+            taking, graph = _walked(network, shapes, 1)
+        except FoveateError:
+            raise error from None
+        return taking, graph
+
+
+def _given(input_shape: Any, port: Port, ports: Sequence[Port]) -> Any:
+    if isinstance(input_shape, Mapping):
+        unknown = sorted(set(input_shape) - {each.name for each in ports})
+        if unknown:
+            raise GraphError(
+                f'it has no input "{printable(unknown[0])}"; its inputs are {", ".join(p.name for p in ports)}'
+            )
+        return input_shape.get(port.name)
+    if input_shape is not None and len(ports) > 1:
+        raise GraphError(
+            f"it has {len(ports)} inputs: give input_shape as a mapping from their names, "
+            f"{', '.join(printable(each.name) for each in ports)}, to shapes"
+        )
+    return input_shape
+
+
+def _sample(port: Port, given: Any) -> Shape:
+    """The shape of a sample of an input."""
+    name = printable(port.name)
+    if port.kind and TYPES.get(port.kind, "unknown").startswith(("string", "complex", "unknown")):
+        raise GraphError(f"its input {name} has elements of the type {TYPES.get(port.kind, 'unknown')}")
+    if port.sizes is None:
+        if given is None:
+            raise ShapeError(f"its input {name} has no shape; give input_shape, such as (3, 224, 224)")
+        return sample_shape(given)
+    if len(port.sizes) < 2:
+        raise GraphError(f"its input {name} has {len(port.sizes)} axes; besides the batch at least one is needed")
+    told = " x ".join(map(printable, port.sizes))
+    if given is None:
+        if not all(isinstance(size, int) for size in port.sizes[1:]):
+            example = tuple(
+                size if isinstance(size, int) else 3 if place == 1 else 224 for place, size in enumerate(port.sizes)
+            )[1:]
+            raise ShapeError(f"its input {name} is {told}; give the sizes of one sample, such as input_shape={example}")
+        return sample_shape(port.sizes[1:])
+    wanted = sample_shape(given, "input_shape")
+    differs = len(wanted) != len(port.sizes) - 1 or any(
+        isinstance(size, int) and size != own for size, own in zip(port.sizes[1:], wanted, strict=True)
+    )
+    if differs:
+        raise ShapeError(f"input_shape is {format_sizes(wanted)}, but its input {name} is {told} in the file")
+    return wanted
+
+
+def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph]:
+    name = printable(network.name).replace("/", "_") or "network"
+    taking = Taking(GraphBuilder(name=name[:200]), network, batch)
+    spelt = spelt_out(taking)
+    for port_name, shape in shapes.items():
+        ours = taking.free(tidy(port_name) or "input")
+        taking.places[ours] = port_name
+        taking.known[port_name] = held(taking.builder.input(shape, ours))
+    refused: list[str] = []
+    for operation in network.operations:
+        if operation.outputs[0] not in spelt.parts:
+            _take(taking, operation, spelt.replaced.get(operation.outputs[0], operation), refused)
+    if refused:
+        count = "an operator" if len(refused) == 1 else f"{len(refused)} operators"
+        raise GraphError(f"it has {count} that no layer here computes:\n  " + "\n  ".join(refused))
+    return taking, _built(taking)
+
+
+def _built(taking: Taking) -> Graph:
+    values = []
+    for port in taking.network.outputs:
+        found = taking.known.get(port.name)
+        if not isinstance(found, Held):
+            raise GraphError(f"its output {printable(port.name)} does not depend on its input")
+        maker = next((op for op in taking.network.operations if port.name in op.outputs), None)
+        if maker is None:
+            raise GraphError(f"its output {printable(port.name)} is its input unchanged")
+        value = taking.done(found, maker)
+        if port.name in taking.scales:
+            value = quantized.as_in_file(Op(taking, maker), value, *taking.scales[port.name])
+        if value.name in taking.builder.partial().inputs:  # an output is a layer
+            value = taking.add(Reshape(value.shape), value, node=maker)
+        values.append(value)
+        taking.places[value.name] = port.name
+    if len({value.name for value in values}) < len(values):
+        raise GraphError("two of its outputs are one tensor")
+    return taking.builder.build(*values, quiet=True)
+
+
+def _take(taking: Taking, operation: Operation, instead: Operation, refused: list[str]) -> None:
+    """Import one operation: record what represents its results, or a line on why nothing does."""
+    if operation.outputs[0] in taking.ready:
+        taking.known[operation.outputs[0]] = taking.ready[operation.outputs[0]]
+        return
+    for name in filter(None, operation.outputs):
+        taking.known[name] = None
+    if operation.kind == "If" and operation.domain in OWN and _branched(taking, operation, refused):
+        return
+    op = Op(taking, instead)
+    inputs = [taking.known.get(name) if name else None for name in instead.inputs]
+    if any(name and found is None for name, found in zip(instead.inputs, inputs, strict=True)):
+        return  # what comes after an operation that is refused is not its own fault
+    told = operation.told
+    try:
+        results = _results(op, inputs)
+    except NotTakenError as error:
+        refused.append(f"{told}, because {error}")
+    except FoveateError as error:
+        refused.append(f"{told}, because {str(error).splitlines()[0]}")
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, AxisError) as error:
+        logger.debug("%s", told, exc_info=True)
+        refused.append(f"{told}, whose inputs or attributes are not those of the operator ({printable(error, 80)})")
+    else:
+        taking.known.update({name: each for name, each in zip(operation.outputs, results, strict=False) if name})
+        _quantized_alike(taking, operation)
+
+
+AxisError = np.exceptions.AxisError
+
+
+def _branched(taking: Taking, operation: Operation, refused: list[str]) -> bool:
+    """Import the branch that is taken whatever the input is; tells whether there is one."""
+    condition = taking.known.get(next(iter(operation.inputs), ""))
+    if not isinstance(condition, Fixed) or condition.tensor.size != 1:
+        return False
+    body = operation.attributes.get("then_branch" if condition.tensor.all() else "else_branch")
+    if not isinstance(body, Body):
+        return False
+    taking.known.update({name: Fixed(array, name) for name, array in body.arrays.items()})
+    for inner in body.operations:
+        if inner.outputs:
+            _take(taking, inner, inner, refused)
+    results = zip(operation.outputs, body.outputs, strict=False)
+    taking.known.update({name: taking.known.get(inner) for name, inner in results})
+    return True
+
+
+def _quantized_alike(taking: Taking, operation: Operation) -> None:
+    """What only moves quantised values leaves them quantised."""
+    scales = next((taking.scales[name] for name in operation.inputs if name in taking.scales), None)
+    if scales is not None and "uantize" not in operation.kind and operation.kind not in _UNQUANTIZED:
+        taking.scales.update({name: scales for name in operation.outputs if name not in taking.scales})
+
+
+_UNQUANTIZED = ("ConvInteger", "MatMulInteger", "Shape", "Size")
+
+
+def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
+    node = op.node
+    if all(each is None or isinstance(each, Fixed) for each in inputs) and node.domain in OWN and node.kind in FOLDED:
+        return list(fold(op, inputs))
+    if node.kind in ("Shape", "Size") and node.domain in OWN:
+        full = op.shape()
+        return [Fixed(shape_part(op, full) if node.kind == "Shape" else np.array(np.prod(full), np.int64))]
+    found = find(node, op.opset)
+    if found is None:
+        raise NotTakenError("there is no such layer")
+    result = found(op)
+    return result if isinstance(result, list) else [result]
+
+
+def _model(taking: Taking, graph: Graph, engine: str | Engine | None) -> Model:
+    model = Model(graph, engine=engine)
+    arrays = taking.network.arrays
+    found = {name: arrays[target] for name, target in taking.names.items()} | taking.made
+    for name, array in found.items():
+        model.state.load(name, placed(np.asarray(array, np.float32), taking.columns.get(name)))
+    model.frozen = frozenset(taking.frozen)
+    model.names = {name: printable(target, 1000) for name, target in taking.names.items()}
+    told: dict[str, Any] = {"opset": taking.network.opset}
+    places = {ours: printable(name, 1000) for ours, name in taking.places.items() if name and ours in graph.shapes}
+    told |= {"nodes": places} if places else {}
+    told |= {"notes": taking.notes} if taking.notes else {}
+    told |= {"producer": taking.network.producer} if taking.network.producer else {}
+    model.remarks = {"onnx": told}
+    for note in taking.notes:
+        logger.warning("%s: %s", graph.name, note)
+    return model

@@ -1,0 +1,162 @@
+"""Finds products that spell out one activation function: GELU, SiLU, hard swish, Mish."""
+
+from dataclasses import dataclass, field, replace
+from math import isclose, pi, sqrt
+
+from foveate.interop.onnx.reading import OWN, Operation
+from foveate.interop.onnx.taking import Fixed, Taking
+
+
+@dataclass
+class Spelt:
+    """For the last operation of each pattern the one that does the same; `parts` are the results left out."""
+
+    replaced: dict[str, Operation] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A product taken apart: its number, its other factors, and the results on the way."""
+
+    number: float
+    others: tuple[str, ...]
+    parts: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Search:
+    taking: Taking
+    makers: dict[str, Operation] = field(default_factory=dict)
+
+    def number(self, name: str) -> float | None:
+        """The only number of an array, if it has one."""
+        found = self.taking.known.get(name)
+        maker = self.makers.get(name)
+        array = found.tensor if isinstance(found, Fixed) else None
+        if maker is not None and maker.kind == "Constant":
+            array = maker.attributes.get("value")
+        return float(array.reshape(())) if array is not None and array.size == 1 and array.dtype.kind in "fi" else None
+
+    def maker(self, name: str, kind: str) -> Operation | None:
+        """The operation that makes a value, if it is of a kind."""
+        found = self.makers.get(name)
+        return found if found is not None and found.kind == kind and found.domain in OWN else None
+
+    def factors(self, name: str, *, first: bool = True) -> Factors:
+        """The factors of a value; products that something else reads as well are factors themselves."""
+        number = self.number(name)
+        if number is not None:
+            return Factors(number, ())
+        maker = self.makers.get(name)
+        inside = maker is not None and maker.kind in ("Mul", "Div") and (first or self.taking.readers[name] == 1)
+        if maker is None or not inside or len(maker.inputs) != 2:
+            return Factors(1.0, (name,))
+        left, right = maker.inputs
+        if maker.kind == "Div":
+            divisor = self.number(right)
+            if not divisor:
+                return Factors(1.0, (name,))
+            part = self.factors(left, first=False)
+            return Factors(part.number / divisor, part.others, part.parts | {name})
+        one, other = self.factors(left, first=False), self.factors(right, first=False)
+        return Factors(one.number * other.number, one.others + other.others, one.parts | other.parts | {name})
+
+    def sum(self, name: str, number: float) -> str | None:
+        """What is added to a number."""
+        maker = self.maker(name, "Add")
+        for one, other in () if maker is None else (maker.inputs, maker.inputs[::-1]):
+            told = self.number(one)
+            if told is not None and isclose(told, number, rel_tol=1e-6):
+                return other
+        return None
+
+    def is_scaled(self, name: str, source: str, number: float) -> frozenset[str] | None:
+        """The results between a value and a number times another, if it is that."""
+        found = self.factors(name)
+        return found.parts if found.others == (source,) and isclose(found.number, number, rel_tol=1e-4) else None
+
+    def activation(self, product: Factors, source: str, gate: str) -> tuple[str, dict[str, str], set[str]] | None:
+        """The kind of an activation, its attributes, and the results on the way, if source times gate is one."""
+        maker = self.makers.get(gate)
+        if maker is None or not maker.inputs:
+            return None
+        if product.number != 1:
+            return self._divided_or_halved(product, source, gate, maker)
+        inner = maker.inputs[0]
+        softplus = self.maker(inner, "Softplus")
+        kind, parts = None, {gate}
+        if maker.kind == "Sigmoid" and inner == source:
+            kind = "Swish"
+        elif maker.kind == "HardSigmoid" and inner == source and self._is_sixth(maker):
+            kind = "HardSwish"
+        elif maker.kind == "Tanh" and softplus is not None and softplus.inputs[0] == source:
+            kind, parts = "Mish", {gate, inner}
+        return None if kind is None else (kind, {}, parts)
+
+    def _divided_or_halved(
+        self, product: Factors, source: str, gate: str, maker: Operation
+    ) -> tuple[str, dict[str, str], set[str]] | None:
+        if maker.kind == "Clip" and isclose(product.number, 1 / 6, rel_tol=1e-5) and self._bounds(maker) == (0, 6):
+            inner = maker.inputs[0]
+            return ("HardSwish", {}, {gate, inner}) if self.sum(inner, 3) == source else None
+        return self._gelu(source, gate) if maker.kind == "Add" and isclose(product.number, 0.5, rel_tol=1e-6) else None
+
+    def _is_sixth(self, gate: Operation) -> bool:
+        sixth = isclose(gate.attributes.get("alpha", 0.2), 1 / 6, rel_tol=1e-5)
+        return sixth and gate.attributes.get("beta", 0.5) == 0.5
+
+    def _bounds(self, clip: Operation) -> tuple[float | None, float | None]:
+        low, high = clip.attributes.get("min"), clip.attributes.get("max")
+        if len(clip.inputs) > 2:
+            low, high = self.number(clip.inputs[1]), self.number(clip.inputs[2])
+        return low, high
+
+    def _gelu(self, source: str, gate: str) -> tuple[str, dict[str, str], set[str]] | None:
+        """1 + erf(x / sqrt(2)), or 1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))."""
+        curve = self.sum(gate, 1)
+        maker = None if curve is None else self.makers.get(curve)
+        if maker is None or curve is None:
+            return None
+        if maker.kind == "Erf":
+            scaled = self.is_scaled(maker.inputs[0], source, 1 / sqrt(2))
+            return None if scaled is None else ("Gelu", {}, {gate, curve, *scaled})
+        inside = self.factors(maker.inputs[0]) if maker.kind == "Tanh" else Factors(0.0, ())
+        total = self.maker(inside.others[0], "Add") if len(inside.others) == 1 else None
+        if total is None or not isclose(inside.number, sqrt(2 / pi), rel_tol=1e-4) or source not in total.inputs:
+            return None
+        cube = total.inputs[1 - total.inputs.index(source)]
+        cubic = self.factors(cube)
+        power = self.maker(cubic.others[0], "Pow") if len(cubic.others) == 1 else None
+        raised = power is not None and power.inputs[0] == source and self.number(power.inputs[1]) == 3
+        if not isclose(cubic.number, 0.044715, rel_tol=1e-4) or not (raised or cubic.others == (source,) * 3):
+            return None
+        ways = {gate, curve, *inside.parts, inside.others[0], *cubic.parts, *(cubic.others if raised else ())}
+        return "Gelu", {"approximate": "tanh"}, ways
+
+
+def spelt_out(taking: Taking) -> Spelt:
+    """Find the patterns whose results on the way nothing else reads."""
+    operations = taking.network.operations
+    search = _Search(taking, {name: op for op in operations for name in op.outputs if name})
+    found = Spelt()
+    for operation in reversed(operations):
+        name = operation.outputs[0] if operation.outputs else ""
+        if operation.kind not in ("Mul", "Div") or operation.domain not in OWN or name in found.parts:
+            continue
+        product = search.factors(name)
+        if len(product.others) != 2:
+            continue
+        for source, gate in (product.others, product.others[::-1]):
+            known = search.activation(product, source, gate)
+            if known is None:
+                continue
+            kind, attributes, ways = known
+            parts = (ways | product.parts) - {name}
+            readers = (user for part in parts for user in taking.users.get(part, ()))
+            if all(set(user.outputs) & (parts | {name}) for user in readers):
+                made = replace(operation, kind=kind, domain="", inputs=(source,), attributes=attributes)
+                found.replaced[name] = made
+                found.parts |= parts
+                break
+    return found

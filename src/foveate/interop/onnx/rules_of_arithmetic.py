@@ -1,0 +1,180 @@
+"""Rules for arithmetic of tensors with arrays and with each other."""
+
+from math import isfinite, log
+from typing import Any
+
+import numpy as np
+
+from foveate.graph.builder import Value
+from foveate.interop.held import Held, held
+from foveate.interop.onnx.rules import clipped, lined
+from foveate.interop.onnx.rules_of_movement import repeated
+from foveate.interop.onnx.table import rule
+from foveate.interop.onnx.taking import Fixed, Op
+from foveate.interop.walk import NotTakenError
+from foveate.layers import (
+    Add,
+    Concatenate,
+    Divide,
+    Exp,
+    Layer,
+    Multiply,
+    Power,
+    Reduce,
+    Rescale,
+    Reshape,
+    Shape,
+    Subtract,
+)
+
+_KINDS: dict[str, type[Layer]] = {"Add": Add, "Sub": Subtract, "Mul": Multiply, "Div": Divide}
+
+
+@rule(*_KINDS)
+def _(op: Op) -> Held:
+    kind, left, right = _KINDS[op.node.kind], op.known(0), op.known(1)
+    if isinstance(right, Fixed):
+        return _with_array(op, 0, kind, right)
+    if isinstance(left, Fixed):
+        return _of_array(op, kind, left)
+    values = _matched(op, 2)
+    return op.then(kind(), *values)
+
+
+def _with_array(op: Op, number: int, kind: type[Layer], array: Fixed) -> Held:
+    """A tensor with an array: x - p is x + (-p), and x / p is x times (1 / p)."""
+    scale = kind in (Multiply, Divide)
+    array = _placed_by_axis(op, array, op.rank(number))
+    if kind is Subtract:
+        array = array.changed(-array.tensor, "negative ")
+    elif kind is Divide:
+        with np.errstate(divide="ignore"):
+            array = array.changed(np.float32(1) / array.tensor.astype(np.float32), "inverted ")
+    if array.only == float(scale) and array.tensor.size == 1 and array.tensor.ndim <= op.rank(number):
+        return op.held(number)  # times 1, or plus 0
+    if array.tensor.size == 1 and array.tensor.ndim <= op.rank(number) and isfinite(float(array.only or 0)):
+        factor = float(array.tensor.reshape(()))
+        return op.mapped(Rescale(factor) if scale else Rescale(shift=factor), number)
+    value = fitted(op, op.value(number), array.tensor.shape)
+    return held(lined(op, value, array, scale=scale))
+
+
+def _placed_by_axis(op: Op, array: Fixed, rank: int) -> Fixed:
+    """Before version 7 an attribute says at which axis of the tensor the array's axes begin."""
+    if op.opset >= 7 or not op.get("broadcast", 0):
+        return array
+    sizes = array.tensor.shape
+    return array.seen_as((*sizes, *(1,) * (rank - op.get("axis", rank - len(sizes)) - len(sizes))))
+
+
+def fitted(op: Op, value: Value, shape: Shape) -> Value:
+    """A tensor repeated along the axes on which it meets an array with more numbers than its own one."""
+    full = (op.taking.batch, *value.shape)
+    try:
+        wanted = np.broadcast_shapes(full, shape)
+    except ValueError:
+        return value  # what it meets says why
+    if len(wanted) > len(full):
+        if op.taking.batch != 1:
+            raise NotTakenError(f"it computes with an array of {len(shape)} axes, one of them before the batch")
+        value = op.add(Reshape((*(1,) * (len(wanted) - len(full)), *value.shape)), value)
+    for axis, size in enumerate(wanted[1:]):
+        if value.shape[axis] != size:
+            value = repeated(op, value, axis, size)
+    return value
+
+
+def _of_array(op: Op, kind: type[Layer], array: Fixed) -> Held:
+    """An array first: p - x is -x + p, and p / x is the reciprocal of x times p."""
+    if kind in (Add, Multiply):
+        return _with_array(op, 1, kind, array)
+    single = array.tensor.size == 1 and array.tensor.ndim <= op.rank(1)
+    if single and kind is Subtract:
+        return op.mapped(Rescale(-1.0, float(array.tensor.reshape(()))), 1)
+    first = op.add(Rescale(-1.0) if kind is Subtract else Power(-1.0), op.value(1))
+    value = fitted(op, first, array.tensor.shape)
+    return held(lined(op, value, array, scale=kind is Divide))
+
+
+def _matched(op: Op, count: int) -> list[Value]:
+    """Several tensors with the same number of axes; of a batch of one, axes may be missing in front."""
+    values = [op.value(number) for number in range(count)]
+    rank = max(len(value.shape) for value in values)
+    if len({len(value.shape) for value in values}) > 1:
+        if op.taking.batch != 1:
+            raise NotTakenError("its tensors have different numbers of axes, so the batch of one meets another axis")
+        values = [_lengthened(op, value, rank) for value in values]
+    return values
+
+
+def _lengthened(op: Op, value: Value, rank: int) -> Value:
+    """A tensor with axes of length 1 in front."""
+    missing = rank - len(value.shape)
+    return op.add(Reshape((*(1,) * missing, *value.shape)), value) if missing else value
+
+
+@rule("Sum", "Mean")
+def _(op: Op) -> Held:
+    count = len(op.node.inputs)
+    total = _combined(op, Add())
+    return total if op.node.kind == "Sum" or count == 1 else op.then(Rescale(1 / count), total.value)
+
+
+def _combined(op: Op, layer: Layer) -> Held:
+    """All tensors together, then the arrays one by one."""
+    numbers = range(len(op.node.inputs))
+    arrays = [found for number in numbers if isinstance(found := op.known(number), Fixed)]
+    tensors = [number for number in numbers if not isinstance(op.known(number), Fixed)]
+    value = op.value(tensors[0])
+    for number in tensors[1:]:
+        other = op.value(number)
+        if len(other.shape) != len(value.shape):
+            raise NotTakenError("its tensors have different numbers of axes")
+        value = op.add(layer, value, other)
+    for array in arrays:
+        value = lined(op, fitted(op, value, array.tensor.shape), array, scale=False)
+    return held(value)
+
+
+@rule("Max", "Min")
+def _(op: Op) -> Held:
+    """With a number a clip; of tensors, the largest along a new axis."""
+    numbers = range(len(op.node.inputs))
+    arrays = [found for number in numbers if isinstance(found := op.known(number), Fixed)]
+    tensors = [number for number in numbers if not isinstance(op.known(number), Fixed)]
+    if len(op.node.inputs) == 1:
+        return op.held()
+    if arrays:
+        if len(tensors) != 1 or any(array.only is None for array in arrays):
+            raise NotTakenError("it compares with an array of different numbers")
+        bounds = [float(array.only or 0) for array in arrays]
+        wanted = Op(op.taking, _reading(op, tensors[0]))
+        return clipped(wanted, max(bounds), None) if op.node.kind == "Max" else clipped(wanted, None, min(bounds))
+    values = [op.value(number) for number in numbers]
+    rank = max(len(value.shape) for value in values)
+    sizes = np.broadcast_shapes(*(value.shape for value in values))
+    if any(len(value.shape) != rank for value in values):
+        raise NotTakenError("its tensors have different numbers of axes")
+    parts = []
+    for value in values:
+        for axis, size in enumerate(sizes):
+            value = value if value.shape[axis] == size else repeated(op, value, axis, size)  # noqa: PLW2901
+        parts.append(op.add(Reshape((1, *sizes)), value))
+    return op.then(Reduce(op.node.kind.lower(), (0,)), op.add(Concatenate(), *parts))
+
+
+def _reading(op: Op, number: int) -> Any:
+    from dataclasses import replace
+
+    return replace(op.node, inputs=(op.node.inputs[number],))
+
+
+@rule("Pow")
+def _(op: Op) -> Held:
+    base, exponent = op.known(0), op.known(1)
+    if isinstance(exponent, Fixed) and exponent.only is not None and exponent.tensor.ndim <= op.rank():
+        power = exponent.only
+        return op.held() if power == 1 else op.mapped(Power(power))
+    if isinstance(base, Fixed) and base.only is not None and base.only > 0:
+        return op.then(Exp(), op.add(Rescale(log(base.only)), op.value(1)))
+    raise NotTakenError("its exponent differs from number to number")
