@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from foveate import engines, explain, tasks, zoo
     from foveate.data import Augmentation, Dataset, Preprocessing, Splits, datasets
     from foveate.engines import set_threads
-    from foveate.interop import from_onnx, from_torch
+    from foveate.interop import from_onnx, from_torch, to_onnx
     from foveate.model import Evaluation, Model, load
 
 try:
@@ -73,6 +73,7 @@ _LAZY = {
     "Splits": "foveate.data",
     "load": "foveate.model",
     "set_threads": "foveate.engines",
+    "to_onnx": "foveate.interop",
 }
 _LAZY_MODULES = {
     "datasets": "foveate.data.datasets",
@@ -134,6 +135,7 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "Splits",
     "tasks",
     "testing",
+    "to_onnx",
     "TrainingError",
     "zoo",
 ]

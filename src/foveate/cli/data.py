@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveate.cli.models import open_model
 from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, wrapped
 from foveate.cli.sources import FitOption, FolderOptions, SizeOption
 from foveate.errors import DataError, FileError
@@ -78,12 +79,11 @@ def show(
     Example: foveate data show photos --size 64 --fit pad --out sheet.png
     """
     from foveate.data import datasets
-    from foveate.model import load
 
     given = FolderOptions(size, fit).given()
     if model is not None and given:
         raise typer.BadParameter(f"--{next(iter(given))} is for a new network; the one in --model has its own")
-    prepared = None if model is None else load(model).preprocessing
+    prepared = None if model is None else open_model(model, None).preprocessing
     sheet = datasets.contact_sheet(folder, each=each, preprocessing=prepared, **given)
     _save(sheet.image, out)
     typer.echo(f"{printable(Path(folder).resolve().name)}: {sheet.found}\ncontact sheet: {out}")

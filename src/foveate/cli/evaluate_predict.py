@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveate.cli.models import open_model
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import held_out_images, is_folder
 from foveate.text import number_words
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from foveate.data import Dataset
     from foveate.model import Evaluation, Model
 
-ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors file.")]
+ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors or ONNX file.")]
 
 
 def evaluate(
@@ -33,10 +34,8 @@ def evaluate(
 
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
     """
-    from foveate.model import load
-
     use_threads(threads)
-    loaded = load(model, engine=engine)
+    loaded = open_model(model, engine)
     data, part, told = test_images(loaded, dataset)
     result = loaded.evaluate(data, batch_size=batch_size)
     names = loaded.classes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveate.cli.models import open_model
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import is_folder, load_data
 from foveate.errors import DataError
@@ -22,7 +23,7 @@ Tell = Callable[[str, int, int], None]
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model.safetensors file.")],
+    model: Annotated[Path, typer.Argument(help="A model.safetensors or ONNX file.")],
     image: Annotated[Path, typer.Argument(help="An image, or a .npy array of the network's input shape.")],
     data: Annotated[
         str | None, typer.Option(help="Data set, by name or folder, for the figures that need many images.")
@@ -46,10 +47,9 @@ def explain(
     Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
     """
     from foveate.explain.page.page import explain_model
-    from foveate.model import load
 
     use_threads(threads)
-    loaded = load(model, engine=engine)
+    loaded = open_model(model, engine)
     splits = None
     if data is not None:
         prepared = loaded.preprocessing if is_folder(data) else None

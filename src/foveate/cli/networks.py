@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveate.cli.models import ONNX, is_onnx, open_model
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, table, use_threads
 from foveate.cli.shapes import parse_sizes
 from foveate.errors import FoveateError, GraphError
@@ -30,9 +31,10 @@ class ModeName(StrEnum):
     TRAINING = "training"
 
 
-NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a model.safetensors file.")]
+NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a model.safetensors or ONNX file.")]
 InputOption = Annotated[
-    str | None, typer.Option("--input", help="Input shape for a named network, channels first: 3x32x32.")
+    str | None,
+    typer.Option("--input", help="Input shape of a named network or an ONNX file, channels first: 3x32x32."),
 ]
 ClassesOption = Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Number of classes for a named network.")]
 
@@ -128,8 +130,10 @@ def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) 
     path = Path(net_or_model)
     if not path.is_file() and zoo.known(net_or_model):
         return zoo.make(net_or_model, input_shape=parse_sizes(input_shape, "--input"), classes=classes)
-    if not path.exists() and path.suffix != ".safetensors":
+    if not path.exists() and path.suffix not in (".safetensors", ONNX):
         raise GraphError(f'there is no network and no file "{net_or_model}".{nearest(net_or_model, zoo.NETWORKS)}')
+    if is_onnx(path) and classes is None:
+        return open_model(path, None, input_shape).graph
     if input_shape is not None or classes is not None:
         raise typer.BadParameter("--input and --classes go with a network's name; a model file has its own")
     from foveate.files import read_description

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foveate.cli.models import is_onnx, open_model
 from foveate.cli.sources import FolderOptions, earlier_record, load_data
 from foveate.errors import FileError
 from foveate.text import named
@@ -80,6 +81,8 @@ def _model(path: Path, engine: str | None) -> "Model":
     from foveate.files.weights import read_weights
     from foveate.model import load
 
+    if is_onnx(path):
+        return open_model(path, engine)
     try:
         return load(path, engine=engine)
     except ForeignFileError as error:

@@ -3,7 +3,7 @@
 PyTorch is imported only when a module is given; ONNX files are read and written without any other library.
 """
 
-from foveate.interop.onnx import from_onnx
+from foveate.interop.onnx import from_onnx, to_onnx
 from foveate.interop.pytorch import from_torch
 
-__all__ = ["from_onnx", "from_torch"]
+__all__ = ["from_onnx", "from_torch", "to_onnx"]

@@ -36,3 +36,30 @@ def from_onnx(
     from foveate.interop.onnx.importing import imported
 
     return imported(path_from(path, "path"), input_shape, engine)
+
+
+@called()
+def to_onnx(model: Model, path: str | Path, *, fuse: bool = False) -> float:
+    """Write a model to an ONNX file, run that, and compare.
+
+    The batch is open; layers and arrays keep their names. The task, the preprocessing and everything else in a model's
+    file are recorded in the metadata under "foveate", class names and preprocessing as entries of their own too.
+    The file is written in version 21 of ONNX's operators.
+
+    Args:
+        model: the model, which is left unchanged.
+        path: the file to write.
+        fuse: fold batch normalisations into the products before them, as `Model.fuse` does.
+
+    Returns:
+        the largest difference between the outputs of the model and of the file for two random samples, relative to the
+        largest output. The file is run by onnxruntime if that is installed, else it is imported again and run by the
+        reference engine.
+
+    Raises:
+        EngineError: ONNX has no counterpart of a layer.
+        FileError: the file cannot be written, or would be larger than readers of ONNX take.
+    """
+    from foveate.interop.onnx.writing import write_onnx
+
+    return write_onnx(model.fuse() if fuse else model, path_from(path, "path"))

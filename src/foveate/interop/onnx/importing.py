@@ -1,13 +1,17 @@
 """From an ONNX file to a model."""
 
+import json
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from foveate.data import Preprocessing
 from foveate.engines import Engine
-from foveate.errors import FoveateError, GraphError, ShapeError
+from foveate.errors import DataError, FileError, FoveateError, GraphError, ShapeError
+from foveate.files.description import LARGEST_SAMPLE
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
 from foveate.graph.joining import sample_shape
@@ -26,12 +30,13 @@ from foveate.interop.onnx.naming import tidy
 from foveate.interop.onnx.patterns import spelt_out
 from foveate.interop.onnx.reading import OWN, Body, Network, Operation, Port, read_by, read_network
 from foveate.interop.onnx.table import find
-from foveate.interop.onnx.taking import Fixed, Op, Taking
+from foveate.interop.onnx.taking import OURS, Fixed, Op, Taking
 from foveate.interop.onnx.tensors import TYPES
 from foveate.interop.walk import NotTakenError, placed
 from foveate.layers import Reshape, Shape
 from foveate.log import logger
 from foveate.model import Model
+from foveate.tasks import from_json
 from foveate.text import named, printable
 
 PROBE = 7
@@ -49,7 +54,10 @@ def imported(path: Path, input_shape: Any, engine: str | Engine | None) -> Model
         raise GraphError(f"{named(path)} cannot be imported: {error}") from None
     except FoveateError as error:
         raise type(error)(f"{named(path)} cannot be imported: {error}") from None
-    return _model(taking, graph, engine)
+    try:
+        return _model(taking, graph, engine)
+    except (DataError, FileError) as error:
+        raise FileError(f"{named(path)} cannot be used: {error}") from None
 
 
 def _taken(network: Network, input_shape: Any) -> tuple[Taking, Graph]:
@@ -153,7 +161,14 @@ def _built(taking: Taking) -> Graph:
         taking.places[value.name] = port.name
     if len({value.name for value in values}) < len(values):
         raise GraphError("two of its outputs are one tensor")
-    return taking.builder.build(*values, quiet=True)
+    graph = taking.builder.build(*values, quiet=True)
+    for name, shape in graph.shapes.items():
+        if prod(shape) > LARGEST_SAMPLE:
+            raise GraphError(
+                f"{taking.places.get(name) or name} makes {prod(shape):,} numbers of one sample; at most "
+                f"{LARGEST_SAMPLE:,} are computed"
+            )
+    return graph
 
 
 def _take(taking: Taking, operation: Operation, instead: Operation, refused: list[str]) -> None:
@@ -229,19 +244,44 @@ def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
 
 
 def _model(taking: Taking, graph: Graph, engine: str | Engine | None) -> Model:
-    model = Model(graph, engine=engine)
+    told = _told(taking.network)
+    task, plain = told.get("task"), told.get("preprocessing")
+    model = Model(
+        graph,
+        task=None if task is None else from_json(task),
+        preprocessing=None if plain is None else Preprocessing.from_json(plain),
+        engine=engine,
+    )
     arrays = taking.network.arrays
     found = {name: arrays[target] for name, target in taking.names.items()} | taking.made
     for name, array in found.items():
         model.state.load(name, placed(np.asarray(array, np.float32), taking.columns.get(name)))
-    model.frozen = frozenset(taking.frozen)
+    known = {*graph.parameters, *graph.statistics}
+    frozen = told.get("frozen")
+    theirs = {name for name in frozen if name in known} if isinstance(frozen, list) else set()
+    model.frozen = frozenset(taking.frozen | theirs)
     model.names = {name: printable(target, 1000) for name, target in taking.names.items()}
-    told: dict[str, Any] = {"opset": taking.network.opset}
-    places = {ours: printable(name, 1000) for ours, name in taking.places.items() if name and ours in graph.shapes}
-    told |= {"nodes": places} if places else {}
-    told |= {"notes": taking.notes} if taking.notes else {}
-    told |= {"producer": taking.network.producer} if taking.network.producer else {}
-    model.remarks = {"onnx": told}
+    model.remarks = {"onnx": _remarks(taking, graph)}
     for note in taking.notes:
         logger.warning("%s: %s", graph.name, note)
     return model
+
+
+def _told(network: Network) -> Mapping[str, Any]:
+    """What `to_onnx` recorded about the model, if it wrote the file."""
+    if OURS not in network.about or not network.producer.startswith(OURS):
+        return {}
+    try:
+        told = json.loads(network.about[OURS])
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise FileError("what the file says about the model is not a JSON object")
+    return told
+
+
+def _remarks(taking: Taking, graph: Graph) -> dict[str, Any]:
+    """The names that nodes had, and what the user was told."""
+    places = {ours: printable(name, 1000) for ours, name in taking.places.items() if name and ours in graph.shapes}
+    told = {"nodes": places, "notes": taking.notes, "producer": taking.network.producer}
+    return {"opset": taking.network.opset, **{name: value for name, value in told.items() if value}}

@@ -7,7 +7,7 @@ from foveate.interop.onnx.reading import Operation
 from foveate.layers import Layer
 
 _ODD = re.compile(r"[^0-9A-Za-z_.-]+")
-_NUMBERED = re.compile(r"_\d+$")
+_OPERATOR = re.compile(r"[A-Z][A-Za-z0-9]*(_\d+)?")
 _NUMBER_ONLY = re.compile(r"(node_|n|_)?([A-Z][A-Za-z0-9]*|[a-z]+)?(_?\d+)?")
 """Names that say no more than what kind of operator it is, and which."""
 
@@ -27,10 +27,12 @@ def layer_name(operation: Operation, given: Mapping[str, str], layer: Layer) -> 
         if stem and last.startswith((short, "weight", "bias", "running", "gamma", "beta")) and _says(stem):
             return tidy(stem)
     path = [part for part in operation.name.split("/") if part]
-    if len(path) > 1 and _NUMBERED.sub("", path[-1]).lower() == operation.kind.lower():
-        path.pop()
-    name = tidy(joined(path))
-    return layer.label if not name or _NUMBER_ONLY.fullmatch(name) else name
+    if len(path) > 1:
+        name = tidy(joined(path[:-1] if _OPERATOR.fullmatch(path[-1]) else path))
+    else:
+        name = tidy("".join(path))
+        name = "" if _NUMBER_ONLY.fullmatch(name) else name
+    return name or layer.label
 
 
 def _says(stem: str) -> bool:

@@ -281,7 +281,18 @@ def ordered(operations: Sequence[Operation], known: set[str], outputs: Sequence[
                     raise FileError(f"{operation.told} waits for itself, by way of {maker.told}")
                 if maker is not None and id(maker) not in state:
                     waiting.append(maker)
-    return found
+    return _as_in_file(operations, found, known)
+
+
+def _as_in_file(operations: Sequence[Operation], found: list[Operation], known: set[str]) -> list[Operation]:
+    """The same operations in the order of the file, if each of them comes after those that it reads there."""
+    needed, made = set(map(id, found)), set(known)
+    kept = [operation for operation in operations if id(operation) in needed]
+    for operation in kept:
+        if not made.issuperset(filter(None, read_by(operation))):
+            return found
+        made.update(operation.outputs)
+    return kept
 
 
 def read_by(operation: Operation) -> tuple[str, ...]:

@@ -13,7 +13,18 @@ from foveate.interop.onnx.rules import lined
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Fixed, Op
 from foveate.interop.walk import NotTakenError
-from foveate.layers import Concatenate, Pad, PixelShuffle, PixelUnshuffle, Reshape, Shape, Slice, Transpose, Upsample
+from foveate.layers import (
+    Concatenate,
+    Flatten,
+    Pad,
+    PixelShuffle,
+    PixelUnshuffle,
+    Reshape,
+    Shape,
+    Slice,
+    Transpose,
+    Upsample,
+)
 
 MOST_PIECES = 4096
 """The most parts that an axis is taken to and put together again."""
@@ -25,6 +36,8 @@ def reshaped(op: Op, full: Sequence[int]) -> Held:
     source = op.held()
     if prod(sample) != prod(source.shape):
         raise NotTakenError(f"it puts {format_sizes(op.shape())} into {format_sizes(full)}, across samples")
+    if op.is_whole_layer and not source.waits and source.value.shape == source.shape != sample:
+        return op.then(Flatten() if op.node.kind == "Flatten" else Reshape(sample), source.value)
     return op.taking.reshaped(source, sample, op.node)
 
 

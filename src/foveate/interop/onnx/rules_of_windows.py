@@ -10,7 +10,7 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Border, Held, Pairs, held
 from foveate.interop.onnx.rules import lined
 from foveate.interop.onnx.table import rule
-from foveate.interop.onnx.taking import Fixed, Op
+from foveate.interop.onnx.taking import Fixed, Op, check_size
 from foveate.interop.walk import NotTakenError
 from foveate.layers import Abs, Layer, Pad, Power, Reduce
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
@@ -190,6 +190,7 @@ def _counted(op: Op, value: Value, windows: Windows, *, counts: bool, rounds_up:
     total = _sums(op, value, windows, outputs)
     table = np.ones((1,) * len(sizes), np.float32)
     for axis, ((size, window), made) in enumerate(zip(axes, outputs, strict=True)):
+        check_size((made, window.kernel_size))
         begin, end = window.padding if counts else (0, 0)
         starts = np.arange(made) * window.stride - window.padding[0]
         taps = starts[:, None] + np.arange(window.kernel_size) * window.dilation
@@ -201,6 +202,7 @@ def _counted(op: Op, value: Value, windows: Windows, *, counts: bool, rounds_up:
 def _sums(op: Op, value: Value, windows: Windows, outputs: Sequence[int]) -> Value:
     """The sums over windows: a depthwise convolution with ones."""
     channels, axes = value.shape[0], windows.over(value.shape[1:])
+    check_size((channels, *windows.kernel))
     padding = tuple(
         (w.padding[0], max((made - 1) * w.stride + w.effective_size - size - w.padding[0], 0))
         for (size, w), made in zip(axes, outputs, strict=True)

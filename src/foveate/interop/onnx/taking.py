@@ -11,11 +11,17 @@ import numpy as np
 from foveate.geometry import format_sizes
 from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
-from foveate.interop.onnx.naming import layer_name
+from foveate.interop.onnx.naming import layer_name, tidy
 from foveate.interop.onnx.reading import Body, Network, Operation, with_bodies
 from foveate.interop.onnx.tensors import Array
 from foveate.interop.walk import NotTakenError, Source, Walk
 from foveate.layers import Layer, Shape
+
+OURS = "foveate"
+"""The producer of files that `to_onnx` wrote, whose operators have the names of layers."""
+
+PARTS = (".back", ".flat", ".groups", ".pieces", ".split")
+"""How `to_onnx` ends the names of reshapes that are parts of a layer."""
 
 LARGEST_ARRAY = 1 << 28
 """The most numbers of an array that is computed during import: 1 GB."""
@@ -112,6 +118,8 @@ class Taking(Walk[Operation]):
 
     def home(self, node: Operation, given: Mapping[str, str], layer: Layer) -> str:
         """That of the module that holds its arrays if their names say so, else the operation's."""
+        if self.network.producer.startswith(OURS) and node.name:
+            return tidy(node.name)
         return layer_name(node, given, layer)
 
     def is_unchanged(self, array: Source) -> bool:
@@ -135,6 +143,12 @@ class Op:
     def opset(self) -> int:
         """The version of the operators."""
         return self.taking.network.opset
+
+    @property
+    def is_whole_layer(self) -> bool:
+        """Whether `to_onnx` wrote this operator for a layer of its own, not as a part of one."""
+        ours = self.taking.network.producer.startswith(OURS)
+        return ours and self.node.outputs[0] == self.node.name and not self.node.name.endswith(PARTS)
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute."""

@@ -1,0 +1,118 @@
+"""From a model to an ONNX file: the messages, the metadata, and the comparison with what was written."""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foveate.errors import FileError
+from foveate.files.atomic import write_atomically
+from foveate.interop.onnx import operators_of_structure  # noqa: F401 (it fills the table)
+from foveate.interop.onnx.building import FLOAT, Writing
+from foveate.interop.onnx.operators import write
+from foveate.interop.onnx.tensors import Array
+from foveate.interop.onnx.wire import Message, written
+from foveate.layers import Shape
+from foveate.model import Model
+from foveate.text import named
+
+OPSET, IR = 21, 10
+"""The version of the operators that is written, and of the format that has it."""
+
+PRODUCER = "foveate"
+LARGEST_FILE = 2**31 - 1
+"""The most bytes that readers of the format take."""
+
+
+def _port(name: str, shape: Shape) -> Message:
+    sizes: list[Message] = [{"dim_param": "batch"}, *({"dim_value": size} for size in shape)]
+    return {"name": name, "type": {"tensor_type": {"elem_type": FLOAT, "shape": {"dim": sizes}}}}
+
+
+def message_of(model: Model) -> Message:
+    """The model as ONNX's message.
+
+    Raises:
+        EngineError: ONNX has no counterpart of a layer.
+    """
+    graph = model.graph
+    writing = Writing(graph, {name: model.read(name) for name in model.state.names()})
+    for node in graph.nodes:
+        write(node.layer, node, writing)
+    told = {name: value for name, value in model.described().items() if name not in ("graph", "features")}
+    about = [{"key": PRODUCER, "value": json.dumps(told)}]
+    if model.classes is not None:
+        about.append({"key": "class_names", "value": json.dumps(list(model.classes))})
+    if told.get("preprocessing"):
+        about.append({"key": "preprocessing", "value": json.dumps(told["preprocessing"])})
+    return {
+        "ir_version": IR,
+        "producer_name": PRODUCER,
+        "opset_import": [{"domain": "", "version": OPSET}],
+        "graph": {
+            "name": graph.name,
+            "node": writing.nodes,
+            "initializer": list(writing.tensors.values()),
+            "input": [_port(name, shape) for name, shape in graph.inputs.items()],
+            "output": [_port(name, graph.shapes[name]) for name in graph.outputs],
+        },
+        "metadata_props": about,
+    }
+
+
+def write_onnx(model: Model, path: Path) -> float:
+    """Write the file, run it again, and return the largest difference; see `to_onnx`."""
+    pieces = list(written(message_of(model)))
+    size = sum(map(len, pieces))
+    if size > LARGEST_FILE:
+        raise FileError(
+            f"{named(path)} was not written: it would have {size:,} bytes, and ONNX files have at most {LARGEST_FILE:,}"
+        )
+    write_atomically(path, *_joined(pieces))
+    return difference(model, path)
+
+
+def _joined(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Short pieces together, long ones as they are."""
+    waiting = bytearray()
+    for piece in pieces:
+        if len(piece) < 1 << 16:
+            waiting += piece
+        else:
+            yield bytes(waiting)
+            waiting = bytearray()
+            yield piece
+    yield bytes(waiting)
+
+
+def difference(model: Model, path: Path) -> float:
+    """The largest difference between the model's outputs and the file's, relative to the largest output.
+
+    The file is run by onnxruntime if it is installed, else read again and run by the reference engine.
+    """
+    generator = np.random.default_rng(0)
+    inputs = {
+        name: generator.standard_normal((2, *shape)).astype(np.float32) for name, shape in model.graph.inputs.items()
+    }
+    ours, theirs = model.outputs(inputs), _run(path, inputs)
+    return max(
+        float(np.abs(one - other.reshape(one.shape)).max()) / (float(np.abs(one).max()) or 1.0)
+        for one, other in zip(ours.values(), theirs, strict=True)
+    )
+
+
+def _run(path: Path, inputs: dict[str, Any]) -> list[Array]:
+    if find_spec("onnxruntime") is not None:
+        import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return list(session.run(None, inputs))
+    from foveate.interop.onnx.importing import imported
+
+    again = imported(path, None, "reference")
+    return list(again.outputs(dict(zip(again.graph.inputs, inputs.values(), strict=True))).values())

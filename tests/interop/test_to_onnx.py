@@ -1,0 +1,155 @@
+"""Models as ONNX files: valid, the same outputs for others and back here, with all that a model's file says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+from typer.testing import CliRunner
+
+import foveate as fv
+from foveate.cli import app
+from foveate.layers import Layer
+from tests.engines.cases import ALL_CASES, Case
+from tests.support import relative_error
+
+BOUND = 1e-5
+
+FIRST = {type(case.layer): name for name, case in reversed(ALL_CASES.items())}
+CHOSEN = [name for number, name in enumerate(ALL_CASES) if number % 5 == 0 or name in FIRST.values()]
+"""The first case of every layer, and every fifth."""
+
+
+def model_of(case: Case) -> fv.Model:
+    """The case's layer alone, its arrays at random."""
+    builder = fv.GraphBuilder()
+    inputs = [builder.input(shape, f"input{number}") for number, shape in enumerate(case.shapes)]
+    model = fv.Model(builder.build(builder.add(case.layer, *inputs, name="it"), quiet=True), engine="reference")
+    generator = np.random.default_rng(1)
+    for name in model.state.names():
+        model.state.load(name, generator.uniform(0.5, 1.5, model.read(name).shape).astype(np.float32))
+    return model
+
+
+def back(model: fv.Model, path: Path) -> fv.Model:
+    """The model written, checked, read again and compared."""
+    assert fv.to_onnx(model, path) <= 1e-4
+    onnx.checker.check_model(path, full_check=True)
+    again = fv.from_onnx(path, engine=model.engine)
+    generator = np.random.default_rng(2)
+    arrays = [generator.standard_normal((2, *shape)).astype(np.float32) for shape in model.graph.inputs.values()]
+    made, theirs = (each.outputs(dict(zip(each.graph.inputs, arrays, strict=True))) for each in (model, again))
+    for ours, other in zip(made.values(), theirs.values(), strict=True):
+        assert ours.shape == other.shape
+        assert relative_error(other, ours) <= BOUND
+    return again
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_layer_comes_back(name: str, tmp_path: Path):
+    back(model_of(ALL_CASES[name]), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (fv.Conv2d(4, 3, padding=((0, 1), (2, 1)), padding_mode="reflect"), fv.PReLU(per_channel=True)),
+        (fv.AvgPool2d(3, stride=2, padding=1, ceil_mode=True), fv.GELU(), fv.Flatten(), fv.Linear(3)),
+        (fv.ConvTranspose2d(4, 3, stride=2, output_padding=1), fv.Softplus(2.0), fv.LogSoftmax()),
+        (fv.MaxPool2d(3, stride=2, ceil_mode=True), fv.Hardswish(), fv.Maxout(2), fv.SELU()),
+    ],
+)
+def test_onnx_says_the_same(layers: tuple[Layer, ...], tmp_path: Path):
+    """Its own evaluator, which knows nothing of this library, runs the file."""
+    model = fv.Model(fv.Sequential(*layers).build((4, 9, 8), quiet=True), engine="reference")
+    fv.to_onnx(model, tmp_path / "a.onnx")
+    images = np.random.default_rng(4).standard_normal((3, 4, 9, 8)).astype(np.float32)
+    (theirs,) = ReferenceEvaluator(str(tmp_path / "a.onnx")).run(None, {"input": images})
+    assert relative_error(model.logits(images), theirs) <= BOUND
+
+
+def trained() -> fv.Model:
+    graph = fv.Sequential(
+        fv.Conv2d(4, 3, padding=1, bias=False), fv.BatchNorm2d(), fv.ReLU(), fv.GlobalAvgPool2d(), fv.Linear(2)
+    ).build((3, 8, 8))
+    model = fv.Model(
+        graph, classes=("a cat", "a/dog"), preprocessing=fv.Preprocessing((3, 8, 8), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    )
+    model.frozen = frozenset({"conv1.weight"})
+    return model
+
+
+def test_a_file_holds_what_a_model_is(tmp_path: Path):
+    model = trained()
+    again = back(model, tmp_path / "a.onnx")
+    assert (again.task, again.preprocessing, again.frozen) == (model.task, model.preprocessing, model.frozen)
+    assert list(again.graph.by_name) == list(model.graph.by_name)
+    assert set(again.state.names()) == set(model.state.names())
+    file = onnx.load(tmp_path / "a.onnx")
+    about = {entry.key: entry.value for entry in file.metadata_props}
+    assert json.loads(about["class_names"]) == ["a cat", "a/dog"]
+    assert json.loads(about["preprocessing"])["std"] == [0.2, 0.2, 0.2]
+    assert [node.name for node in file.graph.node] == [
+        "conv1", "bn1", "relu1", "pool1", "pool1.flatten", "linear1"
+    ]  # fmt: skip
+    assert file.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    with_one_less = tmp_path / "b.onnx"
+    next(entry for entry in file.metadata_props if entry.key == "foveate").value = "[1, 2"
+    onnx.save(file, with_one_less)
+    with pytest.raises(fv.FileError, match="what the file says about the model is not a JSON object"):
+        fv.from_onnx(with_one_less)
+
+
+def test_normalisations_are_folded_on_request(tmp_path: Path):
+    model = trained()
+    assert fv.to_onnx(model, tmp_path / "a.onnx", fuse=True) <= 1e-5
+    assert [node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node][:2] == ["Conv", "Relu"]
+
+
+class Own(fv.ElementwiseLayer):
+    """A layer that ONNX does not know."""
+
+    label = "own"
+
+
+def test_a_layer_of_ones_own_is_named(tmp_path: Path):
+    fv.engines.register(Own, lambda layer, inputs, arrays: inputs[0], lambda *rest: [rest[0]])
+    model = fv.Model(fv.Sequential(Own()).build((3, 4)), engine="reference")
+    with pytest.raises(fv.EngineError, match=r"own1 \(Own\) has no counterpart in ONNX"):
+        fv.to_onnx(model, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+SMALL = ("lenet5", "resnet20", "vgg6", "mobilenet_like", "audio4", "volume3d")
+
+
+@pytest.mark.parametrize(
+    "name", [*SMALL, *(pytest.param(n, marks=pytest.mark.slow) for n in fv.zoo.NETWORKS if n not in SMALL)]
+)
+def test_a_network_of_the_zoo_comes_back(name: str, tmp_path: Path):
+    again = back(fv.Model(fv.zoo.make(name)), tmp_path / "a.onnx")
+    assert [node.name for node in again.graph.nodes] == [node.name for node in fv.zoo.make(name).nodes]
+
+
+def test_the_command_line_imports_exports_and_takes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    trained().save("a.safetensors")
+    run = CliRunner().invoke
+    done = run(app, ["export", "a.safetensors", "a.onnx", "--fuse"])
+    assert done.exit_code == 0, done.output
+    assert "outputs differ by at most" in done.output
+    done = run(app, ["import", "a.onnx", "-o", "b.safetensors"])
+    assert done.exit_code == 0, done.output
+    assert "b.safetensors: 4 layers, 122 parameters" in done.output
+    assert fv.load("b.safetensors").classes == ("a cat", "a/dog")
+    np.save("image.npy", np.zeros((3, 8, 8), np.uint8))
+    for command in (
+        ["summary", "a.onnx"], ["steps", "a.onnx"], ["receptive-field", "a.onnx"], ["predict", "a.onnx", "image.npy"],
+        ["export", "a.onnx", "c.onnx"],
+    ):  # fmt: skip
+        done = run(app, command)
+        assert done.exit_code == 0, done.output
+    assert isinstance(run(app, ["export", "a.onnx", "c.png"]).exception, SystemExit)
+    assert "it is imported already" in run(app, ["import", "a.safetensors"]).output
