@@ -51,6 +51,20 @@ def check(path: Path, *shapes: tuple[int, ...], bound: float = 1e-5, **options: 
     return model
 
 
+class Attention(nn.Module):
+    """Two heads, as timm writes them: queries, keys and values are split while the batch is the second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.proj, self.norm = nn.Linear(12, 36), nn.Linear(12, 12), nn.LayerNorm(12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size, length, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(size, length, 3, 2, 6).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q * 6**-0.5 @ k.transpose(-2, -1)).softmax(-1)
+        return x + self.proj((weights @ v).transpose(1, 2).reshape(size, length, width))
+
+
 class Block(nn.Module):
     """A network with what image classifiers are made of."""
 
@@ -81,6 +95,16 @@ def test_a_network_that_pytorch_wrote_is_the_same_here(tmp_path: Path, opset: in
     assert {"ChannelShuffle", "GELU", "SiLU", "Linear", "GlobalAvgPool2d"} <= layers
     assert "head.2" in model.graph.by_name
     assert model.names["head.2.weight"] == "head.2.weight"
+
+
+def test_attention_is_the_same_here(tmp_path: Path):
+    module = Attention()
+    model = fv.from_onnx(exported(module, (5, 12), tmp_path / "attention.onnx"))
+    tokens = RANDOM.standard_normal((3, 5, 12)).astype(np.float32)
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(tokens)).numpy()
+    assert relative_error(model.logits(tokens), theirs) <= 1e-5
+    assert {"qkv", "proj", "norm"} <= set(model.graph.by_name)
 
 
 def test_files_keep_the_names_of_arrays_and_nodes(tmp_path: Path):
@@ -123,6 +147,10 @@ GRAPHS = {
     "gathered channels": """agraph (float[N, 6, 4] x) => (float[N, 4, 4] y) { y = Gather<axis=1>(x, some) }""",
     "parts": """agraph (float[N, 6, 4] x) => (float[N, 2, 4] y) {
         a, b, c = Split<axis=1>(x, thirds) d = Slice(b, from, to, axes, steps) e = Add(a, d) y = Mul(e, c) }""",
+    "the batch in the middle": """agraph (float[N, 6, 4] x) => (float[N, 2] y) {
+        a = Transpose<perm=[2, 0, 1]>(x) b = Slice(a, zero1, to2) c, d = Split<axis=0, num_outputs=2>(b)
+        e = Squeeze(c, zero1) f = Gather<axis=0>(d, zero) g = Sub(e, f) y = Gather<axis=1>(g, pair) }""",
+    "the last axis mirrored": """agraph (float[N, 6] x) => (float[N, 10] y) { y = Pad<mode="reflect">(x, ends) }""",
     "one number for each sample": """agraph (float[N, 6] x) => (float[N] y) { y = ReduceSum<keepdims=0>(x, one1) }""",
     "log of a sum": """agraph (float[N, 6] x) => (float[N, 1] y) { y = ReduceLogSumExp(x, one1) }""",
     "resized": """agraph (float[N, 6, 4, 5] x) => (float[N, 6, 7, 9] y) {
@@ -135,7 +163,8 @@ GRAPHS = {
             else_branch = el () => (float[N, 6] u) { u = Neg(x) }> }""",
 }  # fmt: skip
 ARRAYS = {
-    "zero": np.array(0), "zero1": np.array([0]), "rest": np.array([-1]), "last": np.arange(6, dtype=np.float32),
+    "zero": np.array(0), "to2": np.array([2]), "pair": np.array([4, 0]), "ends": np.array([0, 1, 0, 3]),
+    "zero1": np.array([0]), "rest": np.array([-1]), "last": np.arange(6, dtype=np.float32),
     "matrix": RANDOM.standard_normal((120, 3)).astype(np.float32), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
     "filters": RANDOM.standard_normal((2, 6, 3, 3)).astype(np.float32),
     "row": RANDOM.standard_normal((1, 1, 5)).astype(np.float32), "wide": np.array([1, 6, 4, 5]),

@@ -25,6 +25,7 @@ from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
     rules_of_resizing,
     rules_of_windows,
 )
+from foveate.interop.onnx.batch import translated
 from foveate.interop.onnx.folding import FOLDED, fold, shape_part
 from foveate.interop.onnx.naming import tidy
 from foveate.interop.onnx.patterns import spelt_out
@@ -153,6 +154,8 @@ def _built(taking: Taking) -> Graph:
         if maker is None:
             raise GraphError(f"its output {printable(port.name)} is its input unchanged")
         value = taking.done(found, maker)
+        if port.name in taking.leads:
+            taking.note(f"its output {printable(port.name)} has the batch as its first axis here")
         if port.name in taking.scales:
             value = quantized.as_in_file(Op(taking, maker), value, *taking.scales[port.name])
         if value.name in taking.builder.partial().inputs:  # an output is a layer
@@ -233,9 +236,12 @@ def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
     node = op.node
     if all(each is None or isinstance(each, Fixed) for each in inputs) and node.domain in OWN and node.kind in FOLDED:
         return list(fold(op, inputs))
-    if node.kind in ("Shape", "Size") and node.domain in OWN:
+    if node.kind in ("Shape", "Size") and node.domain in OWN and node.inputs[0] not in op.taking.leads:
         full = op.shape()
         return [Fixed(shape_part(op, full) if node.kind == "Shape" else np.array(np.prod(full), np.int64))]
+    moved = translated(op)
+    if moved is not None:
+        return moved
     found = find(node, op.opset)
     if found is None:
         raise NotTakenError("there is no such layer")

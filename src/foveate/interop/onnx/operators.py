@@ -122,20 +122,22 @@ def padded(
 @write.register
 def _(layer: TransposedConvolution, node: Node, to: Writing) -> None:
     pairs = [window.padding for window in layer.transposed_windows]
-    inputs = [node.inputs[0], to.parameter(node, "weight"), *([to.parameter(node, "bias")] if layer.bias else [])]
+    inputs = [node.inputs[0], to.parameter(node, "weight")]
     extra = list(layer.output_padding)
     if any(more >= step for more, step in zip(extra, layer.stride, strict=True)):  # less padding has the same effect
         spared = [min(more, end) for more, (_, end) in zip(extra, pairs, strict=True)]
         pairs = [(begin, end - less) for (begin, end), less in zip(pairs, spared, strict=True)]
         extra = [more - less for more, less in zip(extra, spared, strict=True)]
-    to.add(
-        "ConvTranspose",
-        inputs,
-        node.name,
-        **_windows(layer, pairs),
-        group=layer.groups,
-        output_padding=extra if any(extra) else None,
-    )
+    options = {**_windows(layer, pairs), "group": layer.groups}
+    if all(more < step for more, step in zip(extra, layer.stride, strict=True)):
+        inputs += [to.parameter(node, "bias")] if layer.bias else []
+        to.add("ConvTranspose", inputs, node.name, **options, output_padding=extra if any(extra) else None)
+        return
+    name = f"{node.name}.padded" if layer.bias else node.name
+    made = to.add("ConvTranspose", inputs, f"{node.name}.conv", **options)
+    made = padded(to, made, name, [(0, 0), *((0, more) for more in extra)])
+    if layer.bias:
+        to.add("Add", [made, to.parameter(node, "bias", (-1, *(1,) * layer.spatial_axes))], node.name)
 
 
 def whole_windows(layer: Pooling, node: Node) -> list[tuple[int, int]]:

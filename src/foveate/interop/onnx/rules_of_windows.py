@@ -12,7 +12,7 @@ from foveate.interop.onnx.rules import lined
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Fixed, Op, check_size
 from foveate.interop.walk import NotTakenError
-from foveate.layers import Abs, Layer, Pad, Power, Reduce
+from foveate.layers import Abs, Layer, Pad, Power, Reduce, Reshape
 from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.convolution import Convolution
 from foveate.layers.pooling import (
@@ -312,5 +312,9 @@ def _padded(op: Op, pairs: Pairs, mode: str, filler: float) -> Held:
     if inside and 2 <= len(pairs) <= 4 and (alone == "Conv" or (alone == "AveragePool" and mode == "constant")):
         shape = tuple(size + begin + end for size, (begin, end) in zip(value.shape, pairs, strict=True))
         return Held(value, shape, border=Border(pairs[1:], mode.replace("constant", "zeros")))
+    if mode != "constant" and any(pairs[0]) and len(pairs) < 4:  # copies are of positions, so channels become those
+        value = op.add(Reshape((1, *value.shape)), value)
+        made = op.add(Pad(((0, 0), *pairs), mode), value)
+        return op.then(Reshape(made.shape[1:]), made)
     layer: Layer = Pad(pairs, mode, filler if mode == "constant" else 0.0)
     return op.then(layer, value)

@@ -86,6 +86,9 @@ class Taking(Walk[Operation]):
     scales: dict[str, tuple[Fixed, Fixed | None]] = field(default_factory=dict)
     """Scale and zero point of each value that is quantised in the file, and here what it stands for."""
 
+    leads: dict[str, int] = field(default_factory=dict)
+    """How many axes come before the batch in the file, of values in which it is not the first."""
+
     notes: list[str] = field(default_factory=list)
     """What the user should be told about the model."""
 
