@@ -13,6 +13,7 @@ from foveate.data.preprocessing import ImageLike
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
+from foveate.engines.initializers import blank
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import ModelDescription, Portable, read_model, write_model
 from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary
@@ -417,13 +418,14 @@ def load(path: str | Path, *, engine: str | Engine | None = None) -> Model:
     arrays, description = read_model(path_from(path, "path"))
     measured = description.preprocessing
     try:
-        model = Model(
-            description.graph,
-            task=description.task,
-            preprocessing=None if measured is None else Preprocessing.from_json(measured),
-            seed=whole(description.training.get("seed")),
-            engine=engine,
-        )
+        with blank():
+            model = Model(
+                description.graph,
+                task=description.task,
+                preprocessing=None if measured is None else Preprocessing.from_json(measured),
+                seed=whole(description.training.get("seed")),
+                engine=engine,
+            )
     except (FileError, DataError) as error:
         raise FileError(f"{path} cannot be used: {error}") from None
     for name, array in arrays.items():

@@ -1,6 +1,8 @@
 """How parameters are initialised. The numbers depend only on the seed and the parameter's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod, sqrt
 
 import numpy as np
@@ -12,9 +14,25 @@ from foveate.layers import Parameter, Shape
 
 _PIECE = 1 << 20
 
+_BLANK: ContextVar[bool] = ContextVar("blank", default=False)
+
+
+@contextmanager
+def blank() -> Iterator[None]:
+    """Inside, new states hold zeros: all of their arrays are about to be loaded, and drawing them takes long."""
+    token = _BLANK.set(True)
+    try:
+        yield
+    finally:
+        _BLANK.reset(token)
+
 
 def initial_arrays(graph: Graph, seed: int) -> dict[str, FloatArray]:
     """Every parameter and statistic of `graph` by its full name, as float32."""
+    if _BLANK.get():
+        shapes = {name: parameter.shape for name, parameter in graph.parameters.items()}
+        shapes |= {name: statistic.shape for name, statistic in graph.statistics.items()}
+        return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     rules = initializers(graph)
     arrays = {name: _initial(parameter, rules[name], seed, name) for name, parameter in graph.parameters.items()}
     for name, statistic in graph.statistics.items():

@@ -10,6 +10,7 @@ import numpy as np
 
 from foveate.data import Preprocessing
 from foveate.engines import Engine
+from foveate.engines.initializers import blank
 from foveate.errors import DataError, FileError, FoveateError, GraphError, ShapeError
 from foveate.files.description import LARGEST_SAMPLE
 from foveate.geometry import format_sizes
@@ -252,12 +253,13 @@ def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
 def _model(taking: Taking, graph: Graph, engine: str | Engine | None) -> Model:
     told = _told(taking.network)
     task, plain = told.get("task"), told.get("preprocessing")
-    model = Model(
-        graph,
-        task=None if task is None else from_json(task),
-        preprocessing=None if plain is None else Preprocessing.from_json(plain),
-        engine=engine,
-    )
+    with blank():
+        model = Model(
+            graph,
+            task=None if task is None else from_json(task),
+            preprocessing=None if plain is None else Preprocessing.from_json(plain),
+            engine=engine,
+        )
     arrays = taking.network.arrays
     found = {name: arrays[target] for name, target in taking.names.items()} | taking.made
     for name, array in found.items():
