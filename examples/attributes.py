@@ -9,7 +9,7 @@ no one had to judge it:
     touches the sides    a pixel of the first or last column is lit
     symmetric            the picture and its mirror image differ by less than a quarter of its light
     bright               the lit pixels are brighter than half of the scale, on average
-    lit                  the share of pixels that are lit
+    lit                  the fraction of pixels that are lit
     height               how far down the centre of the light is, from 0 (top) to 1
 
 A network of convolutions has to add up and compare over the whole picture to find them. What always answering the most
@@ -43,7 +43,7 @@ def labels(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def numbers(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N, 2): the share of lit pixels, and how far down the centre of the light is."""
+    """(N, 2): the fraction of lit pixels, and how far down the centre of the light is."""
     values = images[:, 0].astype(np.float64)
     rows = values.sum(axis=2)
     height = (rows * np.linspace(0, 1, rows.shape[1])).sum(axis=1) / rows.sum(axis=1)
@@ -71,9 +71,10 @@ def main() -> None:
     wanted = labels(test)
     result = model.evaluate(fv.Dataset(test, wanted, LABELS))
     for place, (name, found) in enumerate(result.measured.each["f1"].items()):
-        share = wanted[:, place].mean()
+        fraction = wanted[:, place].mean()
         print(
-            f"{name:18} F1 {found or 0:.2f}  (on {share:.0%} of the pictures; always saying so: F1 {always(share):.2f})"
+            f"{name:18} F1 {found or 0:.2f}  "
+            f"(on {fraction:.0%} of the images; always saying so: F1 {always(fraction):.2f})"
         )
     print(f"average precision: {result['average_precision']:.3f}")
     print(f"the first test image: {', '.join(name for name, _ in model.answers(test[:1])[0]) or 'none of them'}")
@@ -87,9 +88,9 @@ def main() -> None:
     print(f"explained variance (R2): {result['r2']:.3f}")
 
 
-def always(share: float) -> float:
-    """F1 of saying yes to every picture: precision is the share, recall 1."""
-    return 2 * share / (1 + share)
+def always(fraction: float) -> float:
+    """F1 of saying yes to every picture: precision is the fraction of positives, recall 1."""
+    return 2 * fraction / (1 + fraction)
 
 
 def spread(values: NDArray[np.float64]) -> float:

@@ -261,7 +261,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         yield from answers_one_by_one(*given, batch_size=batch_size, return_errors=return_errors, named=named)
 
     def answers(self, images: "ImageLike | Iterable[ImageLike] | Mapping[str, Any]") -> Any:
-        """A readable answer for each raw image: names with a probability, a value or a share.
+        """A readable answer for each raw image: names with a probability, a value or a fraction.
 
         Returns:
             a list of (name, number) for each image, the most telling first; for a network with several outputs a dict
@@ -329,10 +329,10 @@ class Model(FineTuned, Portable, metaclass=Called):
         return self.graph.summary()
 
     def fuse(self) -> "Model":
-        """A new model in which products absorb the batch normalisations after them; `report` says which.
+        """A new model whose convolutions and linear layers absorb the batch normalisations after them.
 
-        Outputs stay the same except for rounding: the report has the largest difference on a batch of random inputs.
-        Normalisations that cannot be folded stay, and the report says why for each.
+        Outputs stay the same except for rounding. The new model's `report` says what was folded and why other
+        normalisations could not be, with the largest difference of the outputs on a batch of random inputs.
 
         Raises:
             EngineError: running statistics are missing.

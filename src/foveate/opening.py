@@ -1,4 +1,4 @@
-"""Opening untrusted files: those that would keep a reader waiting or fill the memory are refused before reading."""
+"""Opening untrusted files: those that would keep a reader waiting or exhaust memory are refused before reading."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
         status = os.fstat(file.fileno())
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is not None:
-            raise FileError(f"{named(path)} is {kind}, which may have no end; give a file on a disk")
+            raise FileError(f"{named(path)} is {kind}, which may never end; give a regular file")
         if most is not None and status.st_size > most:
             raise FileError(
                 f"{named(path)} has {status.st_size:,} bytes; at most {most:,} are read. Give a smaller file"

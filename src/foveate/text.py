@@ -45,7 +45,7 @@ def named(path: object) -> str:
 
 
 def broken(words: str, width: int) -> str:
-    """Lines broken between words where there are any; continuation lines are indented.
+    """Wrap text to `width`, breaking only between words; continuation lines are indented.
 
     >>> print(broken("a network sees a cat", 12))
     a network

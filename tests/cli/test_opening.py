@@ -54,7 +54,7 @@ def bound(tmp_path: Path) -> Iterator[Path]:
 def test_a_pipe_a_device_and_a_link_to_one_are_refused(reader: Callable[[Path], object], pipe: Path):
     (pipe.parent / "link").symlink_to(pipe)
     for path, kind in ((pipe, "a pipe"), (pipe.parent / "link", "a pipe"), (Path("/dev/zero"), "a device")):
-        with pytest.raises(fv.FileError, match=f'^"{path}" is {kind}, which may have no end; give a file on a disk$'):
+        with pytest.raises(fv.FileError, match=f'^"{path}" is {kind}, which may never end; give a regular file$'):
             reader(path)
 
 
@@ -87,7 +87,7 @@ def open_descriptors() -> list[int]:
 def test_a_command_does_not_wait_for_a_pipe(foveate, pipe: Path, command: str):
     result = foveate(command, pipe, *["x.png"] * (command not in ("summary", "steps")))
     assert result.exit_code == 1
-    assert "is a pipe, which may have no end" in result.stderr
+    assert "is a pipe, which may never end" in result.stderr
 
 
 def test_an_image_in_a_folder_may_be_a_pipe(tmp_path: Path):

@@ -59,13 +59,13 @@ def test_one_bias_is_a_bias(foveate):
 
 
 def test_channels_last_are_told_where_nothing_else_goes_wrong(foveate):
-    hint = "foveate: The input 28x28x1 seems to have its channels last; they come first here: 1x28x28.\n"
+    hint = "foveate: The input 28x28x1 seems to have its channels last; foveate expects channels first: 1x28x28.\n"
     for command in ("conv --filters 4 --kernel 1", "pool --kernel 1"):
         result = foveate(*command.split(), "--input", "28x28x1")
         assert (result.exit_code, result.stderr) == (0, hint)
     result = foveate("conv", "--input", "32x32x3", "--filters", 10, "--kernel", 5)
     assert result.exit_code == 1
-    assert "they come first here: 3x32x32." in result.stderr
+    assert "foveate expects channels first: 3x32x32." in result.stderr
 
 
 def test_equal_layers_one_after_the_other(foveate):

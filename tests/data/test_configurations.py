@@ -86,7 +86,7 @@ def test_switches_are_followed():
         ({}, "the configuration has no known entry"),
         (3, "the configuration is an int; give a mapping or a JSON file"),
         ({**TIMM, "crop_pct": 0}, None),
-        ({**TIMM, "crop_pct": 7}, "crop_pct is 7; it must be the share of the image to crop to"),
+        ({**TIMM, "crop_pct": 7}, "crop_pct is 7; it must be above 0 and at most 1: the fraction of the image"),
         ({**TIMM, "crop_pct": "most"}, "crop_pct is 'most'"),
         ({**TIMM, "crop_mode": "border"}, "crop_mode is 'border'; only"),
         ({**TIMM, "input_size": [3, 24]}, r"input_size is \[3, 24\]; give 3 positive ints"),

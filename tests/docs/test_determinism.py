@@ -22,4 +22,4 @@ def test_the_kinds_of_machine_that_are_recorded():
     ]
     kinds = {(machine["instruction_set"].split()[0], machine["threads"]) for machine in machines}
     assert kinds == {("AVX2", 2), ("AVX-512", 2)}
-    assert "there is one for AVX2 and one for AVX-512, with two threads" in PAGE
+    assert "there is one for AVX2 and one for AVX-512, both with two threads" in PAGE

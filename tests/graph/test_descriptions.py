@@ -86,12 +86,12 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "cosine warm-up": (
         lambda: fv.Cosine(0.1, warmup=1.0),
         fv.TrainingError,
-        "Cosine: warmup is 1.0; it must be a share of the steps, at least 0 and below 1",
+        "Cosine: warmup is 1.0; it must be a fraction of the steps, at least 0 and below 1",
     ),
     "one-cycle warm-up": (
         lambda: fv.OneCycle(0.1, warmup=-0.2),
         fv.TrainingError,
-        "OneCycle: warmup is -0.2; it must be a share of the steps, at least 0 and below 1",
+        "OneCycle: warmup is -0.2; it must be a fraction of the steps, at least 0 and below 1",
     ),
 }
 

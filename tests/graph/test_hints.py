@@ -7,7 +7,7 @@ import pytest
 import foveate as fv
 from foveate.graph.joining import channels_last
 
-LAST = "The input 32x32x3 seems to have its channels last; they come first here: 3x32x32."
+LAST = "The input 32x32x3 seems to have its channels last; foveate expects channels first: 3x32x32."
 
 
 def test_a_layer_that_does_not_fit_says_that_channels_come_first():
@@ -16,7 +16,8 @@ def test_a_layer_that_does_not_fit_says_that_channels_come_first():
     assert LAST in str(raised.value).splitlines()
     with pytest.raises(fv.ShapeError) as raised:
         fv.Sequential(fv.Conv3d(8, 5)).build((9, 12, 10, 1))
-    assert "The input 9x12x10x1 seems to have its channels last; they come first here: 1x9x12x10." in str(raised.value)
+    hint = "The input 9x12x10x1 seems to have its channels last; foveate expects channels first: 1x9x12x10."
+    assert hint in str(raised.value)
     with pytest.raises(fv.ShapeError) as raised:
         fv.Sequential(fv.Conv2d(8, 5)).build((3, 4, 4))
     assert "channels last" not in str(raised.value)

@@ -257,7 +257,7 @@ def test_all_that_cannot_come_in_is_listed_at_once_with_its_place():
     with pytest.raises(GraphError) as caught:
         fv.from_torch(Unknown(), torch.randn(1, 1, 6, 6))
     assert str(caught.value).splitlines() == [
-        "Unknown has 2 operations that no layer here computes:",
+        "Unknown has 2 operations that no layer in foveate computes:",
         "  the module itself: cumsum",
         "  block.1: hardshrink",
         "Replace them in the module, or give from_torch the part before them",
@@ -305,14 +305,15 @@ REFUSED = {
     "it turns the batch round": lambda x: F.relu(x.flip(0)),
     "it takes one sample of the batch": lambda x: F.relu(x[1]),
     "because it takes a part of the batch": lambda x: F.relu(x.narrow(0, 0, 1)),
-    "it repeats an axis, which only arithmetic of two": lambda x: F.relu(x[:, :1].expand(-1, 4, -1, -1)),
+    "it repeats an axis that is not spatial, which is supported only directly before":
+        lambda x: F.relu(x[:, :1].expand(-1, 4, -1, -1)),
     "it takes the batch apart": lambda x: F.relu(x.chunk(2, 0)[0]),
     "it takes a part of the batch": lambda x: F.relu(x[1:]),
     "the places of its maxima are used": lambda x: F.max_pool2d(x, 2, return_indices=True)[1] * 1.0,
     "it divides by 3": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
     "mean, because it is over the batch": lambda x: F.relu(x.mean()),
     "max, because it is over the batch": lambda x: x * x.max(),
-    "without an axis; give keepdim=True": lambda x: x.sum((1, 2, 3)),
+    "it reduces each sample to a scalar; use keepdim=True": lambda x: x.sum((1, 2, 3)),
     "it is a norm of order 3, not 1 or 2": lambda x: torch.linalg.vector_norm(x, 3, 1),
     "it is over 1 numbers, of which there is no deviation": lambda x: x[:, :1].std(1),
     "it adds a product of tensors": lambda x: torch.addcmul(x, x, F.relu(x)),

@@ -255,11 +255,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "rate 1": (
         lambda: fv.Dropout(1.0),
-        "Dropout: rate is 1.0; it is the share to drop, at least 0 and below 1",
+        "Dropout: rate is 1.0; it is the fraction to drop, at least 0 and below 1",
     ),
     "rate negative": (
         lambda: fv.Dropout(-0.5),
-        "Dropout: rate is -0.5; it is the share to drop, at least 0 and below 1",
+        "Dropout: rate is -0.5; it is the fraction to drop, at least 0 and below 1",
     ),
     "eps 0": (
         lambda: fv.BatchNorm2d(eps=0.0),
@@ -267,11 +267,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "momentum above 1": (
         lambda: fv.BatchNorm1d(momentum=1.1),
-        "BatchNorm1d: momentum is 1.1; it is the share of the new batch, from 0 to 1 (0.1 is usual)",
+        "BatchNorm1d: momentum is 1.1; it is the weight given to the new batch, from 0 to 1 (0.1 is usual)",
     ),
     "momentum negative": (
         lambda: fv.BatchNorm3d(momentum=-0.1),
-        "BatchNorm3d: momentum is -0.1; it is the share of the new batch, from 0 to 1 (0.1 is usual)",
+        "BatchNorm3d: momentum is -0.1; it is the weight given to the new batch, from 0 to 1 (0.1 is usual)",
     ),
     "no pads": (
         lambda: fv.Pad(()),

@@ -119,13 +119,13 @@ REFUSED: dict[str, tuple[Layer, list[Shape], str]] = {
     "maxout of channels that the pieces do not divide": (
         fv.Maxout(4),
         [(10, 8, 8)],
-        "takes the maximum over 4 pieces, which do not divide its 10 input channels. Give the layer before 8 or 12 "
+        "takes the maximum over 4 pieces, which do not divide its 10 input channels. Give the previous layer 8 or 12 "
         "outputs, or use a number of pieces that divides 10: 1, 2, 5, 10",
     ),
     "maxout of fewer channels than pieces": (
         fv.Maxout(4),
         [(3,)],
-        "takes the maximum over 4 pieces, which do not divide its 3 input channels. Give the layer before 4 "
+        "takes the maximum over 4 pieces, which do not divide its 3 input channels. Give the previous layer 4 "
         "outputs, or use a number of pieces that divides 3: 1, 3",
     ),
     "layer norm of more axes than there are": (
@@ -270,7 +270,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "spatial dropout of everything": (
         lambda: fv.SpatialDropout(1.0),
-        "SpatialDropout: rate is 1.0; it is the share to drop, at least 0 and below 1",
+        "SpatialDropout: rate is 1.0; it is the fraction to drop, at least 0 and below 1",
     ),
     "upsample to nothing": (
         fv.Upsample,

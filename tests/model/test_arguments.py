@@ -13,7 +13,7 @@ import foveate as fv
         ({"optimizer": fv.AdamW}, fv.TrainingError, r"^optimizer is <class .*AdamW'>; give an optimiser"),
         ({"schedule": 0.01}, fv.TrainingError, r"^schedule is 0\.01; give a schedule such as OneCycle\(0\.05\)"),
         ({"schedule": fv.Cosine}, fv.TrainingError, r"^schedule is <class .*Cosine'>"),
-        ({"augmentation": True}, fv.TrainingError, r"^augmentation is True; give one such as Augmentation"),
+        ({"augmentation": True}, fv.TrainingError, r"^augmentation is True; it must be an Augmentation, such as"),
         ({"validation": 0.2}, fv.DataError, r"^the data are a float, not a Dataset; make one with Dataset\(inputs"),
     ],
 )

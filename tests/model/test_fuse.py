@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the product before it: the same outputs, fewer layers, and sentences."""
+"""Folding batch normalisation into the layer before it: the same outputs, fewer layers, and sentences."""
 
 from typing import Any
 

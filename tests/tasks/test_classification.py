@@ -141,7 +141,7 @@ def test_labels_that_cannot_be_used(values, message):
         TASK.check_targets(values, 3)
 
 
-def test_booleans_that_are_no_shares():
+def test_booleans_that_are_no_fractions():
     with pytest.raises(DataError, match="in sample 0 are from 0 to 1 and sum to 2"):
         TASK.check_targets(np.array([[True, True, False]]), 1)
 

@@ -70,7 +70,7 @@ def test_none_applies_what_the_network_has_applied(loss, activation):
 @pytest.mark.parametrize("loss", ["mse", CrossEntropy, None])
 def test_what_is_no_loss(case, loss):
     task, output, _, _ = CASES[case]
-    with pytest.raises(TrainingError, match=r"the loss is .*; give one such as \w+\(\), or leave it out"):
+    with pytest.raises(TrainingError, match=r"the loss is .*; it must be a Loss, such as \w+\(\), or be left out"):
         task.check_loss(loss, output)
 
 

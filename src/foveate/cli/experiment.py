@@ -24,9 +24,9 @@ def experiment(
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a claim from the lecture to the test: train, measure, and write a page on what the numbers show.
+    """Test a claim from the lecture: train networks, measure them, and write a report on the results.
 
-    Writes report.html (pictures included), the pictures as PNG for light and dark pages, and result.json to --out.
+    Writes report.html (figures embedded), the figures as PNG for light and dark backgrounds, and result.json to --out.
 
     Example: foveate experiment batch-normalization --quick --out runs/bn
     """

@@ -54,7 +54,9 @@ def _of_timm(told: Mapping[str, Any]) -> Options:
     channels, height, width = _sizes(told["input_size"], 3, "input_size")
     share = told.get("crop_pct") or 1.0
     if not isinstance(share, Real) or not 0 < float(share) <= 1:
-        raise DataError(f"crop_pct is {share!r}; it must be the share of the image to crop to, above 0 and at most 1")
+        raise DataError(
+            f"crop_pct is {share!r}; it must be above 0 and at most 1: the fraction of the image that the crop keeps"
+        )
     mode = told.get("crop_mode") or "center"
     if mode not in ("center", "squash"):
         raise DataError(f'crop_mode is {mode!r}; only "center" and "squash" are known')

@@ -97,7 +97,7 @@ class Dataset(metaclass=Called):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The class indices (N,) of a classification; for shares (N, K), the class with the largest.
+        """The class indices (N,) of a classification; for fractions (N, K), the class with the largest.
 
         Raises:
             DataError: the data are for another task.

@@ -36,7 +36,7 @@ LARGEST_SIDE = 65_535
 
 _IMAGE_CHANNELS = (1, 3, 4)
 _MOST_ON_UNIT_SCALE = 16.0
-"""Floating-point images beyond it are on the scale 0 to 255; a little beyond 1 may be sharpening or noise."""
+"""Floating-point images beyond it have values from 0 to 255; a little beyond 1 may be sharpening or noise."""
 
 
 class Samples(Protocol):
@@ -132,7 +132,7 @@ class Preprocessing(metaclass=Called):
         return Preprocessing(**options_of(configuration))
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalised float32 (N, *shape), contiguous, of bytes or of floating point on a scale from 0 to 1.
+        """Normalised float32 (N, *shape), contiguous, of bytes or of floating point with values from 0 to 1.
 
         Raises:
             ShapeError: the inputs are not (N, *shape).
@@ -385,7 +385,7 @@ def pixels(array: NDArray[Any], name: str) -> InputArray:
             return array.astype(np.float32)
     raise DataError(
         f"{name} of type {array.dtype} cannot be used; give uint8 from 0 to 255 (.astype(np.uint8)), or floating point "
-        "on the scale 0 to 1"
+        "with values from 0 to 1"
     )
 
 

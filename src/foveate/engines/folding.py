@@ -1,4 +1,4 @@
-"""The arithmetic of folding: weights and bias of a product that absorbs its batch normalisation."""
+"""The arithmetic of folding: weights and bias of a convolution or linear layer that absorbs its batch normalisation."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,8 +19,8 @@ Network: TypeAlias = tuple[Graph, State]
 
 @dataclass(frozen=True)
 class FusionReport:
-    """What `Model.fuse` did: pairs of a product and the normalisation that went into it, sentences on those that did
-    not, and the largest difference of the outputs on a probe batch."""
+    """What `Model.fuse` did: pairs of a convolution or linear layer and the normalisation that went into it, why others
+    did not, and the largest difference of the outputs on a probe batch."""
 
     folded: tuple[tuple[str, str], ...]
     refused: tuple[str, ...]
@@ -32,7 +32,7 @@ class FusionReport:
 
 
 def fused(engine: Engine, graph: Graph, state: State) -> tuple[Network, FusionReport]:
-    """The same function with products that absorb the batch normalisations after them, and a report.
+    """The same function, whose convolutions and linear layers absorb the batch normalisations after them; a report.
 
     Raises:
         EngineError: running statistics are missing.
@@ -54,9 +54,9 @@ def fused(engine: Engine, graph: Graph, state: State) -> tuple[Network, FusionRe
 
 
 def folded(state: State, node: Node, normalization: Node) -> tuple[FloatArray, FloatArray]:
-    """Weight and bias of the product `node` with `normalization` inside.
+    """Weight and bias of the convolution or linear layer `node` with `normalization` inside.
 
-    y = gamma (W x + b - mu) / sqrt(var + eps) + beta is again a product, with W' = s W and b' = s (b - mu) + beta where
+    y = gamma (W x + b - mu) / sqrt(var + eps) + beta is again W' x + b', with W' = s W and b' = s (b - mu) + beta where
     s = gamma / sqrt(var + eps).
 
     Raises:

@@ -52,7 +52,7 @@ def _numbers(loss: Loss, values: NDArray[Any], expected: Shape, dtype: type[np.f
 
 
 def _soft_labels(loss: Loss, values: NDArray[Any], expected: Shape, dtype: type[np.floating]) -> NDArray[Any]:
-    """The share of each class at each position."""
+    """The fraction of each class at each position."""
     if loss.ignored is not None:
         raise DataError(
             f"{type(loss).__name__} has ignore_index={loss.ignored}, which cannot be used with soft labels: leave it "

@@ -21,7 +21,7 @@ class DroppedBorderWarning(UserWarning):
 
 
 class ChannelsLastWarning(UserWarning):
-    """An input seems to have its channels last; they come first."""
+    """An input seems to have its channels last; foveate expects them first."""
 
 
 class RepeatedLayerWarning(UserWarning):

@@ -50,13 +50,13 @@ class Composite(metaclass=Called):
     def build(
         self, input_shape: Sequence[int] | int, *, strict: Strict = False, quiet: bool = False, name: str = "network"
     ) -> Graph:
-        """Resolve every shape for one sample of `input_shape`, channels first; every mistake is found here.
+        """Resolve every shape for one sample of shape `input_shape`, channels first, and find every mistake.
 
         Args:
             input_shape: (C, H, W), (C, L), (C, D, H, W) or (features,), without the batch axis.
             strict: raise an error if real rows or columns would be dropped at a border, instead of one warning; "all"
                 also raises one if they would be skipped between windows.
-                quiet: give no such warning.
+            quiet: give no such warning.
             name: what the summary calls the network.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A graph whose batch normalisations are absorbed by the products before them: zero overhead at test time."""
+"""A graph whose batch normalisations are absorbed by the layers before them: zero overhead at test time."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ PRODUCTS = (Convolution, TransposedConvolution, Linear)
 
 @dataclass(frozen=True)
 class Folding:
-    """The resulting graph, which normalisation went into which product, and why others did not, in sentences."""
+    """The folded graph, the (layer, normalisation) pairs that were folded, and the reasons why others were not."""
 
     graph: Graph
     pairs: tuple[tuple[Node, Node], ...]
@@ -24,7 +24,7 @@ class Folding:
 
 
 def fold_normalizations(graph: Graph) -> Folding:
-    """Remove every batch normalisation that follows a product that nothing else reads; that product gets a bias."""
+    """Remove every batch normalisation after a convolution or linear layer that nothing else reads; it gets a bias."""
     pairs: dict[str, Node] = {}
     refused = []
     for node in graph.nodes:

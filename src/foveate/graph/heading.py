@@ -1,4 +1,4 @@
-"""A new head for a network: its last product with other outputs, to be trained on top of what the network knows."""
+"""A new head for a network: its last convolution or linear layer, with other outputs and newly initialised."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def with_new_head(graph: Graph, outputs: int) -> tuple[Graph, Node]:
 
 
 def _head(graph: Graph) -> Node:
-    """The product that the output comes from, with only layers without parameters in between."""
+    """The convolution or linear layer that the output comes from, with only layers without parameters in between."""
     if len(graph.outputs) != 1:
         raise GraphError(
             f"the network has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}), but a new head needs "

@@ -139,7 +139,7 @@ def channels_last(shape: Shape, *, surely: bool = False) -> str:
     """A sentence if an input's channels seem to come last, as in other libraries; else nothing.
 
     >>> channels_last((32, 32, 3))
-    'The input 32x32x3 seems to have its channels last; they come first here: 3x32x32.'
+    'The input 32x32x3 seems to have its channels last; foveate expects channels first: 3x32x32.'
 
     Args:
         shape: channels first.
@@ -151,7 +151,7 @@ def channels_last(shape: Shape, *, surely: bool = False) -> str:
     if channels not in (1, 3, 4) or shape[0] <= 4 or (surely and (len({*sizes}) > 1 or sizes[0] < 8)):
         return ""
     first = format_sizes((channels, *sizes))
-    return f"The input {format_sizes(shape)} seems to have its channels last; they come first here: {first}."
+    return f"The input {format_sizes(shape)} seems to have its channels last; foveate expects channels first: {first}."
 
 
 def check_name(name: object, allowed: str = "") -> str:

@@ -36,7 +36,7 @@ class SGD(Updating):
         g = gradient + weight_decay w;   v = momentum v + g;   w = w - learning_rate (g + momentum v if nesterov else v)
 
     Args:
-        momentum: share of the last step that is kept, at least 0 and below 1.
+        momentum: fraction of the last step that is kept, at least 0 and below 1.
         nesterov: whether to look ahead along the momentum.
         weight_decay: pull of the weights towards zero; biases and normalisation parameters are exempt.
 
@@ -64,8 +64,8 @@ class AdamW(Updating):
         w = w - learning_rate (weight_decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps))
 
     Args:
-        momentum: b1, the share kept of the mean gradient.
-        second_momentum: b2, the share kept of the mean squared gradient.
+        momentum: b1, the decay rate of the mean gradient.
+        second_momentum: b2, the decay rate of the mean squared gradient.
         eps: added to the square root.
         weight_decay: pull of the weights towards zero; biases and normalisation parameters are exempt.
 

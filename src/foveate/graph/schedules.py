@@ -53,7 +53,7 @@ class OneCycle(metaclass=Called):
 
     Args:
         learning_rate: the peak.
-        warmup: share of the steps in which the learning rate rises.
+        warmup: fraction of the steps in which the learning rate rises.
         momentum: lowest (at the peak) and highest momentum, or None to leave the optimiser's alone.
 
     Smith, Topin: Super-convergence, 2017.
@@ -108,4 +108,4 @@ def _check_rate(owner: str, value: float) -> None:
 
 def _check_warmup(owner: str, value: float) -> None:
     if not 0 <= value < 1:
-        raise TrainingError(f"{owner}: warmup is {value}; it must be a share of the steps, at least 0 and below 1")
+        raise TrainingError(f"{owner}: warmup is {value}; it must be a fraction of the steps, at least 0 and below 1")

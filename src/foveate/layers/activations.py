@@ -413,7 +413,7 @@ class LogSoftmax(OverAxis):
 @final
 @dataclass(frozen=True)
 class Maxout(Layer):
-    """Maximum over groups of channels, so the layer before gives each output several linear pieces.
+    """Maximum over groups of channels, so the previous layer gives each output several linear pieces.
 
         y[c] = max over p of x[c * pieces + p]
 
@@ -449,7 +449,7 @@ class Maxout(Layer):
             ways = [str(count) for count in (below, below + self.pieces) if count]
             raise ShapeError(
                 f"takes the maximum over {self.pieces} pieces, which do not divide its {channels} input channels. "
-                f"Give the layer before {' or '.join(ways)} outputs, or use a number of pieces that divides "
+                f"Give the previous layer {' or '.join(ways)} outputs, or use a number of pieces that divides "
                 f"{channels}: {divisors(channels)}"
             )
         return channels // self.pieces, *rest

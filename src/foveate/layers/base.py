@@ -66,7 +66,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "scale_factor": "it is called scale",
     "units": "it is called out_features",
 }
-"""Option names from other libraries, and what to write here."""
+"""Option names from other libraries, and what to write in foveate."""
 
 _FAMILIES: dict[type["Layer"], dict[int, type["Layer"]]] = {}
 """The layers of each family by their number of spatial axes."""

@@ -53,7 +53,7 @@ class BatchNormalization(Normalization):
             raise self.refuse(f"eps is {self.eps}; it must be positive and finite (1e-5 is usual)")
         if not 0 <= self.momentum <= 1:
             raise self.refuse(
-                f"momentum is {self.momentum}; it is the share of the new batch, from 0 to 1 (0.1 is usual)"
+                f"momentum is {self.momentum}; it is the weight given to the new batch, from 0 to 1 (0.1 is usual)"
             )
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
@@ -125,7 +125,7 @@ class BatchNorm2d(BatchNormalization):
 
     Args:
         eps: added to the variance.
-        momentum: the share of the new batch (PyTorch's sense).
+        momentum: the weight given to the new batch (PyTorch's sense).
         affine: whether gamma and beta exist.
         frozen: use running statistics in training too, and train neither gamma nor beta.
 

@@ -369,7 +369,7 @@ class Dropping(ElementwiseLayer):
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
-            raise self.refuse(f"rate is {self.rate}; it is the share to drop, at least 0 and below 1")
+            raise self.refuse(f"rate is {self.rate}; it is the fraction to drop, at least 0 and below 1")
 
     def describe(self) -> str:
         """For example 'Dropout 0.5'."""

@@ -15,7 +15,7 @@ from foveate.tasks.metrics.base import Metric
 from foveate.tasks.output import Output
 
 Answer: TypeAlias = list[tuple[str, float]]
-"""A readable answer about one sample: names with a probability, a value or a share, the most telling first."""
+"""A readable answer about one sample: names with a probability, a value or a fraction, the most telling first."""
 
 
 TASKS_OF: Mapping[str, str] = {
@@ -129,7 +129,7 @@ class Task(metaclass=Called):
         """Refuse a loss that compares what this task does not have, with a TrainingError as in `check_loss`."""
         default = type(self.default_loss(output)).__name__
         if not isinstance(loss, Loss):
-            raise TrainingError(f"the loss is {loss!r}; give one such as {default}(), or leave it out")
+            raise TrainingError(f"the loss is {loss!r}; it must be a Loss, such as {default}(), or be left out")
         name, fitting = type(loss).__name__, self.fitting_losses(output)
         if name not in fitting and not self._fits_own(loss, output):
             of = f", which is for {TASKS_OF[name]}" if name in TASKS_OF else ""

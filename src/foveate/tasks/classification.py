@@ -23,7 +23,7 @@ from foveate.tasks.targets import as_numbers, check_range, shape_of, whole_numbe
 TOP = 5
 """How many classes an answer lists, and how many the right one must be among to count as found."""
 
-_FORM = "one class index for each sample, or (N, K) shares of the classes"
+_FORM = "one class index for each sample, or (N, K) fractions of the classes"
 
 
 @register
@@ -32,7 +32,7 @@ class Classification(Task):
     """One of several classes for each sample.
 
     The network outputs a logit for each class, (N, K); for two classes (N, 1) will do, the logit of the second. Targets
-    are class indices (N,), or the share of each class (N, K), as for mixed images. `decode` returns probabilities.
+    are class indices (N,), or the fraction of each class (N, K), as for mixed images. `decode` returns probabilities.
 
     Args:
         classes: the name of each class, in the order of the indices.
@@ -61,7 +61,7 @@ class Classification(Task):
         return ("CrossEntropy",)
 
     def target_kinds(self, output: Output) -> tuple[TargetKind, ...]:
-        """Classes or shares of them; for a single logit the probability of the second."""
+        """Classes or fractions of them; for a single logit the probability of the second."""
         return ("probabilities",) if is_single_logit(output, len(self.classes)) else ("classes", "distributions")
 
     def default_loss(self, output: Output) -> Loss:
@@ -84,7 +84,7 @@ class Classification(Task):
         check_exclusive_activation(output, single)
 
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
-        """(N,) int64 class indices, or (N, K) float32 shares; one-hot rows become indices."""
+        """(N,) int64 class indices, or (N, K) float32 fractions; one-hot rows become indices."""
         values = as_numbers(targets, count, "labels", _FORM)
         if values.ndim == 1:
             indices = whole_numbers(values, "labels")
@@ -97,7 +97,7 @@ class Classification(Task):
         return _shares(values)
 
     def loss_targets(self, targets: NDArray[Any], output: Output) -> NDArray[Any]:
-        """The targets unchanged; for a single logit the share of the second class, (N, 1) float32."""
+        """The targets unchanged; for a single logit the fraction of the second class, (N, 1) float32."""
         if not is_single_logit(output, len(self.classes)):
             return targets
         second = targets[:, 1] if targets.ndim == 2 else targets
@@ -136,14 +136,14 @@ def check_exclusive_activation(output: Output, single: bool) -> None:
 
 
 def _shares(values: NDArray[Any]) -> NDArray[Any]:
-    """(N, K) shares as float32, or as indices if each row has only one class."""
+    """(N, K) fractions as float32, or as indices if each row has only one class."""
     values = values.astype(np.float64)
     sums = values.sum(axis=1)
     wrong = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-3))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            f"the shares of the classes in sample {row} are from {values[row].min():g} to {values[row].max():g} and "
+            f"the class fractions in sample {row} are from {values[row].min():g} to {values[row].max():g} and "
             f"sum to {sums[row]:g}; they must be at least 0 and sum to 1"
         )
     if (values.max(axis=1) == 1).all() and (np.count_nonzero(values, axis=1) == 1).all():

@@ -85,8 +85,8 @@ class Regression(Task):
         if wrong.any():
             row, value = np.unravel_index(int(wrong.argmax()), wrong.shape)
             raise DataError(
-                f'sample {row} has {exact[row, value]:g} for "{self.names[value]}"; fix or remove it (networks '
-                f"compute with numbers up to {LARGEST:.2g})"
+                f'sample {row} has {exact[row, value]:g} for "{self.names[value]}"; fix or remove it (targets '
+                f"must be finite and at most {LARGEST:.2g} in magnitude)"
             )
         return exact
 

@@ -154,7 +154,7 @@ class Segmentation(Task):
         return exclusive(values, output, len(self.classes))
 
     def answers(self, decoded: NDArray[Any]) -> list[Answer]:
-        """The classes found in each sample and their shares of it, the largest first."""
+        """The classes found in each sample and what fraction of it each takes, the largest first."""
         return [self._shares(sample) for sample in decoded]
 
     def metrics(self, output: Output) -> Sequence[Metric]:

@@ -36,10 +36,11 @@ def check_made(graph: object, task: object, preprocessing: object, seed: object,
         raise GraphError(_no_graph(graph))
     if task is not None and not isinstance(task, Task | Several):
         given = f"the class {task.__name__}" if isinstance(task, type) else repr(task)
-        raise DataError(f'task is {given}; give one such as fv.tasks.Classification(("cat", "dog"))')
+        raise DataError(f'task is {given}; it must be a task, such as fv.tasks.Classification(("cat", "dog"))')
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise DataError(
-            f"preprocessing is {preprocessing!r}; give one such as Preprocessing.measure(dataset), or leave it out"
+            f"preprocessing is {preprocessing!r}; it must be a Preprocessing, such as "
+            "Preprocessing.measure(dataset), or be left out"
         )
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DataError(f"seed is {seed!r}; it must be an int")

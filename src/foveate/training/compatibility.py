@@ -156,7 +156,9 @@ def check_training(
 def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | None) -> None:
     """Refuse to move images whose targets are maps, which would not move with them."""
     if augmentation is not None and not isinstance(augmentation, Augmentation):
-        raise TrainingError(f"augmentation is {augmentation!r}; give one such as Augmentation(flip=True)")
+        raise TrainingError(
+            f"augmentation is {augmentation!r}; it must be an Augmentation, such as Augmentation(flip=True)"
+        )
     if augmentation is None or not (augmentation.shift or augmentation.flip):
         return
     for head in outputs:

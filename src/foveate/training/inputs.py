@@ -56,7 +56,7 @@ def raw_batches(graph: Graph, preprocessing: Preprocessing, raw: Any, size: int)
 def one_by_one(
     graph: Graph, preprocessing: Preprocessing, named: Mapping[str, Any], size: int
 ) -> Iterator[dict[str, FloatArray] | FoveateError]:
-    """Each raw image (1, ...) prepared, with its share of the other inputs, or the reason that it cannot be used.
+    """Each raw image (1, ...) prepared, with its part of the other inputs, or the reason that it cannot be used.
 
     Raises:
         DataError: another input does not have as many samples as there are images.

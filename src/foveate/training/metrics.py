@@ -124,7 +124,7 @@ def evaluate(
 
     Args:
         state: the parameters and statistics.
-        programs: programs of the same graph.
+        programs: compiled programs for the graph that `state` belongs to.
         dataset: inputs and targets.
         preprocessing: applied to each batch.
         batch_size: samples in a batch; the last may have fewer (default: chosen to use little memory).

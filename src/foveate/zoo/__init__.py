@@ -94,7 +94,7 @@ _INDEX = (
         "ZFNet",
         "Zeiler, Fergus 2013",
         62_357_608,
-        "figure 3, one column; counted as by pytorchcv (osmr/imgclsmob)",
+        "figure 3, one column; counted as in pytorchcv (osmr/imgclsmob)",
         "none: pytorchcv's network normalises before it pools",
     ),
     Network(vgg6, "VGG-6", f"after {_VGG}", 298_410, _BY_HAND),
@@ -111,7 +111,7 @@ _INDEX = (
         "Network in network",
         "Lin, Chen, Yan 2013",
         966_986,
-        "the CIFAR-10 network of the authors; counted as by pytorchcv (osmr/imgclsmob)",
+        "the CIFAR-10 network of the authors; counted as in pytorchcv (osmr/imgclsmob)",
         "none: pytorchcv's network pads its pooling",
     ),
     Network(

@@ -16,7 +16,7 @@ named_network = called(num_classes="it is called classes", pretrained=_NO_WEIGHT
 
 
 Scaling: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of each channel, on the scale 0 to 1."""
+"""Mean and standard deviation of each channel, for values from 0 to 1."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5,) * 3, (0.5,) * 3)

@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_a_table_with_both_shapes():
         "  unexpected (1):",
         "    extra.weight 3",
         "  of another shape (1):",
-        "    linear1.weight 2x3 here, 5x3 there",
+        "    linear1.weight 2x3 in the network, 5x3 in the weights",
     ]
 
 

@@ -55,7 +55,7 @@ def draw_response_curves(one: ResponseCurves, lines: Sequence[Sequence[Line]], t
 
 @drawn
 def draw_shares(shares: Mapping[str, SurvivingShare], title: str) -> "Figure":
-    """Surviving shares and accuracies, by model name, in two panels.
+    """The fractions of predictions that survive, and accuracies, by model name, in two panels.
 
     A sentence replaces the curves of a network at chance level, whose unchanged answers would mean nothing.
     """

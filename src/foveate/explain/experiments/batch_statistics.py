@@ -215,13 +215,13 @@ class ReferenceModel:
 
 
 def accuracy(reference: ReferenceModel, inputs: FloatArray, labels: Any, batch_size: int, mode: Mode) -> float:
-    """The share of correct answers, computed a batch at a time."""
+    """The fraction of correct answers, computed a batch at a time."""
     found = [reference.probabilities(batch, mode).argmax(axis=1) for batch in in_batches(inputs, batch_size)]
     return float(np.mean(np.concatenate(found) == labels))
 
 
 def test_images(settings: Settings, test: Dataset) -> Dataset:
-    """Equally many of each class, class after class, chosen by the seed."""
+    """The same number of test images from each class, grouped by class; the seed chooses which."""
     wrong = [size for size in settings.batch_sizes if settings.images_per_class % size]
     if wrong:
         raise DataError(

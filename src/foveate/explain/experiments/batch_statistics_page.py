@@ -221,8 +221,8 @@ def _method(result: Result) -> tuple[str, ...]:
         if settings.model is None else f"the network was given ({settings.model})"
     )  # fmt: skip
     return (
-        f"The model: {result.network}; {made}. It was tested on {images:,} test images, equally many of each class, in "
-        "the reference engine, whose programs in “training” mode do exactly what PyTorch does when model.eval() is "
+        f"The model: {result.network}; {made}. It was tested on {images:,} test images, the same number of each class, "
+        "in the reference engine, whose programs in “training” mode do exactly what PyTorch does when model.eval() is "
         "forgotten: they normalise by the batch and move the running statistics.",
         "Each wrong test looks at every image once, in batches of one size: shuffled, or sorted by class, so all "
         "images of a batch are of one class, as in a test that goes through folder after folder. Each starts from the "

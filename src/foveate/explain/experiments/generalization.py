@@ -1,4 +1,4 @@
-"""Dense against convolutional: two networks with equally many parameters, trained on few and on many images."""
+"""Dense against convolutional: two networks with the same number of parameters, trained on few and on many images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

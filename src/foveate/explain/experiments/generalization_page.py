@@ -85,7 +85,7 @@ def _is_clear(result: Result, size: int) -> bool:
 def plot_accuracies(result: Result) -> "Figure":
     """Test and training accuracy, and the gap between them, against the number of training images."""
     sizes = result.settings.sizes
-    figure = new_figure(10.5, 4.4, "Dense against convolutional, with equally many parameters")
+    figure = new_figure(10.5, 4.4, "Dense against convolutional, with the same number of parameters")
     accuracy, gap = figure.subplots(1, 2, width_ratios=(3, 2))
     for number, (kind, count) in enumerate(zip(KINDS, result.parameters, strict=True)):
         style: dict[str, Any] = {"color": tint(1 - number), "marker": MARKERS[number]}

@@ -45,7 +45,7 @@ class Result(Protocol):
 
 
 def write_report(result: Result, report: Report, folder: str | Path) -> Path:
-    """Write result.json, each figure as PNG on light and dark paper, and report.html; returns the page's path.
+    """Write result.json, each figure as PNG for light and dark backgrounds, and report.html; returns the page's path.
 
     Raises:
         FileError: a file cannot be written.
@@ -70,7 +70,7 @@ def sections(report: Report, pictures: Sequence[Picture]) -> list[Section]:
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 in per cent, with one decimal.
+    """A fraction from 0 to 1 in per cent, with one decimal.
 
     >>> percent(0.8766)
     '87.7 %'

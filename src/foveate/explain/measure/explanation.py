@@ -28,7 +28,7 @@ class Explanation(Result):
 
 
 NEARLY_NOTHING = 0.1
-"""A map with a smaller share of positive places, or of its weight above zero, gets a note."""
+"""A map with a smaller fraction of positive places, or of its weight above zero, gets a note."""
 
 
 def emptiness(signed: FloatArray, *, silent: bool) -> str:

@@ -18,7 +18,7 @@ Method: TypeAlias = Literal["pca", "umap", "tsne"]
 class Projection(Result):
     """Features in two dimensions.
 
-    `coordinates` are (N, 2). `explained` is the share of the variance that each of the two principal components
+    `coordinates` are (N, 2). `explained` is the fraction of the variance that each of the two principal components
     explains, None for the other methods, whose axes have no meaning.
     """
 

@@ -44,9 +44,9 @@ class ResponseCurves(Result):
 class SurvivingShare(Result):
     """Predictions on `samples` images shifted by each of S `shifts` pixels in each of D directions.
 
-    `share` (S, D) is the share of predictions that are the same as without a shift, `accuracy` (S, D) of those that are
-    right, both from 0 to 1; `directions` names the columns. `chance` is the accuracy of always answering the commonest
-    class.
+    `share` (S, D) is the fraction of predictions that are the same as without a shift, `accuracy` (S, D) the fraction
+    that are right, both from 0 to 1; `directions` names the columns. `chance` is the accuracy of always answering the
+    commonest class.
     """
 
     shifts: NDArray[np.int64]

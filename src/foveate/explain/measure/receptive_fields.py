@@ -13,7 +13,7 @@ Position: TypeAlias = tuple[int, ...]
 """One number for each spatial axis."""
 
 PART = 0.95
-"""The share of the energy that defines the size of an effective field."""
+"""The fraction of the energy that defines the size of an effective field."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class EffectiveField(Result):
     energy: FloatArray
 
     def share(self, part: float = PART) -> float:
-        """The share of the theoretical box that holds `part` of the energy: the fewest positions, largest first."""
+        """The fraction of the theoretical box that holds `part` of the energy: the fewest positions, largest first."""
         inside = self.energy[self.field.region.slices].ravel()
         held = np.cumsum(np.sort(inside)[::-1])
         needed = int(np.searchsorted(held, part * held[-1] * (1 - 1e-12))) + 1

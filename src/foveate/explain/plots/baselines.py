@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def plot_comparison(comparison: InvarianceComparison) -> "Figure":
-    """The share of each baseline's predictions that survives a shift, and the accuracies."""
+    """The fraction of each baseline's predictions that survives a shift, and the accuracies."""
     trained = comparison.baselines
     named = {f"{name} ({trained.parameters[name]:,} parameters)": share for name, share in comparison.shares.items()}
     epochs = f"{trained.epochs} epoch{'' if trained.epochs == 1 else 's'}"

@@ -55,7 +55,7 @@ class Baselines:
 
 @dataclass(frozen=True, eq=False)
 class InvarianceComparison:
-    """The baselines, and the share of each one's predictions that survives a shift."""
+    """The baselines, and the fraction of each one's predictions that survives a shift."""
 
     baselines: Baselines
     shares: Mapping[str, SurvivingShare]
@@ -186,7 +186,7 @@ def compare_invariance(
     test_samples: int = 500,
     progress: bool = True,
 ) -> InvarianceComparison:
-    """Train the baselines and measure on the test part the share of each one's predictions that survives a shift.
+    """Train the baselines and measure on the test part the fraction of each one's predictions that survives a shift.
 
     Args:
         model: the model whose architecture to compare, see `train_baselines`.
@@ -195,7 +195,7 @@ def compare_invariance(
         epochs: passes over these samples.
         keep_stride: as for `without_pooling`.
         shifts: the shifts in pixels.
-        test_samples: how many to measure the shares on.
+        test_samples: how many to measure these fractions on.
         progress: whether to show the progress of each training.
 
     Raises:

@@ -96,7 +96,7 @@ def response_curves(
 def surviving_share(
     model: Model, dataset: Dataset, *, shifts: Sequence[int] = range(9), samples: int = 1000, seed: int = 0
 ) -> SurvivingShare:
-    """The share of predictions unchanged by a shift of so many pixels, in each direction along each axis.
+    """The fraction of predictions unchanged by a shift of so many pixels, in each direction along each axis.
 
         share(s, d) = mean over n of [argmax f(T_sd x_n) = argmax f(x_n)]
 

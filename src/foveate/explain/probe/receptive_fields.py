@@ -71,7 +71,7 @@ def effective_field(
         seed: for the signs.
 
     Returns:
-        the field, whose `energy` has the input's spatial axes, and whose `share()` is the share of the theoretical
+        the field, whose `energy` has the input's spatial axes, and whose `share()` is the fraction of the theoretical
         box that holds 95 % of the energy.
 
     Raises:

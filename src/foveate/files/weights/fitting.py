@@ -47,7 +47,7 @@ Signature: TypeAlias = frozenset[tuple[str, Shape]]
 
 @dataclass(frozen=True)
 class Fitted:
-    """Every array of the network, what each was called in the file, and what was found on the way, in sentences."""
+    """Every array of the network, what each was called in the file, and remarks on what was found on the way."""
 
     arrays: Mapping[str, FloatArray]
     names: Mapping[str, str]
@@ -96,7 +96,7 @@ def _without_prefix(wanted: Shapes, found: Shapes, said: list[str]) -> dict[str,
 
 
 def _as_here(plain: Mapping[str, str], wanted: Shapes) -> dict[str, str]:
-    """The same names as the network spells them; if several would be the same here, the one spelt so is taken."""
+    """The same names as the network spells them; if several would become the same, the one spelt so is taken."""
     called = {name: other for name, other in plain.items() if name in wanted}
     for name, other in plain.items():
         spelt = _spelt(name, wanted)
@@ -186,7 +186,7 @@ def _table(wanted: Shapes, called: Mapping[str, str], found: Shapes) -> str:
     missing = [f"{name} {_sizes(shape)}" for name, shape in wanted.items() if name not in called]
     unexpected = [f"{printable(other)} {_sizes(found[other])}" for name, other in called.items() if name not in wanted]
     other_shape = [
-        f"{name} {_sizes(shape)} here, {_sizes(found[called[name]])} there"
+        f"{name} {_sizes(shape)} in the network, {_sizes(found[called[name]])} in the weights"
         for name, shape in wanted.items()
         if name in called and found[called[name]] != shape
     ]

@@ -24,7 +24,7 @@ DAMAGE = (
 """Errors that a changed byte causes in the libraries that read: a length, for example, that no memory holds."""
 
 MOST_REPEATED = 1 << 24
-"""Numbers of a tensor that repeats those of its storage: a small file must not fill the memory."""
+"""Numbers of a tensor that repeats those of its storage: a small file must not exhaust memory."""
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first object in a file written by PyTorch before version 1.6."""
@@ -128,7 +128,7 @@ def _legacy(path: Path, file: BinaryIO) -> Any:
     read_pickle(file)  # sizes of C's types
     described, keys = read_pickle(file), read_pickle(file)
     if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
-        raise damaged(path, "it has no list of its storages")
+        raise damaged(path, "its list of storages is missing or malformed")
     item_sizes = {tensor.key: _TYPES[tensor.kind].itemsize for tensor in _tensors(path, described)}
     storages = {}
     for key in keys:

@@ -56,7 +56,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class WindowReport:
-    """What `layer`, a convolution or pooling, does to an input of `input_shape`."""
+    """What `layer`, a convolution or pooling layer, does to an input of shape `input_shape`."""
 
     layer: Layer
     input_shape: Shape
@@ -186,7 +186,7 @@ class WindowReport:
 
 
 def explain_window(layer: Layer, input_shape: Sequence[int]) -> WindowReport:
-    """The report of `layer` on one sample of `input_shape`.
+    """Report what `layer` does to one sample of shape `input_shape`.
 
     Raises:
         ShapeError: the layer cannot take such an input.

@@ -13,7 +13,7 @@ TargetKind: TypeAlias = Literal["classes", "distributions", "probabilities", "nu
 """What an output (K, *positions) of one sample is compared with.
 
     "classes"         the index of a class at each position: (*positions), whole numbers from 0 to K - 1
-    "distributions"   soft labels, the share of each class at each position: (K, *positions), from 0 to 1
+    "distributions"   soft labels, the fraction of each class at each position: (K, *positions), from 0 to 1
     "probabilities"   a number from 0 to 1 for each output: (K, *positions)
     "numbers"         any finite number for each output: (K, *positions)
 """

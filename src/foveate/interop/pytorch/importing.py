@@ -176,7 +176,7 @@ def _taken(program: torch.export.ExportedProgram, name: str) -> tuple[Taking, Gr
     if refused:
         count = "an operation" if len(refused) == 1 else f"{len(refused)} operations"
         raise GraphError(
-            f"{name} has {count} that no layer here computes:\n  " + "\n  ".join(refused) + "\n"
+            f"{name} has {count} that no layer in foveate computes:\n  " + "\n  ".join(refused) + "\n"
             "Replace them in the module, or give from_torch the part before them"
         )
     return taking, _built(taking, outputs)
@@ -230,7 +230,9 @@ def _check_shape(node: fx.Node, result: Any) -> None:
         and operation(node)[0] not in ("expand", "expand_as")
         and result.shape != shape_of(node)
     ):
-        raise NotTakenError(f"its result is {format_sizes(shape_of(node))} there, {format_sizes(result.shape)} here")
+        raise NotTakenError(
+            f"its result is {format_sizes(shape_of(node))} in PyTorch, {format_sizes(result.shape)} in foveate"
+        )
 
 
 def _mutate(taking: Taking, node: fx.Node) -> None:

@@ -1,4 +1,4 @@
-"""Finds several operations, spelt out by a module or by PyTorch itself, that are one layer here."""
+"""Finds several operations, spelt out by a module or by PyTorch itself, that are one layer in foveate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

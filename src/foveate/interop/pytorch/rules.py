@@ -210,7 +210,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("alpha_dropout", "feature_alpha_dropout")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """Nothing in inference; the layers here have no such dropout for training."""
+    """Nothing in inference; no layer in foveate has such a dropout for training."""
     return taking.held(given["input"])
 
 
@@ -261,7 +261,9 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
         return source
     value = taking.value(given["self"])
     if len(shape) != len(value.shape) or shape[0] != value.shape[0] or not 2 <= len(shape) <= 4:
-        raise NotTakenError("it repeats an axis, which only arithmetic of two tensors does here")
+        raise NotTakenError(
+            "it repeats an axis that is not spatial, which is supported only directly before elementwise arithmetic"
+        )
     return held(taking.add(Upsample(size=shape[1:]), value, node=node))
 
 

@@ -88,5 +88,5 @@ def _count(shape: Shape, dims: Sequence[int]) -> int:
 def _reduced(taking: Taking, node: fx.Node, kind: str, value: Value, dims: Sequence[int], *, keepdim: bool) -> Held:
     layer = Reduce(kind, tuple(axis - 1 for axis in dims), keepdim)
     if len(dims) == len(value.shape) and not keepdim:
-        raise NotTakenError("it leaves a number for each sample without an axis; give keepdim=True")
+        raise NotTakenError("it reduces each sample to a scalar; use keepdim=True")
     return held(taking.add(layer, value, node=node))

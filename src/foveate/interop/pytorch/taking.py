@@ -83,7 +83,7 @@ class Taking(Walk[fx.Node]):
             raise NotTakenError(f"one of its inputs is the constant {node!r}")
         fixed = self.constant(node)
         if fixed is not None:
-            raise NotTakenError(f"it computes with {fixed.told}, which no layer here does")
+            raise NotTakenError(f"it computes with {fixed.told}, which no layer in foveate does")
         found = self.known[node]
         if not isinstance(found, Held):
             raise NotTakenError("one of its inputs is a list of tensors")
@@ -107,8 +107,8 @@ class Taking(Walk[fx.Node]):
     ) -> Value:
         """Add a layer, under the name of the module that `node` is in.
 
-        `arrays` are PyTorch's, by the layer's names for them; `columns` says which column of the weight
-        here corresponds to each one there.
+        `arrays` are PyTorch's, by the layer's names for them; `columns` says foveate's column of the
+        weight for each of PyTorch's.
         """
         fixed = {}
         for name, array in (arrays or {}).items():

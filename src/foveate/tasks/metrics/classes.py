@@ -23,7 +23,7 @@ class ClassAccuracy(Metric):
         self._tally = Tally(len(classes))
 
     def update(self, answers: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Count (N, K) probabilities against (N,) class indices, or (N, K) shares of which the largest counts."""
+        """Count (N, K) probabilities against (N,) class indices, or (N, K) fractions of which the largest counts."""
         self._tally.add(answers.argmax(axis=1), right_class(targets))
 
     def numbers(self) -> ByName:
@@ -102,5 +102,5 @@ class CalibrationError(Metric):
 
 
 def right_class(targets: NDArray[Any]) -> NDArray[np.int64]:
-    """Class indices (N,) unchanged; for shares (N, K), the index of the largest."""
+    """Class indices (N,) unchanged; for fractions (N, K), the index of the largest."""
     return np.asarray(targets.argmax(axis=1) if targets.ndim == 2 else targets, np.int64)

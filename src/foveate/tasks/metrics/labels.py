@@ -16,7 +16,7 @@ BINS = 2**14
 
 
 class LabelCounts(Metric):
-    """Precision, recall and F1 of each label, their means over the labels, and the share of samples entirely right.
+    """Precision, recall and F1 of each label, their means over the labels, and the fraction of samples entirely right.
 
         precision = TP / (TP + FP),   recall = TP / (TP + FN),   F1 = 2 TP / (2 TP + FP + FN)
 

@@ -11,7 +11,7 @@ from foveate.tasks.metrics.tally import Tally
 
 
 class Overlap(Metric):
-    """Intersection over union of each class, their mean, and the share of positions that are right.
+    """Intersection over union of each class, their mean, and the fraction of positions that are right.
 
         IoU = (in both) / (in the prediction or the target)
 

@@ -35,7 +35,7 @@ class PReLURule(Rule[Array]):
     """The rectifier with a learned slope, for all channels or for each, in the plain layout."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """Slopes that differ along other axes have a rule of their own."""
+        """Whether there is a slope for all channels or for each; other axes have a rule of their own."""
         assert isinstance(node.layer, PReLU)
         return node.layer.axes is None
 

@@ -14,7 +14,7 @@ from foveate.layers.broadcasting import filled
 
 
 def combined(ledger: Ledger, kind: str, left: Array, right: Array) -> Array:
-    """A plain array of plain ones with equally many axes, those of length 1 repeated where the other's is longer."""
+    """A plain array of two plain ones with the same number of axes; axes of length 1 are repeated."""
     sizes = [max(pair) for pair in zip(left.layout.dims, right.layout.dims, strict=True)]
     target = ledger.plan.new(_native.Layout.plain(sizes))
     strides = [_strides(array.layout.dims, sizes) for array in (left, right)]
@@ -84,7 +84,7 @@ class CombiningRule(Rule[list[Array]]):
                 ledger.add_gradient(name, plan.reshaped(summed(ledger, share, term.layout.dims), ledger.dims(name)))
 
     def _terms(self, ledger: Ledger, node: Node) -> list[Array]:
-        """The inputs with equally many axes."""
+        """The inputs with the same number of axes."""
         plan, axes = ledger.plan, len(node.output_shape) + 1
         arrays = [plan.plain(ledger.values[name]) for name in node.inputs]
         return [plan.reshaped(array, list(filled(array.layout.dims, axes))) for array in arrays]

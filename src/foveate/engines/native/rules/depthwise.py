@@ -39,7 +39,7 @@ class DepthwiseForward(ToOutput):
     """A depthwise convolution, with a rectifier before it or one with two bounds behind it."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Where oneDNN would need a pass more."""
+        """Whether oneDNN would need another pass."""
         if request.with_gradients or group.addition is not None or not depthwise_fits(group.head):
             return False
         after = _bounds(group.activation)

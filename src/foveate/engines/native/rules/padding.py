@@ -19,7 +19,7 @@ class PadRule(Rule[None]):
     """Zeros around, or a crop; channels may stay in blocks."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """The kernel knows zeros and five axes."""
+        """Whether the padding is zeros, in at most five axes, which the kernel knows."""
         assert isinstance(node.layer, Pad)
         return (node.layer.mode, node.layer.value) == ("constant", 0) and len(node.output_shape) < 5
 
@@ -44,7 +44,7 @@ class FillingPadRule(Rule[None]):
     """A number around, or a crop, of any axes, in the plain layout."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """Where nothing is copied."""
+        """Whether the padding is a constant rather than copied from the input."""
         assert isinstance(node.layer, Pad)
         return node.layer.mode == "constant"
 

@@ -102,9 +102,10 @@ class LocalResponseRule(Rule[Responses]):
     """oneDNN's local response normalisation across channels."""
 
     def accepts(self, node: Node, request: Request) -> bool:
-        """oneDNN centres an even window elsewhere than PyTorch, and may crash where there is next to nothing to do.
+        """Whether oneDNN computes it as PyTorch does, without crashing.
 
-        It also looks for channels that are not there, however far from those that are.
+        It centres an even window elsewhere, may crash if there is next to nothing to do, and looks for channels that
+        are not there, however far from those that are.
         """
         assert isinstance(node.layer, LocalResponseNorm)
         size, (channels, *positions) = node.layer.size, node.input_shapes[0]

@@ -22,7 +22,7 @@ class Way(ABC):  # noqa: B024 (each direction adds its abstract method)
     """One way to compute a direction."""
 
     def accepts(self, group: Group, request: Request) -> bool:
-        """Whether it can, and should."""
+        """Whether this way can compute it, and should."""
         return True
 
 

@@ -48,7 +48,7 @@ def _told(subject: Subject, compared: InvarianceComparison, what: str) -> tuple[
     how = "Such a short training makes none of them good: look at how the curves fall, not at how high they start."
     picture = subject.draw(
         "comparison", lambda: plot_comparison(compared),
-        f"The share of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for each "
+        f"The fraction of predictions that survive a shift of 0 to 8 {subject.elements}, and the accuracy, for each "
         "network.",
     )  # fmt: skip
     return [f"{what} {how}"], [picture]
