@@ -1,18 +1,18 @@
-"""Attributes of pictures: several labels at once, and numbers, on Fashion-MNIST.
+"""Attributes of images: several labels at once, and numbers, on Fashion-MNIST.
 
     python examples/attributes.py             three epochs over 55,000 images for each task
     python examples/attributes.py --quick     a few steps, to see that it runs
 
-The targets are computed from the pictures themselves, never from their classes, so each is true by definition and
+The targets are computed from the images themselves, never from their classes, so each is true by definition and
 no one had to judge it:
 
     touches the sides    a pixel of the first or last column is lit
-    symmetric            the picture and its mirror image differ by less than a quarter of its light
+    symmetric            the image and its mirror image differ by less than a quarter of its light
     bright               the lit pixels are brighter than half of the scale, on average
     lit                  the fraction of pixels that are lit
     height               how far down the centre of the light is, from 0 (top) to 1
 
-A network of convolutions has to add up and compare over the whole picture to find them. What always answering the most
+A network of convolutions has to add up and compare over the whole image to find them. What always answering the most
 common label, or the mean, would reach is printed beside what the network reaches.
 """
 
@@ -33,7 +33,7 @@ NUMBERS = Regression(("lit", "height"))
 
 
 def labels(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(N, 3): which of the labels each picture (N, 1, H, W) has."""
+    """(N, 3): which of the labels each image (N, 1, H, W) has."""
     values = images[:, 0].astype(np.float64)
     lit = values > LIT
     touches = lit[:, :, [0, -1]].any(axis=(1, 2))
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def always(fraction: float) -> float:
-    """F1 of saying yes to every picture: precision is the fraction of positives, recall 1."""
+    """F1 of saying yes to every image: precision is the fraction of positives, recall 1."""
     return 2 * fraction / (1 + fraction)
 
 

@@ -1,10 +1,10 @@
-"""A picture and a row of numbers: a network of two inputs, on Fashion-MNIST.
+"""An image and a row of numbers: a network of two inputs, on Fashion-MNIST.
 
     python examples/image_and_table.py            three epochs over 55,000 images
     python examples/image_and_table.py --quick    a few steps, to see that it runs
 
-The picture is the upper quarter alone; the table has the mean brightness of each of the 21 rows below it. Neither says
-as much as the whole picture: what the network finds with both, and with the picture alone, is printed.
+The image is the upper quarter alone; the table has the mean brightness of each of the 21 rows below it. Neither says
+as much as the whole image: what the network finds with both, and with the image alone, is printed.
 """
 
 import argparse
@@ -18,9 +18,9 @@ QUARTER = 7
 
 
 def network(classes: int) -> fv.Graph:
-    """Convolutions for the picture, whose features the table joins before the last layers."""
+    """Convolutions for the image, whose features the table joins before the last layers."""
     builder = fv.GraphBuilder()
-    value, table = builder.input((1, QUARTER, 28), "picture"), builder.input((28 - QUARTER,), "table")
+    value, table = builder.input((1, QUARTER, 28), "image"), builder.input((28 - QUARTER,), "table")
     for channels in (16, 32):
         value = builder.add(fv.Conv2d(channels, 3, padding="same", bias=False), value)
         value = builder.add(fv.ReLU(), builder.add(fv.BatchNorm2d(), value))
@@ -31,9 +31,9 @@ def network(classes: int) -> fv.Graph:
 
 
 def parts(data: fv.Dataset, *, with_table: bool) -> fv.Dataset:
-    """The upper quarter as a picture, the rest as numbers: the model prepares pictures, tables come prepared."""
+    """The upper quarter as an image, the rest as numbers: the model prepares images, tables come prepared."""
     table = (data.inputs[:, 0, QUARTER:].mean(axis=2) / 255 - 0.3) / 0.2
-    inputs = {"picture": data.inputs[:, :, :QUARTER], "table": table if with_table else np.zeros_like(table)}
+    inputs = {"image": data.inputs[:, :, :QUARTER], "table": table if with_table else np.zeros_like(table)}
     return fv.Dataset(inputs, data.labels, Classification(data.classes))
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     train, test = data.train, data.test
     if options.quick:
         train, test = train.subset(range(3000)), test.subset(range(1000))
-    for name, with_table in (("with the picture alone", False), ("with picture and table", True)):
+    for name, with_table in (("with the image alone", False), ("with image and table", True)):
         model = fv.Model(network(len(data.classes)), seed=0)
         model.fit(parts(train, with_table=with_table), epochs=options.epochs, batch_size=64, schedule=fv.OneCycle(0.05))
         print(f"accuracy {name}: {model.evaluate(parts(test, with_table=with_table)).accuracy:.2%}")

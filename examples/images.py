@@ -1,4 +1,4 @@
-"""Pictures of clothes: train a network of one's own on Fashion-MNIST, measure it, and use it.
+"""Images of clothes: train a network of one's own on Fashion-MNIST, measure it, and use it.
 
     python examples/images.py                 six epochs over 55,000 images
     python examples/images.py --quick         a few steps, to see that it runs

@@ -1,11 +1,11 @@
 """What is where: a small U-Net that gives every pixel of a scene a class.
 
-    python examples/segmentation.py             6,000 scenes of up to four pictures, five epochs
+    python examples/segmentation.py             6,000 scenes of up to four images, five epochs
     python examples/segmentation.py --quick     a few steps, to see that it runs
 
-The scenes are composed of Fashion-MNIST pictures, laid at random places of a larger one, later ones in front. So the
-class of every pixel is known: that of the picture whose lit pixel lies on top, or the background. Pixels so dim that a
-person could not say are ignored, in training as in measuring. Training scenes hold training pictures alone.
+The scenes are composed of Fashion-MNIST images, laid at random places of a larger one, later ones in front. So the
+class of every pixel is known: that of the image whose lit pixel lies on top, or the background. Pixels so dim that a
+person could not say are ignored, in training as in measuring. Training scenes hold training images alone.
 
 Whether a lit pixel belongs to a shoe or a bag shows only from far away: the network narrows the scene to a quarter of
 its size, and puts what it found there beside the fine detail of the way down (Ronneberger et al., "U-Net", 2015).
@@ -22,10 +22,10 @@ from foveate.graph import Value
 from foveate.tasks import Segmentation
 
 SIDE, MOST = 56, 4
-"""Pixels of a scene, and how many pictures it holds at most."""
+"""Pixels of a scene, and how many images it holds at most."""
 
 DIM, LIT, IGNORED = 8, 48, 255
-"""Bytes up to which a pixel is background, and from which it is part of its picture; between them it is ignored."""
+"""Bytes up to which a pixel is background, and from which it is part of its image; between them it is ignored."""
 
 KINDS = {
     "top": ("T-shirt/top", "Pullover", "Coat", "Shirt"),
@@ -38,7 +38,7 @@ TASK = Segmentation(("background", *KINDS), ignore_index=IGNORED)
 
 
 def scenes(data: fv.Dataset, count: int, seed: int) -> fv.Dataset:
-    """`count` scenes with the class of each pixel, of pictures drawn from `data`."""
+    """`count` scenes with the class of each pixel, of images drawn from `data`."""
     random = np.random.default_rng(seed)
     kinds = [next(place for place, names in enumerate(KINDS.values(), 1) if name in names) for name in data.classes]
     images = np.zeros((count, 1, SIDE, SIDE), np.uint8)

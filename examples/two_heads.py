@@ -1,10 +1,10 @@
-"""A network of two heads: what is on a picture, and where its light is, from one trunk.
+"""A network of two heads: what is in an image, and where its light is, from one trunk.
 
     python examples/two_heads.py              three epochs over 55,000 images
     python examples/two_heads.py --quick      a few steps, to see that it runs
 
-Each picture of Fashion-MNIST is moved to a random place of a larger, dark one. One output tells the class, the other
-where the picture is: its class was given by people, its place by the random numbers that put it there. The two losses
+Each image of Fashion-MNIST is moved to a random place of a larger, dark one. One output tells the class, the other
+where the image is: its class was given by people, its place by the random numbers that put it there. The two losses
 are summed, the second with a weight.
 """
 
@@ -17,7 +17,7 @@ import foveate as fv
 from foveate.tasks import Classification, Regression, Several
 
 ROOM = 12
-"""By how many pixels a picture can be moved."""
+"""By how many pixels an image can be moved."""
 
 
 def network(classes: int) -> fv.Graph:
@@ -35,7 +35,7 @@ def network(classes: int) -> fv.Graph:
 
 
 def moved(data: fv.Dataset, seed: int, task: Several) -> fv.Dataset:
-    """Each picture somewhere in a larger one; down and right count from 0 to 1."""
+    """Each image somewhere in a larger one; down and right count from 0 to 1."""
     offsets = np.random.default_rng(seed).integers(0, ROOM + 1, (len(data), 2))
     images = np.zeros((len(data), 1, 28 + ROOM, 28 + ROOM), np.uint8)
     for image, picture, (down, right) in zip(images, data.inputs, offsets, strict=True):

@@ -94,7 +94,7 @@ def test_two_heads(tmp_path: Path):
 
 def test_image_and_table(tmp_path: Path):
     printed = run("image_and_table.py", "--quick", folder=tmp_path)
-    assert accuracy(printed) > number(r"^accuracy with the picture alone: ([0-9.]+)%$", printed) / 100
+    assert accuracy(printed) > number(r"^accuracy with the image alone: ([0-9.]+)%$", printed) / 100
     assert "the first test image: Ankle boot; the model says " in printed
 
 

@@ -1,4 +1,4 @@
-"""The page of a model: whole for every kind of network, with a sentence where a picture cannot be."""
+"""The page of a model: whole for every kind of network, with a sentence where a figure cannot be."""
 
 import re
 import subprocess
@@ -73,7 +73,7 @@ def read(path: Path) -> Reader:
 
 
 def check_page(report: explain.PageReport, left_out: set[str]) -> None:
-    """All chapters are there but those left out; every picture is in the page, and a file for each paper."""
+    """All chapters are there but those left out; every figure is in the page, and a file for each paper."""
     assert set(report.left_out) == left_out, report.left_out
     assert list(report.seconds) == list(CHAPTERS)
     reader = read(report.path)
@@ -120,7 +120,7 @@ def test_without_data_the_page_says_what_is_missing(tmp_path: Path):
     text = report.path.read_text(encoding="utf-8")
     assert "Left out: the feature space needs more images to look at" in text
     assert ">Why eel?<" in text
-    assert "The pictures below ask about: eel." in text
+    assert "The figures below ask about: eel." in text
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""`foveate explain`: what a model sees, as pictures and as one page."""
+"""`foveate explain`: what a model sees, as figures and as one page."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def explain(
         typer.Option("--class", help="Class to explain, by name or number (default: the predicted class)."),
     ] = None,
     sample_rate: Annotated[
-        float | None, typer.Option(help="Samples per second of a sound: pictures show seconds and Hz.")
+        float | None, typer.Option(help="Samples per second of a sound: figures show seconds and Hz.")
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -42,7 +42,7 @@ def explain(
 ) -> None:
     """Show what a model sees: filters, activation maps, what excites a channel, and why the model decides as it does.
 
-    Writes index.html, one page to read from top to bottom (pictures included), and each picture as a file.
+    Writes index.html, one page to read from top to bottom (figures included), and each figure as a file.
 
     Example: foveate explain runs/fashion/model.safetensors photo.png --data fashion-mnist --out runs/explain
     """

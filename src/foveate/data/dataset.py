@@ -212,8 +212,8 @@ def _check_inputs(values: ArrayLike) -> InputArray:
 def image_input(shapes: Mapping[str, Shape]) -> str:
     """Which of several inputs is the image: the first with spatial axes, or the first if none has any.
 
-    >>> image_input({"table": (4,), "picture": (1, 28, 28)})
-    'picture'
+    >>> image_input({"table": (4,), "image": (1, 28, 28)})
+    'image'
     """
     return next((name for name, shape in shapes.items() if len(shape) > 1), next(iter(shapes)))
 

@@ -1,8 +1,8 @@
-"""Pictures of a model: what its filters look like, what excites them, what a decision rests on.
+"""Figures of a model: what its filters look like, what excites them, what a decision rests on.
 
 Functions return arrays, or results with `to_json`; their `plot_*` twins return matplotlib figures, drawn on light or
 dark paper (`explain.theme`). The subpackages: `measure` holds arrays and numbers, `probe` queries a model, `draw` makes
-pictures of finished measurements, `plots` joins the two, `page` puts everything on one page, and `experiments` tests
+figures of finished measurements, `plots` joins the two, `page` puts everything on one page, and `experiments` tests
 claims by training.
 """
 

@@ -40,7 +40,7 @@ class Resize(Layer):
         mode: "nearest", "nearest-exact", "linear" or "cubic".
         align_corners: for "linear" and "cubic": y[i] lies at i (W - 1) / (W' - 1), so that the corners stay.
         antialias: for "linear" and "cubic" to a smaller size: the mean is over as many neighbours as lie between two
-            outputs, as Pillow resizes pictures.
+            outputs, as Pillow resizes images.
 
     Raises:
         LayerError: neither or both of size and scale are given, one is not positive, or the mode is unknown or has no

@@ -1,4 +1,4 @@
-"""A picture of a training run: loss and the task's metric over the epochs."""
+"""A figure of a training run: loss and the task's metric over the epochs."""
 
 from collections.abc import Sequence
 from io import BytesIO

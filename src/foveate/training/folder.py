@@ -34,11 +34,11 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """A picture of the history."""
+        """A figure of the history."""
         return self.path / "curves.png"
 
     def write(self, history: History) -> None:
-        """Write the history and its picture; a FileError if they cannot be written."""
+        """Write the history and its figure; a FileError if they cannot be written."""
         history.to_csv(self.history)
         if history.epochs:
             save_curves(history, self.curves)

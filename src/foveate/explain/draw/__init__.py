@@ -1,1 +1,1 @@
-"""Pictures of finished measurements. Nothing here queries a model."""
+"""Figures of finished measurements. Nothing here queries a model."""

@@ -1,4 +1,4 @@
-"""Pictures of activation functions, and of what is left of a signal and its gradient."""
+"""Figures of activation functions, and of what is left of a signal and its gradient."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Pictures of activation maps, and of what their elements see of the input."""
+"""Figures of activation maps, and of what their elements see of the input."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

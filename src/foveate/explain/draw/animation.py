@@ -351,7 +351,7 @@ def _blend(shade: str, share: float, ground: str | None = None) -> str:
 
 @cache
 def _font(size: int) -> "FreeTypeFont":
-    """The typeface of the other pictures, which comes with matplotlib."""
+    """The typeface of the other figures, which comes with matplotlib."""
     from matplotlib import get_data_path
     from PIL.ImageFont import truetype
 

@@ -1,4 +1,4 @@
-"""Pictures of attributions: a map beside and over its image, and every method side by side."""
+"""Figures of attributions: a map beside and over its image, and every method side by side."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill

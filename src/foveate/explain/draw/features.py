@@ -1,4 +1,4 @@
-"""Pictures of a feature space: a point for each sample, and some samples beside their points."""
+"""Figures of a feature space: a point for each sample, and some samples beside their points."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING

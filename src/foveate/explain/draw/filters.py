@@ -1,4 +1,4 @@
-"""Pictures of filters: tiles in colour, rows of channels, or curves with the frequencies that they pass."""
+"""Figures of filters: tiles in colour, rows of channels, or curves with the frequencies that they pass."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ MOST_TILES, MOST_ROWS, MOST_CURVES = 64, 12, 16
 
 
 _FEW_CHANNELS = 4
-"""The most kernels that can be told apart as curves in one picture."""
+"""The most kernels that can be told apart as curves in one figure."""
 
 
 def _title(node: Node, found: Filters, order: Order, shown: int) -> str:

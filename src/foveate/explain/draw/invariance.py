@@ -1,4 +1,4 @@
-"""Pictures of invariance: curves over shifts, turns and sizes, and an error for each layer."""
+"""Figures of invariance: curves over shifts, turns and sizes, and an error for each layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

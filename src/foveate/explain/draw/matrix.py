@@ -1,4 +1,4 @@
-"""A picture of a convolution's matrix beside a dense layer's."""
+"""A figure of a convolution's matrix beside a dense layer's."""
 
 from math import prod
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DRAWN = 128
-"""The most rows and columns in a picture; with more, the cells could not be told apart."""
+"""The most rows and columns in a figure; with more, the cells could not be told apart."""
 
 MOST_NUMBERED = 25
 """The most columns with room for a number in each cell."""

@@ -1,4 +1,4 @@
-"""Pictures of normalisations: blocks of values that share statistics, and histograms before and after."""
+"""Figures of normalisations: blocks of values that share statistics, and histograms before and after."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ _BEFORE, _AFTER = 1, 0
 """Colours by their numbers."""
 
 _MOST_STAIRS = 120
-"""Bins of a histogram in a picture."""
+"""Bins of a histogram in a figure."""
 
 
 @drawn

@@ -1,4 +1,4 @@
-"""Pictures of patches: samples as curves, images or slices, with padding hatched."""
+"""Figures of patches: samples as curves, images or slices, with padding hatched."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

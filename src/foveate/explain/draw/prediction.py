@@ -1,4 +1,4 @@
-"""A picture of an input beside the likeliest classes."""
+"""A figure of an input beside the likeliest classes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Pictures of receptive fields: boxes on the input, and the effective field beside them."""
+"""Figures of receptive fields: boxes on the input, and the effective field beside them."""
 
 from collections.abc import Sequence
 from math import prod
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BOXES = 8
-"""The most boxes in one picture; with more, neither colours nor lines could be told apart."""
+"""The most boxes in one figure; with more, neither colours nor lines could be told apart."""
 
 
 _LINES = ("-", "--", "-.", ":")
@@ -49,7 +49,7 @@ def distinct_fields(fields: Sequence[TheoreticalField]) -> tuple[TheoreticalFiel
 
 
 def fields_title(network: str, at: Position, shown: int, known: int) -> str:
-    """What the picture shows, and how many layers are left out of it."""
+    """What the figure shows, and how many layers are left out of it."""
     place = ", ".join(map(str, at))
     left = known - shown
     rest = f"\n{shown} of {known} layers drawn; the boxes of the others equal one of them or lie between two"

@@ -1,4 +1,4 @@
-"""How pictures of signals measure time: in samples, or in seconds if the sample rate is known."""
+"""How figures of signals measure time: in samples, or in seconds if the sample rate is known."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

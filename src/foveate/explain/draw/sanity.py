@@ -1,4 +1,4 @@
-"""Pictures of the sanity check: maps at each stage, and their rank correlations."""
+"""Figures of the sanity check: maps at each stage, and their rank correlations."""
 
 from math import ceil
 from textwrap import fill

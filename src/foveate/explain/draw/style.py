@@ -1,4 +1,4 @@
-"""How every picture looks: two themes, palettes for every kind of colour vision, figures without pyplot."""
+"""How every figure looks: two themes, palettes for every kind of colour vision, figures without pyplot."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ COLOURS = 10
 """The number of distinct colours."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-"""A second difference besides the colour, so no picture depends on colour alone."""
+"""A second difference besides the colour, so no figure depends on colour alone."""
 
 SEQUENTIAL = "viridis"
 """For quantities from small to large."""
@@ -101,9 +101,9 @@ def diverging() -> "Colormap":
 
 
 def class_tints(classes: Sequence[int]) -> dict[int, int]:
-    """The number of each class's colour, so a class looks the same in all pictures of a page.
+    """The number of each class's colour, so a class looks the same in all figures of a page.
 
-    Each of up to ten classes has its own; further ones take colours that are free in the picture.
+    Each of up to ten classes has its own; further ones take colours that are free in the figure.
 
     >>> class_tints([3, 5, 13])
     {3: 3, 5: 5, 13: 4}

@@ -1,4 +1,4 @@
-"""Pictures of images that were made to excite channels."""
+"""Figures of images that were made to excite channels."""
 
 from collections.abc import Sequence
 from textwrap import fill

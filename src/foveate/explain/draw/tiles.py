@@ -1,4 +1,4 @@
-"""Many small pictures in one set of axes, numbered: filters, activation maps, rows of layers."""
+"""Many small images in one set of axes, numbered: filters, activation maps, rows of layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the experiment on batch normalisation shows: findings, pictures and the page."""
+"""What the experiment on batch normalisation shows: findings, figures and the page."""
 
 from collections.abc import Sequence
 from math import log10
@@ -278,7 +278,7 @@ def _legend(*, diverged: bool) -> tuple[list[Any], list[str]]:
 
 
 def report(result: Result) -> Report:
-    """The page: the question, what was done, pictures, numbers, what they show, and the limits."""
+    """The page: the question, what was done, figures, numbers, what they show, and the limits."""
     settings = result.settings
     steps = settings.epochs * -(-settings.training_images // settings.batch_size)
     convolutions = settings.depth * len(settings.channels)
@@ -295,7 +295,7 @@ def report(result: Result) -> Report:
         numbers=_numbers(result),
         findings=findings(result),
         limits=(
-            f"One network of {convolutions} convolutions and {steps} steps on small grey pictures: what is slow here "
+            f"One network of {convolutions} convolutions and {steps} steps on small grey images: what is slow here "
             "need not fail in a longer training, and the learning rates tried are factors apart, not tuned.",
             f"Every combination was trained {settings.seeds} time{'s' if settings.seeds > 1 else ''}; another seed "
             "changes individual accuracies. Only validation images were used, never the test images.",

@@ -1,4 +1,4 @@
-"""What the experiment on batch statistics at test time shows: findings, pictures and the page."""
+"""What the experiment on batch statistics at test time shows: findings, figures and the page."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -186,7 +186,7 @@ def _draw_right(axes: "Axes", result: Result) -> None:
 
 
 def report(result: Result) -> Report:
-    """The page: the question, what was done, pictures, numbers, what they show, and the limits."""
+    """The page: the question, what was done, figures, numbers, what they show, and the limits."""
     return Report(
         title="Batch normalisation left in training mode at test time",
         question=(

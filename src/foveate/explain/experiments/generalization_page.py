@@ -1,4 +1,4 @@
-"""What the experiment on generalisation shows: findings, pictures and the page."""
+"""What the experiment on generalisation shows: findings, figures and the page."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -114,13 +114,13 @@ def _number_of_images(axes: "Axes", sizes: Sequence[int]) -> None:
 
 
 def report(result: Result) -> Report:
-    """The page: the question, what was done, pictures, numbers, what they show, and the limits."""
+    """The page: the question, what was done, figures, numbers, what they show, and the limits."""
     settings = result.settings
     return Report(
         title="Dense against convolutional: which generalises better?",
         question=(
             "A convolutional network looks at small neighbourhoods and uses the same weights everywhere. The lecture "
-            "says that features in pictures are local and the same wherever they are, and that a network built on that "
+            "says that features in images are local and the same wherever they are, and that a network built on that "
             "generalises better: it does better on images that it has not seen. Is that so when a dense network has "
             "just as many parameters?",
         ),
@@ -163,7 +163,7 @@ def _limits(result: Result) -> tuple[str, ...]:
         "One recipe for all: each network might do better with its own, and a dense network with other widths, "
         "dropout or more training. Equal parameters are not equal work: the convolutional network computes more for "
         "each image, because it uses each weight at many places.",
-        f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one data set of small, centred, grey pictures. "
+        f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one data set of small, centred, grey images. "
         "That individual runs lie apart suggests that luck did not decide; it is not a statistical test.",
     )
 

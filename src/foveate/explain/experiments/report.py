@@ -1,4 +1,4 @@
-"""What an experiment reports: the question, what was done, pictures, numbers, what they show, and its limits."""
+"""What an experiment reports: the question, what was done, figures, numbers, what they show, and its limits."""
 
 import json
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def sections(report: Report, pictures: Sequence[Picture]) -> list[Section]:
         Section("The question", report.question),
         Section("In short", [str(finding) for finding in report.findings]),
         Section("What was done", report.method, table=report.settings),
-        Section("Pictures", figures=pictures),
+        Section("Figures", figures=pictures),
         Section("The numbers", table=report.numbers),
         Section("Limits", report.limits),
     ]

@@ -23,7 +23,7 @@ SURVIVORS: tuple[Layer, ...] = (Sigmoid(), Tanh(), ReLU(), LeakyReLU(), Maxout(2
 """Those whose deep networks are compared by default."""
 
 STARTS = ("auto", 0.01)
-"""The initialisations compared by default in pictures of signals: foveate's own, and small weights in all layers."""
+"""The initialisations compared by default in figures of signals: foveate's own, and small weights in all layers."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ class Scene:
 
 
 def make_scene(image: ArrayLike, kernel: ArrayLike, stride: Ints, padding: PaddingOption, dilation: Ints) -> Scene:
-    """The tables of a convolution of real numbers, refused if they would be illegible in a picture."""
+    """The tables of a convolution of real numbers, refused if they would be illegible in a figure."""
     values, weights = _numbers(image, "image"), _numbers(kernel, "kernel")
     if weights.ndim != values.ndim:
         raise DataError(

@@ -1,1 +1,1 @@
-"""The page of a model, and what pages are made of: sections, pictures, tables."""
+"""The page of a model, and what pages are made of: sections, figures, tables."""

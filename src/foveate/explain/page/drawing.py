@@ -1,4 +1,4 @@
-"""A figure of a page: drawn on light and on dark paper, written as PNG files, and returned as a picture."""
+"""A figure of a page: drawn on light and on dark backgrounds, written as PNG files, and returned for the page."""
 
 import re
 from collections.abc import Callable

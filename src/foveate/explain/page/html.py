@@ -1,4 +1,4 @@
-"""A page that a newcomer reads from top to bottom: one HTML file with its pictures inside, without scripts or links."""
+"""A page that a newcomer reads from top to bottom: one HTML file with its figures inside, without scripts or links."""
 
 import re
 from base64 import b64encode
@@ -99,7 +99,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
         sections: its parts, in order.
 
     Raises:
-        DataError: a picture is neither PNG nor GIF.
+        DataError: a figure is neither PNG nor GIF.
     """
     names = _anchors([section.title for section in sections])
     entries = [
@@ -165,7 +165,7 @@ def _kind_and_size(content: bytes) -> tuple[str, int, int]:
         return "image/png", int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     if content[:6] in (b"GIF87a", b"GIF89a") and len(content) >= 10:
         return "image/gif", int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little")
-    raise DataError(f"a picture of the page begins with {content[:6]!r}; give the bytes of a PNG or a GIF")
+    raise DataError(f"a figure of the page begins with {content[:6]!r}; give the bytes of a PNG or a GIF")
 
 
 def _data(kind: str, content: bytes) -> str:

@@ -21,7 +21,7 @@ from foveate.geometry import format_sizes
 from foveate.model import Model
 
 PICTURES = "pictures"
-"""The folder, beside the page, with each picture in its own file."""
+"""The folder, beside the page, with each figure in its own file."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,19 @@ def explain_model(
     sample_rate: float | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> PageReport:
-    """Draw all pictures of a model and one image, and write them with explanations into a folder.
+    """Draw all figures of a model and one image, and write them with explanations into a folder.
 
-    `out`/index.html is one self-contained page; `out`/pictures holds each picture for light and for dark paper.
+    `out`/index.html is one self-contained page; `out`/pictures holds each figure for light and for dark backgrounds.
     A chapter that this network or this image does not allow is replaced by a sentence that says why.
 
     Args:
         model: the network.
         image: one image, in any form that `Model.predict` takes.
         out: the folder; created if missing.
-        data: a data set, for the pictures that need one: pictures show its test part, comparisons train on its training
+        data: a data set, for the figures that need one: figures show its test part, comparisons train on its training
             part.
         target: the class to ask about (default: the predicted one).
-        sample_rate: a signal's sample rate in Hz; without it, pictures count samples.
+        sample_rate: a signal's sample rate in Hz; without it, figures count samples.
         progress: called as each chapter begins, with its name, its number from 0, and how many there are.
 
     Raises:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_MACS = 2e12
-"""The most multiply-accumulates for a picture made by many passes; larger networks get fewer passes."""
+"""The most multiply-accumulates for a figure made by many passes; larger networks get fewer passes."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """What a page is about: a model, one image, a class to ask about, and perhaps data.
 
-    `image` is whatever `Model.predict` takes; `target` an index; pictures are written into `folder`. `sample_rate` is a
+    `image` is whatever `Model.predict` takes; `target` an index; figures are written into `folder`. `sample_rate` is a
     signal's, in Hz, if it is known.
     """
 
@@ -67,7 +67,7 @@ class Subject:
         return self.data
 
     def passes(self, most: int, least: int) -> int:
-        """How many forward passes a picture may take."""
+        """How many forward passes a figure may take."""
         return max(least, min(most, int(MOST_MACS / max(self.macs, 1))))
 
 

@@ -1,1 +1,1 @@
-"""Pictures of a model: each queries it through `probe` and hands the results to `draw`."""
+"""Figures of a model: each queries it through `probe` and hands the results to `draw`."""

@@ -1,4 +1,4 @@
-"""Activation functions, and how deep a signal survives under each, in pictures."""
+"""Activation functions, and how deep a signal survives under each, in figures."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

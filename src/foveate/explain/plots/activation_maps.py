@@ -1,4 +1,4 @@
-"""A layer's activation maps, or a walk through all layers, in a picture."""
+"""A layer's activation maps, or a walk through all layers, in a figure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

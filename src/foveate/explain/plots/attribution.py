@@ -1,4 +1,4 @@
-"""Why this class, in pictures: one attribution, or every method side by side."""
+"""Why this class, in figures: one attribution, or every method side by side."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

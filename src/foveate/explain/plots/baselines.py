@@ -1,4 +1,4 @@
-"""The comparison of trained networks in a picture."""
+"""The comparison of trained networks in a figure."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A data set in the network's feature space, in a picture."""
+"""A data set in the network's feature space, in a figure."""
 
 from typing import TYPE_CHECKING
 

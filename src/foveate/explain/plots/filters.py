@@ -1,4 +1,4 @@
-"""A model's filters in a picture."""
+"""A model's filters in a figure."""
 
 from typing import TYPE_CHECKING
 

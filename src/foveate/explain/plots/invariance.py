@@ -1,4 +1,4 @@
-"""How one model, or several, respond to changes of their input, in pictures."""
+"""How one model, or several, respond to changes of their input, in figures."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -79,7 +79,7 @@ def _named(models: Models) -> dict[str, Model]:
 
 
 def _lines(model: Model, found: Mapping[str, ResponseCurves], column: int, wanted: int) -> list[Line]:
-    """The lines of a panel: models, or classes in the colours that they have in every picture."""
+    """The lines of a panel: models, or classes in the colours that they have in every figure."""
     if len(found) > 1:
         return [
             Line(name, each.curves[column].probabilities[:, wanted], number)

@@ -1,4 +1,4 @@
-"""What a model's normalisations do, in a picture."""
+"""What a model's normalisations do, in a figure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

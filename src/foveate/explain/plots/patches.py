@@ -1,4 +1,4 @@
-"""The patches that excite channels, in a picture."""
+"""The patches that excite channels, in a figure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

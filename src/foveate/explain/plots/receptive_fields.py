@@ -1,4 +1,4 @@
-"""A network's receptive fields on an image, in a picture."""
+"""A network's receptive fields on an image, in a figure."""
 
 from collections.abc import Sequence
 from math import prod

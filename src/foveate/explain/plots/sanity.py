@@ -1,4 +1,4 @@
-"""The sanity check of one image, in a picture."""
+"""The sanity check of one image, in a figure."""
 
 from typing import TYPE_CHECKING
 

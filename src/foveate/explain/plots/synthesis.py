@@ -1,4 +1,4 @@
-"""Images that were made to excite channels, in a picture."""
+"""Images that were made to excite channels, in a figure."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What every picture needs from a model: its layers by name, prepared images, activations and gradients."""
+"""What every figure needs from a model: its layers by name, prepared images, activations and gradients."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod

@@ -32,4 +32,4 @@ def windows(subject: Subject) -> Section:
 
 
 def _other_axes(count: int) -> str:
-    return "" if count == 2 else " The pictures have two axes; along each axis of this network's input it is the same."
+    return "" if count == 2 else " The figures have two axes; along each axis of this network's input it is the same."

@@ -42,7 +42,7 @@ def comparison(subject: Subject) -> Section:
 
 
 def _told(subject: Subject, compared: InvarianceComparison, what: str) -> tuple[list[str], list[Picture]]:
-    """Paragraphs and a picture, or sentences in its place if no network has learnt anything."""
+    """Paragraphs and a figure, or sentences in its place if no network has learnt anything."""
     if not any(share.learnt for share in compared.shares.values()):
         return [what, *(at_chance(f"The network {name}", share) for name, share in compared.shares.items())], []
     how = "Such a short training makes none of them good: look at how the curves fall, not at how high they start."

@@ -21,7 +21,7 @@ CLASSES = 10
 """How many classes, unless a pass through the network costs so much that there are fewer channels too."""
 
 MOST_STEPS, FEWEST_STEPS = 96, 24
-"""Steps of gradient ascent; more take longer, and the shapes in the pictures stay the same."""
+"""Steps of gradient ascent; more take longer, and the shapes in the images stay the same."""
 
 
 def excitement(subject: Subject) -> Section:

@@ -22,7 +22,7 @@ def filters(subject: Subject) -> Section:
         [
             subject.draw(
                 f"filters-{name}", lambda name=name: plot_filters(model, name, sample_rate=subject.sample_rate),  # type: ignore[misc]
-                f"Kernels of {name} as many small pictures, the largest norm first.",
+                f"Kernels of {name} as many small images, the largest norm first.",
             )
             for name in names
         ],

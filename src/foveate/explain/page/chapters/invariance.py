@@ -15,7 +15,7 @@ def invariance(subject: Subject) -> Section:
             f"{same} A convolution moves its maps along with the {subject.noun} (equivariance), and pooling forgets "
             f"small movements (invariance); neither says anything about {others}, which a network must learn from its "
             "data.",
-            "In the second picture T moves the input and T' the map: f(Tx) = T'f(x) would be perfect equivariance. At "
+            "In the second figure T moves the input and T' the map: f(Tx) = T'f(x) would be perfect equivariance. At "
             "the border, padding breaks it, and so does a shift that is not a whole number of the map's steps.",
         ],
         [
@@ -43,4 +43,4 @@ _CHANGES = {
         "moves, turns and grows",
     ),
 }
-"""What should change nothing, what a convolution does not help with, and what the picture shows."""
+"""What should change nothing, what a convolution does not help with, and what the figure shows."""

@@ -35,7 +35,7 @@ def overview(subject: Subject) -> Section:
             f"From an input of {format_sizes(graph.input_shape)}, channels first, {network_name(graph)} computes "
             f"{_outputs(model)}. It has {len(graph.nodes)} layers with "
             f"{summary.total_parameters:,} parameters, and one input takes {subject.macs:,} multiply-accumulates.",
-            f"It classifies this {subject.noun} as: {found}. The pictures below ask about: {question}."
+            f"It classifies this {subject.noun} as: {found}. The figures below ask about: {question}."
             f"{_stretched(subject)}",
         ],
         [
