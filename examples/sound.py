@@ -116,7 +116,7 @@ def make_folder(folder: Path, voices: int, takes: int) -> None:
 
 
 def read_folder(folder: Path) -> fv.Dataset:
-    """folder/word/*.wav as a data set; each wave is brought to one loudness."""
+    """folder/word/*.wav as a dataset; each wave is brought to one loudness."""
     waves, labels = [], []
     for label, word in enumerate(WORDS):
         for path in sorted((folder / word).glob("*.wav")):

@@ -26,7 +26,7 @@ def test_a_test_image_becomes_a_file_that_predict_takes(foveate, images, trained
             ["FOLDER", "--out", "photo.nosuch"],
             'foveate: "photo.nosuch" cannot be written: unknown file extension: .nosuch\n',
         ),
-        (["nothing"], "foveate: there is no data set and no folder "),
+        (["nothing"], "foveate: there is no dataset and no folder "),
     ],
 )
 def test_what_cannot_be_written(options, sentence, foveate, images):

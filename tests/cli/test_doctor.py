@@ -103,7 +103,7 @@ def test_a_quota_below_the_number_of_threads_is_told(quota, advice):
 def test_where_data_sets_are_kept():
     data = doctor.Data("/cache", "/mine", {"fashion-mnist": "/mine/fashion-mnist", "other": None})
     shown = doctor.render(replace(FINDINGS, data=data), 80)
-    assert "data sets        fashion-mnist in /mine/fashion-mnist\n                 other: not here\n" in shown
+    assert "datasets         fashion-mnist in /mine/fashion-mnist\n                 other: not here\n" in shown
     assert "kept in /cache, looked for in /mine too (FOVEATE_DATA)" in " ".join(shown.split())
 
 

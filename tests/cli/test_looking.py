@@ -156,7 +156,7 @@ def test_data_fetch_without_a_network_says_how_to_get_the_files(foveate, monkeyp
 def test_data_fetch_of_an_unknown_name(foveate):
     result = foveate("data", "fetch", "fashon-mnist")
     assert result.exit_code == 1
-    assert 'there is no data set "fashon-mnist". Nearest: fashion-mnist' in result.stderr
+    assert 'there is no dataset "fashon-mnist". Nearest: fashion-mnist' in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What several tests of the data floor share: noise, small data sets, IDX files and folders of images."""
+"""What several tests of the data floor share: noise, small datasets, IDX files and folders of images."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Data sets: what is checked at the border, subsets and splits."""
+"""Datasets: what is checked at the border, subsets and splits."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,8 @@ TOO_LARGE = np.full((2, 1, 2, 2), 1e300)
 
 WRONG_DATASETS = {
     "count": (IMAGES, [0, 1], NAMES, "there are 3 samples, but 2 labels; each sample needs one"),
-    "empty": (IMAGES[:0], [], NAMES, "the data set is empty: its inputs are 0x1x2x2; give at least one sample"),
-    "no-pixels": (IMAGES[:, :, :0], LABELS, NAMES, "the data set is empty: its inputs are 3x1x0x2"),
+    "empty": (IMAGES[:0], [], NAMES, "the dataset is empty: its inputs are 0x1x2x2; give at least one sample"),
+    "no-pixels": (IMAGES[:, :, :0], LABELS, NAMES, "the dataset is empty: its inputs are 3x1x0x2"),
     "nan": (WITH_NAN, LABELS, NAMES, "sample 2 of 3 holds NaN or infinity"),
     "infinite": (TOO_LARGE, [0, 0], NAMES, "sample 0 of 2 holds NaN or infinity"),
     "type": (IMAGES.astype(int), LABELS, NAMES, "inputs of type int64 cannot be used; give uint8 from 0 to 255"),

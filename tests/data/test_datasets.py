@@ -1,4 +1,4 @@
-"""The registry of data sets."""
+"""The registry of datasets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Folders of images as data sets."""
+"""Folders of images as datasets."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,7 @@ def pictures(count: int, seed: int) -> Dataset:
 
 @pytest.fixture(scope="module")
 def data() -> Splits:
-    """A data set on which each experiment takes a moment."""
+    """A dataset on which each experiment takes a moment."""
     train = pictures(240, 0)
     return Splits(train, pictures(60, 1), pictures(72, 2), Preprocessing.measure(train), "sides")
 

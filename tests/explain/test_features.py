@@ -170,12 +170,12 @@ def test_what_cannot_be_asked_is_a_sentence() -> None:
         features(model, dataset(4), "pool")
     with pytest.raises(fv.DataError, match="batch_size is 0; it must be at least 1"):
         features(model, dataset(4), batch_size=0)
-    with pytest.raises(fv.ShapeError, match="the network takes 3x8x8, but a sample of the data set is 3x7x7"):
+    with pytest.raises(fv.ShapeError, match="the network takes 3x8x8, but a sample of the dataset is 3x7x7"):
         features(model, dataset(4, (3, 7, 7)))
     raw = fv.Model(model.graph)
-    with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a data set; fit it"):
+    with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a dataset; fit it"):
         features(raw, dataset(4))
-    with pytest.raises(fv.DataError, match="a plane needs at least 3 images; samples is 1000, and the data set has 2"):
+    with pytest.raises(fv.DataError, match="a plane needs at least 3 images; samples is 1000, and the dataset has 2"):
         plot_feature_space(model, dataset(2))
     weightless = fv.Model(fv.Sequential(fv.ReLU(), fv.Flatten()).build(input_shape=(1, 4, 4)))
     with pytest.raises(fv.GraphError, match=r"does not come from one last linear layer.*such as layer='flatten1'"):

@@ -307,7 +307,7 @@ def test_wrong_inputs_get_a_sentence() -> None:
         surviving_share(takes_datasets(model), dataset, shifts=[-1])
     with pytest.raises(DataError, match="samples is 0; give at least 1"):
         surviving_share(takes_datasets(model), dataset, samples=0)
-    with pytest.raises(DataError, match="the model has no preprocessing, so it cannot take a data set; fit it"):
+    with pytest.raises(DataError, match="the model has no preprocessing, so it cannot take a dataset; fit it"):
         surviving_share(model, dataset)
     with pytest.raises(DataError, match="a sample is 1x9x9, but the network takes 1x8x8"):
         surviving_share(classifier((1, 8, 8)), dataset)

@@ -113,7 +113,7 @@ def test_without_data_the_page_says_what_is_missing(tmp_path: Path):
     )
     check_page(report, NEED_DATA)
     assert report.left_out["feature space"] == (
-        "the feature space needs more images to look at; give --data with a data set's name or a folder (in Python "
+        "the feature space needs more images to look at; give --data with a dataset's name or a folder (in Python "
         "data=Splits(...))"
     )
     assert heard == [(name, number, len(CHAPTERS)) for number, name in enumerate(CHAPTERS)]
@@ -153,11 +153,11 @@ def test_several_images_and_data_that_cannot_be_prepared_are_refused_at_once(tmp
     image = np.zeros((3, 12, 12))
     with pytest.raises(fv.DataError, match="there are 2 images, but only one can be examined at a time"):
         explain.explain_model(fv.Model(branching()), np.stack([image, image]), tmp_path / "out")
-    with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a data set"):
+    with pytest.raises(fv.DataError, match="the model has no preprocessing, so it cannot take a dataset"):
         explain.explain_model(fv.Model(branching()), image, tmp_path / "out", data=splits((3, 12, 12), 3))
     data = splits((3, 10, 10), 3)
     model = fv.Model(branching(), preprocessing=fv.Preprocessing((3, 12, 12), (0.0,) * 3, (1.0,) * 3))
-    with pytest.raises(fv.ShapeError, match="the network takes 3x12x12, but a sample of the data set is 3x10x10"):
+    with pytest.raises(fv.ShapeError, match="the network takes 3x12x12, but a sample of the dataset is 3x10x10"):
         explain.explain_model(model, image, tmp_path / "out", data=data)
     with pytest.raises(fv.DataError, match="the array holds <U3, but the network takes real numbers"):
         explain.explain_model(fv.Model(branching()), np.array(["one"]), tmp_path / "out")

@@ -23,8 +23,8 @@ commands = typer.Typer(
 
 
 @commands.command()
-def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as_json: JsonOption = False) -> None:
-    """Download a data set and verify it.
+def fetch(name: Annotated[str, typer.Argument(help="Name of the dataset.")], as_json: JsonOption = False) -> None:
+    """Download a dataset and verify it.
 
     Example: foveate data fetch fashion-mnist
     """
@@ -32,7 +32,7 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as
     from foveate.graph import nearest
 
     if name not in datasets.DATASETS:
-        raise DataError(f'there is no data set "{name}".{nearest(name, datasets.DATASETS)}')
+        raise DataError(f'there is no dataset "{name}".{nearest(name, datasets.DATASETS)}')
     entry = datasets.DATASETS[name]
     data = entry.load()
     counts = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
@@ -45,11 +45,11 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")], as
 
 @commands.command()
 def image(
-    name: Annotated[str, typer.Argument(help="Name of the data set.")],
+    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     number: Annotated[int, typer.Argument(min=0, max=LARGEST, help="Which test image, counting from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="File to write, such as photo.png.")] = Path("photo.png"),
 ) -> None:
-    """Save a test image from a data set as a file for `foveate predict` and `foveate explain`.
+    """Save a test image from a dataset as a file for `foveate predict` and `foveate explain`.
 
     Example: foveate data image fashion-mnist 0 --out photo.png
     """
@@ -112,7 +112,7 @@ def cache(
 
 @commands.command(name="list")
 def list_datasets(as_json: JsonOption = False) -> None:
-    """List the known data sets and where they are stored.
+    """List the known datasets and where they are stored.
 
     Example: foveate data list --json
     """

@@ -44,7 +44,7 @@ class Processor:
 
 @dataclass(frozen=True)
 class Data:
-    """Where data sets are kept: the cache, the folder that FOVEATE_DATA names, and each set that was found."""
+    """Where datasets are kept: the cache, the folder that FOVEATE_DATA names, and each set that was found."""
 
     cache: str
     named: str | None
@@ -98,7 +98,7 @@ class Findings:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Report what foveate found on this computer: versions, engine, threads, processor, data sets.
+    """Report what foveate found on this computer: versions, engine, threads, processor, datasets.
 
     Exits with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
 
@@ -214,7 +214,7 @@ def _processor_rows(processor: Processor) -> list[tuple[str, str]]:
 
 def _data_rows(data: Data) -> list[tuple[str, str]]:
     rows = [
-        ("data sets" if not place else "", f"{name} in {folder}" if folder else f"{name}: not here")
+        ("datasets" if not place else "", f"{name} in {folder}" if folder else f"{name}: not here")
         for place, (name, folder) in enumerate(data.folders.items())
     ]
     named = f", looked for in {data.named} too (FOVEATE_DATA)" if data.named else ""

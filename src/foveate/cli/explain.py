@@ -26,7 +26,7 @@ def explain(
     model: Annotated[Path, typer.Argument(help="A model.safetensors or ONNX file.")],
     image: Annotated[Path, typer.Argument(help="An image, or a .npy array of the network's input shape.")],
     data: Annotated[
-        str | None, typer.Option(help="Data set, by name or folder, for the figures that need many images.")
+        str | None, typer.Option(help="Dataset, by name or folder, for the figures that need many images.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/explain"),
     target: Annotated[

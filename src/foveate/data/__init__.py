@@ -1,4 +1,4 @@
-"""Images, sounds and labels: data sets, what is done to inputs before a network sees them, and batches."""
+"""Images, sounds and labels: datasets, what is done to inputs before a network sees them, and batches."""
 
 import foveate.data.datasets as datasets  # noqa: PLR0402
 from foveate.data.augmentation import Augmentation

@@ -53,7 +53,7 @@ class Augmentation(metaclass=Called):
 
         Args:
             inputs: (N, C, *spatial), uint8 or floating point, not yet normalised.
-            indices: (N,) the index of each sample in its data set.
+            indices: (N,) the index of each sample in its dataset.
             seed: the training run's.
             epoch: counted from 0.
 
@@ -97,7 +97,7 @@ class Augmentation(metaclass=Called):
             )
         if samples.shape != (len(inputs),) or samples.dtype.kind not in "iu" or np.any(samples < 0):
             raise DataError(
-                f"Augmentation needs the index of each of the {len(inputs)} samples in its data set, whole numbers "
+                f"Augmentation needs the index of each of the {len(inputs)} samples in its dataset, whole numbers "
                 f"from 0, but the indices are {format_sizes(samples.shape) or 'one number'} {samples.dtype}"
             )
 

@@ -13,7 +13,7 @@ def batch_indices(
     """Sample indices of each batch of one epoch; every sample is used once, and the last batch may be smaller.
 
     Args:
-        count: samples in the data set.
+        count: samples in the dataset.
         batch_size: samples in a batch.
         seed: shuffles, differently in each epoch; None keeps the order.
         epoch: counted from 0.

@@ -1,4 +1,4 @@
-"""Data in memory: inputs with their targets and task, checked once, and the three parts of a data set."""
+"""Data in memory: inputs with their targets and task, checked once, and the three parts of a dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,7 +125,7 @@ class Dataset(metaclass=Called):
                 f"give a list of whole numbers, or {len(self)} booleans"
             )
         if not chosen.size:
-            raise DataError(f"none of the {len(self)} samples was chosen; a data set needs at least one")
+            raise DataError(f"none of the {len(self)} samples was chosen; a dataset needs at least one")
         wrong = chosen[(chosen < 0) | (chosen >= len(self))]
         if wrong.size:
             raise DataError(f"there is no sample {wrong[0]}: the {len(self)} samples are numbered 0 to {len(self) - 1}")
@@ -137,7 +137,7 @@ class Dataset(metaclass=Called):
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set in three parts, with the preprocessing that fits its training part.
+    """A dataset in three parts, with the preprocessing that fits its training part.
 
     A folder of images also has `found`, what was found there in one line; `skipped`, why files were left out; and
     `record`, which image is in which part, for a model's `splits`.
@@ -177,7 +177,7 @@ class Splits:
 
 
 def split(dataset: Dataset, count: int, seed: int) -> tuple[Dataset, Dataset]:
-    """(rest, held out): `count` samples chosen at random by `seed` are held out; both keep the order of the data set.
+    """(rest, held out): `count` samples chosen at random by `seed` are held out; both keep the order of the dataset.
 
     Raises:
         DataError: nothing would be left on one side.
@@ -202,7 +202,7 @@ def _check_inputs(values: ArrayLike) -> InputArray:
             "they need a batch axis and channels: (N, C, H, W), (N, C, L) or (N, features)"
         )
     if not inputs.size:
-        raise DataError(f"the data set is empty: its inputs are {format_sizes(inputs.shape)}; give at least one sample")
+        raise DataError(f"the dataset is empty: its inputs are {format_sizes(inputs.shape)}; give at least one sample")
     bad = first_not_finite(inputs)
     if bad is not None:
         raise DataError(f"sample {bad} of {len(inputs)} holds NaN or infinity; fix or remove it")

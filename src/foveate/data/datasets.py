@@ -1,4 +1,4 @@
-"""Data sets by name, and folders of images as data sets: what `fv.datasets` offers."""
+"""Datasets by name, and folders of images as datasets: what `fv.datasets` offers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Loader(Protocol):
-    """A function that loads a data set, split by a seed."""
+    """A function that loads a dataset, split by a seed."""
 
     def __call__(self, *, seed: int = 0, folder: str | Path | None = None) -> Splits:
         """The data set in three parts."""
@@ -62,7 +62,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """Whether a named data set is on this computer, and in which folder."""
+    """Whether a named dataset is on this computer, and in which folder."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ DATASETS: dict[str, DatasetEntry] = {
     each.name: DatasetEntry(each.title, load, each.description, each.find, each.is_at, each.mirrored)
     for each, load in _LOADERS
 }
-"""Every named data set."""
+"""Every named dataset."""
 
 
 def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Splits:
@@ -96,10 +96,10 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
         name: a name in `DATASETS`; the path of a folder with the files of one of them, or of a CIFAR archive; or the
             path of a folder with one subfolder of images for each class (see `image_folder`).
         seed: chooses which samples are for validation.
-        shape: the shape of a folder's images (default: as `image_folder` chooses); a named data set keeps its own.
+        shape: the shape of a folder's images (default: as `image_folder` chooses); a named dataset keeps its own.
 
     Raises:
-        DataError: there is neither such a data set nor such a folder, or it cannot be loaded.
+        DataError: there is neither such a dataset nor such a folder, or it cannot be loaded.
         FileError: one of its files is damaged.
     """
     path_from(name, "name")
@@ -113,7 +113,7 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
     if Path(name).is_dir():
         return image_folder(name, shape=shape, seed=seed)
     raise DataError(
-        f'there is no data set and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
+        f'there is no dataset and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
         "folder with one subfolder of images for each class"
     )
 
@@ -127,5 +127,5 @@ def named_data(name: str | Path) -> str | None:
 
 
 def status() -> list[DatasetStatus]:
-    """Each named data set with the folder in which it was found; nothing is fetched."""
+    """Each named dataset with the folder in which it was found; nothing is fetched."""
     return [DatasetStatus(name, entry.title, entry.description, entry.find()) for name, entry in DATASETS.items()]

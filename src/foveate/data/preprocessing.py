@@ -40,7 +40,7 @@ _MOST_ON_UNIT_SCALE = 16.0
 
 
 class Samples(Protocol):
-    """What preprocessing is measured on: a data set."""
+    """What preprocessing is measured on: a dataset."""
 
     @property
     def by_input(self) -> Mapping[str, InputArray]:

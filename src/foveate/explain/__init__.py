@@ -1,9 +1,9 @@
 """Figures of a model: what its filters look like, what excites them, what a decision rests on.
 
-Functions return arrays, or results with `to_json`; their `plot_*` twins return matplotlib figures, drawn on light or
-dark paper (`explain.theme`). The subpackages: `measure` holds arrays and numbers, `probe` queries a model, `draw` makes
-figures of finished measurements, `plots` joins the two, `page` puts everything on one page, and `experiments` tests
-claims by training.
+Functions return arrays, or results with `to_json`; their `plot_*` twins return matplotlib figures, drawn for light or
+dark backgrounds (`explain.theme`). The subpackages: `measure` holds arrays and numbers, `probe` queries a model, `draw`
+makes figures of finished measurements, `plots` joins the two, `page` puts everything on one page, and `experiments`
+tests claims by training.
 """
 
 from importlib import import_module

@@ -93,7 +93,7 @@ class Task(metaclass=Called):
     def check_targets(self, targets: ArrayLike, count: int, output: Output | None = None) -> NDArray[Any]:
         """The targets of all `count` samples in one form, or a DataError that says which is wrong.
 
-        Data sets are made before the network: `output` is given once there is one.
+        Datasets are made before the network: `output` is given once there is one.
         """
 
     @abstractmethod

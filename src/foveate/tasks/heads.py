@@ -40,7 +40,7 @@ class Head:
         return loss
 
     def check_targets(self, targets: ArrayLike, count: int) -> NDArray[Any]:
-        """A data set's targets in one form, checked against the network's output; a DataError says what is wrong."""
+        """A dataset's targets in one form, checked against the network's output; a DataError says what is wrong."""
         return self.task.check_targets(targets, count, self.output)
 
     def loss_targets(self, targets: NDArray[Any]) -> NDArray[Any]:

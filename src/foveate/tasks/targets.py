@@ -1,4 +1,4 @@
-"""The targets of data sets, checked in full and brought to one form."""
+"""The targets of datasets, checked in full and brought to one form."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def as_numbers(targets: ArrayLike, count: int, what: str, form: str) -> NDArray[
 
     Args:
         targets: anything that NumPy can turn into an array.
-        count: samples in the data set.
+        count: samples in the dataset.
         what: the word for targets in errors.
         form: what they should look like.
 

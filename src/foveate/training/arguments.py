@@ -58,7 +58,7 @@ def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask |
 
 
 def check_data(dataset: object) -> None:
-    """Refuse anything but a data set; the DataError says how to make one."""
+    """Refuse anything but a dataset; the DataError says how to make one."""
     if not isinstance(dataset, Dataset):
         raise DataError(f"the data are {kind(dataset)}, not a Dataset; make one with Dataset(inputs, targets, classes)")
 

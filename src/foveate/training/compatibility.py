@@ -1,4 +1,4 @@
-"""Whether a network, its task, its preprocessing and a data set fit together."""
+"""Whether a network, its task, its preprocessing and a dataset fit together."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -74,7 +74,7 @@ def check_dataset(graph: Graph, task: AnyTask | None, dataset: Dataset) -> None:
 
 
 def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
-    """Refuse targets that do not fit the network's outputs, which were unknown when the data set was made.
+    """Refuse targets that do not fit the network's outputs, which were unknown when the dataset was made.
 
     Raises:
         DataError: something differs; the message says what, and what would fit.
@@ -86,7 +86,7 @@ def check_targets(outputs: Sequence[Head], dataset: Dataset) -> None:
 def check_arguments(
     graph: Graph, parts: Sequence[object], frozen: Collection[str], optimizer: object, schedule: object
 ) -> None:
-    """Refuse anything but data sets, an optimiser and a schedule, and training in which nothing can be learnt.
+    """Refuse anything but datasets, an optimiser and a schedule, and training in which nothing can be learnt.
 
     Args:
         graph: the network.
@@ -165,7 +165,7 @@ def _check_augmentation(outputs: Sequence[Head], augmentation: Augmentation | No
         if len(head.output.shape) > 1:
             raise TrainingError(
                 f"the augmentation moves or mirrors the images, but not the maps that {head.name} learns; leave shift "
-                "and flip out, or put changed pairs of image and map into the data set"
+                "and flip out, or put changed pairs of image and map into the dataset"
             )
 
 

@@ -1,4 +1,4 @@
-"""From a data set to batches: inputs and targets by name, as the network and its losses take them."""
+"""From a dataset to batches: inputs and targets by name, as the network and its losses take them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ Indices: TypeAlias = NDArray[np.int64]
 
 
 class Feed:
-    """Batches of a data set that has been checked against the network.
+    """Batches of a dataset that has been checked against the network.
 
     Args:
         graph: the network.

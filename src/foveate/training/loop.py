@@ -95,7 +95,7 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
         a row for each epoch; `interrupted` is set if Ctrl-C ended it.
 
     Raises:
-        TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or data set.
+        TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or dataset.
         FileError: a checkpoint cannot be read or written.
     """
     run = _Run(job)

@@ -1,4 +1,4 @@
-"""How good a network is on a data set, and its raw outputs in batches."""
+"""How good a network is on a dataset, and its raw outputs in batches."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a network is on a data set.
+    """How good a network is on a dataset.
 
     `loss` is the mean over what the loss counts, for several outputs their weighted sum, and `losses` has each by
     output; `measured` holds the task's metrics. A classification also has `accuracy`, `per_class` and `confusion`.

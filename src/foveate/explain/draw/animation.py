@@ -339,7 +339,7 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
 
 
 def _strong() -> str:
-    """The window's colour, mixed with ink so that small text is legible on both papers."""
+    """The window's colour, mixed with ink so that small text is legible on both backgrounds."""
     return _blend(tint(_WINDOW), 0.75, colour("ink"))
 
 

@@ -33,8 +33,8 @@ _PALETTES = {
         "#10A4FF", "#FE5107", "#389D65", "#F361C4", "#FFBA00", "#BBBEFF", "#45E6B9", "#91553B", "#BE008E", "#782AFF"
     ),
 }  # fmt: skip
-"""Ten colours for each paper, the first on light paper being Okabe and Ito's: distinct for every kind of colour vision,
-and none with a contrast below 3:1 on its paper."""
+"""Ten colours for each background, those for light ones being Okabe and Ito's first: distinct for every kind of colour
+vision, and none with a contrast below 3:1 on its background."""
 
 COLOURS = 10
 """The number of distinct colours."""
@@ -46,7 +46,7 @@ SEQUENTIAL = "viridis"
 """For quantities from small to large."""
 
 _DIVERGING = {"light": "PuOr", "dark": ("#ffd9a0", "#f1a340", "#8a4a06", "#161b22", "#5b4aa0", "#a08fe0", "#e2dcff")}
-"""For quantities with a sign: like the paper at zero, so that large areas of zero do not glare at night."""
+"""For quantities with a sign: like the background at zero, so that large areas of zero do not glare at night."""
 
 _COLOURS = {
     "light": {"paper": "#ffffff", "ink": "#1f2328", "faint": "#d0d7de", "soft": "#57606a"},
@@ -67,7 +67,7 @@ _Parameters = ParamSpec("_Parameters")
 
 @contextmanager
 def theme(name: Theme) -> Iterator[None]:
-    """Draw on "light" or "dark" paper within the `with` block.
+    """Draw for a "light" or "dark" background within the `with` block.
 
     Raises:
         DataError: there is no theme of that name.

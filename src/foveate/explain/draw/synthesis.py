@@ -39,5 +39,5 @@ def draw_exciting_images(
 
 
 def _caption(rank: int, patches: ExcitingPatches | None) -> str:
-    said = "Above each: the largest activation in it" + ("" if patches is None else " (data: over the data set)")
+    said = "Above each: the largest activation in it" + ("" if patches is None else " (data: over the dataset)")
     return said + {2: "", 3: "\nThe middle slice of each"}.get(rank, "\nValues over sample index")

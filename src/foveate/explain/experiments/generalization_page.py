@@ -163,7 +163,7 @@ def _limits(result: Result) -> tuple[str, ...]:
         "One recipe for all: each network might do better with its own, and a dense network with other widths, "
         "dropout or more training. Equal parameters are not equal work: the convolutional network computes more for "
         "each image, because it uses each weight at many places.",
-        f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one data set of small, centred, grey images. "
+        f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''} and one dataset of small, centred, grey images. "
         "That individual runs lie apart suggests that luck did not decide; it is not a statistical test.",
     )
 

@@ -1,4 +1,4 @@
-"""Exciting patches as arrays: which places of a data set excite each channel most."""
+"""Exciting patches as arrays: which places of a dataset excite each channel most."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from foveate.explain.measure.result import Result
 
 @dataclass(frozen=True, eq=False)
 class ExcitingPatches(Result):
-    """For each of C channels of a layer, the k places in a data set that excite it most, largest first.
+    """For each of C channels of a layer, the k places in a dataset that excite it most, largest first.
 
     Equal activations are in the order of the samples, then of the positions.
     """

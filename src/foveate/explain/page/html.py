@@ -48,7 +48,7 @@ class Picture:
     Args:
         alt: what it shows, for those who cannot see it.
         light: the file's bytes.
-        dark: the bytes of its twin on dark paper (default: the light one is shown there too).
+        dark: the bytes of its twin for a dark background (default: the light one is shown there too).
         caption: a sentence below it.
     """
 

@@ -52,7 +52,7 @@ def explain_model(
         model: the network.
         image: one image, in any form that `Model.predict` takes.
         out: the folder; created if missing.
-        data: a data set, for the figures that need one: figures show its test part, comparisons train on its training
+        data: a dataset, for the figures that need one: figures show its test part, comparisons train on its training
             part.
         target: the class to ask about (default: the predicted one).
         sample_rate: a signal's sample rate in Hz; without it, figures count samples.

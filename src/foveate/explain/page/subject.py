@@ -61,7 +61,7 @@ class Subject:
         """The data, or a DataError that says how to give some."""
         if self.data is None:
             raise DataError(
-                f"{what} needs more {self.noun}s to look at; give --data with a data set's name or a folder (in "
+                f"{what} needs more {self.noun}s to look at; give --data with a dataset's name or a folder (in "
                 "Python data=Splits(...))"
             )
         return self.data
@@ -72,7 +72,7 @@ class Subject:
 
 
 def evenly_chosen(dataset: Dataset, most: int) -> Dataset:
-    """At most `most` samples, evenly spread over the data set."""
+    """At most `most` samples, evenly spread over the dataset."""
     if len(dataset) <= most:
         return dataset
     return dataset.subset(np.linspace(0, len(dataset) - 1, most).round().astype(np.int64))

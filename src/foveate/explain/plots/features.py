@@ -1,4 +1,4 @@
-"""A data set in the network's feature space, in a figure."""
+"""A dataset in the network's feature space, in a figure."""
 
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def plot_feature_space(
         ShapeError: the images do not have the network's input shape.
     """
     if samples < 3 or len(dataset) < 3:
-        raise DataError(f"a plane needs at least 3 images; samples is {samples}, and the data set has {len(dataset)}")
+        raise DataError(f"a plane needs at least 3 images; samples is {samples}, and the dataset has {len(dataset)}")
     chosen = dataset
     if samples < len(dataset):
         chosen = dataset.subset(np.sort(permutation(len(dataset), seed, "feature space")[:samples]))

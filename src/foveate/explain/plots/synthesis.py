@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plot_exciting_images(model: Model, exciting: ExcitingImages, *, patches: ExcitingPatches | None = None) -> "Figure":
-    """A grid of the images, with the largest activation in each and the largest over a data set.
+    """A grid of the images, with the largest activation in each and the largest over a dataset.
 
     For images made for the middle element, only its receptive field is shown.
 

@@ -1,4 +1,4 @@
-"""Features: the values on which the network's last layer bases its decision, for a whole data set."""
+"""Features: the values on which the network's last layer bases its decision, for a whole dataset."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def features(
 
     Args:
         model: the network, run as in inference.
-        images: a data set, or what `Model.predict` takes.
+        images: a dataset, or what `Model.predict` takes.
         layer: the name of a layer, or of the input (default: the penultimate features).
         batch_size: images per batch (default: as many as fit in 256 MB, at most 64).
 
@@ -76,7 +76,7 @@ def features(
 
 
 def _batches(model: Model, images: "Dataset | Images", size: int) -> Iterator[FloatArray]:
-    """Prepared inputs, `size` at a time; a data set is prepared a part at a time."""
+    """Prepared inputs, `size` at a time; a dataset is prepared a part at a time."""
     if isinstance(images, Dataset):
         check_takes_dataset(model, images)
         step = max(1, PREPARED_AT_ONCE // size) * size

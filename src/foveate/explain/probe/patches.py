@@ -1,4 +1,4 @@
-"""What excites a channel in real images: the patches of a data set that make it largest, cut out as it sees them."""
+"""What excites a channel in real images: the patches of a dataset that make it largest, cut out as it sees them."""
 
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -46,7 +46,7 @@ def exciting_patches(
 
     Args:
         model: the network.
-        images: a data set, an array (N, *input shape), or a list of what `Model.predict` takes.
+        images: a dataset, an array (N, *input shape), or a list of what `Model.predict` takes.
         layer: the layer's name; each unit of a flat layer counts as a channel.
         count: patches for each channel; fewer if there are not enough.
         batch_size: samples per batch; fewer if their activations would be very large.

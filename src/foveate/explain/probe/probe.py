@@ -190,12 +190,12 @@ def check_takes_dataset(model: Model, dataset: Dataset) -> None:
     """Refuse raw samples that the model cannot turn into its network's input."""
     if model.preprocessing is None:
         raise DataError(
-            "the model has no preprocessing, so it cannot take a data set; fit it, make it with "
+            "the model has no preprocessing, so it cannot take a dataset; fit it, make it with "
             "Model(graph, preprocessing=Preprocessing.measure(dataset)), or give prepared inputs as an array"
         )
     if dataset.shape != model.graph.input_shape:
         raise ShapeError(
-            f"the network takes {format_sizes(model.graph.input_shape)}, but a sample of the data set is "
+            f"the network takes {format_sizes(model.graph.input_shape)}, but a sample of the dataset is "
             f"{format_sizes(dataset.shape)}"
         )
 
