@@ -1,6 +1,7 @@
 """A model: a graph with its state, task and preprocessing, ready to be trained, used and saved."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from foveate.calls import Called, called, path_from
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
+from foveate.data.splitting import both
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
@@ -181,7 +183,7 @@ class Model(FineTuned, Portable, metaclass=Called):
             recipe=recipe,
             train=dataset,
             preprocessing=preprocessing,
-            description=self._description(task, preprocessing),
+            description=replace(self._description(task, preprocessing), splits=both(self.splits, dataset.record)),
             validation=validation,
             folder=None if out is None else RunFolder(path_from(out, "out")),
             checkpoint_every=checkpoint_every,
@@ -369,6 +371,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         self.state = job.state
         self._programs.release()
         self.task, self.preprocessing = job.task, job.preprocessing
+        self.splits = dict(job.description.splits)
         self.training = training_facts(self.training, job, history)
 
     def _description(self, task: AnyTask | None, preprocessing: Preprocessing | None) -> ModelDescription:

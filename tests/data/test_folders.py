@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import foveate as fv
 from foveate import DataError, FileError
 from foveate.data.datasets import SkippedImagesWarning, image_folder
 from foveate.data.folders import list_images
@@ -220,6 +221,7 @@ def test_each_class_is_in_each_part_for_every_seed(tmp_path):
         assert labels(image_folder(root, seed=seed)) == {
             "train": {0: 24, 1: 1, 2: 1}, "validation": {0: 3, 1: 1}, "test": {0: 3, 1: 1},
         }  # fmt: skip
+    assert image_folder(root).found.endswith("4 validation, 4 test; too few images to be tested: c")
 
 
 def test_the_shares_are_those_given(tmp_path):
@@ -268,3 +270,20 @@ def test_a_record_that_is_none_is_not_followed():
     for change in ({"by": "folder"}, {"shares": "many"}, {"seed": None}, {"test": 3}, {"shares": [0, 0, 0]}):
         assert Placement.from_json({**good.to_json(), **change}) is None
     assert Placement.from_json({}) is None
+
+
+def test_a_model_keeps_the_split_of_the_folder_it_was_trained_on(tmp_path):
+    splits = image_folder(write_images(tmp_path / "one", {"a": 20, "b": 20}))
+    graph = fv.Sequential(fv.GlobalAvgPool2d(), fv.Linear(2)).build(splits.train.shape)
+    model = fv.Model(graph, engine="reference")
+    model.fit(splits.train, epochs=1, out=tmp_path / "run", progress=False)
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        assert fv.load(tmp_path / "run" / name).splits == model.splits == splits.record
+    second = write_noise(tmp_path / "two" / "a", 5).parent
+    write_noise(second / "b", 5, seed=1)
+    later = image_folder(second)
+    model.fit(later.train, epochs=1, progress=False)
+    for part in PARTS:
+        assert set(model.splits[part]) == set(splits.record[part]) | set(later.record[part])
+    model.fit(later.train.subset([0, 1, 2]), epochs=1, progress=False)
+    assert set(splits.record["test"]) < set(model.splits["test"])

@@ -128,7 +128,24 @@ def test_a_deep_tiff_stands_too(tmp_path, orientation: int):
     assert channels(path, 1).sum() == (levels // 257).sum()
 
 
-MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+@pytest.mark.parametrize("behind", [False, True])
+def test_the_size_of_a_png_is_read_without_its_pixels(tmp_path, monkeypatch, behind: bool):
+    exif = Image.Exif()
+    exif[TAG_ORIENTATION] = 6
+    path = tmp_path / "photo.png"
+    Image.fromarray(noise(HEIGHT, WIDTH, 3)).save(path, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    chunk, rest = content[start:end], content[:start] + content[end:]
+    path.write_bytes(rest[:-12] + chunk + rest[-12:] if behind else content)
+    assert read_size(path) == (3, WIDTH, HEIGHT)
+    assert channels(path, 3).shape == (3, WIDTH, HEIGHT)
+    path.write_bytes(rest)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("it was decoded"))
+    assert read_size(path) == (3, HEIGHT, WIDTH)
+
+
 SAVED = {
     ".png": ("1", "L", "LA", "P", "RGB", "RGBA"),
     ".jpg": ("L", "RGB", "CMYK", "YCbCr"),

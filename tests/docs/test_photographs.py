@@ -1,6 +1,7 @@
 """The page on one's own photographs, word for word: its commands run one after another, as a new user types them."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,10 @@ def test_what_the_page_says_happens(place: Path, explained: bool):
     assert model.evaluate(held.dataset).accuracy > 0.7
     with Image.open("small-sheet.png") as image:
         assert np.array_equal(np.asarray(image), np.asarray(sheet.image))
-    assert (place / "runs" / "explain" / "index.html").exists() == explained
+    page = place / "runs" / "explain" / "index.html"
+    assert page.exists() == explained
+    if explained:
+        assert "and was scaled and cropped to the network's 48x48." in unescape(page.read_text("utf-8"))
 
 
 def test_another_output_is_noticed():

@@ -42,7 +42,6 @@ def begin(
         out: where the run will be; a split that is kept there is kept.
     """
     from foveate import zoo
-    from foveate.data.splitting import both
     from foveate.model import Model
 
     if variant is not None and net is None:
@@ -61,7 +60,7 @@ def begin(
         if prepared is None and data.found:
             known.preprocessing = data.preprocessing
         model = known.with_head(data.classes, seed=seed)
-    model.splits = both(known.splits, data.record) if origin else dict(data.record)
+        model.splits = dict(known.splits)
     return data, model
 
 

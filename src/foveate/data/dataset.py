@@ -1,6 +1,7 @@
 """Data in memory: inputs with their targets and task, checked once, and the three parts of a dataset."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -48,6 +49,9 @@ class Dataset(metaclass=Called):
     by_input: Mapping[str, InputArray]
     targets: Targets
     task: AnyTask
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """Which images of a folder are in which part, if these are its training images; a model trained on them keeps it
+    in its `splits`."""
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Dataset(metaclass=Called):
         count = len(next(iter(by_input.values())))
         object.__setattr__(self, "by_input", by_input)
         object.__setattr__(self, "task", owner)
+        object.__setattr__(self, "record", {})
         given = _masks(owner, targets, by_input[self.image_input].ndim)
         object.__setattr__(self, "targets", owner.check_targets(given, count))
 
@@ -114,6 +119,12 @@ class Dataset(metaclass=Called):
             raise DataError(f"the data are for {type(self.task).__name__}, which has no classes; see dataset.task")
         return self.task.classes
 
+    def with_record(self, record: Mapping[str, Any]) -> "Dataset":
+        """The same samples with this record."""
+        result = copy(self)
+        object.__setattr__(result, "record", dict(record))
+        return result
+
     def subset(self, indices: ArrayLike) -> "Dataset":
         """The samples with these indices, or where a boolean array of N is true, in that order; the task is kept."""
         chosen = np.asarray(indices)
@@ -140,7 +151,7 @@ class Splits:
     """A dataset in three parts, with the preprocessing that fits its training part.
 
     A folder of images also has `found`, what was found there in one line; `skipped`, why files were left out; and
-    `record`, which image is in which part, for a model's `splits`.
+    `record`, which image is in which part.
 
     Raises:
         DataError: the parts differ in the shape of a sample or in their task.
@@ -153,7 +164,11 @@ class Splits:
     name: str
     found: str = ""
     skipped: Mapping[Path, str] = field(default_factory=dict)
-    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Which image of a folder is in which part, by the hash of its content; a trained model has it in `splits`."""
+        return self.train.record
 
     def __post_init__(self) -> None:
         for part, dataset in (("validation", self.validation), ("test", self.test)):

@@ -102,15 +102,16 @@ def image_folder(
     _warn(root, found)
     logger.info("read %d images of %s in %s", len(kept), format_sizes(preprocessing.shape), root)
     line = found.line(files, kept, {part: len(dataset) for part, dataset in datasets.items()})
+    line += _untested(found, datasets["test"])
     good = {found.facts[files[place]].content for place in kept}
     placement = replace(placement, parts={each: part for each, part in placement.parts.items() if each in good})
+    datasets["train"] = datasets["train"].with_record(placement.to_json())
     return Splits(
         **datasets,
         preprocessing=preprocessing,
         name=root.resolve().name,
         found=line,
         skipped=found.skipped,
-        record=placement.to_json(),
     )
 
 
@@ -280,6 +281,15 @@ def _datasets(
     ends = np.cumsum([counts[part] for part in PARTS]).tolist()
     slices = {part: slice(end - counts[part], end) for part, end in zip(PARTS, ends, strict=True)}
     return {part: Dataset(inputs[rows], labels[rows], found.classes) for part, rows in slices.items()}
+
+
+def _untested(found: Found, test: Dataset) -> str:
+    """Which classes have too few images for the test; nothing if the test has a folder of its own."""
+    missing = [name for label, name in enumerate(found.classes) if not (test.labels == label).any()]
+    if not missing or any(file.part == "test" for file in found.files):
+        return ""
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"; too few images to be tested: {', '.join(map(printable, missing[:NAMED]))}{more}"
 
 
 def _check_readable(root: Path, classes: Sequence[str], found: Found) -> None:

@@ -1,5 +1,6 @@
 """Images as arrays: files and PIL images to uint8 (C, H, W). No global of PIL is set."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data.guarded import GuardedFile
+from foveate.data.guarded import MOST_READS, GuardedFile
 from foveate.data.resizing import Resizing
 from foveate.errors import DataError, FileError, FoveateError
 from foveate.opening import open_regular
@@ -39,6 +40,7 @@ _GREY_MODES = ("1", "L", "I", "LA", "La")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_LYING = (5, 6, 7, 8)
 """Orientations that swap height and width."""
+_PNG_SIGNATURE, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
 _TIFF_WIDTH, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 256, 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 _SIXTEEN_BITS = 2**16 - 1
@@ -89,9 +91,25 @@ def read_size(path: Path) -> tuple[int, int, int]:
     with _opened(path) as image:
         width, height = image.size
         turned = _tags(image).get(_TIFF_WIDTH, width) != width  # PIL itself has swapped the sides of a TIFF
-        if not turned and image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
+        # PIL decodes a whole PNG to find EXIF data behind the pixels.
+        has_exif = image.format != "PNG" or "exif" in image.info or _has_chunk(path, b"eXIf")
+        if not turned and has_exif and image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_LYING:
             width, height = height, width
         return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
+
+
+def _has_chunk(path: Path, kind: bytes) -> bool:
+    """Whether a PNG file has a chunk of this kind, or a text chunk, in which older programs keep EXIF data."""
+    with open_regular(path) as file:
+        file.seek(len(_PNG_SIGNATURE))
+        for _ in range(MOST_READS):
+            head = file.read(8)
+            if head[4:] in (kind, *_PNG_TEXTS):
+                return True
+            if len(head) < 8 or head[4:] == b"IEND":
+                return False
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
 
 
 def upright(image: "Image.Image") -> "Image.Image":
