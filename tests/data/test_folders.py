@@ -150,6 +150,9 @@ def test_folders_for_validation_and_test_may_lie_elsewhere(tmp_path):
     assert labels(splits) == {"train": {0: 18, 1: 18}, "validation": {0: 2, 1: 2}, "test": {1: 3}}
     splits = image_folder(root, test=held, validation=held)
     assert labels(splits)["train"] == {0: 20, 1: 20}
+    message = 'no image of the class "cat" in ".*photos" is left for training; add some .* validation and test too, or'
+    with pytest.raises(DataError, match=message):
+        image_folder(root, test=root)
     write_noise(held / "cow", 2)
     with pytest.raises(DataError, match=r'".*held" has the class cow, but the model\'s are cat, dog; give a folder'):
         image_folder(root, test=held)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from foveate import DataError, Preprocessing
 from foveate.cli import app
 from foveate.data import facts_index, reading
-from foveate.data.datasets import SkippedImagesWarning, image_folder
+from foveate.data.datasets import SkippedImagesWarning, held_out, image_folder
 from foveate.data.splitting import PARTS
 from tests.data.support import noise
 
@@ -104,6 +104,25 @@ def test_files_that_are_renamed_moved_or_added_are_decoded_no_second_time(photos
     write(photos.with_name("moved"), 2, seed=50)
     image_folder(photos.with_name("moved"), size=16, cache=True)
     assert len(decoded) == 4
+
+
+def test_a_part_of_what_is_kept_is_neither_decoded_nor_kept_again(photos, folder, decoded, monkeypatch):
+    splits = image_folder(photos, size=16, cache=True)
+    monkeypatch.setattr(reading, "KEPT_FROM", 0)
+    del decoded[:]
+    for wanted in (0, 1):
+        held = held_out(photos, splits.preprocessing, classes=splits.classes, record=splits.record)
+        assert np.array_equal(held.dataset.inputs, splits.test.inputs)
+        assert len(list(folder.glob("*.pixels"))) == 1 + wanted
+        monkeypatch.setattr(reading, "COPIED_UP_TO", 0)
+    assert not decoded
+
+
+def test_the_path_to_a_folder_may_be_written_in_two_ways(photos, examined, monkeypatch):
+    image_folder(photos, size=16, cache=True)
+    monkeypatch.chdir(photos.parent)
+    image_folder("photos", size=16, cache=True)
+    assert len(examined) == 24
 
 
 @pytest.mark.parametrize(

@@ -34,17 +34,17 @@ class FactsIndex:
 
     def seen(self, path: Path) -> Facts | None:
         """The facts of the image in `path`, if it has not changed since they were kept."""
-        entry = self._known.get(str(path))
+        entry = self._known.get(str(path.absolute()))
         if not isinstance(entry, list) or len(entry) != 8 or entry[:4] != _stamp(path):
             return None
-        self._now[str(path)] = entry
+        self._now[str(path.absolute())] = entry
         return Facts(*entry[4:])
 
     def note(self, path: Path, facts: Facts) -> None:
         """Remember the facts of an image that has just been examined, if it was at rest."""
         stamp = _stamp(path)
         if not facts.error and stamp and max(stamp[1:3]) < self._started - SETTLED_SECONDS * 1e9:
-            self._now[str(path)] = [*stamp, facts.content, facts.channels, facts.height, facts.width]
+            self._now[str(path.absolute())] = [*stamp, facts.content, facts.channels, facts.height, facts.width]
 
     def save(self) -> None:
         """Keep the facts for the next time; nothing happens if they are few, or cannot be written."""

@@ -173,6 +173,10 @@ class Known:
     rows: Mapping[str, tuple[NDArray[np.uint8], int]]
     bad: Mapping[str, str]
 
+    def has_all(self, contents: Sequence[str]) -> bool:
+        """Whether none of these files needs to be decoded."""
+        return all(content in self.rows or content in self.bad for content in contents)
+
     def row(self, content: str) -> NDArray[np.uint8] | str | None:
         """The pixels, the reason why there are none, or None if the file is not known."""
         if content in self.bad:

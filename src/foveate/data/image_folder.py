@@ -309,8 +309,8 @@ def _check_counts(root: Path, found: Found, labels: NDArray[np.int64], counts: M
     for label, name in enumerate(found.classes):
         if not (labels[: counts["train"]] == label).any():
             raise DataError(
-                f'no image of the class "{printable(name)}" in "{root}" that can be read is for training; add some, or '
-                "remove the class"
+                f'no image of the class "{printable(name)}" in "{root}" is left for training; add some that can be '
+                "read and are not in the folders for validation and test too, or remove the class"
             )
     for part in PARTS[1:]:
         if not counts[part]:

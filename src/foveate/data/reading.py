@@ -27,6 +27,9 @@ from foveate.text import named
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+COPIED_UP_TO = 256 << 20
+"""Bytes of decoded images that are copied from packs into memory rather than kept a second time."""
+
 _PIECE = 1 << 20
 _AHEAD = 4
 """Results that may wait for each thread."""
@@ -130,6 +133,8 @@ class Reading:
         if pack is None:
             return self._in_memory(Known({}, {}))
         kept = pack.mapped()
+        if kept is None and self._bytes <= COPIED_UP_TO and (known := pack.known()).has_all(self.contents):
+            return self._in_memory(known)  # a part of a larger pack, such as the test images
         if kept is None and pack.has_room() and pack.write(self._rows(pack.known())):
             kept = pack.mapped()
         if kept is None:
@@ -137,10 +142,14 @@ class Reading:
         rows, bad = kept
         return rows, self._told({place: bad[each] for place, each in enumerate(self.contents) if each in bad})
 
+    @property
+    def _bytes(self) -> int:
+        return len(self.paths) * prod(self.shape)
+
     def _is_kept(self, cache: bool | None) -> bool:
         if cache is not None or not limit():
             return bool(cache and limit())
-        if len(self.paths) * prod(self.shape) >= KEPT_FROM:
+        if self._bytes >= KEPT_FROM:
             return True
         return sum(path.stat().st_size for path in self.paths if path.exists()) >= KEPT_FROM
 
@@ -153,7 +162,8 @@ class Reading:
             inputs = np.empty((len(self.paths), *self.shape), np.uint8)
         except (MemoryError, ValueError):
             raise DataError(
-                f"{len(self.paths)} images of {format_sizes(self.shape)} do not fit into memory; give a smaller size"
+                f"{len(self.paths)} images of {format_sizes(self.shape)} fit neither into memory nor into the cache of "
+                f"{limit() / 1e9:g} GB (FOVEATE_CACHE_GB); give a smaller size"
             ) from None
         count, reasons = 0, {}
         for place, row in enumerate(self._rows(known)):
