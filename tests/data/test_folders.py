@@ -1,6 +1,7 @@
 """Folders as people have them: what is found, what is passed over, what is told, and where each image belongs."""
 
 import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def test_everything_below_a_class_folder_belongs_to_it(tmp_path):
     assert sum(labels(splits).values(), Counter()) == {0: 12, 1: 8}
     (root / "cat" / "loop").symlink_to(root, target_is_directory=True)
     assert len(list_images(root).files) < 200
+
+
+def test_folders_may_be_very_deep_and_links_may_go_round(tmp_path, monkeypatch):
+    root = write_images(tmp_path / "photos", {"a": 5, "b": 5})
+    monkeypatch.chdir(root / "a")
+    for _ in range(1500):  # deeper than Python may recurse
+        Path("d").mkdir()
+        os.chdir("d")
+    os.chdir(root)
+    (root / "b" / "round.png").symlink_to(root / "b" / "round.png")
+    with pytest.warns(SkippedImagesWarning, match=r'First: ".*round.png" is a broken link'):
+        splits = image_folder(root)
+    assert splits.found.startswith("10 images in 2 classes")
+    subprocess.run(["rm", "-r", root / "a" / "d"], check=True)
 
 
 def test_content_decides_and_not_the_name(tmp_path):

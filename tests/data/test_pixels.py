@@ -157,7 +157,8 @@ SAVED = {
     ".webp": ("L", "RGB", "RGBA"),
     ".ppm": ("1", "L", "RGB"),
 }
-ODD = [(suffix, mode, kind) for suffix, modes in SAVED.items() for mode in modes for kind in ("flat", "noise", "thin")]
+SHAPES = {"flat": (HEIGHT, WIDTH), "noise": (HEIGHT, WIDTH), "thin": (1, 40), "tall": (33, 2), "dot": (1, 1)}
+ODD = [(suffix, mode, kind) for suffix, modes in SAVED.items() for mode in modes for kind in SHAPES]
 
 
 def by_hand(path: Path, count: int) -> np.ndarray:
@@ -174,7 +175,7 @@ def by_hand(path: Path, count: int) -> np.ndarray:
 
 
 def odd_image(mode: str, kind: str) -> Image.Image:
-    height, width = (1, 40) if kind == "thin" else (HEIGHT, WIDTH)
+    height, width = SHAPES[kind]
     pixels = noise(height, width, 4) if kind != "flat" else np.full((height, width, 4), 77, np.uint8)
     return Image.fromarray(pixels).convert("RGB").convert(mode) if mode == "P" else converted(pixels, mode)
 
@@ -193,6 +194,24 @@ def test_files_of_every_mode_give_what_pillow_gives_by_hand(tmp_path, suffix: st
         assert np.array_equal(channels(path, count), by_hand(path, count))
     renamed = path.rename(tmp_path / "without_a_name")
     assert np.array_equal(channels(renamed, 3), by_hand(renamed, 3))
+
+
+TRANSPARENT = [("P", 0), ("P", 3), ("L", 0), ("L", 77), ("RGB", (1, 2, 3)), ("RGB", (77, 77, 77)), ("1", 0), ("1", 1)]
+
+
+@pytest.mark.parametrize(("mode", "key"), TRANSPARENT)
+@pytest.mark.parametrize("kind", ["flat", "noise"])
+def test_a_transparent_colour_is_white(tmp_path, mode: str, key, kind: str):
+    path = tmp_path / "clear.png"
+    odd_image(mode, kind).save(path, transparency=key)
+    with Image.open(path) as opened:
+        assert "transparency" in opened.info
+    for count in (1, 3):
+        assert np.array_equal(channels(path, count), by_hand(path, count))
+
+
+def test_there_are_more_than_200_odd_files():
+    assert len(ODD) + len(TRANSPARENT) * 2 + 8 * len(ORIENTED) + 8 > 200
 
 
 def test_photographs_of_two_pictures_and_modern_ones(tmp_path):

@@ -121,26 +121,32 @@ def _within(folder: Path, skipped: dict[Path, str]) -> tuple[list[Path], list[Pa
         path = folder / entry.name
         if _is_of_the_system(entry.name):
             continue
-        if entry.is_dir():
+        if path.is_dir():
             if not _is_run(path):
                 folders.append(path)
-        elif entry.is_file():
+        elif path.is_file():
             files.append(path)
         else:
             skipped[path] = "is a broken link" if entry.is_symlink() else "is no file on a disk"
     return folders, files
 
 
-def _files(folder: Path, skipped: dict[Path, str], above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
-    """The regular files in `folder` and below it; a link to a folder above it is followed once."""
-    status = folder.stat()
-    place = (status.st_dev, status.st_ino)
-    if place in above:
-        return
-    folders, files = _within(folder, skipped)
-    yield from files
-    for each in folders:
-        yield from _files(each, skipped, above | {place})
+def _files(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
+    """The regular files in `folder` and below it, at any depth; a link to a folder above it is not followed."""
+    waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
+    while waiting:
+        inner, above = waiting.pop()
+        try:
+            status = inner.stat()
+        except OSError as error:
+            skipped[inner] = f"cannot be opened: {error.strerror}"
+            continue
+        place = (status.st_dev, status.st_ino)
+        if place in above:
+            continue
+        folders, files = _within(inner, skipped)
+        yield from files
+        waiting += [(each, above | {place}) for each in reversed(folders)]
 
 
 def _is_run(folder: Path) -> bool:
