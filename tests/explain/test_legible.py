@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import foveate as fv
+from foveate.explain.draw import style, tiles
 from foveate.explain.draw.inputs import LONG_SIGNAL
 from foveate.explain.draw.matrix import plot_convolution_matrix
 from foveate.explain.draw.sanity import draw_sanity_check
@@ -176,3 +177,23 @@ def test_a_phone_scrolls_pictures_instead_of_shrinking_their_text() -> None:
     assert "figure { margin: 1.5rem 0; overflow-x: auto }" in style
     widest, smallest = 11 * 120, 8 * 120 / 72  # pixels of the widest picture, and of its smallest letters
     assert smallest * 60 * 16 / widest > 9
+
+
+@pytest.mark.parametrize(("shape", "proportion"), [((2, 300), 1 / 8), ((300, 2), 8), ((30, 20), None)], ids=str)
+def test_an_oblong_image_is_drawn_as_wide_as_can_be_seen(shape: tuple[int, int], proportion: float | None):
+    axes = style.new_figure(2, 2).subplots()
+    for show in (style.show_image, style.show_map):
+        show(axes, np.zeros(shape))
+        assert axes.get_box_aspect() == proportion
+    tile = tiles.place(shape, 0, 0)
+    assert tile.height / tile.width == (proportion or 1.5)
+
+
+def test_a_name_from_right_to_left_begins_inside_its_panel():
+    network = model_of(fv.Conv2d(4, 3))
+    model = fv.Model(network.graph, classes=("قطة", "كلب"), seed=0)
+    figure = plot_attributions(model, np.random.default_rng(0).random((1, 1, 12, 12)))
+    FigureCanvasAgg(figure).draw()
+    (panel,) = [axes for axes in figure.axes if axes.get_xlabel() == "probability"]
+    assert len(panel.texts) == 2
+    assert all(text.get_window_extent().x0 > panel.get_window_extent().x0 for text in panel.texts)

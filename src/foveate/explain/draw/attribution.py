@@ -19,6 +19,7 @@ from foveate.explain.draw.style import (
     show_image,
     show_map,
     tint,
+    widened,
 )
 from foveate.explain.measure.attribution import upsample
 from foveate.explain.measure.explanation import Explanation, magnitude, with_channels
@@ -85,6 +86,7 @@ def show_overlay(axes: "Axes", image: FloatArray, values: FloatArray, limit: flo
     show_image(axes, image.mean(axis=0), title)
     strength = np.clip(values / limit, 0, 1)
     axes.imshow(strength, cmap=SEQUENTIAL, vmin=0, vmax=1, alpha=0.85 * strength**0.5, interpolation="nearest")
+    widened(axes, strength.shape)
 
 
 @drawn
@@ -186,9 +188,8 @@ def _show_chances(axes: "Axes", likeliest: Sequence[tuple[str, float]]) -> None:
         np.arange(len(likeliest)), [chance for _, chance in likeliest], color=colour("faint"), edgecolor=colour("soft")
     )
     for place, (name, chance) in enumerate(likeliest):
-        axes.text(
-            0, place, f" {shortened(name, 12)}: {in_percent(chance)}", va="center", fontsize=8, color=colour("ink")
-        )
+        told = f"{shortened(name, 12)}: {in_percent(chance)}"
+        axes.text(0.03, place, told, va="center", fontsize=8, color=colour("ink"))
     bare(axes)
     axes.set_xlim(0, 1)
     axes.set_box_aspect(1)

@@ -36,6 +36,9 @@ _PALETTES = {
 """Ten colours for each background, those for light ones being Okabe and Ito's first: distinct for every kind of colour
 vision, and none with a contrast below 3:1 on its background."""
 
+MOST_OBLONG = 8
+"""How many times as long as wide an image is drawn at most: one of 2x300 pixels would be a line."""
+
 COLOURS = 10
 """The number of distinct colours."""
 
@@ -168,6 +171,21 @@ def save(figure: "Figure", path: str | Path) -> None:
     write_atomically(path_from(path, "path"), png(figure))
 
 
+def relative_size(shape: Sequence[int]) -> tuple[float, float]:
+    """Height and width as parts of the longer of them, the shorter widened so that it can be seen."""
+    longest = max(shape)
+    height, width = (max(size / longest, 1 / MOST_OBLONG) for size in shape)
+    return height, width
+
+
+def widened(axes: "Axes", shape: Sequence[int]) -> None:
+    """Draw an image of this shape no longer than can be seen, if its own proportions are beyond that."""
+    if max(shape) > MOST_OBLONG * min(shape):
+        height, width = relative_size(shape)
+        axes.set_aspect("auto")
+        axes.set_box_aspect(height / width)
+
+
 def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:
     """An image (C, H, W) or (H, W) on a scale from 0 to 1 without ticks; one channel is grey, three are colours."""
     values = np.asarray(pixels)
@@ -175,6 +193,7 @@ def show_image(axes: "Axes", pixels: ArrayLike, title: str = "") -> None:
     coloured = values.ndim == 3
     shown = np.clip(values.transpose(1, 2, 0) if coloured else values, 0, 1)
     axes.imshow(shown, cmap=None if coloured else "gray", vmin=0, vmax=1, interpolation="nearest")
+    widened(axes, shown.shape[:2])
     bare(axes, title)
 
 
@@ -188,6 +207,7 @@ def show_map(
     image = axes.imshow(
         array, cmap=diverging() if signed else SEQUENTIAL, vmin=low, vmax=largest, interpolation="nearest"
     )
+    widened(axes, array.shape)
     bare(axes, title)
     return image
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.explain.draw.style import bare, colour, grid_shape, new_figure
+from foveate.explain.draw.style import bare, colour, grid_shape, new_figure, relative_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,7 @@ class Tile:
 
 def place(shape: tuple[int, int], row: int, column: int, *, label: float = 0.0) -> Tile:
     """The tile of a picture (height, width) at `row` and `column` of a grid, with this much room above for a label."""
-    longest = max(shape)
-    height, width = shape[0] / longest, shape[1] / longest
+    height, width = relative_size(shape)
     return Tile(column * (width + GAP), row * (height + GAP + label) + label, width, height, shape)
 
 
@@ -61,12 +60,12 @@ class Grid:
 
 def grid_of(count: int, shape: tuple[int, int], inches: float) -> Grid:
     """A grid for `count` pictures of one shape in an area this many inches wide and not much higher."""
-    longest = max(shape)
-    across = max(2, min(12, round(8 * shape[0] / shape[1])))
+    height, width = relative_size(shape)
+    across = max(2, min(12, round(8 * height / width)))
     columns = grid_shape(count, columns=across)[1]
-    side = min(1.8, inches / (columns * (shape[1] / longest + GAP)))
+    side = min(1.8, inches / (columns * (width + GAP)))
     label = LABEL_INCHES / side
-    return Grid(shape, columns, label, -(-count // columns) * side * (shape[0] / longest + GAP + label))
+    return Grid(shape, columns, label, -(-count // columns) * side * (height + GAP + label))
 
 
 def show_tile(axes: "Axes", picture: NDArray[Any], tile: Tile, **scale: Any) -> "AxesImage":
