@@ -67,7 +67,7 @@ def test_json_and_an_array_and_a_class_by_number(model: Path, tmp_path: Path):
         (["MODEL", "none.npy"], 'foveate: there is no file "none.npy"'),
         (["MODEL", "IMAGE", "--class", "cow"], 'foveate: there is no class "cow". Nearest: '),
         (["MODEL", "IMAGE", "--class", "9"], "foveate: there is no class 9: the 3 classes are numbered 0 to 2"),
-        (["MODEL", "IMAGE", "--data", "imagenet"], "foveate: there is no data set"),
+        (["MODEL", "IMAGE", "--data", "imagenet"], "foveate: there is no dataset"),
         (["none.safetensors", "IMAGE"], "foveate: none.safetensors"),
         (["MODEL", "text.npy"], 'foveate: "text.npy" is not an array written by numpy.save:'),
         (["MODEL", "broken.npy"], 'foveate: "broken.npy" is not an array written by numpy.save: '),

@@ -394,3 +394,63 @@ def test_every_task_is_told_in_every_form(foveate, images, tmp_path, form):
         for each, value in model.answers([image])[0]:
             assert each in result.stdout
             assert (f"{value:.4g}" if not form else repr(value)) in result.stdout
+
+
+def segmenting(shape, network, classes, path):
+    """A model that tells bright positions from dark ones, saved."""
+    task = fv.tasks.Segmentation(tuple(f"class {number}" for number in range(classes)))
+    plain = fv.Preprocessing(shape, (0.5,), (0.1,))
+    model = fv.Model(network.build(shape), task=task, preprocessing=plain, engine="reference")
+    model.state.load("conv1.weight", np.arange(classes, dtype=np.float32).reshape(classes, *(1,) * len(shape)))
+    model.save(path)
+    return model
+
+
+def test_the_maps_of_a_segmentation_are_kept(foveate, images, tmp_path):
+    from PIL import Image
+
+    model = segmenting((1, 8, 8), fv.Sequential(fv.Conv2d(3, 1, bias=False)), 3, tmp_path / "model.safetensors")
+    files = [images / "dark" / "0.png", images / "light" / "0.png"]
+    out = tmp_path / "deep" / "masks"
+    given = ["predict", tmp_path / "model.safetensors", *files, "--engine", "reference", "--masks", out]
+    result = foveate(*given, "--jsonl")
+    assert result.exit_code == 0, result.output
+    maps = model.predict(files)
+    for line, mask, name in zip(result.stdout.splitlines(), maps, ("0.png", "0-2.png"), strict=True):
+        assert json.loads(line)["masks"] == [str(out / name)]
+        with Image.open(out / name) as image:
+            assert image.mode == "P"
+            assert np.array_equal(np.asarray(image), mask)
+            assert image.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+    assert set(np.unique(maps)) == {0, 2}
+    assert foveate(*given).stdout == foveate(*given[:-2]).stdout
+
+
+def test_the_maps_of_sounds_are_arrays(foveate, tmp_path):
+    model = segmenting((1, 9), fv.Sequential(fv.Conv1d(2, 1, bias=False)), 2, tmp_path / "model.safetensors")
+    np.save(tmp_path / "tone.npy", np.linspace(0, 1, 9))
+    result = foveate(
+        "predict", tmp_path / "model.safetensors", tmp_path / "tone.npy", "--engine", "reference", "--masks", tmp_path
+    )
+    assert result.exit_code == 1
+    assert result.stderr == f'foveate: "{tmp_path / "tone.npy"}" is the image itself; give another folder for --masks\n'
+    result = foveate(
+        "predict", tmp_path / "model.safetensors", tmp_path / "tone.npy", "--engine", "reference", "--masks",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(np.load(tmp_path / "out" / "tone.npy"), model.predict([tmp_path / "tone.npy"])[0])
+
+
+def test_masks_of_another_task_or_in_a_wrong_place_are_sentences(foveate, trained, images, tmp_path):
+    result = foveate("predict", trained[0] / "model.safetensors", images / "dark", "--masks", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "foveate: --masks is for a segmentation, but the model's task is Classification; leave it out\n"
+    )
+    segmenting((1, 8, 8), fv.Sequential(fv.Conv2d(3, 1, bias=False)), 3, tmp_path / "model.safetensors")
+    (tmp_path / "file").write_text("in the way")
+    image = images / "dark" / "0.png"
+    result = foveate("predict", tmp_path / "model.safetensors", image, "--masks", tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f'foveate: "{tmp_path / "file" / "0.png"}" cannot be written: ')

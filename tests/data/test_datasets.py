@@ -26,7 +26,7 @@ def test_a_folder_is_loaded_by_its_path(tmp_path):
 def test_an_unknown_name_is_a_sentence_with_the_nearest(tmp_path):
     with pytest.raises(
         fv.DataError,
-        match=r'there is no data set and no folder "fashon_mnist". Nearest: fashion-mnist, mnist; or give the path',
+        match=r'there is no dataset and no folder "fashon_mnist". Nearest: fashion-mnist, mnist; or give the path',
     ):
         datasets.load("fashon_mnist")
     with pytest.raises(fv.DataError, match=r'no folder ".*none"'):

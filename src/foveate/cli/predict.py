@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -51,6 +51,9 @@ def predict(
             min=1, max=LARGEST, help="How many answers to list, best first (default: 3 classes; all for other tasks)."
         ),
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder for the maps of a segmentation: PNGs whose pixels are class indices.")
+    ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, a row for each answer.")] = False,
@@ -66,6 +69,7 @@ def predict(
     Example: foveate predict runs/fashion/model.safetensors photos/ --top 5 --jsonl
     """
     from foveate.cli.inputs import Inputs
+    from foveate.cli.masks import Masks
 
     if as_csv + as_lines + as_json > 1:
         raise typer.BadParameter("--csv, --jsonl and --json are forms of one output; give one of them")
@@ -73,6 +77,7 @@ def predict(
     loaded = open_model(model, engine)
     form = _CsvRows if as_csv else _JsonLines if as_lines else _Document if as_json else _Text
     printer, live = form(classes=loaded.classes is not None), not as_json
+    kept = None if masks is None else Masks(masks, loaded)
     failures: list[str] = []
 
     def fail(name: str, sentence: str) -> None:
@@ -87,7 +92,8 @@ def predict(
                 if isinstance(answer, FoveateError):
                     fail(name, str(answer))
                 else:
-                    printer.answered(name, _best(loaded, answer, top))
+                    written = [] if kept is None else kept.write(name, answer)
+                    printer.answered(name, _best(loaded, answer, top), written)
         printer.end()
     finally:  # Ctrl-C, too
         for line in failures:
@@ -161,7 +167,7 @@ class _Text:
     def __init__(self, *, classes: bool) -> None:
         self._classes = classes
 
-    def answered(self, name: str, answers: Answers) -> None:
+    def answered(self, name: str, answers: Answers, masks: Sequence[Path]) -> None:
         told = "; ".join(self._told(output, answer) for output, answer in answers.items())
         typer.echo(f"{printable(name, LONGEST_PATH)}: {told}")
 
@@ -181,8 +187,9 @@ class _Text:
 class _JsonLines(_Text):
     """A line of JSON for each image, with its answers or its error."""
 
-    def answered(self, name: str, answers: Answers) -> None:
-        self.put({"image": name, **self._plain(answers)})
+    def answered(self, name: str, answers: Answers, masks: Sequence[Path]) -> None:
+        written = {"masks": [str(path) for path in masks]} if masks else {}
+        self.put({"image": name, **self._plain(answers), **written})
 
     def failed(self, name: str, sentence: str) -> None:
         self.put({"image": name, "error": sentence})
@@ -220,7 +227,7 @@ class _CsvRows(_Text):
         super().__init__(classes=classes)
         self._row("image", "output", "name", "value", "error")
 
-    def answered(self, name: str, answers: Answers) -> None:
+    def answered(self, name: str, answers: Answers, masks: Sequence[Path]) -> None:
         for output, answer in answers.items():
             for each, value in answer:
                 self._row(name, output, each, "" if value is None else repr(value), "")
