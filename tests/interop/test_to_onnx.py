@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
+from PIL import Image
 from typer.testing import CliRunner
 
 import foveate as fv
@@ -100,6 +101,47 @@ def test_a_file_holds_what_a_model_is(tmp_path: Path):
     onnx.save(file, with_one_less)
     with pytest.raises(fv.FileError, match="what the file says about the model is not a JSON object"):
         fv.from_onnx(with_one_less)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        fv.tasks.MultiLabel(("left", "right")), fv.tasks.Regression(("angle", "size")),
+        fv.tasks.Classification(("cat", "dog")),
+    ],
+)  # fmt: skip
+def test_every_task_comes_back(task: fv.tasks.Task, tmp_path: Path):
+    model = fv.Model(fv.Sequential(fv.Conv2d(3, 3), fv.GlobalAvgPool2d(), fv.Linear(2)).build((1, 5, 5)), task=task)
+    assert back(model, tmp_path / "a.onnx").task == task
+
+
+def test_segmentations_and_several_tasks_come_back(tmp_path: Path):
+    graph = fv.Sequential(fv.Conv2d(4, 3, padding=1), fv.Conv2d(3, 1)).build((1, 8, 8))
+    model = fv.Model(graph, task=fv.tasks.Segmentation(("sky", "sea", "land")))
+    assert back(model, tmp_path / "a.onnx").task == model.task
+    builder = fv.GraphBuilder()
+    image, table = builder.input((2, 6, 6), "image"), builder.input((3,), "table")
+    seen = builder.add(fv.GlobalAvgPool2d(), builder.add(fv.Conv2d(4, 3), image))
+    both = builder.add(fv.Concatenate(), seen, table)
+    outputs = [builder.add(fv.Linear(2), both, name="kind"), builder.add(fv.Linear(1), both, name="age")]
+    tasks = {"kind": fv.tasks.Classification(("a", "b")), "age": fv.tasks.Regression(("years",))}
+    several = fv.Model(builder.build(*outputs), task=fv.tasks.Several(tasks))
+    again = back(several, tmp_path / "b.onnx")
+    assert again.task == several.task
+    assert (tuple(again.graph.inputs), again.graph.outputs) == (("image", "table"), ("kind", "age"))
+
+
+def test_a_new_head_is_trained_on_an_onnx_file(tmp_path: Path):
+    for number, name in enumerate(("dark", "light")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for each in range(6):
+            pixels = np.full((8, 8, 3), 40 + 150 * number + each, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{each}.png")
+    fv.to_onnx(trained(), tmp_path / "a.onnx")
+    options = ["--from", str(tmp_path / "a.onnx"), "--epochs", "1", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, ["train", str(tmp_path / "photos"), *options])
+    assert done.exit_code == 0, done.output
+    assert fv.load(tmp_path / "run" / "model.safetensors").classes == ("dark", "light")
 
 
 def test_normalisations_are_folded_on_request(tmp_path: Path):

@@ -10,7 +10,7 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Fixed, Op
-from foveate.interop.onnx.tensors import Array
+from foveate.interop.onnx.tensors import FLOATS, TYPES, Array
 from foveate.interop.walk import NotTakenError, columns_of, differing_axes, placed
 from foveate.layers import (
     CELU,
@@ -69,6 +69,15 @@ LARGEST_PRODUCT = 1 << 26
 
 @rule("Identity")
 def _(op: Op) -> Held:
+    return op.held()
+
+
+@rule("Cast", "CastLike")
+def _(op: Op) -> Held:
+    """Between types of floating point nothing; they are all float32 here."""
+    kind = TYPES.get(op.get("to", 1), "unknown")
+    if op.node.kind == "Cast" and kind not in FLOATS:
+        raise NotTakenError(f"it turns numbers into {kind}")
     return op.held()
 
 
