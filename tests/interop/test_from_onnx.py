@@ -107,6 +107,26 @@ def test_attention_is_the_same_here(tmp_path: Path):
     assert {"qkv", "proj", "norm"} <= set(model.graph.by_name)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_layer_normalisation_that_is_spelt_out_is_one_layer(tmp_path: Path, affine: bool):
+    module = nn.Sequential(nn.LayerNorm(12, eps=0.1, elementwise_affine=affine), nn.Linear(12, 4))
+    model = fv.from_onnx(exported(module, (5, 12), tmp_path / "a.onnx", opset=13))
+    tokens = RANDOM.standard_normal((3, 5, 12)).astype(np.float32)
+    with torch.no_grad():
+        assert relative_error(model.logits(tokens), module(torch.from_numpy(tokens)).numpy()) <= 1e-5
+    assert [type(node.layer) for node in model.graph.nodes] == [fv.LayerNorm, fv.Linear]
+
+
+def test_a_result_on_the_way_that_is_read_elsewhere_stays(tmp_path: Path):
+    text = """agraph (float[N, 6] x) => (float[N, 6] y, float[N, 6] z) {
+        m = ReduceMean(x, last1) d = Sub(x, m) s = Mul(d, d) v = ReduceMean(s, last1) e = Add(v, half) r = Sqrt(e)
+        y = Div(d, r) g = Sigmoid(d) z = Mul(d, g) }"""
+    arrays = {"last1": np.array([-1]), "half": np.float32(0.5)}
+    model = check(written(text, tmp_path / "a.onnx", arrays), (2, 6))
+    assert not any(isinstance(node.layer, fv.LayerNorm) for node in model.graph.nodes)
+    assert any(isinstance(node.layer, fv.SiLU) for node in model.graph.nodes)
+
+
 def test_files_keep_the_names_of_arrays_and_nodes(tmp_path: Path):
     source = "agraph (float[N, 2, 8, 8] x) => (float[N, 4, 6, 6] y) { y = Conv(x, W) }"
     path = written(source, tmp_path / "a.onnx", {"W": RANDOM.standard_normal((4, 2, 3, 3)).astype(np.float32)})

@@ -108,6 +108,25 @@ def test_sizes_that_no_memory_has_are_refused_before_they_are_made(tmp_path: Pat
     refused(written(f"agraph (float[1, 2, 3] x) => (float[1, 2, 3] y) {{ {body} }}", tmp_path / "a.onnx", arrays))
 
 
+def test_long_chains_and_repeated_doubling_end_in_time(tmp_path: Path):
+    """Thousands of products could overflow a stack, and forty doublings any memory."""
+    ports = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("x0", "y")]
+    two = numpy_helper.from_array(np.float32(1.5), "two")
+    for kind in ("Mul", "Identity"):
+        nodes = [helper.make_node(kind, [f"x{n}", "two"][: 1 + (kind == "Mul")], [f"x{n + 1}"]) for n in range(3_000)]
+        nodes.append(helper.make_node("Relu", ["x3000"], ["y"]))
+        graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [two])
+        path = tmp_path / "a.onnx"
+        path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+        assert fv.from_onnx(path, engine="reference").graph.output_shape == (4,)
+    doublings = [helper.make_node("Concat", [f"c{n}"] * 2, [f"c{n + 1}"], axis=0) for n in range(40)]
+    nodes = [*doublings, helper.make_node("Add", ["x0", "c40"], ["y"])]
+    first = numpy_helper.from_array(np.ones(1 << 16, np.uint8), "c0")
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [first])
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+    assert "numbers were computed from arrays before it" in refused(path)
+
+
 def test_messages_within_messages_and_many_of_them(tmp_path: Path):
     def within(number: int, content: bytes) -> bytes:
         return bytes([number << 3 | 2]) + _length(len(content)) + content

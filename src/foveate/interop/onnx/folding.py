@@ -28,11 +28,12 @@ def folded(*names: str) -> Callable[[Callable[[Op, list[Any]], Any]], Callable[[
 def fold(op: Op, inputs: Sequence[Fixed | None]) -> list[Fixed]:
     """The results of an operation on arrays."""
     arrays = [None if each is None else each.tensor for each in inputs]
+    if op.taking.computed > LARGEST_ARRAY:
+        raise NotTakenError(f"more than {LARGEST_ARRAY:,} numbers were computed from arrays before it")
     with np.errstate(all="ignore"):
         made = FOLDED[op.node.kind](op, arrays)
     results = [_plain(each) for each in (made if isinstance(made, list) else [made])]
-    if sum(each.size for each in results) > LARGEST_ARRAY:
-        raise NotTakenError(f"it makes an array of {results[0].size:,} numbers")
+    op.taking.computed += sum(each.size for each in results if each.flags.owndata)
     first = inputs[0] if inputs else None
     if op.node.kind in _VIEWS and first is not None and first.name is not None:
         return [first.changed(each, f"{op.node.kind} ") for each in results]
@@ -68,7 +69,9 @@ for _name, _two in _TWO.items():
 
     @folded(_name)
     def _(op: Op, arrays: list[Any], two: Callable[[Array, Array], Any] = _two) -> Any:
-        if op.node.kind != "MatMul":
+        if op.node.kind == "MatMul":
+            check_size((arrays[0].size // max(1, arrays[0].shape[-1]), arrays[1].size // max(1, len(arrays[1]))))
+        else:
             check_size(np.broadcast_shapes(arrays[0].shape, arrays[1].shape))
         return two(arrays[0], arrays[1])
 
@@ -166,12 +169,13 @@ def _(op: Op, arrays: list[Any]) -> Any:
 @folded("Gather")
 def _(op: Op, arrays: list[Any]) -> Any:
     data, indices, axis = arrays[0], arrays[1], op.get("axis", 0)
-    check_size((*data.shape, *indices.shape) if data.size > 1 else indices.shape)
+    check_size((data.size // max(1, data.shape[axis]), indices.size))
     return np.take(data, indices.astype(np.int64), axis=axis)
 
 
 @folded("Concat")
 def _(op: Op, arrays: list[Any]) -> Any:
+    check_size([sum(array.size for array in arrays)])
     return np.concatenate(arrays, axis=op.get("axis", 0))
 
 
@@ -223,6 +227,8 @@ def _(op: Op, arrays: list[Any]) -> Any:
 @folded("Split")
 def _(op: Op, arrays: list[Any]) -> Any:
     axis, sizes = op.get("axis", 0), op.option("split", 1)
+    if sizes is None and (op.get("num_outputs") or 0) > arrays[0].shape[axis]:
+        raise NotTakenError(f"it splits {arrays[0].shape[axis]} positions into {op.get('num_outputs')} parts")
     if sizes is None:
         return np.array_split(arrays[0], op.get("num_outputs") or len(op.node.outputs), axis)
     return np.split(arrays[0], np.cumsum(sizes)[:-1].tolist(), axis)

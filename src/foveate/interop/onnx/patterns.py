@@ -1,10 +1,13 @@
-"""Finds products that spell out one activation function: GELU, SiLU, hard swish, Mish."""
+"""Finds operators that spell out one layer: GELU, SiLU, hard swish, Mish, layer normalisation."""
 
 from dataclasses import dataclass, field, replace
 from math import isclose, pi, sqrt
 
 from foveate.interop.onnx.reading import OWN, Operation
 from foveate.interop.onnx.taking import Fixed, Taking
+
+DEEPEST_PRODUCT = 6
+"""How many products within each other are taken apart."""
 
 
 @dataclass
@@ -13,6 +16,19 @@ class Spelt:
 
     replaced: dict[str, Operation] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
+
+    def enter(self, whole: Operation, parts: set[str], taking: Taking) -> bool:
+        """Record one operator for several, if nothing else reads the results on the way."""
+        name = whole.outputs[0]
+        inside = parts - {name}
+        readers = [user for part in inside for user in taking.users.get(part, ())]
+        counted = sum(taking.readers[part] for part in inside)
+        reads = sum(user.inputs.count(part) for part in inside for user in taking.users.get(part, ()))
+        if counted != reads or not all(set(user.outputs) & (inside | {name}) for user in readers):
+            return False
+        self.replaced[name] = whole
+        self.parts |= inside
+        return True
 
 
 @dataclass(frozen=True)
@@ -43,23 +59,23 @@ class _Search:
         found = self.makers.get(name)
         return found if found is not None and found.kind == kind and found.domain in OWN else None
 
-    def factors(self, name: str, *, first: bool = True) -> Factors:
+    def factors(self, name: str, depth: int = 0) -> Factors:
         """The factors of a value; products that something else reads as well are factors themselves."""
         number = self.number(name)
         if number is not None:
             return Factors(number, ())
         maker = self.makers.get(name)
-        inside = maker is not None and maker.kind in ("Mul", "Div") and (first or self.taking.readers[name] == 1)
-        if maker is None or not inside or len(maker.inputs) != 2:
+        inside = maker is not None and maker.kind in ("Mul", "Div") and (depth == 0 or self.taking.readers[name] == 1)
+        if maker is None or not inside or depth > DEEPEST_PRODUCT or len(maker.inputs) != 2:
             return Factors(1.0, (name,))
         left, right = maker.inputs
         if maker.kind == "Div":
             divisor = self.number(right)
             if not divisor:
                 return Factors(1.0, (name,))
-            part = self.factors(left, first=False)
+            part = self.factors(left, depth + 1)
             return Factors(part.number / divisor, part.others, part.parts | {name})
-        one, other = self.factors(left, first=False), self.factors(right, first=False)
+        one, other = self.factors(left, depth + 1), self.factors(right, depth + 1)
         return Factors(one.number * other.number, one.others + other.others, one.parts | other.parts | {name})
 
     def sum(self, name: str, number: float) -> str | None:
@@ -106,6 +122,56 @@ class _Search:
         sixth = isclose(gate.attributes.get("alpha", 0.2), 1 / 6, rel_tol=1e-5)
         return sixth and gate.attributes.get("beta", 0.5) == 0.5
 
+    def layer_norm(self, quotient: Operation) -> tuple[Operation, set[str]] | None:
+        """(x - mean) / sqrt(mean of its square + eps), and scale and shift after it if they are arrays: the operator
+        that does the same, and the results on the way."""
+        centred, root = quotient.inputs if len(quotient.inputs) == 2 else ("", "")
+        less, square_root = self.maker(centred, "Sub"), self.maker(root, "Sqrt")
+        shifted = None if square_root is None else self.maker(square_root.inputs[0], "Add")
+        if less is None or square_root is None or shifted is None:
+            return None
+        mean = self.maker(less.inputs[1], "ReduceMean")
+        terms = [name for name in shifted.inputs if self.number(name) is None]
+        eps = next((number for name in shifted.inputs if (number := self.number(name)) is not None), None)
+        variance = self.maker(terms[0], "ReduceMean") if len(terms) == 1 else None
+        if mean is None or variance is None or eps is None or mean.inputs[0] != less.inputs[0]:
+            return None
+        axes = self._trailing(mean)
+        if axes is None or axes != self._trailing(variance) or not self._is_square(variance.inputs[0], centred):
+            return None
+        on_the_way = (centred, root, square_root.inputs[0], terms[0], variance.inputs[0], less.inputs[1])
+        inputs, last, parts = [less.inputs[0]], quotient, set(on_the_way)
+        for kind in ("Mul", "Add"):
+            after = self._only_user(last, kind)
+            array = None if after is None else next((n for n in after.inputs if n != last.outputs[0]), None)
+            if after is None or not isinstance(self.taking.known.get(array or ""), Fixed):
+                break
+            parts.add(last.outputs[0])
+            inputs, last = [*inputs, str(array)], after
+        attributes = {"axis": axes, "epsilon": eps}
+        whole = replace(last, kind="LayerNormalization", domain="", inputs=tuple(inputs), attributes=attributes)
+        return whole, parts
+
+    def _only_user(self, operation: Operation, kind: str) -> Operation | None:
+        name = operation.outputs[0]
+        users = self.taking.users.get(name, [])
+        alone = len(users) == 1 and self.taking.readers[name] == 1 and users[0].kind == kind
+        return users[0] if alone and len(users[0].inputs) == 2 else None
+
+    def _is_square(self, name: str, source: str) -> bool:
+        power, product = self.maker(name, "Pow"), self.maker(name, "Mul")
+        if power is not None:
+            return power.inputs[0] == source and self.number(power.inputs[1]) == 2
+        return product is not None and product.inputs == (source, source)
+
+    def _trailing(self, mean: Operation) -> int | None:
+        """The first of the last axes that a mean is over, counted from the end; None if it is over others."""
+        axes = mean.attributes.get("axes")
+        found = self.taking.known.get(mean.inputs[1]) if len(mean.inputs) > 1 else None
+        axes = found.tensor.tolist() if isinstance(found, Fixed) else axes
+        last = isinstance(axes, list) and axes and sorted(axes) == list(range(-len(axes), 0))
+        return -len(axes) if last and axes and mean.attributes.get("keepdims", 1) else None
+
     def _bounds(self, clip: Operation) -> tuple[float | None, float | None]:
         low, high = clip.attributes.get("min"), clip.attributes.get("max")
         if len(clip.inputs) > 2:
@@ -144,6 +210,10 @@ def spelt_out(taking: Taking) -> Spelt:
         name = operation.outputs[0] if operation.outputs else ""
         if operation.kind not in ("Mul", "Div") or operation.domain not in OWN or name in found.parts:
             continue
+        normalized = search.layer_norm(operation) if operation.kind == "Div" else None
+        if normalized is not None:
+            found.enter(*normalized, taking)
+            continue
         product = search.factors(name)
         if len(product.others) != 2:
             continue
@@ -152,11 +222,7 @@ def spelt_out(taking: Taking) -> Spelt:
             if known is None:
                 continue
             kind, attributes, ways = known
-            parts = (ways | product.parts) - {name}
-            readers = (user for part in parts for user in taking.users.get(part, ()))
-            if all(set(user.outputs) & (parts | {name}) for user in readers):
-                made = replace(operation, kind=kind, domain="", inputs=(source,), attributes=attributes)
-                found.replaced[name] = made
-                found.parts |= parts
+            made = replace(operation, kind=kind, domain="", inputs=(source,), attributes=attributes)
+            if found.enter(made, ways | product.parts, taking):
                 break
     return found

@@ -63,7 +63,7 @@ SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.050701
 MOST_MATRICES = 64
 """The most matrices in a stack that are multiplied one by one."""
 
-LARGEST_PRODUCT = 1 << 26
+LARGEST_PRODUCT = 1 << 25
 """The most terms, for one sample, of a product of two tensors."""
 
 

@@ -11,7 +11,7 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.rules import lined
 from foveate.interop.onnx.table import rule
-from foveate.interop.onnx.taking import Fixed, Op
+from foveate.interop.onnx.taking import Fixed, Op, check_size
 from foveate.interop.walk import NotTakenError
 from foveate.layers import (
     Concatenate,
@@ -130,6 +130,7 @@ def _joined_with_arrays(op: Op, axis: int, known: Sequence[Any]) -> Held:
         else:
             before += each.tensor.shape[axis + 1]
     value = op.add(Concatenate(axis=axis), *parts) if len(parts) > 1 else parts[0]
+    check_size(value.shape)
     rows = []
     for each in known:
         shape = (1, *op.taking_shape(each)[1:])
@@ -152,6 +153,8 @@ def _(op: Op) -> list[Held | None]:
     value = op.value()
     axis = op.axis(op.get("axis", 0), op.rank(), "it takes the batch apart")
     size, count = value.shape[axis], op.get("num_outputs") or len(op.node.outputs)
+    if count > size:
+        raise NotTakenError(f"it splits {size} positions into {count} parts")
     each = -(-size // count)
     sizes = op.option("split", 1) or [min(each, size - number * each) for number in range(count)]
     if sum(sizes) != size or min(sizes) < 1 or len(sizes) < len(op.node.outputs):

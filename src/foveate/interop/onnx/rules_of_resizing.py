@@ -17,6 +17,9 @@ from foveate.interop.walk import NotTakenError
 from foveate.layers import Layer, Resize, Shape, Transpose, Upsample
 from foveate.layers.resize import axis_taps
 
+MOST_OUTPUTS = 1 << 16
+"""The longest axis that is made."""
+
 MOST_WEIGHTS = 1 << 24
 """The most weights along an axis, outputs times inputs."""
 
@@ -68,7 +71,7 @@ def _resized(op: Op, axes: Sequence[int], scales: Sequence[float], sizes: Sequen
         whole = _parts(op, axes, how)
     parted = {axis for axis in axes if whole[axis].part != (0, 1)}
     changing = [axis for axis in range(1, len(full)) if made[axis] != full[axis] or axis in parted]
-    if any(made[axis] * full[axis] > MOST_WEIGHTS for axis in changing):
+    if any(made[axis] > MOST_OUTPUTS or made[axis] * full[axis] > MOST_WEIGHTS for axis in changing):
         raise NotTakenError(f"it resizes {full} to {made}")
     weights = {axis: whole[axis].weights(full[axis], made[axis], factors[axis]) for axis in changing}
     value = op.value()

@@ -258,14 +258,14 @@ def pooled(op: Op, value: Value, kind: str, *, keepdims: bool) -> Held:
     return Held(made, (value.shape[0], *(1,) * axes) if keepdims else (value.shape[0],))
 
 
-def becomes_flat(op: Op, name: str) -> bool:
+def becomes_flat(op: Op, name: str, depth: int = 0) -> bool:
     """Whether every operation that reads (C, 1, 1) makes (C,) of it."""
     users = op.taking.users.get(name, [])
     if len(users) < op.taking.readers[name]:  # an output of the network
         return False
     return bool(users) and all(
         user.kind in ("Flatten", "Reshape", "Squeeze")
-        or (user.kind in ("Dropout", "Identity") and becomes_flat(op, user.outputs[0]))
+        or (user.kind in ("Dropout", "Identity") and depth < 8 and becomes_flat(op, user.outputs[0], depth + 1))
         for user in users
     )
 

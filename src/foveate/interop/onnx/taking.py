@@ -24,7 +24,10 @@ PARTS = (".back", ".flat", ".groups", ".pieces", ".split")
 """How `to_onnx` ends the names of reshapes that are parts of a layer."""
 
 LARGEST_ARRAY = 1 << 28
-"""The most numbers of an array that is computed during import: 1 GB."""
+"""The most numbers of all arrays that are computed during import: 1 GB."""
+
+MOST_AXES = 8
+"""The most axes of a value, its batch included."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Taking(Walk[Operation]):
 
     scales: dict[str, tuple[Fixed, Fixed | None]] = field(default_factory=dict)
     """Scale and zero point of each value that is quantised in the file, and here what it stands for."""
+
+    computed: int = 0
+    """How many numbers of arrays were computed so far."""
 
     leads: dict[str, int] = field(default_factory=dict)
     """How many axes come before the batch in the file, of values in which it is not the first."""
@@ -250,6 +256,8 @@ class Op:
     def sample(self, full: Any, told: str = "its result") -> Shape:
         """The shape of a sample of a result whose shape in the file is `full`."""
         sizes = tuple(map(int, full))
+        if len(sizes) > MOST_AXES:
+            raise NotTakenError(f"{told} has {len(sizes)} axes")
         if not sizes or sizes[0] != self.taking.batch:
             raise NotTakenError(f"{told} is {format_sizes(sizes) or 'one number'}, in which the batch is not first")
         return sizes[1:]
