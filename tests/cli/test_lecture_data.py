@@ -15,7 +15,7 @@ OPTIONS = ("--net", "lenet5", "--epochs", "1", "--engine", "reference")
 
 @pytest.fixture
 def lecture(tmp_path, monkeypatch):
-    """A folder with the three data sets, which FOVEATE_DATA names."""
+    """A folder with the three datasets, which FOVEATE_DATA names."""
     folder = tmp_path / "data"
     write_small(folder / "mnist")
     small = [small_idx(MNIST)]

@@ -1,4 +1,4 @@
-"""Small data sets in the place of MNIST's and CIFAR's, with files in the published formats."""
+"""Small datasets in the place of MNIST's and CIFAR's, with files in the published formats."""
 
 import gzip
 from dataclasses import replace
@@ -23,7 +23,7 @@ CHECKSUMS = {name: sha256(idx_bytes(array)).hexdigest() for name, array in SMALL
 
 
 def small_idx(whole: IdxSet) -> IdxSet:
-    """A data set of 60 and 20 images in the place of a real one; nobody publishes it."""
+    """A dataset of 60 and 20 images in the place of a real one; nobody publishes it."""
     return replace(whole, counts=(60, 20), validation=10, checksums=CHECKSUMS, publishers=(), package=None)
 
 
@@ -62,7 +62,7 @@ def contents(whole: CifarSet, kind: str) -> dict[str, bytes]:
 
 
 def small_cifar(whole: CifarSet) -> CifarSet:
-    """A data set of 20 pictures a file in the place of a real one; nobody publishes it."""
+    """A dataset of 20 pictures a file in the place of a real one; nobody publishes it."""
     python, binary = contents(whole, "python"), contents(whole, "binary")
     batches = tuple(
         replace(
@@ -77,7 +77,7 @@ def small_cifar(whole: CifarSet) -> CifarSet:
 
 
 def write_cifar(whole: CifarSet, folder: Path, kind: str, form: str) -> Path:
-    """The small data set as files of a kind, in an archive or not; returns what to give for the folder."""
+    """The small dataset as files of a kind, in an archive or not; returns what to give for the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = contents(whole, kind)
     names = dict(zip(("binary", "python"), whole.archives, strict=True))

@@ -26,7 +26,7 @@ from tests.data.support import noise
 
 @pytest.fixture(params=[CIFAR10, CIFAR100], ids=lambda each: each.name)
 def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CifarSet:
-    """A data set of 20 pictures a file in the place of each real one, on a computer without it."""
+    """A dataset of 20 pictures a file in the place of each real one, on a computer without it."""
     monkeypatch.setattr("foveate.data.published.cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("FOVEATE_DATA", raising=False)
     return replace(small_cifar(request.param), system=tmp_path / "system")

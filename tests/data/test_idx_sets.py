@@ -64,7 +64,7 @@ def test_an_epoch_of_the_real_data_is_served(fashion: Splits):
 
 @pytest.fixture(params=[FASHION_MNIST, MNIST], ids=lambda each: each.name)
 def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IdxSet:
-    """A data set of 60 and 20 images in the place of each real one, on a computer without it."""
+    """A dataset of 60 and 20 images in the place of each real one, on a computer without it."""
     monkeypatch.setattr("foveate.data.published.cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("FOVEATE_DATA", raising=False)
     return replace(small_idx(request.param), package="dataset-fashion-mnist", system=tmp_path / "system")
@@ -121,7 +121,7 @@ def test_files_of_another_length_or_shape_are_a_sentence(small: IdxSet, tmp_path
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_found_on_this_computer_is_checked_as_a_download_is(small: IdxSet, zipped: bool):
-    """Another data set in the same format, or one wrong pixel."""
+    """Another dataset in the same format, or one wrong pixel."""
     write_small(small.cache, zipped=zipped)
     changed = SMALL[NAMES[2]].copy()
     changed[3, 5, 7] ^= 1
@@ -132,7 +132,7 @@ def test_a_file_found_on_this_computer_is_checked_as_a_download_is(small: IdxSet
         small.load()
     assert str(caught.value) == (
         f'"{path}" has the SHA-256 {sha256(content).hexdigest()}, but {small.title}\'s is {CHECKSUMS[NAMES[2]]}: it is '
-        "damaged, or another data set; get the file again"
+        "damaged, or another dataset; get the file again"
     )
 
 

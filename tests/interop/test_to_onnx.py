@@ -193,5 +193,17 @@ def test_the_command_line_imports_exports_and_takes_both(tmp_path: Path, monkeyp
     ):  # fmt: skip
         done = run(app, command)
         assert done.exit_code == 0, done.output
+    fv.to_onnx(fv.Model(trained().graph), "plain.onnx")
+    done = run(app, ["predict", "plain.onnx", "image.npy"])
+    assert "does not say how images are prepared" in done.output
+    Path("names.txt").write_text("cat\n\ndog\n", encoding="utf-8")
+    Path("timm.json").write_text(
+        json.dumps({"input_size": [3, 8, 8], "mean": [0.5] * 3, "std": [0.5] * 3}), encoding="utf-8"
+    )
+    told = ["--classes", "names.txt", "--preprocessing", "timm.json"]
+    done = run(app, ["import", "plain.onnx", "-o", "told.safetensors", *told])
+    assert done.exit_code == 0, done.output
+    assert fv.load("told.safetensors").classes == ("cat", "dog")
+    assert run(app, ["predict", "told.safetensors", "image.npy"]).exit_code == 0
     assert isinstance(run(app, ["export", "a.onnx", "c.png"]).exception, SystemExit)
     assert "it is imported already" in run(app, ["import", "a.safetensors"]).output

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    help="Download data sets, list what is available, and look at folders of images.",
+    help="Download datasets, list what is available, and look at folders of images.",
 )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveate.cli.models import open_model
+from foveate.cli.models import prepared_model
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import held_out_images, is_folder
 from foveate.text import number_words
@@ -20,7 +20,7 @@ ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors or ONNX
 
 def evaluate(
     model: ModelArgument,
-    dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")],
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=LARGEST, help="Batch size (default: chosen to use little memory).")
     ] = None,
@@ -28,14 +28,14 @@ def evaluate(
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a model on the test images of a data set, or on the images of a folder that it has not seen.
+    """Evaluate a model on the test images of a dataset, or on the images of a folder that it has not seen.
 
     Of a folder on which it was trained, these are the test images; any other folder is measured whole.
 
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
     """
     use_threads(threads)
-    loaded = open_model(model, engine)
+    loaded = prepared_model(model, engine)
     data, part, told = test_images(loaded, dataset)
     result = loaded.evaluate(data, batch_size=batch_size)
     names = loaded.classes

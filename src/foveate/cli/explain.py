@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveate.cli.models import open_model
+from foveate.cli.models import is_onnx, open_model, says_nothing
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import is_folder, load_data
 from foveate.errors import DataError
@@ -58,7 +58,7 @@ def explain(
     with progress_of_pages(as_json) as tell:
         report = explain_model(
             loaded,
-            _read(image, loaded),
+            _read(image, loaded, model),
             out,
             data=splits,
             target=_class(loaded, target),
@@ -79,12 +79,14 @@ def _class(model: "Model", target: str | None) -> int | str | None:
     return int(target) if target is not None and target not in known and target.isdecimal() else target
 
 
-def _read(path: Path, model: "Model") -> "ImageLike":
+def _read(path: Path, model: "Model", source: Path) -> "ImageLike":
     """The image's path, or the array in a .npy file."""
     from foveate.data.arrays import is_array_file, read_array
 
     if is_array_file(path):
         return read_array(path)
+    if model.preprocessing is None and is_onnx(source):
+        raise DataError(says_nothing(source))
     if model.preprocessing is None or len(model.graph.input_shape) != 3:
         raise DataError(
             f"{path} is not a .npy file, but this network takes arrays: save one of its input shape with numpy.save"

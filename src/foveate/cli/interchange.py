@@ -9,30 +9,62 @@ from foveate.cli.models import ONNX, open_model
 from foveate.cli.networks import InputOption
 from foveate.cli.output import EngineOption
 from foveate.cli.shapes import parse_sizes
+from foveate.errors import FileError
+from foveate.opening import open_regular
+from foveate.text import named
+
+LARGEST_NAMES = 1 << 24
+"""The most bytes of a file of names."""
 
 
 def import_(
     source: Annotated[Path, typer.Argument(help="An ONNX file.", metavar="MODEL.onnx")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("model.safetensors"),
     input_shape: InputOption = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Text file with the name of a class in each line, for a classifier.")
+    ] = None,
+    preprocessing: Annotated[
+        Path | None, typer.Option(help="JSON file of timm or Transformers that says how images are prepared.")
+    ] = None,
     engine: EngineOption = None,
 ) -> None:
     """Import an ONNX file as a model.
 
     Sizes that the file leaves open are given with --input. What cannot be imported is listed, all of it at once.
+    Few files say what their outputs mean and how images are prepared: --classes and --preprocessing do.
 
     Example: foveate import resnet50.onnx --input 3x224x224 -o resnet50.safetensors
     """
+    from foveate.data import Preprocessing
     from foveate.interop import from_onnx
+    from foveate.tasks import Classification, heads
+    from foveate.training import check_preprocessing
 
     if source.suffix == ".safetensors":
         raise typer.BadParameter(f"{source} is a model of foveate; it is imported already")
     model = from_onnx(source, parse_sizes(input_shape, "--input"), engine=engine)
+    if classes is not None:
+        model.task = Classification(_names(classes))
+        heads(model.task, model.graph)
+    if preprocessing is not None:
+        model.preprocessing = Preprocessing.from_configuration(preprocessing)
+        check_preprocessing(model.graph, model.preprocessing)
     model.save(out)
     parameters = sum(model.read(name).size for name in model.graph.parameters)
     typer.echo(f"{out}: {len(model.graph.nodes)} layers, {parameters:,} parameters")
     for note in model.remarks.get("onnx", {}).get("notes", ()):
         typer.echo(f"foveate: {note}", err=True)
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """The lines of a text file."""
+    try:
+        with open_regular(path, LARGEST_NAMES) as file:
+            lines = file.read().decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{named(path)} cannot be read as text: {error}") from None
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def export(

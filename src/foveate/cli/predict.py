@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from foveate.cli.evaluate_predict import ModelArgument
-from foveate.cli.models import open_model
+from foveate.cli.models import prepared_model
 from foveate.cli.output import (
     LARGEST,
     EngineOption,
@@ -74,7 +74,7 @@ def predict(
     if as_csv + as_lines + as_json > 1:
         raise typer.BadParameter("--csv, --jsonl and --json are forms of one output; give one of them")
     use_threads(threads)
-    loaded = open_model(model, engine)
+    loaded = prepared_model(model, engine)
     form = _CsvRows if as_csv else _JsonLines if as_lines else _Document if as_json else _Text
     printer, live = form(classes=loaded.classes is not None), not as_json
     kept = None if masks is None else Masks(masks, loaded)

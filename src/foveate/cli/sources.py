@@ -1,4 +1,4 @@
-"""Where the commands get their data from: a data set by name, or a folder of images with the options for it."""
+"""Where the commands get their data from: a dataset by name, or a folder of images with the options for it."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ class FolderOptions:
 
 
 def is_folder(dataset: str) -> bool:
-    """Whether the data are a folder of images, and not a data set known by that name."""
+    """Whether the data are a folder of images, and not a dataset known by that name."""
     from foveate.data import datasets
 
     return datasets.named_data(dataset) is None and Path(dataset).is_dir()
@@ -74,7 +74,7 @@ def load_data(
     preprocessing: "Preprocessing | None" = None,
     record: Mapping[str, Any] | None = None,
 ) -> "Splits":
-    """A data set by name, or a folder's images.
+    """A dataset by name, or a folder's images.
 
     Args:
         dataset: the name or the folder.

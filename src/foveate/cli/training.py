@@ -27,7 +27,7 @@ LEARNING_RATE = 0.15
 
 
 def train(
-    dataset: Annotated[str, typer.Argument(help="Name of a data set, or a folder with one subfolder per class.")],
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")],
     net: Annotated[
         str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: vgg6).")
     ] = None,
@@ -36,7 +36,7 @@ def train(
         typer.Option(
             "--from",
             help="model.safetensors to start from, or PyTorch weights of the network that --net names; a new last "
-            "layer learns the data set's classes.",
+            "layer learns the dataset's classes.",
         ),
     ] = None,
     variant: Annotated[
@@ -75,7 +75,7 @@ def train(
     test: TestOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network on a data set, and test it on the test images.
+    """Train a network on a dataset, and test it on the test images.
 
     Writes model.safetensors (with class names and preprocessing), history.csv, curves.png and a checkpoint to --out.
     Ctrl-C saves and stops; --resume continues.

@@ -40,7 +40,7 @@ _FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuff
 
 @dataclass(frozen=True)
 class Batch:
-    """A file of a CIFAR data set, with the SHA-256 of its Python form and of its binary one (its records)."""
+    """A file of a CIFAR dataset, with the SHA-256 of its Python form and of its binary one (its records)."""
 
     name: str
     training: bool
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class CifarSet(Published):
-    """A data set in one of CIFAR's four forms: the binary or the Python files, in an archive or unpacked.
+    """A dataset in one of CIFAR's four forms: the binary or the Python files, in an archive or unpacked.
 
     Args:
         batches: the files.
@@ -81,7 +81,7 @@ class CifarSet(Published):
         return "" if folder.is_file() else super().lacking(folder)
 
     def is_at(self, folder: Path) -> bool:
-        """Whether `folder` has this data set, or is one of its archives."""
+        """Whether `folder` has this dataset, or is one of its archives."""
         return bool(self.held(folder)) or (folder.is_file() and folder.name in self.archives)
 
     def read(self, folder: Path) -> tuple[Dataset, Dataset]:
@@ -135,7 +135,7 @@ class CifarSet(Published):
             wanted = batch.binary if binary else batch.python
             raise FileError(
                 f"{named(path)} has the SHA-256 {found}, but {self.title}'s is {wanted}: it is damaged, or another "
-                "data set; get it again"
+                "dataset; get it again"
             )
         return records
 

@@ -41,14 +41,14 @@ class Loader(Protocol):
     """A function that loads a dataset, split by a seed."""
 
     def __call__(self, *, seed: int = 0, folder: str | Path | None = None) -> Splits:
-        """The data set in three parts."""
+        """The dataset in three parts."""
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A named data set.
+    """A named dataset.
 
-    Its title, how to load it, one line about it, where it is, if anywhere, whether files at a path are this data set,
+    Its title, how to load it, one line about it, where it is, if anywhere, whether files at a path are this dataset,
     and whether a mirrored image still shows its class.
     """
 
@@ -90,7 +90,7 @@ DATASETS: dict[str, DatasetEntry] = {
 
 
 def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Splits:
-    """The data set called `name`, or what is at that path: files of a named data set, or a folder of images.
+    """The dataset called `name`, or what is at that path: files of a named dataset, or a folder of images.
 
     Args:
         name: a name in `DATASETS`; the path of a folder with the files of one of them, or of a CIFAR archive; or the

@@ -1,4 +1,4 @@
-"""Ways to get files that a data set lacks: from its publisher, or from Debian's package. Each file is checked."""
+"""Ways to get files that a dataset lacks: from its publisher, or from Debian's package. Each file is checked."""
 
 import os
 import subprocess

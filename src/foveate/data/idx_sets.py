@@ -32,7 +32,7 @@ _FILES = (_IMAGES[0], _LABELS[0], _IMAGES[1], _LABELS[1])
 
 @dataclass(frozen=True, kw_only=True)
 class IdxSet(Published):
-    """A data set in four IDX files, gzipped or not.
+    """A dataset in four IDX files, gzipped or not.
 
     Args:
         checksums: SHA-256 of each file's content without its gzip wrapper, which differs between distributors.
@@ -72,7 +72,7 @@ class IdxSet(Published):
         return train, test
 
     def is_at(self, folder: Path) -> bool:
-        """Whether `folder` has this data set and not another one in files of the same names: its test labels tell."""
+        """Whether `folder` has this dataset and not another one in files of the same names: its test labels tell."""
         files = self.held(folder)
         return bool(files) and checksum_of(files[_LABELS[1]]) == self.checksums[_LABELS[1]]
 
@@ -99,7 +99,7 @@ class IdxSet(Published):
         if found != self.checksums[name]:
             raise FileError(
                 f'"{path}" has the SHA-256 {found}, but {self.title}\'s is {self.checksums[name]}: it is damaged, or '
-                "another data set; get the file again"
+                "another dataset; get the file again"
             )
         return array
 

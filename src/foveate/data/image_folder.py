@@ -1,4 +1,4 @@
-"""A folder of images as a data set: one subfolder for each class, in one folder or in train, val and test."""
+"""A folder of images as a dataset: one subfolder for each class, in one folder or in train, val and test."""
 
 import warnings
 from collections import Counter
@@ -33,7 +33,7 @@ LONGEST_SIDE = 128
 
 
 class SkippedImagesWarning(UserWarning):
-    """Image files that could not be read were left out of a data set."""
+    """Image files that could not be read were left out of a dataset."""
 
 
 def image_folder(
@@ -52,7 +52,7 @@ def image_folder(
     threads: int | None = None,
     cache: bool | None = None,
 ) -> Splits:
-    """The images in `folder`/class/ as a data set; also those in `folder`/train/class/, and val and test beside it.
+    """The images in `folder`/class/ as a dataset; also those in `folder`/train/class/, and val and test beside it.
 
     A class has all images in its folder, at any depth; what a file is, its content says, not its name. Hidden files,
     system files and foveate's own runs are passed over; images that cannot be read are skipped, and a warning counts
@@ -71,7 +71,7 @@ def image_folder(
         validation: another folder with the images for validation; the classes' folders have the same names.
         test: another folder with the images for the test.
         preprocessing: brings images to a model's shape as it was trained; `shape`, `size` and `fit` are not used.
-        record: the `record` of an earlier data set, or a model's `splits`: each image stays in its part, and one added
+        record: the `record` of an earlier dataset, or a model's `splits`: each image stays in its part, and one added
             since is placed by its content.
         threads: threads that read images (default: one for each core); the images are the same for any number.
         cache: whether to keep decoded images on disk and map them into memory (default: if there are 8 MB of them).

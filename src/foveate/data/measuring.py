@@ -1,4 +1,4 @@
-"""What is measured on the inputs of a data set, a few million values at a time: NaN, mean and standard deviation."""
+"""What is measured on the inputs of a dataset, a few million values at a time: NaN, mean and standard deviation."""
 
 from collections.abc import Iterable
 from math import prod, sqrt
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 InputArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-"""Inputs as data sets hold them: bytes from 0 to 255, or floating point on a scale from 0 to 1."""
+"""Inputs as datasets hold them: bytes from 0 to 255, or floating point on a scale from 0 to 1."""
 
 CHUNK = 1 << 22
 _ROUNDING = 1e-9

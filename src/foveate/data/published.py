@@ -1,4 +1,4 @@
-"""Data sets that their authors published: where they may be on this computer, and what is tried if they are not."""
+"""Datasets that their authors published: where they may be on this computer, and what is tried if they are not."""
 
 import os
 import sys
@@ -16,13 +16,13 @@ from foveate.log import logger
 from foveate.progress import PATIENCE_SECONDS, Bar
 
 SYSTEM = Path("/usr/share/datasets")
-"""Where Debian's packages of data sets put them."""
+"""Where Debian's packages of datasets put them."""
 
 _ZIPPED = ".gz"
 
 
 def cache() -> Path:
-    """The folder that holds a folder for each data set that was fetched."""
+    """The folder that holds a folder for each dataset that was fetched."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("foveate"))
@@ -30,7 +30,7 @@ def cache() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A data set with a name, in one of several forms of files.
+    """A dataset with a name, in one of several forms of files.
 
     Args:
         name: what it is loaded by.
@@ -61,7 +61,7 @@ class Published:
         raise NotImplementedError
 
     def is_at(self, path: Path) -> bool:
-        """Whether the files at `path` are this data set, as far as can be told without reading them all."""
+        """Whether the files at `path` are this dataset, as far as can be told without reading them all."""
         raise NotImplementedError
 
     def read(self, folder: Path) -> tuple[Dataset, Dataset]:
@@ -69,7 +69,7 @@ class Published:
         raise NotImplementedError
 
     def load(self, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True) -> Splits:
-        """The data in three parts; the functions called after the data sets say more."""
+        """The data in three parts; the functions called after the datasets say more."""
         place = self.locate(folder, progress=progress)
         rest, test = self.read(place)
         logger.info("read %s in %s", self.title, place)
