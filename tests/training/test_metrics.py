@@ -5,7 +5,7 @@ import pytest
 
 from foveate import CrossEntropy, DataError, Flatten, Linear, Sequential
 from foveate.data import Dataset, Preprocessing
-from foveate.layers.activations import LogSoftmax, Softmax
+from foveate.layers.softmax import LogSoftmax, Softmax
 from foveate.training import Programs, evaluate, in_batches, logits_of, softmax
 
 GRAPH = Sequential(Flatten(), Linear(3, bias=False)).build((3, 1, 1))

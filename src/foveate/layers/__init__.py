@@ -12,7 +12,6 @@ from foveate.layers.activations import (
     Hardswish,
     Hardtanh,
     LeakyReLU,
-    LogSoftmax,
     Maxout,
     Mish,
     PReLU,
@@ -20,7 +19,6 @@ from foveate.layers.activations import (
     ReLU6,
     Sigmoid,
     SiLU,
-    Softmax,
     Softplus,
     Tanh,
 )
@@ -67,6 +65,7 @@ from foveate.layers.sample_normalization import (
     LocalResponseNorm,
     RMSNorm,
 )
+from foveate.layers.softmax import LogSoftmax, Softmax
 from foveate.layers.structure import (
     Add,
     ChannelShuffle,

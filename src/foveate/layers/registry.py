@@ -17,6 +17,7 @@ from foveate.layers import (
     reduction,
     resize,
     sample_normalization,
+    softmax,
     structure,
     transposed,
 )
@@ -24,7 +25,7 @@ from foveate.layers.base import Layer
 
 _MODULES = (
     convolution, pooling, adaptive, linear, activations, normalization, sample_normalization, structure, pixels,
-    arithmetic, movement, reduction, resize, transposed
+    arithmetic, movement, reduction, resize, softmax, transposed
 )  # fmt: skip
 
 _BUILT_IN: tuple[type[Layer], ...] = tuple(

@@ -16,7 +16,7 @@ from foveate.engines.base import FloatArray
 from foveate.errors import DataError
 from foveate.graph import Graph
 from foveate.graph.shown import html_table, number_rows
-from foveate.layers.activations import Softmax
+from foveate.layers.softmax import Softmax
 from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
 from foveate.training.compatibility import check_targets
