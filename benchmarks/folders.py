@@ -20,6 +20,9 @@ SMALL, LARGE = (64, 64), (3000, 4000)
 CLASSES = 10
 EPOCHS = 4
 
+SETTLED = 2.5
+"""Seconds after which a file is old enough to be remembered."""
+
 START = """
 import json, sys, time
 from benchmarks.memory import peak
@@ -85,7 +88,7 @@ def folders(
         os.environ["FOVEATE_CACHE"] = str(root / "cache")
         tell(f"making {count:,} images of {SMALL[1]}x{SMALL[0]}")
         write_images(root / "small", count, SMALL)
-        time.sleep(2.5)  # what has just changed is examined again
+        time.sleep(SETTLED)
         first, second = (_run(START, root / "small", SMALL[0]) for _ in range(2))
         tell(f"first start {first['seconds']:.1f} s, second {second['seconds']:.1f} s")
         speeds: dict[str, list[float]] = {"cache": [], "memory": []}
@@ -102,7 +105,7 @@ def folders(
         tell(f"training from the cache at {ratio:.2f} of the speed from memory, waiting for data: {max(waiting):.0%}")
         tell(f"making {photographs:,} photographs of {LARGE[1]}x{LARGE[0]}")
         write_images(root / "large", photographs, LARGE)
-        time.sleep(2.5)
+        time.sleep(SETTLED)
         large, again = (_run(START, root / "large", 224) for _ in range(2))
         tell(f"first start {large['seconds']:.1f} s, second {again['seconds']:.1f} s, {large['bytes'] / 1e6:,.0f} MB")
     return FolderReport(

@@ -8,6 +8,7 @@ from benchmarks.errors import BenchmarkError
 
 @pytest.fixture(autouse=True)
 def _cache_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folders, "SETTLED", 0.0)
     monkeypatch.setenv("FOVEATE_CACHE", "set by the script, and by this fixture set back")
 
 

@@ -83,7 +83,10 @@ def test_a_trained_model_brings_new_images_to_its_size_as_it_always_did(stripes,
     [
         (["--size", "big"], '--size "big" is neither a number of pixels nor HEIGHTxWIDTH'),
         (["--size", "0"], '--size "0" is neither'),
-        (["--split", "most"], '--split "most" is not three shares such as 0.8/0.1/0.1'),
+        (["--split", "most"], '--split "most" is not three positive shares of training, validation and test, such as'),
+        (["--split", "0.9/0.1"], '--split "0.9/0.1" is not three positive shares'),
+        (["--split", "0.9/0.1/0"], '--split "0.9/0.1/0" is not three positive shares'),
+        (["--fit", "letterbox"], "'letterbox' is not one of 'crop', 'pad', 'stretch'"),
     ],
 )
 def test_options_that_are_none_are_wrong_usage(foveate, stripes, tmp_path, options, said):
@@ -94,8 +97,6 @@ def test_options_that_are_none_are_wrong_usage(foveate, stripes, tmp_path, optio
 
 def test_options_that_do_not_fit_are_sentences(foveate, stripes, train, tmp_path):
     for options, said in (
-        (["--fit", "letterbox"], "fit is 'letterbox'; give one of crop, pad, stretch"),
-        (["--split", "0.9/0.1"], "split is (0.9, 0.1); give three positive shares"),
         (["--test", tmp_path / "none"], "does not exist; a folder with one subfolder of images for each class"),
     ):
         result = foveate("train", stripes, "--out", tmp_path / "run", *options)
@@ -164,6 +165,17 @@ def test_images_added_later_do_not_move_what_was_trained_on_into_the_test(foveat
     assert set(model.splits["train"]) <= set(again.splits["train"])
     assert set(model.splits["test"]) <= set(again.splits["test"])
     assert "70 images" in said
+
+
+def test_images_added_to_a_folder_without_a_test_part_are_measured(foveate, train, tmp_path):
+    root = write_stripes(tmp_path / "growing", {"across": 20, "down": 20})
+    elsewhere = write_stripes(tmp_path / "elsewhere", {"across": 3, "down": 3}, seed=9)
+    train(root, "--test", elsewhere)
+    model = tmp_path / "run" / "model.safetensors"
+    assert "validated on each of the 40 images" in foveate("evaluate", model, root).stderr
+    write_stripes(root, {"across": 5}, seed=3)
+    report = json.loads(foveate("evaluate", model, root, "--json").stdout)
+    assert (report["part"], report["samples"]) == ("unseen", 5)
 
 
 def test_a_model_that_does_not_say_what_it_saw_is_measured_on_all(foveate, stripes, tmp_path):

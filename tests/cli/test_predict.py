@@ -189,7 +189,17 @@ def test_a_folder_is_predicted_with_all_below_it(foveate, trained, photos):
     result = foveate("predict", model, photos, "--engine", "reference")
     assert result.exit_code == 0, result.output
     assert told(result) == [str(photos / name) for name in ("9.PNG", "10.png", "c.npy", "more/a.jpg")]
-    assert result.stderr == f'foveate: 1 of 5 files in "{photos}" are no images by name\n'
+    assert (
+        result.stderr == f'foveate: 1 of 5 files in "{photos}" left out, because their names are not those of images\n'
+    )
+
+
+def test_a_model_that_prepares_nothing_says_so(foveate, photos, tmp_path):
+    graph = fv.Sequential(fv.Flatten(), fv.Linear(2)).build((1, 8, 8))
+    fv.Model(graph, classes=("cat", "dog"), engine="reference").save(tmp_path / "raw.safetensors")
+    result = foveate("predict", tmp_path / "raw.safetensors", photos / "more", "--engine", "reference")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no preprocessing" in result.stderr
 
 
 def test_a_pattern_is_what_a_shell_would_make_of_it(foveate, trained, photos, monkeypatch):
@@ -332,7 +342,8 @@ def test_a_folder_of_volumes(foveate, tmp_path):
     assert two["answers"] == [{"name": "mass", "value": float(mass)}, {"name": "age", "value": float(age)}]
     assert eleven["error"].startswith("the network takes 1x3x4x5 (a batch N x 1x3x4x5), but")
     first, second = result.stderr.splitlines()
-    assert first == f'foveate: 1 of 4 files in "{tmp_path / "scans"}" are no .npy files by name'
+    left = "left out, because their names are not those of .npy files"
+    assert first == f'foveate: 1 of 4 files in "{tmp_path / "scans"}" {left}'
     assert "11.npy" in second
 
 

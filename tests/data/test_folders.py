@@ -38,7 +38,7 @@ def test_system_files_hidden_ones_and_runs_are_neither_classes_nor_samples(tmp_p
         "cat/Thumbs.db", "cat/.hidden.png", "cat/._1.png", "cat/__MACOSX/a.png", "dog/.ipynb_checkpoints/a.png",
         "runs/photos/model.safetensors", "runs/photos/curves.png", "runs/explain/index.html", "runs/explain/a.png",
         "first/checkpoint.safetensors", "first/curves.png", "dog/run/history.csv", "dog/run/curves.png",
-        "$RECYCLE.BIN/a.png", "System Volume Information/a.png",
+        "out/skipped.txt", "$RECYCLE.BIN/a.png", "System Volume Information/a.png",
     ):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(picture)

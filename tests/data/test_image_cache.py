@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +234,16 @@ def test_the_cache_is_bounded_and_what_was_used_longest_ago_goes(photos, folder,
             image_folder(photos, size=16, cache=True)
 
 
+def test_what_a_killed_process_left_goes_after_a_day(photos, folder):
+    folder.mkdir()
+    for name, age in (("young", 3600), ("old", 100_000)):
+        (folder / f".{name}.partial").write_bytes(bytes(1000))
+        then = time.time() - age
+        os.utime(folder / f".{name}.partial", (then, then))
+    image_folder(photos, size=16, cache=True)
+    assert [path.name for path in folder.glob("*.partial")] == [".young.partial"]
+
+
 def test_small_folders_are_not_kept_and_large_ones_are(photos, folder, monkeypatch):
     image_folder(photos, size=16)
     assert not list(folder.glob("*.pixels"))
@@ -269,3 +282,30 @@ def test_an_error_is_raised_where_its_result_would_have_come():
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+MAPPED = r"""
+import re, sys
+from pathlib import Path
+import foveate as fv
+
+def anonymous():
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+graph = fv.Sequential(fv.GlobalAvgPool2d(), fv.Linear(2)).build((3, 256, 256))
+before = anonymous()
+data = fv.datasets.image_folder(sys.argv[1], size=256, cache=True)
+model = fv.Model(graph, classes=data.classes, preprocessing=data.preprocessing, engine="reference")
+model.fit(data.train, epochs=1, batch_size=2, progress=False)
+size = sum(part.inputs.nbytes for part in (data.train, data.validation, data.test))
+print(size, (anonymous() - before) / size)
+"""
+
+
+def test_images_may_be_more_than_the_memory_holds(tmp_path):
+    """What is mapped from the disk takes no memory of the process's own."""
+    root = write(tmp_path / "photos", 200)
+    done = subprocess.run([sys.executable, "-c", MAPPED, str(root)], capture_output=True, text=True, check=True)
+    size, share = map(float, done.stdout.split())
+    assert size == 400 * 3 * 256 * 256
+    assert share < 0.5

@@ -1,5 +1,8 @@
 """Folders of images as datasets."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -182,3 +185,21 @@ def test_options_that_are_none_are_a_sentence(tmp_path, options: dict, said: str
     root = write_images(tmp_path, {"a": 3, "b": 3})
     with pytest.raises(DataError, match=said):
         image_folder(root, **options)
+
+
+MEMORY = """
+import sys
+from benchmarks.memory import peak
+import foveate as fv
+splits = fv.datasets.image_folder(sys.argv[1], size=64, cache=False)
+before = peak()
+data = fv.datasets.image_folder(sys.argv[1], size=320, cache=False)
+size = sum(part.inputs.nbytes for part in (data.train, data.validation, data.test))
+print((peak() - before) / size)
+"""
+
+
+def test_the_images_are_in_memory_once(tmp_path):
+    root = write_images(tmp_path, {"a": 150, "b": 150}, size=(20, 20))
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(root)], capture_output=True, text=True, check=True)
+    assert 0.7 < float(done.stdout) < 1.4

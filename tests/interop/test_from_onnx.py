@@ -224,6 +224,8 @@ def test_open_sizes_are_given(tmp_path: Path):
         fv.from_onnx(path)
     with pytest.raises(fv.ShapeError, match="input_shape is 1x8x8, but its input x is N x 3 x H x W"):
         fv.from_onnx(path, (1, 8, 8))
+    with pytest.raises(fv.ShapeError, match=r"input_shape is 1x3x8x8, but .* in the file; leave the batch out"):
+        fv.from_onnx(path, (1, 3, 8, 8))
     assert fv.from_onnx(path, (3, 8, 9)).graph.output_shape == (3, 8, 9)
     with pytest.raises(fv.GraphError, match='no input "z"; its inputs are x'):
         fv.from_onnx(path, {"z": (3, 8, 8)})

@@ -131,6 +131,19 @@ def test_segmentations_and_several_tasks_come_back(tmp_path: Path):
     assert (tuple(again.graph.inputs), again.graph.outputs) == (("image", "table"), ("kind", "age"))
 
 
+def test_shared_arrays_and_odd_names_come_back(tmp_path: Path):
+    builder = fv.GraphBuilder(name="twins")
+    pair = [builder.input((2, 6, 6), name) for name in ("the left", "right?")]
+    seen = [builder.add(fv.Conv2d(4, 3), x, name=f"{x.name} eye", parameters="eye") for x in pair]
+    model = fv.Model(builder.build(builder.add(fv.Subtract(), *seen, name="less: more")))
+    model.frozen = frozenset({"eye.bias"})
+    again = back(model, tmp_path / "a.onnx")
+    assert list(again.graph.by_name) == list(model.graph.by_name)
+    assert again.graph.inputs == model.graph.inputs
+    assert set(again.graph.parameters) == {"eye.weight", "eye.bias"}
+    assert again.frozen == model.frozen
+
+
 def test_a_new_head_is_trained_on_an_onnx_file(tmp_path: Path):
     for number, name in enumerate(("dark", "light")):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -120,14 +120,14 @@ def test_history_has_a_row_for_each_epoch(engine, make_job, monkeypatch):
     assert (last.seconds, last.images_per_second) == (2.0, 13.0)  # four batches, half a second each
 
 
-@pytest.mark.parametrize(("delay", "least", "most"), [(0.05, 0.5, 1.0), (0.0, 0.0, 0.5)])
+@pytest.mark.parametrize(("delay", "least", "most"), [(0.2, 0.4, 1.0), (0.0, 0.0, 0.6)])
 def test_the_time_that_the_engine_waits_for_data_is_measured(engine, make_job, monkeypatch, delay, least, most):
     def slow(self, raw, *_):
         time.sleep(delay)
         return raw
 
     def step(self, *_, **__):
-        time.sleep(0.01)
+        time.sleep(0.05)
         return StepResult(0.5, 1.0, 1.0)
 
     monkeypatch.setattr(Augmentation, "apply", slow)

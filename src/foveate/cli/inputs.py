@@ -116,7 +116,8 @@ class Inputs:
         if not found:
             self._fail(folder, f"the folder {named(folder)} has no {kind}")
         elif len(found) < len(files):
-            self.note(f"{len(files) - len(found):,} of {len(files):,} files in {named(folder)} are no {kind} by name")
+            left = f"{len(files) - len(found):,} of {len(files):,} files"
+            self.note(f"{left} in {named(folder)} left out, because their names are not those of {kind}")
 
     def _fail(self, path: Path, sentence: str) -> None:
         self.failed = True

@@ -107,8 +107,8 @@ def _note(line: str) -> None:
 
 
 def _shape(model: "Model") -> "Shape":
-    """The shape of what is preprocessed; a model without preprocessing predicts nothing, and says so."""
-    return () if model.preprocessing is None else model.preprocessing.shape
+    """The shape of what is preprocessed; a model without preprocessing predicts nothing, and says so in its turn."""
+    return next(iter(model.graph.inputs.values())) if model.preprocessing is None else model.preprocessing.shape
 
 
 def _answered(model: "Model", given: "Inputs", live: bool) -> Iterator[tuple[str, Any]]:

@@ -4,13 +4,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foveate.cli.output import LARGEST
-from foveate.errors import FoveateError
+from foveate.errors import DataError, FoveateError
 
 if TYPE_CHECKING:
     from foveate.data import Preprocessing, Splits
@@ -23,10 +24,17 @@ SizeOption = Annotated[
         metavar="PIXELS", help="Size of the network's images: 224, or HEIGHTxWIDTH (default: the network's own)."
     ),
 ]
-FitOption = Annotated[
-    str | None,
-    typer.Option(metavar="crop|pad|stretch", help="How images get the network's proportions (default: crop)."),
-]
+
+
+class FitName(StrEnum):
+    """Ways to bring an image to other proportions."""
+
+    CROP = "crop"
+    PAD = "pad"
+    STRETCH = "stretch"
+
+
+FitOption = Annotated[FitName | None, typer.Option(help="How images get the network's proportions (default: crop).")]
 SplitOption = Annotated[
     str | None,
     typer.Option(metavar="SHARES", help="Shares of training, validation and test (default: 0.8/0.1/0.1)."),
@@ -40,7 +48,7 @@ class FolderOptions:
     """How a folder of images is read, as typed."""
 
     size: str | None = None
-    fit: str | None = None
+    fit: FitName | None = None
     split: str | None = None
     validation: Path | None = None
     test: Path | None = None
@@ -49,7 +57,7 @@ class FolderOptions:
         """Those that were typed, for `image_folder`."""
         parsed = {
             "size": None if self.size is None else _sides(self.size),
-            "fit": self.fit,
+            "fit": None if self.fit is None else self.fit.value,
             "split": None if self.split is None else _shares(self.split),
             "validation": self.validation,
             "test": self.test,
@@ -149,8 +157,12 @@ def _sides(words: str) -> int | tuple[int, int]:
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
-def _shares(words: str) -> tuple[float, ...]:
+def _shares(words: str) -> tuple[float, float, float]:
+    from foveate.data.splitting import checked_shares
+
     try:
-        return tuple(float(each) for each in words.split("/"))
-    except ValueError:
-        raise typer.BadParameter(f'--split "{words}" is not three shares such as 0.8/0.1/0.1') from None
+        return checked_shares([float(each) for each in words.split("/")])
+    except (ValueError, DataError):
+        raise typer.BadParameter(
+            f'--split "{words}" is not three positive shares of training, validation and test, such as 0.8/0.1/0.1'
+        ) from None

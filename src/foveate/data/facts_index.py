@@ -8,6 +8,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from foveate.data import image_cache
 from foveate.data.image_cache import VERSION, cache_folder
 from foveate.data.reading import Facts
 from foveate.log import logger
@@ -16,7 +17,7 @@ SETTLED_SECONDS = 2.0
 """Files changed more recently are read again: a later change may have the same time."""
 
 KEPT_FROM = 1000
-"""Files below which nothing is kept."""
+"""Files below which nothing is kept, unless they are large."""
 
 
 class FactsIndex:
@@ -48,7 +49,8 @@ class FactsIndex:
 
     def save(self) -> None:
         """Keep the facts for the next time; nothing happens if they are few, or cannot be written."""
-        if len(self._now) < KEPT_FROM or self._now == self._known:
+        few = len(self._now) < KEPT_FROM and sum(entry[0] for entry in self._now.values()) < image_cache.KEPT_FROM
+        if few or self._now == self._known:
             return
         partial = self._path.with_name(f".{self._path.stem}.{token_hex(4)}.partial")
         try:

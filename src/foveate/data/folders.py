@@ -21,7 +21,7 @@ PART_NAMES = {
 
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir")
 _RUNS = "runs"
-_OF_RUNS = ("history.csv", "report.html", "index.html")
+_OF_RUNS = ("history.csv", "skipped.txt", "report.html", "index.html")
 _MOST_LISTED = 5
 
 

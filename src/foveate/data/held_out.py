@@ -86,11 +86,13 @@ def _unseen(found: Found, placement: Placement | None) -> tuple[str, list[int]]:
     known = [placement.parts.get(facts.content) for facts in found.facts]
     if not any(known):
         return "all", list(range(len(known)))
+    unseen = [place for place, part in enumerate(known) if part in (None, "test")]
     if sum(part is not None for part in known) < _TRAINED_ON * len(known):
-        return "unseen", [place for place, part in enumerate(known) if part in (None, "test")]
+        return "unseen", unseen
     pairs = zip(found.files, found.facts, known, strict=True)
     parts = [part or file.part or placement.part(facts.content) for file, facts, part in pairs]
-    return "test", [place for place, part in enumerate(parts) if part == "test"]
+    tested = [place for place, part in enumerate(parts) if part == "test"]
+    return ("test", tested) if tested else ("unseen", unseen)
 
 
 def _told(root: Path, part: str, count: int, total: int, *, known: bool) -> str:

@@ -7,6 +7,7 @@ copies the rows that it can and decodes the rest. What was used longest ago goes
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ LIMIT_GIGABYTES = 20.0
 
 KEPT_FROM = 8 << 20
 """Bytes of files or pixels below which nothing is kept: reading them again takes no time."""
+
+ABANDONED_SECONDS = 24 * 3600.0
+"""Age of a file that was not finished from which nobody is writing it any more."""
 
 _SPARE = 1 << 30
 """Bytes that stay free on the disk."""
@@ -225,19 +229,23 @@ def _mapped(path: Path, header: Mapping[str, Any], shape: Shape) -> NDArray[np.u
 
 
 def _make_room(most: int) -> None:
-    """Remove the packs used longest ago until the cache has at most this many bytes."""
-
-    def last_use(path: Path) -> float:
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return 0.0
-
+    """Remove what was never finished, and the packs used longest ago until the cache has at most this many bytes."""
+    files = _files()
+    for path in files:
+        if path.suffix == ".partial" and time.time() - _last_use(path) > ABANDONED_SECONDS:
+            path.unlink(missing_ok=True)
     size = status().size
-    for path in sorted((path for path in _files() if path.suffix in (".json", ".facts")), key=last_use):
+    for path in sorted((path for path in files if path.suffix in (".json", ".facts")), key=_last_use):
         if size <= most:
             return
         for each in {path.with_suffix(".pixels") if path.suffix == ".json" else path, path}:
             size -= _size(each)
             with suppress(OSError):
                 each.unlink()
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

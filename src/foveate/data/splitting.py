@@ -46,7 +46,7 @@ class Placement:
         by their hash; if not, they are drawn so that each class of three images or more has one in each part.
         """
         images, parts = list(contents), dict(self.parts)
-        for part in reversed(PARTS):  # an image in two parts is one to train on
+        for part in PARTS:  # an image in two parts is one of the test
             parts |= {content: part for _, content, given in images if given == part}
         classes: dict[str, int] = {}
         for label, content, _ in images:

@@ -17,6 +17,11 @@ _PIECE = 1 << 20
 _BLANK: ContextVar[bool] = ContextVar("blank", default=False)
 
 
+def is_blank() -> bool:
+    """Whether new states hold zeros now."""
+    return _BLANK.get()
+
+
 @contextmanager
 def blank() -> Iterator[None]:
     """Inside, new states hold zeros: all of their arrays are about to be loaded, and drawing them takes long."""
@@ -29,7 +34,7 @@ def blank() -> Iterator[None]:
 
 def initial_arrays(graph: Graph, seed: int) -> dict[str, FloatArray]:
     """Every parameter and statistic of `graph` by its full name, as float32."""
-    if _BLANK.get():
+    if is_blank():
         shapes = {name: parameter.shape for name, parameter in graph.parameters.items()}
         shapes |= {name: statistic.shape for name, statistic in graph.statistics.items()}
         return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

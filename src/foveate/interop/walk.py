@@ -72,6 +72,10 @@ class Walk(ABC, Generic[Place]):
     def home(self, node: Place, given: Mapping[str, str], layer: Layer) -> str:
         """A layer's name; `given` has the foreign names of its arrays."""
 
+    def key(self, name: str, given: Mapping[str, str]) -> str:
+        """The key for the arrays of a layer of this name, which have the foreign names in `given`."""
+        return name
+
     @abstractmethod
     def is_unchanged(self, array: Source) -> bool:
         """Whether an array that has a name is as it was."""
@@ -92,7 +96,10 @@ class Walk(ABC, Generic[Place]):
         name = self.free(self.home(node, given, layer))
         moved = "" if columns is None else str(columns.tolist())
         told = (f"{short}: {arrays[short].form}{target}" for short, target in sorted(given.items()))
-        key = self.keys.setdefault((type(layer).__name__, *told, moved), name) if given else name
+        shared = (type(layer).__name__, *told, moved)
+        if given and shared not in self.keys:
+            self.keys[shared] = self.key(name, given)
+        key = self.keys[shared] if given else name
         value = self.builder.add(layer, *inputs, name=name, parameters=key)
         if columns is not None:
             self.columns[f"{key}.weight"] = columns

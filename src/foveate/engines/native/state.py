@@ -3,7 +3,7 @@
 import numpy as np
 
 from foveate.engines.base import FloatArray, State
-from foveate.engines.initializers import initial_arrays
+from foveate.engines.initializers import initial_arrays, is_blank
 from foveate.engines.native import _native
 from foveate.engines.native.derived import DerivedArrays
 from foveate.engines.native.packing import PackedPlace, packing_of
@@ -23,8 +23,9 @@ class NativeState(State):
         }
         for slot in optimizer.slots if optimizer is not None else ():
             self.spaces[f"slot:{slot}"] = _native.aligned_zeros(self.packing.parameter_bytes // 4)
-        for name, array in initial_arrays(graph, seed).items():
-            self._load(name, array)
+        if not is_blank():  # the spaces are zeros already
+            for name, array in initial_arrays(graph, seed).items():
+                self._load(name, array)
 
     def _read(self, name: str) -> FloatArray:
         flat, place = self._find(name)

@@ -32,7 +32,7 @@ def translated(op: Op) -> list[Any] | None:
     if node.kind in ("Gather", "Split"):
         axis = op.get("axis", 0) % rank
         attributes["axis"] = _here(axis, lead)
-        gone = int(node.kind == "Gather" and axis < lead and op.fixed(1).tensor.ndim == 0)
+        gone = 1 - op.fixed(1).tensor.ndim if node.kind == "Gather" and axis < lead else 0
     elif node.kind in ("Slice", "Squeeze"):
         slices = node.kind == "Slice"
         axes = op.option("axes", 3 if slices else 1, list(range(len(op.option("starts", 1)))) if slices else None)

@@ -28,7 +28,7 @@ from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
 )
 from foveate.interop.onnx.batch import translated
 from foveate.interop.onnx.folding import FOLDED, fold, shape_part
-from foveate.interop.onnx.naming import tidy
+from foveate.interop.onnx.naming import kept, tidy
 from foveate.interop.onnx.patterns import spelt_out
 from foveate.interop.onnx.reading import OWN, Body, Network, Operation, Port, read_by, read_network
 from foveate.interop.onnx.table import find
@@ -123,7 +123,8 @@ def _sample(port: Port, given: Any) -> Shape:
         isinstance(size, int) and size != own for size, own in zip(port.sizes[1:], wanted, strict=True)
     )
     if differs:
-        raise ShapeError(f"input_shape is {format_sizes(wanted)}, but its input {name} is {told} in the file")
+        hint = "; leave the batch out" if len(wanted) == len(port.sizes) else ""
+        raise ShapeError(f"input_shape is {format_sizes(wanted)}, but its input {name} is {told} in the file{hint}")
     return wanted
 
 
@@ -132,7 +133,7 @@ def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph
     taking = Taking(GraphBuilder(name=name[:200]), network, batch)
     spelt = spelt_out(taking)
     for port_name, shape in shapes.items():
-        ours = taking.free(tidy(port_name) or "input")
+        ours = taking.free(kept(port_name) if taking.is_ours else tidy(port_name) or "input")
         taking.places[ours] = port_name
         taking.known[port_name] = held(taking.builder.input(shape, ours))
     refused: list[str] = []

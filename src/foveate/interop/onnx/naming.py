@@ -53,6 +53,11 @@ def joined(path: Sequence[str]) -> str:
     return ".".join(kept)
 
 
+def kept(name: str) -> str:
+    """A name that is valid here as it is, else a tidy one."""
+    return name if name.isprintable() and "/" not in name and 0 < len(name) <= LONGEST else tidy(name) or "layer"
+
+
 def tidy(name: str) -> str:
     """A name without slashes and odd characters.
 

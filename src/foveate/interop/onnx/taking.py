@@ -11,7 +11,7 @@ import numpy as np
 from foveate.geometry import format_sizes
 from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
-from foveate.interop.onnx.naming import layer_name, tidy
+from foveate.interop.onnx.naming import kept, layer_name
 from foveate.interop.onnx.reading import Body, Network, Operation, with_bodies
 from foveate.interop.onnx.tensors import Array
 from foveate.interop.walk import NotTakenError, Source, Walk
@@ -89,6 +89,9 @@ class Taking(Walk[Operation]):
     scales: dict[str, tuple[Fixed, Fixed | None]] = field(default_factory=dict)
     """Scale and zero point of each value that is quantised in the file, and here what it stands for."""
 
+    held_keys: set[str] = field(default_factory=set)
+    """The keys of arrays so far."""
+
     computed: int = 0
     """How many numbers of arrays were computed so far."""
 
@@ -127,9 +130,24 @@ class Taking(Walk[Operation]):
 
     def home(self, node: Operation, given: Mapping[str, str], layer: Layer) -> str:
         """That of the module that holds its arrays if their names say so, else the operation's."""
-        if self.network.producer.startswith(OURS) and node.name:
-            return tidy(node.name)
+        if self.is_ours and node.name:
+            return kept(node.name)
         return layer_name(node, given, layer)
+
+    def key(self, name: str, given: Mapping[str, str]) -> str:
+        """In our own files what precedes the names of the arrays, unless a part of the same layer has it."""
+        short, target = next(iter(given.items()))
+        stem, _, last = target.rpartition(".")
+        stem = stem if self.is_ours and last == short else ""
+        wanted = (kept(stem) if stem else name, name)
+        key = next((each for each in wanted if each not in self.held_keys), f"{name}_own")
+        self.held_keys.add(key)
+        return key
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether `to_onnx` wrote the file."""
+        return self.network.producer.startswith(OURS)
 
     def is_unchanged(self, array: Source) -> bool:
         """Whether it is as in the file."""
@@ -156,8 +174,7 @@ class Op:
     @property
     def is_whole_layer(self) -> bool:
         """Whether `to_onnx` wrote this operator for a layer of its own, not as a part of one."""
-        ours = self.taking.network.producer.startswith(OURS)
-        return ours and self.node.outputs[0] == self.node.name and not self.node.name.endswith(PARTS)
+        return self.taking.is_ours and self.node.outputs[0] == self.node.name and not self.node.name.endswith(PARTS)
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute."""
