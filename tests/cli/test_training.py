@@ -65,6 +65,7 @@ def test_train_as_json(foveate, images, tmp_path, engine):
     assert report["classes"] == ["dark", "grey", "light"]
     assert [row["epoch"] for row in report["epochs"]] == [1]
     assert report["model"] == str(tmp_path / "model.safetensors")
+    assert report["found"] == "90 images in 3 classes (8x8 pixels), 72 train, 9 validation, 9 test"
     assert result.stderr.startswith("shades: 90 images in 3 classes ")
     assert result.stderr.splitlines()[2].startswith("epoch 1: loss ")
 

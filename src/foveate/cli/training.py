@@ -171,7 +171,8 @@ def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_
     files = {"model": folder.model, "history": folder.history, "curves": folder.curves}
     if as_json:
         places = {name: str(path) for name, path in files.items()}
-        print_json({**result.to_json(), "classes": list(data.classes), "epochs": history.to_json(), **places})
+        found = {"found": data.found} if data.found else {}
+        print_json({**result.to_json(), **found, "classes": list(data.classes), "epochs": history.to_json(), **places})
         return
     typer.echo(f"test accuracy: {100 * result.accuracy:.2f} %")
     for name, path in files.items():
