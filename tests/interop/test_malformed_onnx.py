@@ -149,6 +149,22 @@ def _length(number: int) -> bytes:
     return octets + bytes([number])
 
 
+def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path):
+    evil = "\x1b[2J\u202e[/foo]\n"
+    path = written(PLAIN, tmp_path / "a.onnx", WEIGHTS)
+    model = onnx.load(path)
+    model.graph.name = model.graph.node[0].name = model.graph.input[0].name = model.graph.node[0].input[0] = evil
+    path.write_bytes(model.SerializeToString())
+    imported = fv.from_onnx(path)
+    assert all(name.isprintable() for name in (imported.graph.name, *imported.graph.shapes))
+    imported.save(tmp_path / "a.safetensors")
+    assert evil not in imported.graph.summary().render()
+    model.graph.node[0].op_type = evil
+    model.graph.initializer[0].name = model.graph.node[0].input[1] = evil + "w"
+    path.write_bytes(model.SerializeToString())
+    assert all(line.isprintable() for line in refused(path).splitlines())
+
+
 def test_functions_that_call_themselves(tmp_path: Path):
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
     node = helper.make_node("F", ["a"], ["b"], domain="own")

@@ -1,7 +1,10 @@
 """Models as ONNX files: valid, the same outputs for others and back here, with all that a model's file says."""
 
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -155,6 +158,27 @@ def test_a_new_head_is_trained_on_an_onnx_file(tmp_path: Path):
     done = CliRunner().invoke(app, ["train", str(tmp_path / "photos"), *options])
     assert done.exit_code == 0, done.output
     assert fv.load(tmp_path / "run" / "model.safetensors").classes == ("dark", "light")
+
+
+class Session:
+    """A session of onnxruntime that adds one to what a network outputs."""
+
+    def __init__(self, content: bytes, options: object, providers: list[str]) -> None:
+        self.content = content
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        evaluator = ReferenceEvaluator(onnx.load_from_string(self.content))
+        return [array + 1 for array in evaluator.run(outputs, inputs)]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_onnxruntime_judges_if_it_is_there_and_works(works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    runtime = ModuleType("onnxruntime")
+    runtime.__spec__ = ModuleSpec("onnxruntime", None)
+    runtime.SessionOptions = SimpleNamespace
+    runtime.InferenceSession = Session if works else lambda *given, **options: 1 / 0
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    assert (fv.to_onnx(trained(), tmp_path / "a.onnx") > 0.1) == works
 
 
 def test_normalisations_are_folded_on_request(tmp_path: Path):

@@ -87,9 +87,8 @@ def _given(input_shape: Any, port: Port, ports: Sequence[Port]) -> Any:
     if isinstance(input_shape, Mapping):
         unknown = sorted(set(input_shape) - {each.name for each in ports})
         if unknown:
-            raise GraphError(
-                f'it has no input "{printable(unknown[0])}"; its inputs are {", ".join(p.name for p in ports)}'
-            )
+            known = ", ".join(printable(each.name) for each in ports)
+            raise GraphError(f'it has no input "{printable(unknown[0])}"; its inputs are {known}')
         return input_shape.get(port.name)
     if input_shape is not None and len(ports) > 1:
         raise GraphError(

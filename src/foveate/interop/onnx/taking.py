@@ -16,6 +16,7 @@ from foveate.interop.onnx.reading import Body, Network, Operation, with_bodies
 from foveate.interop.onnx.tensors import Array
 from foveate.interop.walk import NotTakenError, Source, Walk
 from foveate.layers import Layer, Shape
+from foveate.text import printable
 
 OURS = "foveate"
 """The producer of files that `to_onnx` wrote, whose operators have the names of layers."""
@@ -46,7 +47,7 @@ class Fixed:
     @property
     def told(self) -> str:
         """What it is called in a sentence."""
-        return f"the array {self.name}" if self.name else "numbers that do not depend on the input"
+        return f"the array {printable(self.name)}" if self.name else "numbers that do not depend on the input"
 
     @property
     def only(self) -> float | None:
@@ -194,7 +195,8 @@ class Op:
         """An input that does not depend on the network's."""
         found = self.known(number)
         if not isinstance(found, Fixed):
-            raise NotTakenError(f"its input {number + 1}, {self.node.inputs[number]}, depends on the network's input")
+            name = printable(self.node.inputs[number])
+            raise NotTakenError(f"its input {number + 1}, {name}, depends on the network's input")
         return found
 
     def optional(self, number: int) -> Fixed | None:
