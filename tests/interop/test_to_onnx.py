@@ -85,6 +85,21 @@ def trained() -> fv.Model:
     return model
 
 
+def test_layers_come_back_with_the_same_numbers(tmp_path: Path):
+    layers = (
+        fv.Conv2d(4, 3, padding=1), fv.BatchNorm2d(eps=1e-3), fv.LeakyReLU(0.1), fv.ELU(0.3), fv.Clip(-0.7, 0.9),
+        fv.Rescale(1.1, -0.3), fv.LocalResponseNorm(5, alpha=0.3), fv.Power(3.0), fv.Softplus(0.6), fv.Flatten(),
+        fv.LayerNorm(eps=1e-6), fv.Linear(3),
+    )  # fmt: skip
+    model = fv.Model(fv.Sequential(*layers).build((3, 6, 6)))
+    again = back(model, tmp_path / "a.onnx")
+    kept = [node.layer for node in again.graph.nodes]
+    assert [layer for layer in layers if layer not in kept] == [
+        fv.Rescale(1.1, -0.3),
+        fv.Softplus(0.6),
+    ]  # two operators
+
+
 def test_a_file_holds_what_a_model_is(tmp_path: Path):
     model = trained()
     again = back(model, tmp_path / "a.onnx")

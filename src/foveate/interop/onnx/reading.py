@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import FileError
-from foveate.interop.onnx.tensors import Array, Store, array_of, mapped
+from foveate.interop.onnx.tensors import Array, Store, array_of, mapped, number
 from foveate.interop.onnx.wire import Message, WireError, read_message
 from foveate.text import named, printable
 
@@ -118,6 +118,8 @@ class Reader:
             return None
         entry, empty = _VALUES[kind]
         value = message.get(entry, empty)
+        if entry in ("f", "floats"):
+            return number(value) if entry == "f" else list(map(number, value))
         if entry == "strings":
             return list(map(_word, value))
         if entry == "t":

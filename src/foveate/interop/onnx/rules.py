@@ -162,7 +162,7 @@ def _(op: Op) -> Held:
 @rule("Clip", since=11)
 def _(op: Op) -> Held:
     bounds = (op.optional(number) for number in (1, 2))
-    return clipped(op, *(None if bound is None else float(bound.tensor.reshape(())) for bound in bounds))
+    return clipped(op, *(None if bound is None else bound.only for bound in bounds))
 
 
 def clipped(op: Op, low: float | None, high: float | None) -> Held:

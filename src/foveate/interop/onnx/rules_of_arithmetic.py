@@ -53,7 +53,7 @@ def _with_array(op: Op, number: int, kind: type[Layer], array: Fixed) -> Held:
     if array.only == float(scale) and array.tensor.size == 1 and array.tensor.ndim <= op.rank(number):
         return op.held(number)  # times 1, or plus 0
     if array.tensor.size == 1 and array.tensor.ndim <= op.rank(number) and isfinite(float(array.only or 0)):
-        factor = float(array.tensor.reshape(()))
+        factor = float(array.only or 0)
         return op.mapped(Rescale(factor) if scale else Rescale(shift=factor), number)
     value = fitted(op, op.value(number), array.tensor.shape)
     return held(lined(op, value, array, scale=scale))
@@ -90,7 +90,7 @@ def _of_array(op: Op, kind: type[Layer], array: Fixed) -> Held:
         return _with_array(op, 1, kind, array)
     single = array.tensor.size == 1 and array.tensor.ndim <= op.rank(1)
     if single and kind is Subtract:
-        return op.mapped(Rescale(-1.0, float(array.tensor.reshape(()))), 1)
+        return op.mapped(Rescale(-1.0, float(array.only or 0)), 1)
     first = op.add(Rescale(-1.0) if kind is Subtract else Power(-1.0), op.value(1))
     value = fitted(op, first, array.tensor.shape)
     return held(lined(op, value, array, scale=kind is Divide))

@@ -13,7 +13,7 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.naming import kept, layer_name
 from foveate.interop.onnx.reading import Body, Network, Operation, with_bodies
-from foveate.interop.onnx.tensors import Array
+from foveate.interop.onnx.tensors import Array, number
 from foveate.interop.walk import NotTakenError, Source, Walk
 from foveate.layers import Layer, Shape
 from foveate.text import printable
@@ -53,7 +53,7 @@ class Fixed:
     def only(self) -> float | None:
         """The one number that all of them are, if so."""
         flat = self.tensor.reshape(-1)
-        return float(flat[0]) if flat.size and bool((flat == flat[0]).all()) else None
+        return number(flat[0]) if flat.size and bool((flat == flat[0]).all()) else None
 
     def changed(self, tensor: Array, form: str) -> "Fixed":
         """The same array in another form."""

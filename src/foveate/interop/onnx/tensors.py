@@ -38,6 +38,15 @@ _FIELDS: Mapping[str, str] = {
 """Where an array is if it is not raw; all other types are among int32_data."""
 
 
+def number(single: Any) -> float:
+    """A number of 32 bits as the shortest one that is rounded to it: 0.1, not 0.10000000149011612.
+
+    >>> number(np.float32(1e-5))
+    1e-05
+    """
+    return float(str(np.float32(single)))
+
+
 @dataclass
 class Store:
     """The folder of a model, and the files in it that hold its arrays, mapped when they are first needed."""
