@@ -1,5 +1,6 @@
 """Rules for arithmetic of tensors with arrays and with each other."""
 
+from dataclasses import replace
 from math import isfinite, log
 from typing import Any
 
@@ -54,9 +55,21 @@ def _with_array(op: Op, number: int, kind: type[Layer], array: Fixed) -> Held:
         return op.held(number)  # times 1, or plus 0
     if array.tensor.size == 1 and array.tensor.ndim <= op.rank(number) and isfinite(float(array.only or 0)):
         factor = float(array.only or 0)
-        return op.mapped(Rescale(factor) if scale else Rescale(shift=factor), number)
+        return _line(op, number, factor) if scale else op.mapped(Rescale(shift=factor), number)
     value = fitted(op, op.value(number), array.tensor.shape)
     return held(lined(op, value, array, scale=scale))
+
+
+def _line(op: Op, number: int, factor: float) -> Held:
+    """A number times a tensor, and what is added to nothing but that: one layer."""
+    after = op.only_reader("Add")
+    other = None if after is None else after.inputs[1 - after.inputs.index(op.node.outputs[0])]
+    added = op.taking.known.get(other or "")
+    if after is None or not isinstance(added, Fixed) or added.tensor.size != 1 or added.tensor.ndim > op.rank(number):
+        return op.mapped(Rescale(factor), number)
+    made = Op(op.taking, replace(op.node, name=after.name)).mapped(Rescale(factor, float(added.only or 0)), number)
+    op.taking.ready[after.outputs[0]] = made
+    return made
 
 
 def _placed_by_axis(op: Op, array: Fixed, rank: int) -> Fixed:
@@ -164,8 +177,6 @@ def _(op: Op) -> Held:
 
 
 def _reading(op: Op, number: int) -> Any:
-    from dataclasses import replace
-
     return replace(op.node, inputs=(op.node.inputs[number],))
 
 
