@@ -102,7 +102,9 @@ def openvino_of(path: Path, threads: int) -> Callable[[Any], Any] | None:
         return None
     import openvino  # type: ignore[import-not-found,unused-ignore]
 
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads})
+    compiled = openvino.Core().compile_model(
+        path, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    )
     return lambda batch: compiled([batch])
 
 
