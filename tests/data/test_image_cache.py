@@ -309,3 +309,81 @@ def test_images_may_be_more_than_the_memory_holds(tmp_path):
     size, share = map(float, done.stdout.split())
     assert size == 400 * 3 * 256 * 256
     assert share < 0.5
+
+
+def read_otherwise(monkeypatch, path, before):
+    """Let something happen to a file between its being hashed and its being decoded."""
+    real = reading.read_pixels
+
+    def read(each, *rest):
+        if each == path:
+            before()
+        return real(each, *rest)
+
+    monkeypatch.setattr(reading, "read_pixels", read)
+
+
+def labels_by_content(splits):
+    parts = [getattr(splits, part) for part in PARTS]
+    for part in parts:
+        assert len(part.inputs) == len(part.labels)
+    return {
+        pixels.tobytes(): int(label) for part in parts for pixels, label in zip(part.inputs, part.labels, strict=True)
+    }
+
+
+def test_a_copy_that_disappears_moves_no_label(photos, monkeypatch):
+    wanted = labels_by_content(image_folder(photos, size=16, cache=False))
+    (photos / "a" / "copy.png").write_bytes((photos / "a" / "0-3.png").read_bytes())
+    with monkeypatch.context() as patch:
+        read_otherwise(patch, photos / "a" / "copy.png", (photos / "a" / "copy.png").unlink)
+        with pytest.warns(SkippedImagesWarning, match=r'First: there is no file ".*copy\.png"'):
+            first = image_folder(photos, size=16, cache=True, threads=0)
+    assert labels_by_content(first) == wanted
+    (photos / "a" / "0-3.png").rename(photos / "a" / "renamed.png")
+    (photos / "a" / "copy.png").write_bytes((photos / "a" / "renamed.png").read_bytes())
+    again = image_folder(photos, size=16, cache=True)
+    assert labels_by_content(again) == wanted
+    assert sum(len(getattr(again, part)) for part in PARTS) == 25
+
+
+def test_a_pack_whose_rows_are_not_those_of_the_files_is_not_used(photos, folder, decoded):
+    wanted = image_folder(photos, size=16, cache=True)
+    (path,) = folder.glob("*.json")
+    header = json.loads(path.read_text())
+    path.write_text(json.dumps({**header, "bad": {header["rows"][0]: "is a damaged image"}}))
+    del decoded[:]
+    assert_same(image_folder(photos, size=16, cache=True), wanted)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_file_that_is_replaced_while_it_is_read_does_not_spoil_the_cache(photos, monkeypatch, damaged):
+    wanted = image_folder(photos, size=16, cache=False)
+    path = photos / "a" / "0-3.png"
+    whole = path.read_bytes()
+    others = whole[:800] if damaged else (photos / "b" / "0-4.png").read_bytes()
+    with monkeypatch.context() as patch:
+        read_otherwise(patch, path, lambda: path.write_bytes(others))
+        with pytest.warns(SkippedImagesWarning, match=r"0-3\.png\" has changed while it was read"):
+            image_folder(photos, size=16, cache=True)
+    path.write_bytes(whole)
+    assert_same(image_folder(photos, size=16, cache=True), wanted)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_an_error_that_passes_is_not_kept(photos, monkeypatch, error):
+    wanted = image_folder(photos, size=16, cache=False)
+    with monkeypatch.context() as patch:
+        real = Image.open
+
+        def refuse(file, **options):
+            if str(getattr(file, "_path", "")).endswith("0-3.png") and refusing:
+                raise error
+            return real(file, **options)
+
+        refusing: list[int] = []
+        read_otherwise(patch, photos / "a" / "0-3.png", lambda: refusing.append(1))
+        patch.setattr(Image, "open", refuse)
+        with pytest.warns(SkippedImagesWarning, match=error.strerror):
+            image_folder(photos, size=16, cache=True, threads=0)
+    assert_same(image_folder(photos, size=16, cache=True), wanted)

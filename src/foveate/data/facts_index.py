@@ -11,6 +11,7 @@ from typing import Any
 from foveate.data import image_cache
 from foveate.data.image_cache import VERSION, cache_folder
 from foveate.data.reading import Facts
+from foveate.data.reading import stamp as stamp_of
 from foveate.log import logger
 
 SETTLED_SECONDS = 2.0
@@ -36,14 +37,14 @@ class FactsIndex:
     def seen(self, path: Path) -> Facts | None:
         """The facts of the image in `path`, if it has not changed since they were kept."""
         entry = self._known.get(str(path.absolute()))
-        if not isinstance(entry, list) or len(entry) != 8 or entry[:4] != _stamp(path):
+        if not isinstance(entry, list) or len(entry) != 8 or entry[:4] != stamp_of(path):
             return None
         self._now[str(path.absolute())] = entry
         return Facts(*entry[4:])
 
     def note(self, path: Path, facts: Facts) -> None:
         """Remember the facts of an image that has just been examined, if it was at rest."""
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if not facts.error and stamp and max(stamp[1:3]) < self._started - SETTLED_SECONDS * 1e9:
             self._now[str(path.absolute())] = [*stamp, facts.content, facts.channels, facts.height, facts.width]
 
@@ -69,12 +70,3 @@ class FactsIndex:
             return dict(kept["files"]) if kept["version"] == self._version else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-
-
-def _stamp(path: Path) -> list[int]:
-    """What changes with a file; empty if it has gone."""
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -17,6 +17,8 @@ _SHORT = (
     (r"is not an image", "no image"),
     (r"is a damaged image", "damaged"),
     (r"claims more than|at most .* are read|has .* bytes, but no image", "too large"),
+    (r"has changed while", "changed while it was read"),
+    (r"there is no file", "gone"),
     (r"is a broken link", "broken link"),
     (r"is a (pipe|socket|device)|is no file", "no file on a disk"),
     (r"beside the class folders", "beside the class folders"),

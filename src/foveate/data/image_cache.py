@@ -26,8 +26,8 @@ from foveate.errors import DataError
 from foveate.layers import Shape
 from foveate.log import logger
 
-VERSION = 1
-"""Increased when the same file gives other pixels."""
+VERSION = 2
+"""Increased when the same file gives other pixels, or when what was kept cannot be relied on."""
 
 LIMIT_GIGABYTES = 20.0
 """The most that the cache holds, unless the environment variable FOVEATE_CACHE_GB says otherwise."""
@@ -40,6 +40,10 @@ ABANDONED_SECONDS = 24 * 3600.0
 
 _SPARE = 1 << 30
 """Bytes that stay free on the disk."""
+
+
+class Passing(str):
+    """Why a file could not be read this time, which says nothing about its content."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,10 @@ class Pack:
         how = [VERSION, pillow, list(shape), resizing.resize, resizing.interpolation, resizing.fit]
         self._contents, self._shape = contents, shape
         self._spec = _digest(json.dumps(how))
-        self._path = cache_folder() / f"{self._spec}-{_digest(' '.join(contents))}.json"
+
+    @property
+    def _path(self) -> Path:
+        return cache_folder() / f"{self._spec}-{_digest(' '.join(self._contents))}.json"
 
     def mapped(self) -> tuple[NDArray[np.uint8], Mapping[str, str]] | None:
         """The rows of the files that could be read, and why others could not by hash; None if they are not kept."""
@@ -110,6 +117,8 @@ class Pack:
         rows = None if header is None else _mapped(self._path, header, self._shape)
         if header is None or rows is None:
             return None
+        if header["rows"] != [each for each in self._contents if each not in header["bad"]]:
+            return None  # one row too few would move all labels behind it
         with suppress(OSError):
             os.utime(self._path)  # used now, so it goes last
         logger.info("mapped %d decoded images from %s", len(rows), self._path)
@@ -129,7 +138,7 @@ class Pack:
                 continue
             found |= {content: (rows, row) for row, content in enumerate(header["rows"]) if content in wanted}
             bad |= {content: reason for content, reason in header["bad"].items() if content in wanted}
-        return Known(found, bad)
+        return Known(found, {content: reason for content, reason in bad.items() if content not in found})
 
     def has_room(self) -> bool:
         """Whether the images fit; older packs are removed for them if need be."""
@@ -144,21 +153,26 @@ class Pack:
         _make_room(limit() - needed)
         return free > needed + _SPARE
 
-    def write(self, rows: Iterator[NDArray[np.uint8] | str]) -> bool:
-        """Keep these decoded images, or the reasons why some could not be; False if the disk does not take them."""
+    def write(self, rows: Iterator[NDArray[np.uint8] | str]) -> dict[int, str] | None:
+        """Keep these decoded images; returns why some have none, by their places, or None if the disk is full.
+
+        What could not be read this time only is left out, so that the pack is that of the other images.
+        """
         partial = self._path.with_name(f".{self._path.stem}.{token_hex(4)}.partial")
-        kept, bad = [], {}
+        kept: list[str] = []
+        reasons: dict[int, str] = {}
         try:
             try:
                 with partial.open("xb") as file:
-                    for content, row in zip(self._contents, rows, strict=True):
+                    for place, (content, row) in enumerate(zip(self._contents, rows, strict=True)):
                         if isinstance(row, str):
-                            bad[content] = row
+                            reasons[place] = row
                         else:
                             file.write(row.data)
                             kept.append(content)
                     file.flush()
                     os.fsync(file.fileno())
+                bad = self._without_those_read(reasons, set(kept))
                 partial.replace(self._path.with_suffix(".pixels"))
                 partial.write_text(json.dumps({"rows": kept, "bad": bad}), "utf-8")
                 partial.replace(self._path)
@@ -166,8 +180,18 @@ class Pack:
                 partial.unlink(missing_ok=True)
         except OSError as error:
             logger.info("decoded images are not kept in %s: %s", self._path, error)
-            return False
-        return True
+            return None
+        return reasons
+
+    def _without_those_read(self, reasons: Mapping[int, str], kept: set[str]) -> dict[str, str]:
+        """The contents that can never be read, and why; the other places without pixels leave this pack."""
+        lasting = {place: reason for place, reason in reasons.items() if not isinstance(reason, Passing)}
+        bad = {self._contents[place]: reason for place, reason in lasting.items()}
+        bad = {content: reason for content, reason in bad.items() if content not in kept}
+        self._contents = [
+            content for place, content in enumerate(self._contents) if place not in reasons or content in bad
+        ]
+        return bad
 
 
 @dataclass(frozen=True)

@@ -339,4 +339,4 @@ def _warn(root: Path, found: Found) -> None:
 
 def _sentence(path: Path, reason: str) -> str:
     """A reason that names its file."""
-    return reason if reason.startswith('"') else f"{named(path)} {reason}"
+    return reason if named(path) in reason else f"{named(path)} {reason}"

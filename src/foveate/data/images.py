@@ -48,6 +48,10 @@ _LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601, as PIL weights red, green and blue for grey."""
 
 
+class DamagedImageError(FileError):
+    """The content is at fault: the same bytes will never be read, whatever the machine and the moment."""
+
+
 @cache
 def formats() -> tuple[str, ...]:
     """The formats that are read here: AVIF if PIL has it, HEIF if its plug-in `pillow_heif` is installed."""
@@ -69,7 +73,7 @@ def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uin
     try:
         return image_pixels(image, channels, resizing)
     except (DataError, ValueError) as error:
-        raise FileError(f"{named(path)} cannot be used: {error}") from None
+        raise DamagedImageError(f"{named(path)} cannot be used: {error}") from None
 
 
 def read_image(path: Path) -> "Image.Image":
@@ -266,7 +270,9 @@ def _sentences(path: Path) -> Iterator[None]:
         with quiet:
             yield
     except DataError as error:
-        raise FileError(f"{named(path)} cannot be used: {error}") from None
+        raise DamagedImageError(f"{named(path)} cannot be used: {error}") from None
+    except MemoryError:
+        raise FileError(f"{named(path)} cannot be read: there is not enough memory for it") from None
     except FoveateError:
         raise
     except FileNotFoundError:
@@ -282,7 +288,8 @@ def _sentences(path: Path) -> Iterator[None]:
             ) from None
         raise FileError(f"{named(path)} is not an image that can be read; {_EXPECTED} was expected") from None
     except OSError as error:
-        if error.errno is None:  # PIL's own, about the content
+        # PIL's own have no number and are about the content, unless PIL was built without a decoder.
+        if error.errno is None and "not available" not in str(error):
             raise _damaged(path, error) from None
         raise FileError(f"{named(path)} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # PIL's decoders raise a dozen types on damaged files, SyntaxError among them
@@ -295,9 +302,9 @@ def _is_heif(path: Path) -> bool:
     return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
 
 
-def _damaged(path: Path, error: Exception) -> FileError:
+def _damaged(path: Path, error: Exception) -> DamagedImageError:
     words = str(error).rstrip(".") or type(error).__name__
-    return FileError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected")
+    return DamagedImageError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected")
 
 
 def _refuse_bomb(path: Path) -> NoReturn:

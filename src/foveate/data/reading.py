@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.data.guarded import MOST_BEFORE_SIZE, MOST_FOR_PIXEL
-from foveate.data.image_cache import KEPT_FROM, Known, Pack, limit
-from foveate.data.images import read_pixels, read_size
+from foveate.data.image_cache import KEPT_FROM, Known, Pack, Passing, limit
+from foveate.data.images import DamagedImageError, read_pixels, read_size
 from foveate.data.resizing import Resizing
 from foveate.engines.machine import threads_within_quota, usable_cpus
 from foveate.errors import DataError, FileError
@@ -78,15 +78,37 @@ def examine(path: Path) -> Facts:
     """The facts of the image in `path`."""
     try:
         channels, height, width = read_size(path)
-        with open_regular(path, MOST_BEFORE_SIZE + MOST_FOR_PIXEL * height * width) as file:
-            content = blake2b(digest_size=8)
-            while piece := file.read(_PIECE):
-                content.update(piece)
+        content = _hashed(path, MOST_BEFORE_SIZE + MOST_FOR_PIXEL * height * width)
     except FileError as error:
         return Facts(error=str(error))
     except OSError as error:
         return Facts(error=f"{named(path)} cannot be read: {error.strerror}")
-    return Facts(content.hexdigest(), channels, height, width)
+    return Facts(content, channels, height, width)
+
+
+def stamp(path: Path) -> list[int]:
+    """What changes with a file; empty if it has gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _hashed(path: Path, most: int | None = None) -> str:
+    content = blake2b(digest_size=8)
+    with open_regular(path, most) as file:
+        while piece := file.read(_PIECE):
+            content.update(piece)
+    return content.hexdigest()
+
+
+def _is_still(path: Path, content: str, before: list[int]) -> bool:
+    """Whether a file has had this content since it had the stamp `before`."""
+    try:
+        return _hashed(path) == content and stamp(path) == before
+    except (OSError, FileError):
+        return False
 
 
 def decoded(
@@ -98,10 +120,15 @@ def decoded(
         row = known.row(contents[place])
         if row is not None:
             return row
+        path = paths[place]
+        before = stamp(path)
         try:
-            return read_pixels(paths[place], shape[0], resizing)
+            row = read_pixels(path, shape[0], resizing)
+        except DamagedImageError as error:
+            row = str(error).removeprefix(f"{named(path)} ")
         except FileError as error:
-            return str(error).removeprefix(f"{named(paths[place])} ")
+            return Passing(str(error).removeprefix(f"{named(path)} "))
+        return row if _is_still(path, contents[place], before) else Passing("has changed while it was read")
 
     yield from in_order(work, range(len(paths)), threads)
 
@@ -135,8 +162,11 @@ class Reading:
         kept = pack.mapped()
         if kept is None and self._bytes <= COPIED_UP_TO and (known := pack.known()).has_all(self.contents):
             return self._in_memory(known)  # a part of a larger pack, such as the test images
-        if kept is None and pack.has_room() and pack.write(self._rows(pack.known())):
-            kept = pack.mapped()
+        if kept is None and pack.has_room():
+            reasons = pack.write(self._rows(pack.known()))
+            written = None if reasons is None else pack.mapped()
+            if reasons is not None and written is not None:
+                return written[0], self._told(reasons)
         if kept is None:
             return self._in_memory(pack.known())
         rows, bad = kept
@@ -176,4 +206,7 @@ class Reading:
 
     def _told(self, reasons: dict[int, str]) -> dict[int, str]:
         """The reasons as sentences: the same content may have another name by now."""
-        return {place: f"{named(self.paths[place])} {reason}" for place, reason in reasons.items()}
+        return {
+            place: str(reason) if named(self.paths[place]) in reason else f"{named(self.paths[place])} {reason}"
+            for place, reason in reasons.items()
+        }
