@@ -66,6 +66,24 @@ def test_everything_below_a_class_folder_belongs_to_it(tmp_path):
     assert len(list_images(root).files) < 200
 
 
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
+    root = tmp_path / "pets"
+    for place, name in enumerate(("cat", "dog")):
+        write_noise(root / name, 10, seed=place)
+    (root / "dog" / "up").symlink_to("..", target_is_directory=True)
+    (root / "all").symlink_to(".", target_is_directory=True)
+    (root / "dog" / "far").symlink_to(tmp_path, target_is_directory=True)
+    elsewhere = write_noise(tmp_path / "elsewhere" / "fox", 10, seed=7)
+    (elsewhere / "up").symlink_to(root, target_is_directory=True)
+    (root / "fox").symlink_to(elsewhere, target_is_directory=True)
+    splits = image_folder(root)
+    assert sum(labels(splits).values(), Counter()) == {0: 10, 1: 10, 2: 10}
+    assert splits.classes == ("cat", "dog", "fox")
+    links = ("all", "dog/far", "dog/up", "fox/up")
+    assert splits.skipped == {root / each: "is a link to a folder above it" for each in links}
+    assert "4 skipped: all (a link to a folder above), dog/far (a link to a folder above)" in splits.found
+
+
 def test_folders_may_be_very_deep_and_links_may_go_round(tmp_path, monkeypatch):
     root = write_images(tmp_path / "photos", {"a": 5, "b": 5})
     monkeypatch.chdir(root / "a")

@@ -121,7 +121,9 @@ def _within(folder: Path, skipped: dict[Path, str]) -> tuple[list[Path], list[Pa
         path = folder / entry.name
         if _is_of_the_system(entry.name):
             continue
-        if path.is_dir():
+        if entry.is_symlink() and path.is_dir() and _leads_up(path):
+            skipped[path] = "is a link to a folder above it"
+        elif path.is_dir():
             if not _is_run(path):
                 folders.append(path)
         elif path.is_file():
@@ -129,6 +131,12 @@ def _within(folder: Path, skipped: dict[Path, str]) -> tuple[list[Path], list[Pa
         else:
             skipped[path] = "is a broken link" if entry.is_symlink() else "is no file on a disk"
     return folders, files
+
+
+def _leads_up(link: Path) -> bool:
+    """Whether a link leads to a folder that it lies in, whose images would be this folder's once more."""
+    above = {each.resolve() for each in link.absolute().parents} | set(link.parent.resolve().parents)
+    return link.resolve() in above
 
 
 def _files(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
@@ -143,6 +151,7 @@ def _files(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
             continue
         place = (status.st_dev, status.st_ino)
         if place in above:
+            skipped[inner] = "is a link to a folder above it"
             continue
         folders, files = _within(inner, skipped)
         yield from files

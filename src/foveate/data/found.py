@@ -20,6 +20,7 @@ _SHORT = (
     (r"has changed while", "changed while it was read"),
     (r"there is no file", "gone"),
     (r"is a broken link", "broken link"),
+    (r"is a link to a folder above", "a link to a folder above"),
     (r"is a (pipe|socket|device)|is no file", "no file on a disk"),
     (r"beside the class folders", "beside the class folders"),
     (r"neither train", "neither train, val nor test"),
