@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from foveate import DataError, FileError, Preprocessing
+from foveate.data import resizing
 from foveate.data.resizing import Resizing
 from tests.data.support import noise
 
@@ -122,3 +123,31 @@ def test_options_for_images_alone():
         Preprocessing((2, 9), (0.0,) * 2, (1.0,) * 2, fit="crop")
     with pytest.raises(DataError, match="channel_order is 'BGR' for 1 channels"):
         Preprocessing((1, 9, 9), (0.0,), (1.0,), channel_order="BGR")
+
+
+@pytest.mark.parametrize("sides", [(2000, 30), (30, 2000), (3000, 1)])
+@pytest.mark.parametrize("options", [{"fit": "crop"}, {"resize": 26}])
+def test_of_a_long_strip_only_the_middle_is_resized(monkeypatch, sides, options):
+    image = Image.fromarray(noise(*sides, 3))
+    scale = (26 if "resize" in options else 24 if sides[0] > sides[1] else 22) / min(sides)
+    height, width = int(sides[0] * scale), int(sides[1] * scale)
+    top, left = round((height - 22) / 2), round((width - 24) / 2)
+    whole = image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + 24, top + 22))
+    monkeypatch.setattr(resizing, "_FEW", 1000)
+    sizes, real = [], Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, size, *rest: sizes.append(size) or real(image, size, *rest)
+    )
+    pixels = np.asarray(Resizing((22, 24), **options)(image))
+    assert sizes == [(24, 22)]
+    assert np.abs(pixels.astype(int) - np.asarray(whole)).max() <= 1
+
+
+def test_a_line_of_pixels_fills_no_memory(monkeypatch):
+    sizes, real = [], Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, size, *rest: sizes.append(size) or real(image, size, *rest)
+    )
+    line = Image.fromarray(noise(1, 2000, 3))
+    assert Resizing((224, 224), fit="crop")(line).size == (224, 224)
+    assert sizes == [(224, 224)]

@@ -1,6 +1,7 @@
 """How an image of any height and width becomes one of the network's: stretched, cropped or padded."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 FITS = ("crop", "pad", "stretch")
 """Ways to bring an image to another aspect ratio."""
+
+_MOST_CUT_OFF = 16
+"""An image is resized whole, then cut, if it has at most this many times the pixels that are kept, or few pixels."""
+
+_FEW = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Resizing:
         from PIL import Image
 
         height, width = self._between(image.height, image.width)
+        if height * width > max(_FEW, _MOST_CUT_OFF * prod(self.size)) and not isinstance(self.resize, tuple):
+            return self._middle(image, height, width)
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
         if (height, width) == self.size:
@@ -46,6 +54,16 @@ class Resizing:
             canvas.paste(image, (-left, -top))
             return canvas
         return image.crop((left, top, left + self.size[1], top + self.size[0]))
+
+    def _middle(self, image: "Image.Image", height: int, width: int) -> "Image.Image":
+        """The middle of an image that would have this height and width, without the rest; a level off at most."""
+        from PIL import Image
+
+        top, left = round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
+        down, across = image.height / height, image.width / width
+        bottom, right = top + self.size[0], left + self.size[1]
+        box = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
+        return image.resize(self.size[::-1], Image.Resampling[self.interpolation.upper()], box)
 
     def _between(self, height: int, width: int) -> tuple[int, int]:
         """Height and width before cropping or padding."""
