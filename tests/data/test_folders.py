@@ -146,7 +146,8 @@ def test_the_folders_train_val_and_test_are_the_parts(tmp_path, names):
             if count:
                 write_noise(tmp_path / name / class_name, count, seed=10 * place + count)
     write_noise(tmp_path / "extra" / "cat", 3, seed=99)
-    splits = image_folder(tmp_path, seed=3)
+    with pytest.warns(SkippedImagesWarning, match=r"extra in .* is neither train, val nor test and so left out; move"):
+        splits = image_folder(tmp_path, seed=3)
     assert splits.classes == ("cat", "dog")
     assert labels(splits) == {"train": {0: 7, 1: 6}, "validation": {0: 4}, "test": {1: 5}}
     assert splits.found.endswith("13 train, 4 validation, 5 test, 1 skipped: extra (neither train, val nor test)")

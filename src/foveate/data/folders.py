@@ -19,6 +19,9 @@ PART_NAMES = {
 }
 """The part that a folder of each name holds, if the classes are folders in it."""
 
+NO_PART = "is neither train, val nor test"
+"""Why a folder beside those of the parts is left out."""
+
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir")
 _RUNS = "runs"
 _OF_RUNS = ("history.csv", "skipped.txt", "report.html", "index.html")
@@ -66,7 +69,7 @@ def list_images(root: Path, classes: Sequence[str] | None = None) -> Listing:
     homes = [(None, path) for path in own] if parts is None else list(_class_folders(parts, skipped))
     skipped |= {path: "lies beside the class folders" for path in beside if _is_named_image(path)}
     if parts is not None:
-        skipped |= {path: "is neither train, val nor test" for path in own if path not in parts}
+        skipped |= {path: NO_PART for path in own if path not in parts}
     names = {path.name for _, path in homes}
     known = tuple(sorted(names, key=natural_key)) if classes is None else tuple(classes)
     if not names:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from foveate.calls import path_from
 from foveate.data.dataset import Dataset, Splits
 from foveate.data.facts_index import FactsIndex
-from foveate.data.folders import PARTS, ImageFile, Listing, list_images, natural_key
+from foveate.data.folders import NO_PART, PARTS, ImageFile, Listing, list_images, natural_key
 from foveate.data.found import NAMED, found_line, is_named_image, relative
 from foveate.data.image_cache import limit
 from foveate.data.preprocessing import Preprocessing
@@ -322,19 +322,29 @@ def _check_counts(root: Path, found: Found, labels: NDArray[np.int64], counts: M
 
 
 def _warn(root: Path, found: Found) -> None:
-    """Warn of files that somebody means to be images, but that are left out."""
-    missed = {path: reason for path, reason in found.skipped.items() if is_named_image(path)}
+    """Warn of files that somebody means to be images, and of folders of them, but that are left out."""
+    folders = {path: reason for path, reason in found.skipped.items() if reason == NO_PART}
+    if folders:
+        warnings.warn(
+            f"{_names(found, folders)} in {root} {NO_PART} and so left out; move the classes in it to one of them",
+            SkippedImagesWarning,
+            stacklevel=3,
+        )
+    missed = {path: reason for path, reason in found.skipped.items() if is_named_image(path) and path not in folders}
     if not missed:
         return
-    names = ", ".join(printable(relative(path, found.roots)) for path in list(missed)[:NAMED])
-    more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
     count = len(found.files) + len(set(missed) - {file.path for file in found.files})
     reason = _sentence(*next(iter(missed.items())))
     warnings.warn(
-        f"{len(missed)} of {count} images in {root} cannot be read and are left out: {names}{more}. First: {reason}",
+        f"{len(missed)} of {count} images in {root} cannot be read and are left out: {_names(found, missed)}. First: {reason}",
         SkippedImagesWarning,
         stacklevel=3,
     )
+
+
+def _names(found: Found, paths: Mapping[Path, str]) -> str:
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(printable(relative(path, found.roots)) for path in list(paths)[:NAMED]) + more
 
 
 def _sentence(path: Path, reason: str) -> str:
