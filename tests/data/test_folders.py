@@ -286,6 +286,18 @@ def parts_of(splits) -> dict[str, str]:
     return {content: part for part in PARTS for content in splits.record[part]}
 
 
+def test_a_picture_in_two_classes_is_told(tmp_path):
+    write_noise(tmp_path / "cat", 10)
+    write_noise(tmp_path / "dog", 10, seed=1)
+    assert "more than one class" not in image_folder(tmp_path).found
+    for number in (3, 4):
+        (tmp_path / "dog" / f"x{number}.png").write_bytes((tmp_path / "cat" / f"{number}.png").read_bytes())
+    (tmp_path / "cat" / "copy.png").write_bytes((tmp_path / "cat" / "7.png").read_bytes())
+    assert image_folder(tmp_path).found.endswith(
+        "; 2 different images are in more than one class, such as cat/3.png and dog/x3.png"
+    )
+
+
 def test_a_file_added_later_is_placed_by_its_content_and_moves_no_other(tmp_path):
     root = write_images(tmp_path, {"a": 30, "b": 30})
     first = image_folder(root, seed=7)

@@ -102,7 +102,7 @@ def image_folder(
     _warn(root, found)
     logger.info("read %d images of %s in %s", len(kept), format_sizes(preprocessing.shape), root)
     line = found.line(files, kept, {part: len(dataset) for part, dataset in datasets.items()})
-    line += _untested(found, datasets["test"])
+    line += _untested(found, datasets["test"]) + in_two_classes(found)
     good = {found.facts[files[place]].content for place in kept}
     placement = replace(placement, parts={each: part for each, part in placement.parts.items() if each in good})
     datasets["train"] = datasets["train"].with_record(placement.to_json())
@@ -292,6 +292,21 @@ def _untested(found: Found, test: Dataset) -> str:
     return f"; too few images to be tested: {', '.join(map(printable, missing[:NAMED]))}{more}"
 
 
+def in_two_classes(found: Found) -> str:
+    """How many images have two labels, which no network can learn, and the first of them."""
+    first: dict[str, ImageFile] = {}
+    twice: dict[str, str] = {}
+    for file, facts in zip(found.files, found.facts, strict=True):
+        other = first.setdefault(facts.content, file)
+        if other.label != file.label and facts.content not in twice:
+            pair = (printable(relative(each.path, found.roots)) for each in (other, file))
+            twice[facts.content] = " and ".join(pair)
+    if not twice:
+        return ""
+    count = "1 image is" if len(twice) == 1 else f"{len(twice):,} different images are"
+    return f"; {count} in more than one class, such as {next(iter(twice.values()))}"
+
+
 def _check_readable(root: Path, classes: Sequence[str], found: Found) -> None:
     """Refuse a folder with no image at all, or a class without one."""
     if not found.files:
@@ -336,7 +351,8 @@ def _warn(root: Path, found: Found) -> None:
     count = len(found.files) + len(set(missed) - {file.path for file in found.files})
     reason = _sentence(*next(iter(missed.items())))
     warnings.warn(
-        f"{len(missed)} of {count} images in {root} cannot be read and are left out: {_names(found, missed)}. First: {reason}",
+        f"{len(missed)} of {count} images in {root} cannot be read and are left out: {_names(found, missed)}. "
+        f"First: {reason}",
         SkippedImagesWarning,
         stacklevel=3,
     )
