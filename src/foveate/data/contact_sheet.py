@@ -11,7 +11,7 @@ from foveate.calls import path_from
 from foveate.data.dataset import Dataset
 from foveate.data.folders import list_images
 from foveate.data.found import skipped_words
-from foveate.data.image_folder import Found, check_takes_images, examined, unmeasured
+from foveate.data.image_folder import Found, check_takes_images, examined, in_two_classes, unmeasured
 from foveate.data.preprocessing import Preprocessing
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
@@ -72,10 +72,12 @@ def contact_sheet(
         raise DataError(f'none of the images in "{folder}" can be read: {skipped_words(found.named_skipped())}')
     prepared = preprocessing or unmeasured(found.facts, None, size, fit)
     check_takes_images(prepared)
-    places = [place for label in range(len(found.classes)) for place in _spread(found, label, each)]
+    places = [place for label in range(min(len(found.classes), _MOST_CLASSES)) for place in _spread(found, label, each)]
     inputs, kept = found.read(places, prepared, None, progress)
     labels = np.asarray([found.files[places[place]].label for place in kept], np.int64)
-    line = found.line(range(len(found.files)), range(len(found.files)), {})
+    line = found.line(range(len(found.files)), range(len(found.files)), {}) + in_two_classes(found)
+    if len(found.classes) > _MOST_CLASSES:
+        line += f"; the sheet shows the first {_MOST_CLASSES} of {len(found.classes):,} classes"
     chosen = Dataset(inputs, labels, found.classes)
     return ContactSheet(
         _drawn(chosen, _counts(found), f"{line}; shown as {format_sizes(prepared.shape)}"), chosen, line
