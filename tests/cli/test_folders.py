@@ -112,6 +112,13 @@ def test_options_that_do_not_fit_are_sentences(foveate, stripes, train, tmp_path
         assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("options", [[], ["--size", 16], ["--split", "7/2/1"]])
+def test_a_name_of_nothing_is_told_as_that_whatever_the_options(foveate, tmp_path, options):
+    result = foveate("train", "fashion-mnits", *options, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert 'there is no dataset and no folder "fashion-mnits". Nearest: fashion-mnist' in result.stderr
+
+
 def test_shares_and_folders_for_the_parts(stripes, train, tmp_path):
     said, _ = train(stripes, "--split", "0.5/0.25/0.25", out=tmp_path / "a")
     assert "20 train, 10 validation, 10 test" in said
