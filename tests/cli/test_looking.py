@@ -176,6 +176,24 @@ def test_errors_end_as_one_sentence(foveate, monkeypatch, error, sentence):
     assert (result.exit_code, result.stderr) == (1, sentence)
 
 
+@pytest.mark.parametrize(
+    ("place", "command", "way_out"),
+    [
+        ("foveate.cli.training.begin", ["train", "mnist"], "try a smaller --batch-size"),
+        ("foveate.data.datasets.contact_sheet", ["data", "show", "."], "try a smaller --size"),
+        ("foveate.cli.predict.prepared_model", ["predict", "x.safetensors", "x.png"], "close other programs, or use a"),
+    ],
+)
+def test_too_little_memory_is_told_with_an_option_of_the_command(foveate, monkeypatch, place, command, way_out):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(place, fail)
+    result = foveate(*command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"foveate: there is not enough memory; {way_out}")
+
+
 def test_warnings_are_sentences(capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -43,8 +43,15 @@ class Commands(TyperGroup):
             typer.echo(wrapped(f"foveate: {_sentence(error)}", sys.stderr), err=True)
             _offer_changes(error)
         except MemoryError:
-            typer.echo("foveate: there is not enough memory; try a smaller --batch-size", err=True)
+            typer.echo(f"foveate: there is not enough memory; {self._smaller(ctx)}", err=True)
         raise typer.Exit(1)
+
+    def _smaller(self, ctx: Any) -> str:
+        """What the command that is running can do with less memory."""
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        options = [name for param in (command.params if command is not None else ()) for name in param.opts]
+        lever = next((name for name in ("--batch-size", "--size") if name in options), None)
+        return "close other programs, or use a machine with more" if lever is None else f"try a smaller {lever}"
 
 
 def _sentence(error: FoveateError | OSError) -> str:
