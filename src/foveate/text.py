@@ -8,6 +8,9 @@ LONGEST_WORD = 200
 LONGEST_PATH = 4_096
 """The most characters of the path of a file."""
 
+_JOINERS = "\u200c\u200d"
+"""They join the letters of Persian and the parts of an emoji, or keep them apart; no cursor moves."""
+
 _MARKDOWN = re.compile(r"[\\`*\[\]<>&|~:@$]|(?<!\w)_|_(?!\w)")
 _FORMULA = tuple("=+-@\t\r")
 
@@ -20,7 +23,20 @@ def printable(words: object, most: int = LONGEST_WORD) -> str:
     """
     text = str(words)
     shown = text if len(text) <= most else text[: most - 3] + "..."
-    return shown if shown.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return shown if shown.isprintable() else "".join(c if _is_harmless(c) else repr(c)[1:-1] for c in shown)
+
+
+def can_be_printed(name: str) -> bool:
+    """Whether a name needs no escapes; joiners may be inside it, where they show, but not at its ends.
+
+    >>> can_be_printed("a\u200db"), can_be_printed("ab\u200d"), can_be_printed("a\u202eb")
+    (True, False, False)
+    """
+    return all(map(_is_harmless, name)) and name.strip(_JOINERS) == name
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS
 
 
 def shortened(name: str, most: int) -> str:

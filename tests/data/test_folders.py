@@ -14,6 +14,7 @@ from foveate import DataError, FileError
 from foveate.data.datasets import SkippedImagesWarning, image_folder
 from foveate.data.folders import list_images
 from foveate.data.splitting import PARTS, Placement, checked_shares
+from foveate.tasks import Classification
 from tests.data.support import noise, write_images
 
 
@@ -336,3 +337,21 @@ def test_a_model_keeps_the_split_of_the_folder_it_was_trained_on(tmp_path):
         assert set(model.splits[part]) == set(splits.record[part]) | set(later.record[part])
     model.fit(later.train.subset([0, 1, 2]), epochs=1, progress=False)
     assert set(splits.record["test"]) < set(model.splits["test"])
+
+
+def test_names_of_classes_may_have_joiners_and_an_odd_one_is_told_with_its_folder(tmp_path):
+    persian, family = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f467"
+    for place, name in enumerate((persian, family)):
+        write_noise(tmp_path / name, 9, seed=place)
+    splits = image_folder(tmp_path)
+    assert set(Classification(splits.classes).classes) == {persian, family}
+    for name in ("a\u202eb", "cat\u200d", "a\nb"):
+        odd = write_noise(tmp_path / name, 3, seed=7)
+        with pytest.raises(
+            DataError, match=r"the name of the class folder \".*(cat|a).*\" cannot be printed: '"
+        ) as raised:
+            image_folder(tmp_path)
+        assert ascii(name) in str(raised.value)
+        for path in sorted(odd.iterdir()):
+            path.unlink()
+        odd.rmdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foveate.data.images import SUFFIXES
 from foveate.errors import DataError, FileError
-from foveate.text import named, printable
+from foveate.text import can_be_printed, named, printable
 
 PARTS = ("train", "validation", "test")
 
@@ -78,6 +78,11 @@ def list_images(root: Path, classes: Sequence[str] | None = None) -> Listing:
         raise DataError(
             f"{named(root)} has the class {printable(strange[0])}, but the model's are {_listed(known)}; give a folder "
             "whose subfolders have these names"
+        )
+    if odd := [folder for _, folder in homes if not can_be_printed(folder.name)]:
+        raise DataError(
+            f"the name of the class folder {named(odd[0])} cannot be printed: {odd[0].name!a}; rename it with "
+            "letters, digits and signs only"
         )
     listing = Listing(root, known, skipped=skipped)
     for part, folder in homes:

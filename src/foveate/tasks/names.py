@@ -3,6 +3,7 @@
 from typing import Any
 
 from foveate.errors import DataError
+from foveate.text import can_be_printed
 
 LONGEST_NAME = 200
 """The most characters in a name; the longest of ImageNet's has 131."""
@@ -73,7 +74,7 @@ def _check_name(name: str, what: str) -> None:
         raise DataError(
             f"the name of {what} has {len(name):,} characters ({name[:20]!r}...); give it at most {LONGEST_NAME}"
         )
-    if not name.isprintable():
+    if not can_be_printed(name):
         raise DataError(
             f"{what} is called {name!r}, which cannot be printed; it may have letters, digits and signs only"
         )
