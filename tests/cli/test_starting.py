@@ -113,3 +113,13 @@ def test_a_variant_is_of_a_named_network(folder: Path, published: Path):
 
 def test_an_empty_name_is_not_the_default_network(folder: Path):
     assert 'there is no network ""' in words(train(folder, "--net", ""))
+
+
+@pytest.mark.parametrize("options", [("--size", "20000x1"), ("--size", 1), ("--net", "alexnet", "--size", 20)])
+def test_a_size_that_does_not_fit_the_network_is_told_before_anything_is_decoded(folder, monkeypatch, options):
+    decoded = []
+    monkeypatch.setattr("foveate.data.reading.read_pixels", lambda path, *_: decoded.append(path))
+    done = train(folder, *options, "--out", folder.parent / "run")
+    assert done.exit_code == 1
+    assert "does not fit its" in words(done)
+    assert not decoded

@@ -1,12 +1,13 @@
 """What `foveate train` starts from: a new network, a trained model, or a network with published weights."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from foveate.cli.models import is_onnx, open_model
-from foveate.cli.sources import FolderOptions, earlier_record, load_data
+from foveate.cli.sources import FolderOptions, earlier_record, is_folder, load_data
 from foveate.errors import FileError
 from foveate.text import named
 
@@ -48,6 +49,7 @@ def begin(
         raise typer.BadParameter("--variant belongs to a network of the zoo; name one with --net")
     earlier = earlier_record(out or Path("runs") / Path(dataset).resolve().name, seed, folder)
     if origin is None:
+        _check_fits(dataset, net or NET, variant, folder.given().get("size", _own_size(net)))
         data = load_data(dataset, folder, seed=seed, size=_own_size(net), record=earlier)
         name = NET if net is None else net
         graph = zoo.make(name, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
@@ -62,6 +64,18 @@ def begin(
         model = known.with_head(data.classes, seed=seed)
         model.splits = dict(known.splits)
     return data, model
+
+
+def _check_fits(dataset: str, net: str, variant: str | None, size: int | tuple[int, int] | None) -> None:
+    """Refuse a size that does not fit the network before images are decoded to it, which may take minutes."""
+    from foveate import zoo
+
+    if size is None or not is_folder(dataset):
+        return
+    height, width = (size, size) if isinstance(size, int) else size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told when the network is made for good
+        zoo.make(net, input_shape=(3, height, width), variant=variant)
 
 
 def _own_size(net: str | None) -> tuple[int, int] | None:
