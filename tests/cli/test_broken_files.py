@@ -90,3 +90,10 @@ def test_training_goes_to_its_end_and_names_each_broken_file(foveate, tmp_path, 
     assert named == broken
     record = fv.load(out / "model.safetensors").splits
     assert sorted(record["train"] + record["validation"] + record["test"]) == sorted(good)
+
+
+def test_an_array_without_samples_is_told_as_empty(foveate, trained, tmp_path):
+    np.save(tmp_path / "none.npy", np.zeros((0, 3, 48, 48), np.float32))
+    result = foveate("predict", trained[0] / "model.safetensors", tmp_path / "none.npy", "--engine", "reference")
+    assert result.exit_code == 1
+    assert result.stderr == f'foveate: "{tmp_path / "none.npy"}" is empty (0x3x48x48); give an array with values\n'

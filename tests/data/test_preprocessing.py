@@ -238,7 +238,7 @@ REFUSED_ARRAYS = {
     "stack": (GREY, noise(10, 6, 5), DataError, r"is 10x6x5, .* or a batch of N x 1x6x5"),
     "three-grey": (GREY, noise(3, 6, 5), DataError, r"is 3x6x5, .* give \(H, W, C\) with 1, 3 or 4 channels"),
     "vector": (GREY, noise(6), ShapeError, r"the array is 6, but an image is \(H, W\), \(H, W, C\) or \(C, H, W\)"),
-    "no-pixels": (GREY, noise(0, 5), ShapeError, "the array is 0x5, but an image is"),
+    "no-pixels": (GREY, noise(0, 5), ShapeError, r"the array is empty \(0x5\); give an array with values"),
     "nested": (GREY, [noise(2, 1, 6, 5)], ShapeError, "image 0 is 2x1x6x5, but an image is"),
     "sound": (SOUND, noise(2, 10), ShapeError, r"the network takes 2x9 \(a batch N x 2x9\), but the array is 2x10"),
     "sounds": (SOUND, noise(4, 2, 10), ShapeError, "the network takes 2x9 .*, but sample 0 is 2x10"),

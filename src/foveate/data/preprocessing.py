@@ -305,6 +305,8 @@ class Preprocessing(metaclass=Called):
             raise DataError(f"{name} cannot be used: {error}") from None
 
     def _from_array(self, array: NDArray[Any], name: str) -> InputArray:
+        if not array.size and array.ndim:
+            raise ShapeError(f"{name} is empty ({format_sizes(array.shape)}); give an array with values")
         values = self._checked(array, name)
         if values.shape == self.shape:
             return values
