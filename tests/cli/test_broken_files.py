@@ -97,3 +97,21 @@ def test_an_array_without_samples_is_told_as_empty(foveate, trained, tmp_path):
     result = foveate("predict", trained[0] / "model.safetensors", tmp_path / "none.npy", "--engine", "reference")
     assert result.exit_code == 1
     assert result.stderr == f'foveate: "{tmp_path / "none.npy"}" is empty (0x3x48x48); give an array with values\n'
+
+
+def test_the_list_of_what_was_skipped_is_named_beside_its_count(foveate, tmp_path):
+    for place, name in enumerate(("a", "b")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng(10 * place + number).integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+        for number in range(2):
+            (tmp_path / "photos" / name / f"bad{number}.png").write_bytes(b"")
+    (tmp_path / "photos/b/twin.png").write_bytes((tmp_path / "photos/a/3.png").read_bytes())
+    out = tmp_path / "run"
+    result = foveate("train", tmp_path / "photos", "--size", 8, "--epochs", 1, "--batch-size", 4, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert (
+        f" and 1 more (listed in {out / 'skipped.txt'}); 1 image is in more than one class, such as a/3.png and b/twin"
+        in result.stdout
+    )

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from math import inf, nan
 from pathlib import Path
+from re import sub
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -144,7 +145,10 @@ def _told(data: "Splits", net: str, listed: Path | None) -> str:
     if data.found:
         every = "" if listed is None else f" (listed in {listed})"
         shape = format_sizes(data.train.shape)
-        return f"{printable(data.name)}: {data.found}{every}\nnetwork {net}, input {shape} ({data.preprocessing.fit})"
+        found = data.found
+        if every:
+            found = sub(r"( and [\d,]+ more)(?=; |$)", lambda count: count[1] + every, found, count=1)
+        return f"{printable(data.name)}: {found}\nnetwork {net}, input {shape} ({data.preprocessing.fit})"
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     return (

@@ -297,6 +297,8 @@ def in_two_classes(found: Found) -> str:
     first: dict[str, ImageFile] = {}
     twice: dict[str, str] = {}
     for file, facts in zip(found.files, found.facts, strict=True):
+        if file.path in found.skipped:  # damaged behind its header
+            continue
         other = first.setdefault(facts.content, file)
         if other.label != file.label and facts.content not in twice:
             pair = (printable(relative(each.path, found.roots)) for each in (other, file))
