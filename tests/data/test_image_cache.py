@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from foveate import DataError, Preprocessing
 from foveate.cli import app
-from foveate.data import facts_index, reading
+from foveate.data import facts_index, image_cache, reading
 from foveate.data.datasets import SkippedImagesWarning, held_out, image_folder
 from foveate.data.splitting import PARTS
 from tests.data.support import noise
@@ -387,3 +387,12 @@ def test_an_error_that_passes_is_not_kept(photos, monkeypatch, error):
         with pytest.warns(SkippedImagesWarning, match=error.strerror):
             image_folder(photos, size=16, cache=True, threads=0)
     assert_same(image_folder(photos, size=16, cache=True), wanted)
+
+
+def test_the_command_says_from_which_size_on_images_are_kept():
+    told = CliRunner().invoke(app, ["data", "cache", "--help"]).stdout
+    assert f"Less than {image_cache.KEPT_FROM >> 20} MB" in " ".join(told.replace("│", " ").split())
+    empty = CliRunner().invoke(app, ["data", "cache"]).stdout
+    assert empty.endswith(
+        "0 sets of decoded images, 0.0 MB of at most 20,000 MB; less than 8 MB of images is not kept\n"
+    )

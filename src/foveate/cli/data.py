@@ -96,6 +96,7 @@ def cache(
 ) -> None:
     """Say where decoded images are kept, so that a second training starts at once, and how much room they take.
 
+    Less than 8 MB of files and of pixels is not kept, unless asked for in Python: decoding them again takes no time.
     FOVEATE_CACHE names another folder for them, FOVEATE_CACHE_GB the most that they may take (20; 0 keeps none).
 
     Example: foveate data cache --clear
@@ -107,7 +108,9 @@ def cache(
         print_json({"folder": str(found.folder), "packs": found.packs, "bytes": found.size, "cleared": clear})
         return
     held = f"{found.packs:,} sets of decoded images, {found.size / 1e6:,.1f} MB"
-    typer.echo(f"{found.folder}: {held}{' deleted' if clear else f' of at most {image_cache.limit() / 1e6:,.0f} MB'}")
+    small = "" if found.packs else f"; less than {image_cache.KEPT_FROM >> 20} MB of images is not kept"
+    room = f" of at most {image_cache.limit() / 1e6:,.0f} MB{small}"
+    typer.echo(f"{found.folder}: {held}{' deleted' if clear else room}")
 
 
 @commands.command(name="list")
