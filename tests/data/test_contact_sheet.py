@@ -96,7 +96,7 @@ def test_on_the_command_line(photos, tmp_path):
 
 
 def test_a_sheet_without_room_for_all_classes_says_so(photos, monkeypatch):
-    monkeypatch.setattr("foveate.data.contact_sheet._MOST_CLASSES", 2)
+    monkeypatch.setattr("foveate.data.contact_sheet.MOST_CLASSES", 2)
     sheet = contact_sheet(photos, each=1, size=8)
     assert sheet.found == "33 images in 3 classes (60x40 pixels); the sheet shows the first 2 of 3 classes"
     assert len(sheet.dataset) == 2

@@ -377,12 +377,12 @@ def test_an_error_that_passes_is_not_kept(photos, monkeypatch, error):
         real = Image.open
 
         def refuse(file, **options):
-            if str(getattr(file, "_path", "")).endswith("0-3.png") and refusing:
-                raise error
+            if refusing:
+                raise refusing.pop()
             return real(file, **options)
 
-        refusing: list[int] = []
-        read_otherwise(patch, photos / "a" / "0-3.png", lambda: refusing.append(1))
+        refusing: list[OSError] = []
+        read_otherwise(patch, photos / "a" / "0-3.png", lambda: refusing.append(error))
         patch.setattr(Image, "open", refuse)
         with pytest.warns(SkippedImagesWarning, match=error.strerror):
             image_folder(photos, size=16, cache=True, threads=0)

@@ -133,7 +133,7 @@ def test_of_a_long_strip_only_the_middle_is_resized(monkeypatch, sides, options)
     height, width = int(sides[0] * scale), int(sides[1] * scale)
     top, left = round((height - 22) / 2), round((width - 24) / 2)
     whole = image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + 24, top + 22))
-    monkeypatch.setattr(resizing, "_FEW", 1000)
+    monkeypatch.setattr(resizing, "FEW_PIXELS", 1000)
     sizes, real = [], Image.Image.resize
     monkeypatch.setattr(
         Image.Image, "resize", lambda image, size, *rest: sizes.append(size) or real(image, size, *rest)

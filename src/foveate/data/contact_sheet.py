@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
+MOST_CLASSES = 200
+"""Classes that a sheet has room for."""
+
 _LEAST_SIDE = 96
 """Pixels that an image on the sheet has at least; smaller ones are enlarged by a whole number."""
 
 _GAP, _MARGIN, _LETTERS = 4, 12, 14
 _LONGEST_NAME = 60
-_MOST_CLASSES = 200
 _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 
 
@@ -72,12 +74,12 @@ def contact_sheet(
         raise DataError(f'none of the images in "{folder}" can be read: {skipped_words(found.named_skipped())}')
     prepared = preprocessing or unmeasured(found.facts, None, size, fit)
     check_takes_images(prepared)
-    places = [place for label in range(min(len(found.classes), _MOST_CLASSES)) for place in _spread(found, label, each)]
+    places = [place for label in range(min(len(found.classes), MOST_CLASSES)) for place in _spread(found, label, each)]
     inputs, kept = found.read(places, prepared, None, progress)
     labels = np.asarray([found.files[places[place]].label for place in kept], np.int64)
     line = found.line(range(len(found.files)), range(len(found.files)), {}) + in_two_classes(found)
-    if len(found.classes) > _MOST_CLASSES:
-        line += f"; the sheet shows the first {_MOST_CLASSES} of {len(found.classes):,} classes"
+    if len(found.classes) > MOST_CLASSES:
+        line += f"; the sheet shows the first {MOST_CLASSES} of {len(found.classes):,} classes"
     chosen = Dataset(inputs, labels, found.classes)
     return ContactSheet(
         _drawn(chosen, _counts(found), f"{line}; shown as {format_sizes(prepared.shape)}"), chosen, line
@@ -101,7 +103,7 @@ def _drawn(dataset: Dataset, counts: list[int], title: str) -> "Image.Image":
 
     height, width = dataset.shape[1:]
     zoom = max(1, _LEAST_SIDE // max(height, width))
-    rows = [np.flatnonzero(dataset.labels == label) for label in range(min(len(counts), _MOST_CLASSES))]
+    rows = [np.flatnonzero(dataset.labels == label) for label in range(min(len(counts), MOST_CLASSES))]
     across, down = width * zoom + _GAP, _LETTERS + 2 * _GAP + height * zoom
     font = _font()
     columns = max(1, *(len(row) for row in rows))

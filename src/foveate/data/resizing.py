@@ -16,7 +16,8 @@ FITS = ("crop", "pad", "stretch")
 _MOST_CUT_OFF = 16
 """An image is resized whole, then cut, if it has at most this many times the pixels that are kept, or few pixels."""
 
-_FEW = 1 << 24
+FEW_PIXELS = 1 << 24
+"""Pixels of an image that any machine has room for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Resizing:
         from PIL import Image
 
         height, width = self._between(image.height, image.width)
-        if height * width > max(_FEW, _MOST_CUT_OFF * prod(self.size)) and not isinstance(self.resize, tuple):
+        if height * width > max(FEW_PIXELS, _MOST_CUT_OFF * prod(self.size)) and not isinstance(self.resize, tuple):
             return self._middle(image, height, width)
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
