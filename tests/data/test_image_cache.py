@@ -370,6 +370,14 @@ def test_a_file_that_is_replaced_while_it_is_read_does_not_spoil_the_cache(photo
     assert_same(image_folder(photos, size=16, cache=True), wanted)
 
 
+def test_a_file_whose_rights_change_while_it_is_read_is_read_again(photos, monkeypatch):
+    wanted = image_folder(photos, size=16, cache=False)
+    path = photos / "a" / "0-3.png"
+    modes = [0o640]
+    read_otherwise(monkeypatch, path, lambda: [path.chmod(modes.pop()) for _ in modes[:]])
+    assert_same(image_folder(photos, size=16, cache=True), wanted)
+
+
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
 def test_an_error_that_passes_is_not_kept(photos, monkeypatch, error):
     wanted = image_folder(photos, size=16, cache=False)

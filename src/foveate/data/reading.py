@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 COPIED_UP_TO = 256 << 20
 """Bytes of decoded images that are copied from packs into memory rather than kept a second time."""
 
+_ATTEMPTS = 2
 _PIECE = 1 << 20
 _AHEAD = 4
 """Results that may wait for each thread."""
@@ -111,6 +112,22 @@ def _is_still(path: Path, content: str, before: list[int]) -> bool:
         return False
 
 
+def _read(path: Path, content: str, channels: int, resizing: Resizing) -> NDArray[np.uint8] | str:
+    """The pixels of the file with this content, or why there are none; read again if something happened to it."""
+    for _ in range(_ATTEMPTS):
+        before = stamp(path)
+        row: NDArray[np.uint8] | str
+        try:
+            row = read_pixels(path, channels, resizing)
+        except DamagedImageError as error:
+            row = str(error).removeprefix(f"{named(path)} ")
+        except FileError as error:
+            return Passing(str(error).removeprefix(f"{named(path)} "))
+        if _is_still(path, content, before):
+            return row
+    return Passing("has changed while it was read")
+
+
 def decoded(
     paths: Sequence[Path], contents: Sequence[str], shape: Shape, resizing: Resizing, threads: int, known: Known
 ) -> Iterator[NDArray[np.uint8] | str]:
@@ -120,15 +137,7 @@ def decoded(
         row = known.row(contents[place])
         if row is not None:
             return row
-        path = paths[place]
-        before = stamp(path)
-        try:
-            row = read_pixels(path, shape[0], resizing)
-        except DamagedImageError as error:
-            row = str(error).removeprefix(f"{named(path)} ")
-        except FileError as error:
-            return Passing(str(error).removeprefix(f"{named(path)} "))
-        return row if _is_still(path, contents[place], before) else Passing("has changed while it was read")
+        return _read(paths[place], contents[place], shape[0], resizing)
 
     yield from in_order(work, range(len(paths)), threads)
 
