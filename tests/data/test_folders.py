@@ -166,6 +166,16 @@ def test_train_alone_may_be_a_class(tmp_path):
     assert image_folder(root).classes == ("car", "train")
 
 
+def test_train_with_classes_in_it_is_told_if_it_is_a_class(tmp_path):
+    for place, folder in enumerate(("train/x", "train/y", "other/z")):
+        write_noise(tmp_path / folder, 5, seed=place)
+    splits = image_folder(tmp_path)
+    assert splits.classes == ("other", "train")
+    assert splits.found.endswith(
+        "; train is one class (x, y in it), because other folders than the parts lie beside it"
+    )
+
+
 def test_a_picture_in_train_and_in_test_is_not_trained_on(tmp_path):
     for part in ("train", "val", "test"):
         for place, name in enumerate(("cat", "dog")):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from foveate.calls import path_from
 from foveate.data.dataset import Dataset, Splits
 from foveate.data.facts_index import FactsIndex
-from foveate.data.folders import NO_PART, PARTS, ImageFile, Listing, list_images, natural_key
+from foveate.data.folders import NO_PART, PART_NAMES, PARTS, ImageFile, Listing, list_images, natural_key
 from foveate.data.found import NAMED, found_line, is_named_image, relative
 from foveate.data.image_cache import limit
 from foveate.data.preprocessing import Preprocessing
@@ -102,7 +102,7 @@ def image_folder(
     _warn(root, found)
     logger.info("read %d images of %s in %s", len(kept), format_sizes(preprocessing.shape), root)
     line = found.line(files, kept, {part: len(dataset) for part, dataset in datasets.items()})
-    line += _untested(found, datasets["test"]) + in_two_classes(found)
+    line += _untested(found, datasets["test"]) + in_two_classes(found) + _parts_as_classes(found)
     good = {found.facts[files[place]].content for place in kept}
     placement = replace(placement, parts={each: part for each, part in placement.parts.items() if each in good})
     datasets["train"] = datasets["train"].with_record(placement.to_json())
@@ -290,6 +290,18 @@ def _untested(found: Found, test: Dataset) -> str:
         return ""
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
     return f"; too few images to be tested: {', '.join(map(printable, missing[:NAMED]))}{more}"
+
+
+def _parts_as_classes(found: Found) -> str:
+    """Which classes look like parts with classes in them; folders beside `train` make it one of the classes."""
+    for label, name in enumerate(found.classes):
+        own = [file.path for file in found.files if file.label == label and file.part is None]
+        below = [path.relative_to(found.roots[0]).parts for path in own if path.is_relative_to(found.roots[0])]
+        inner = sorted({parts[1] for parts in below if len(parts) > 2}, key=natural_key)
+        if name.casefold() in PART_NAMES and len(inner) > 1 and all(len(parts) > 2 for parts in below):
+            few = ", ".join(map(printable, inner[:NAMED]))
+            return f"; {printable(name)} is one class ({few} in it), because other folders than the parts lie beside it"
+    return ""
 
 
 def in_two_classes(found: Found) -> str:
