@@ -256,3 +256,21 @@ def test_the_command_line_imports_exports_and_takes_both(tmp_path: Path, monkeyp
     assert run(app, ["predict", "told.safetensors", "image.npy"]).exit_code == 0
     assert isinstance(run(app, ["export", "a.onnx", "c.png"]).exception, SystemExit)
     assert "it is imported already" in run(app, ["import", "a.safetensors"]).output
+
+
+def test_the_command_line_does_not_overwrite_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    fv.to_onnx(trained(), "a.onnx")
+    content = Path("a.onnx").read_bytes()
+    Path("other").symlink_to("a.onnx")
+    for arguments, told in (
+        (["import", "a.onnx", "-o", "a.onnx"], "is the one that is read"),
+        (["import", "a.onnx", "-o", "other"], "is the one that is read"),
+        (["export", "a.onnx", "./a.onnx"], "is the one that is read"),
+        (["import", "a.onnx", "-o", "b.ONNX"], "a model is no ONNX file; write it to b.safetensors"),
+    ):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 2, done.output
+        assert told in " ".join(done.output.replace("│", "").split()), done.output
+        assert Path("a.onnx").read_bytes() == content
+    assert not Path("b.ONNX").exists()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.models import ONNX, open_model
+from foveate.cli.models import ONNX, is_onnx, open_model
 from foveate.cli.networks import InputOption
 from foveate.cli.output import EngineOption
 from foveate.cli.shapes import parse_sizes
@@ -43,6 +43,10 @@ def import_(
 
     if source.suffix == ".safetensors":
         raise typer.BadParameter(f"{source} is a model of foveate; it is imported already")
+    _check_written(source, out)
+    if is_onnx(out):
+        wanted = out.with_suffix(".safetensors").name
+        raise typer.BadParameter(f"the file to write is {out}, but a model is no ONNX file; write it to {wanted}")
     model = from_onnx(source, parse_sizes(input_shape, "--input"), engine=engine)
     if classes is not None:
         model.task = Classification(_names(classes))
@@ -55,6 +59,12 @@ def import_(
     typer.echo(f"{out}: {len(model.graph.nodes)} layers, {parameters:,} parameters")
     for note in model.remarks.get("onnx", {}).get("notes", ()):
         typer.echo(f"foveate: {note}", err=True)
+
+
+def _check_written(source: Path, out: Path) -> None:
+    """Refuse to overwrite the file that is read, by whichever path."""
+    if source.exists() and out.exists() and source.samefile(out):
+        raise typer.BadParameter(f"the file to write, {out}, is the one that is read; give it another name")
 
 
 def _names(path: Path) -> tuple[str, ...]:
@@ -88,6 +98,7 @@ def export(
 
     if out.suffix.lower() != ONNX:
         raise typer.BadParameter(f"the file to write is {out}; give it the ending {ONNX}")
+    _check_written(model, out)
     difference = to_onnx(open_model(model, engine, input_shape), out, fuse=fuse)
     size = f"{out.stat().st_size:,} bytes"
     judge = "onnxruntime" if find_spec("onnxruntime") is not None else "the reference engine"
