@@ -173,7 +173,7 @@ GRAPHS = {
     "the last axis mirrored": """agraph (float[N, 6] x) => (float[N, 10] y) { y = Pad<mode="reflect">(x, ends) }""",
     "one number for each sample": """agraph (float[N, 6] x) => (float[N] y) { y = ReduceSum<keepdims=0>(x, one1) }""",
     "log of a sum": """agraph (float[N, 6] x) => (float[N, 1] y) { y = ReduceLogSumExp(x, one1) }""",
-    "resized": """agraph (float[N, 6, 4, 5] x) => (float[N, 6, 7, 9] y) {
+    "resized": """agraph (float[1, 6, 4, 5] x) => (float[1, 6, 7, 9] y) {
         y = Resize<mode="cubic", coordinate_transformation_mode="asymmetric">(x, , , sizes) }""",
     "a bias after a product": """agraph (float[N, 4, 120] x) => (float[N, 4, 3] y) {
         a = MatMul(x, matrix) y = Add(three, a) }""",

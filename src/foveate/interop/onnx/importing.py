@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ from foveate.model import Model
 from foveate.tasks import from_json
 from foveate.text import named, printable
 
-PROBE = 7
-"""The batch for which shapes are computed if the file leaves it open: a number that sizes rarely are."""
+PROBE, OTHER_PROBE = 7, 13
+"""The batches for which shapes are computed if the file leaves it open: what depends on it differs between them."""
 
 Shapes = Mapping[str, Shape]
 
@@ -73,14 +74,43 @@ def _taken(network: Network, input_shape: Any) -> tuple[Taking, Graph]:
         raise GraphError(f"its inputs have batches of different sizes: {', '.join(map(str, sorted(fixed)))}")
     if fixed:
         return _walked(network, shapes, fixed.pop())
+    return _of_any_batch(network, shapes)
+
+
+def _of_any_batch(network: Network, shapes: Shapes) -> tuple[Taking, Graph]:
+    """The network, if it is the same whatever the batch is."""
     try:
-        return _walked(network, shapes, PROBE)
+        taking, graph = _walked(network, shapes, PROBE)
+        other, again = _walked(network, shapes, OTHER_PROBE)
+        place = _difference(taking, graph, other, again)
+        if place:
+            raise GraphError(f"what {place} computes depends on how many samples there are, and no layer knows that")
     except FoveateError as error:
         try:
-            taking, graph = _walked(network, shapes, 1)
+            _walked(network, shapes, 1)
         except FoveateError:
             raise error from None
-        return taking, graph
+        raise type(error)(
+            f"{error}\nThe sizes are those of a batch of several samples. A batch of one can be imported: write 1 for "
+            "the batch into the shape of each input of the file"
+        ) from None
+    return taking, graph
+
+
+def _difference(one: Taking, graph: Graph, other: Taking, again: Graph) -> str:
+    """The first place at which the networks of two batches differ, in a word; none if they are the same."""
+    for node, its in zip_longest(graph.nodes, again.nodes):
+        if node is None or its is None:
+            return str(graph.name)
+        if (node.name, node.layer, node.inputs, node.parameters) != (its.name, its.layer, its.inputs, its.parameters):
+            return printable(one.places.get(node.name) or node.name)
+    for name in {**one.made, **one.names, **other.made, **other.names}:
+        mine, its = one.made.get(name), other.made.get(name)
+        equal = mine is its or (mine is not None and its is not None and np.array_equal(mine, its, equal_nan=True))
+        if one.names.get(name) != other.names.get(name) or not equal:
+            return printable(one.places.get(name.rpartition(".")[0]) or name)
+    same = graph.outputs == again.outputs and one.notes == other.notes and one.columns.keys() == other.columns.keys()
+    return "" if same else str(graph.name)
 
 
 def _given(input_shape: Any, port: Port, ports: Sequence[Port]) -> Any:

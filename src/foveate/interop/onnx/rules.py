@@ -389,6 +389,10 @@ def _(op: Op) -> Held:
 
 def _by_array(op: Op, source: Held, array: Fixed) -> Held:
     numbers = array.tensor
+    if missing := max(0, numbers.ndim - len(source.shape) - 1) if prod(numbers.shape[:-2]) == 1 else 0:
+        if op.taking.batch != 1:
+            raise NotTakenError(f"it multiplies with {array.told} of {numbers.ndim} axes, one of them before the batch")
+        source = held(op.add(Reshape((*(1,) * missing, *source.shape)), op.taking.done(source, op.node)))
     while numbers.ndim > 2 and numbers.shape[0] == 1:
         numbers = numbers[0]
     if numbers.ndim == 1:

@@ -158,6 +158,7 @@ def _(op: Op) -> Held:
     if len(op.node.inputs) == 1:
         return op.held()
     if arrays:
+        _check_axes(op, tensors[0], *arrays)
         if len(tensors) != 1 or any(array.only is None for array in arrays):
             raise NotTakenError("it compares with an array of different numbers")
         bounds = [float(array.only or 0) for array in arrays]
@@ -176,6 +177,13 @@ def _(op: Op) -> Held:
     return op.then(Reduce(op.node.kind.lower(), (0,)), op.add(Concatenate(), *parts))
 
 
+def _check_axes(op: Op, number: int, *arrays: Fixed) -> None:
+    """Refuse arrays that would add axes in front of the batch."""
+    for array in arrays:
+        if array.tensor.ndim > op.rank(number):
+            raise NotTakenError(f"{array.told} has {array.tensor.ndim} axes, one of them before the batch")
+
+
 def _reading(op: Op, number: int) -> Any:
     return replace(op.node, inputs=(op.node.inputs[number],))
 
@@ -187,5 +195,6 @@ def _(op: Op) -> Held:
         power = exponent.only
         return op.held() if power == 1 else op.mapped(Power(power))
     if isinstance(base, Fixed) and base.only is not None and base.only > 0:
+        _check_axes(op, 1, base)
         return op.then(Exp(), op.add(Rescale(log(base.only)), op.value(1)))
     raise NotTakenError("its exponent differs from number to number")
