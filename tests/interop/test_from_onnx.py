@@ -280,3 +280,31 @@ def test_weights_beside_the_model_are_read_and_no_others(tmp_path: Path):
         path.write_bytes(model.SerializeToString())
         with pytest.raises(fv.FileError, match="outside the folder of the model"):
             fv.from_onnx(path)
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.6, 0.7, 1.1, 1.2, 1.3, 1.4, 1.6, 2.1, 2.2, 2.9, 3.3])
+@pytest.mark.parametrize("how", ["asymmetric floor", "half_pixel round_prefer_floor", "half_pixel round_prefer_ceil"])
+def test_copies_by_a_factor_are_those_of_onnxruntime(factor: float, how: str, tmp_path: Path):
+    """In float32: 10 times 0.7 is 7, and 8 divided by 1.6 is 5."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    coordinates, rounding = how.split()
+    text = f"""agraph (float[N, 1, L, 2] x) => (float[N, 1, M, 2] y) {{ y = Resize<mode="nearest",
+        coordinate_transformation_mode="{coordinates}", nearest_mode="{rounding}">(x, , scales) }}"""
+    path = written(text, tmp_path / "a.onnx", {"scales": np.array([1, 1, factor, 1], np.float32)})
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for length in (5, 8, 10, 20, 32):
+        rows = np.arange(length, dtype=np.float32)[None, None, :, None].repeat(2, axis=3)
+        made = fv.from_onnx(path, (1, length, 2), engine="reference").logits(rows)
+        assert np.array_equal(made, session.run(None, {"x": rows})[0])
+
+
+def test_a_factor_is_multiplied_in_float32(tmp_path: Path):
+    """PyTorch's own rows and sizes."""
+    text = """agraph (float[N, 1, L] x) => (float[N, 1, M] y) {
+        y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , scales) }"""
+    for factor, length in ((0.7, 10), (1.3, 10), (1.6, 8), (2.2, 20)):
+        path = written(text, tmp_path / "a.onnx", {"scales": np.array([1, 1, factor], np.float32)})
+        rows = np.arange(length, dtype=np.float32)[None, None]
+        made = fv.from_onnx(path, (1, length), engine="reference").logits(rows)
+        expected = nn.functional.interpolate(torch.from_numpy(rows), scale_factor=factor).numpy()
+        assert np.array_equal(made, expected)

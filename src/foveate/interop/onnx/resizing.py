@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from foveate.interop.walk import NotTakenError
 
 Weights = NDArray[np.float64]
 """(outputs, inputs): each row holds the weights of one output."""
+
+
+TIE = 1e-6
+"""How far from halfway onnxruntime still rounds as at halfway."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +31,27 @@ class Sampling:
     part: tuple[float, float] = (0.0, 1.0)
 
     def place(self, output: int, size: int, outputs: int, scale: float) -> float:
-        """Where an output lies among the inputs."""
-        centred = (output + 0.5) / scale - 0.5
-        begin, end = self.part
-        places: dict[str, Callable[[], float]] = {
-            "half_pixel": lambda: centred,
-            "pytorch_half_pixel": lambda: centred if outputs > 1 else 0.0,
-            "asymmetric": lambda: output / scale,
-            "align_corners": lambda: output * (size - 1) / (outputs - 1) if outputs > 1 else 0.0,
-            "half_pixel_symmetric": lambda: size / 2 * (1 - outputs / (scale * size)) + centred,
-            "tf_crop_and_resize": lambda: (size - 1) * (
-                begin + output * (end - begin) / (outputs - 1) if outputs > 1 else 0.5 * (begin + end)
+        """Where an output lies among the inputs. What is copied hangs on the last digit: float32, as runtimes do."""
+        number: Any = np.float32 if self.mode == "nearest" or self.coordinates == "tf_crop_and_resize" else np.float64
+        at, factor, whole, last = number(output), number(scale), number(size), number(size - 1)
+        begin, end = map(number, self.part)
+        half = number(0.5)
+        steps = number(max(outputs - 1, 1))
+        places: dict[str, Callable[[], Any]] = {
+            "half_pixel": lambda: (at + half) / factor - half,
+            "pytorch_half_pixel": lambda: (at + half) / factor - half if outputs > 1 else 0.0,
+            "asymmetric": lambda: at / factor,
+            "align_corners": lambda: at * last / steps,
+            "half_pixel_symmetric": lambda: (
+                whole * half * (1 - number(outputs) / (factor * whole)) + ((at + half) / factor - half)
             ),
-        }  # fmt: skip
+            "tf_crop_and_resize": lambda: (
+                begin * last + at * (end - begin) * last / steps if outputs > 1 else half * (begin + end) * last
+            ),
+        }
         if self.coordinates not in places:
             raise NotTakenError(f'its coordinates are "{self.coordinates}"')
-        return places[self.coordinates]()
+        return float(places[self.coordinates]())
 
     def weights(self, size: int, outputs: int, scale: float) -> tuple[Weights, NDArray[np.bool_]]:
         """The weights of an axis, and which outputs lie outside and get another number altogether."""
@@ -87,8 +97,8 @@ def _triangle(x: float) -> float:
 
 
 _ROUNDINGS: dict[str, Callable[[float], int]] = {
-    "round_prefer_floor": lambda place: ceil(place - 0.5),
-    "round_prefer_ceil": lambda place: floor(place + 0.5),
+    "round_prefer_floor": lambda place: ceil(place - 0.5 - TIE),
+    "round_prefer_ceil": lambda place: floor(place + 0.5 + TIE),
     "floor": floor,
     "ceil": ceil,
 }
@@ -97,11 +107,13 @@ _ROUNDINGS: dict[str, Callable[[float], int]] = {
 def sizes_of(
     full: Sequence[int], axes: Sequence[int], scales: Sequence[float], sizes: Sequence[int], policy: str
 ) -> tuple[list[int], list[float]]:
-    """The size and scale of each axis of the result."""
+    """The size and scale of each axis of the result. Runtimes multiply in float32, in which 10 times 0.7 is 7."""
     made, factors = list(full), [1.0] * len(full)
     if scales:
         for axis, scale in zip(axes, scales, strict=True):
-            made[axis], factors[axis] = floor(full[axis] * scale), float(scale)
+            with np.errstate(over="ignore"):
+                made[axis] = floor(np.float32(full[axis]) * np.float32(scale))
+            factors[axis] = float(scale)
         return made, factors
     ratios = [size / full[axis] for axis, size in zip(axes, sizes, strict=True)]
     if policy != "stretch":
