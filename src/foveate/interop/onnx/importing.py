@@ -33,7 +33,7 @@ from foveate.interop.onnx.naming import kept, tidy
 from foveate.interop.onnx.patterns import spelt_out
 from foveate.interop.onnx.reading import OWN, Body, Network, Operation, Port, read_by, read_network
 from foveate.interop.onnx.table import find
-from foveate.interop.onnx.taking import OURS, Fixed, Op, Taking
+from foveate.interop.onnx.taking import MOST_AXES, OURS, Fixed, Op, Taking
 from foveate.interop.onnx.tensors import TYPES
 from foveate.interop.walk import NotTakenError, placed
 from foveate.layers import Reshape, Shape
@@ -50,17 +50,35 @@ Shapes = Mapping[str, Shape]
 
 def imported(path: Path, input_shape: Any, engine: str | Engine | None) -> Model:
     """The model; see `from_onnx`."""
-    network = read_network(path)
+    try:
+        network = read_network(path)
+    except FoveateError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from None
     try:
         taking, graph = _taken(network, input_shape)
     except NotTakenError as error:
         raise GraphError(f"{named(path)} cannot be imported: {error}") from None
     except FoveateError as error:
         raise type(error)(f"{named(path)} cannot be imported: {error}") from None
+    except Exception as error:
+        raise _damaged(path, error) from None
     try:
         return _model(taking, graph, engine)
     except (DataError, FileError) as error:
         raise FileError(f"{named(path)} cannot be used: {error}") from None
+    except FoveateError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> FileError:
+    """What is said of a file with which nobody reckoned: a sentence, as of any other that cannot be read."""
+    logger.debug("%s", path, exc_info=True)
+    told = printable(f"{type(error).__name__}: {error}", 120)
+    return FileError(f"{named(path)} cannot be imported: it is not as ONNX says ({told})")
 
 
 def _taken(network: Network, input_shape: Any) -> tuple[Taking, Graph]:
@@ -139,6 +157,8 @@ def _sample(port: Port, given: Any) -> Shape:
         return sample_shape(given)
     if len(port.sizes) < 2:
         raise GraphError(f"its input {name} has {len(port.sizes)} axes; besides the batch at least one is needed")
+    if len(port.sizes) > MOST_AXES:
+        raise GraphError(f"its input {name} has {len(port.sizes)} axes; at most {MOST_AXES} are computed with")
     told = " x ".join(map(printable, port.sizes))
     if given is None:
         if not all(isinstance(size, int) for size in port.sizes[1:]):
@@ -225,15 +245,12 @@ def _take(taking: Taking, operation: Operation, instead: Operation, refused: lis
         refused.append(f"{told}, because {error}")
     except FoveateError as error:
         refused.append(f"{told}, because {str(error).splitlines()[0]}")
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, AxisError) as error:
+    except Exception as error:
         logger.debug("%s", told, exc_info=True)
         refused.append(f"{told}, whose inputs or attributes are not those of the operator ({printable(error, 80)})")
     else:
         taking.known.update({name: each for name, each in zip(operation.outputs, results, strict=False) if name})
         _quantized_alike(taking, operation)
-
-
-AxisError = np.exceptions.AxisError
 
 
 def _branched(taking: Taking, operation: Operation, refused: list[str]) -> bool:
@@ -296,7 +313,7 @@ def _model(taking: Taking, graph: Graph, engine: str | Engine | None) -> Model:
         model.state.load(name, placed(np.asarray(array, np.float32), taking.columns.get(name)))
     known = {*graph.parameters, *graph.statistics}
     frozen = told.get("frozen")
-    theirs = {name for name in frozen if name in known} if isinstance(frozen, list) else set()
+    theirs = {name for name in frozen if isinstance(name, str) and name in known} if isinstance(frozen, list) else set()
     model.frozen = frozenset(taking.frozen | theirs)
     model.names = {name: printable(target, 1000) for name, target in taking.names.items()}
     model.remarks = {"onnx": _remarks(taking, graph)}

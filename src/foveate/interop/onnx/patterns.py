@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass, field, replace
 from math import isclose, pi, sqrt
+from typing import Any
+
+import numpy as np
 
 from foveate.interop.onnx.reading import OWN, Operation
 from foveate.interop.onnx.taking import Fixed, Taking
+from foveate.log import logger
 
 DEEPEST_PRODUCT = 6
 """How many products within each other are taken apart."""
+
+
+_INPUTS = {"Add": (2,), "Sub": (2,), "Mul": (2,), "Pow": (2,), "ReduceMean": (1, 2), "Clip": (1, 2, 3)}
+"""How many inputs an operation of a pattern may have, if not one."""
 
 
 @dataclass
@@ -49,15 +57,17 @@ class _Search:
         """The only number of an array, if it has one."""
         found = self.taking.known.get(name)
         maker = self.makers.get(name)
-        array = found.tensor if isinstance(found, Fixed) else None
+        array: Any = found.tensor if isinstance(found, Fixed) else None
         if maker is not None and maker.kind == "Constant":
             array = maker.attributes.get("value")
-        return float(array.reshape(())) if array is not None and array.size == 1 and array.dtype.kind in "fi" else None
+        known = isinstance(array, np.ndarray) and array.size == 1 and array.dtype.kind in "fi"
+        return float(array.reshape(())) if known else None
 
     def maker(self, name: str, kind: str) -> Operation | None:
         """The operation that makes a value, if it is of a kind."""
         found = self.makers.get(name)
-        return found if found is not None and found.kind == kind and found.domain in OWN else None
+        fits = found is not None and found.kind == kind and len(found.inputs) in _INPUTS.get(kind, (1,))
+        return found if fits and found is not None and found.domain in OWN else None
 
     def factors(self, name: str, depth: int = 0) -> Factors:
         """The factors of a value; products that something else reads as well are factors themselves."""
@@ -119,7 +129,8 @@ class _Search:
         return self._gelu(source, gate) if maker.kind == "Add" and isclose(product.number, 0.5, rel_tol=1e-6) else None
 
     def _is_sixth(self, gate: Operation) -> bool:
-        sixth = isclose(gate.attributes.get("alpha", 0.2), 1 / 6, rel_tol=1e-5)
+        alpha = gate.attributes.get("alpha", 0.2)
+        sixth = isinstance(alpha, float) and isclose(alpha, 1 / 6, rel_tol=1e-5)
         return sixth and gate.attributes.get("beta", 0.5) == 0.5
 
     def layer_norm(self, quotient: Operation) -> tuple[Operation, set[str]] | None:
@@ -172,16 +183,16 @@ class _Search:
         last = isinstance(axes, list) and axes and sorted(axes) == list(range(-len(axes), 0))
         return -len(axes) if last and axes and mean.attributes.get("keepdims", 1) else None
 
-    def _bounds(self, clip: Operation) -> tuple[float | None, float | None]:
+    def _bounds(self, clip: Operation) -> tuple[float | None, ...]:
         low, high = clip.attributes.get("min"), clip.attributes.get("max")
         if len(clip.inputs) > 2:
             low, high = self.number(clip.inputs[1]), self.number(clip.inputs[2])
-        return low, high
+        return tuple(each if isinstance(each, float) else None for each in (low, high))
 
     def _gelu(self, source: str, gate: str) -> tuple[str, dict[str, str], set[str]] | None:
         """1 + erf(x / sqrt(2)), or 1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))."""
         curve = self.sum(gate, 1)
-        maker = None if curve is None else self.makers.get(curve)
+        maker = None if curve is None else self.maker(curve, "Erf") or self.maker(curve, "Tanh")
         if maker is None or curve is None:
             return None
         if maker.kind == "Erf":
@@ -207,22 +218,30 @@ def spelt_out(taking: Taking) -> Spelt:
     search = _Search(taking, {name: op for op in operations for name in op.outputs if name})
     found = Spelt()
     for operation in reversed(operations):
-        name = operation.outputs[0] if operation.outputs else ""
-        if operation.kind not in ("Mul", "Div") or operation.domain not in OWN or name in found.parts:
-            continue
-        normalized = search.layer_norm(operation) if operation.kind == "Div" else None
-        if normalized is not None:
-            found.enter(*normalized, taking)
-            continue
-        product = search.factors(name)
-        if len(product.others) != 2:
-            continue
-        for source, gate in (product.others, product.others[::-1]):
-            known = search.activation(product, source, gate)
-            if known is None:
-                continue
-            kind, attributes, ways = known
-            made = replace(operation, kind=kind, domain="", inputs=(source,), attributes=attributes)
-            if found.enter(made, ways | product.parts, taking):
-                break
+        try:
+            _look(search, found, operation)
+        except Exception:  # the rules of its operations say what is wrong with them
+            logger.debug("%s", operation.told, exc_info=True)
     return found
+
+
+def _look(search: _Search, found: Spelt, operation: Operation) -> None:
+    """Enter the pattern that ends in an operation, if one does."""
+    name = operation.outputs[0] if operation.outputs else ""
+    if operation.kind not in ("Mul", "Div") or operation.domain not in OWN or name in found.parts:
+        return
+    normalized = search.layer_norm(operation) if operation.kind == "Div" else None
+    if normalized is not None:
+        found.enter(*normalized, search.taking)
+        return
+    product = search.factors(name)
+    if len(product.others) != 2:
+        return
+    for source, gate in (product.others, product.others[::-1]):
+        known = search.activation(product, source, gate)
+        if known is None:
+            continue
+        kind, attributes, ways = known
+        made = replace(operation, kind=kind, domain="", inputs=(source,), attributes=attributes)
+        if found.enter(made, ways | product.parts, search.taking):
+            return

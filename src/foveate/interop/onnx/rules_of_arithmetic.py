@@ -33,6 +33,8 @@ _KINDS: dict[str, type[Layer]] = {"Add": Add, "Sub": Subtract, "Mul": Multiply, 
 
 @rule(*_KINDS)
 def _(op: Op) -> Held:
+    if len(op.node.inputs) != 2:
+        raise NotTakenError(f"it has {len(op.node.inputs)} inputs, not 2")
     kind, left, right = _KINDS[op.node.kind], op.known(0), op.known(1)
     if isinstance(right, Fixed):
         return _with_array(op, 0, kind, right)

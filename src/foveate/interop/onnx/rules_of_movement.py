@@ -11,7 +11,7 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.rules import lined
 from foveate.interop.onnx.table import rule
-from foveate.interop.onnx.taking import Fixed, Op, check_size
+from foveate.interop.onnx.taking import MOST_AXES, Fixed, Op, check_size
 from foveate.interop.walk import NotTakenError
 from foveate.layers import (
     Concatenate,
@@ -25,6 +25,7 @@ from foveate.layers import (
     Transpose,
     Upsample,
 )
+from foveate.text import printable
 
 MOST_PIECES = 4096
 """The most parts that an axis is taken to and put together again."""
@@ -78,6 +79,8 @@ def _(op: Op) -> Held:
     axes = op.option("axes", 1)
     rank = op.rank() + len(axes)
     new, rest = {axis % rank for axis in axes}, iter(op.shape())
+    if len(new) < len(axes) or rank > MOST_AXES:
+        raise NotTakenError(f"it puts axes into {op.rank()} at {printable(axes, 80)}")
     return reshaped(op, [1 if axis in new else next(rest) for axis in range(rank)])
 
 

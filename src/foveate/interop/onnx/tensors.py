@@ -25,6 +25,9 @@ TYPES: Mapping[int, str] = {
 }  # fmt: skip
 """ONNX's types of elements by their numbers."""
 
+MOST_AXES = 32
+"""The most axes of an array."""
+
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 """Those that become float32."""
 
@@ -117,6 +120,8 @@ def array_of(tensor: Message, store: Store) -> Array:
     shape = tuple(tensor.get("dims", ()))
     if min(shape, default=0) < 0:
         raise FileError(f"the array {name} has the shape {shape}; sizes cannot be negative")
+    if len(shape) > MOST_AXES:
+        raise FileError(f"the array {name} has {len(shape)} axes; at most {MOST_AXES} are read")
     if kind in ("unknown", "string") or kind.startswith(("complex", "float8", "float4")):
         raise FileError(f"the array {name} is of the type {kind}, which is not read")
     count = prod(shape)
