@@ -308,3 +308,21 @@ def test_a_factor_is_multiplied_in_float32(tmp_path: Path):
         made = fv.from_onnx(path, (1, length), engine="reference").logits(rows)
         expected = nn.functional.interpolate(torch.from_numpy(rows), scale_factor=factor).numpy()
         assert np.array_equal(made, expected)
+
+
+OUTPUTS = {
+    "a tensor under two names": "y = Relu(x) z = Identity(y)",
+    "three names": "a = Relu(x) y = Dropout(a) z = Identity(a)",
+    "a gate": "z = Sigmoid(x) y = Mul(x, z)",
+    "the gate of a Mish": "a = Softplus(x) z = Tanh(a) y = Mul(x, z)",
+    "a sum within": "z = MatMul(x, square) y = Add(z, four)",
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_outputs_that_something_else_reads(case: str, tmp_path: Path):
+    text = f"agraph (float[N, 4] x) => (float[N, 4] y, float[N, 4] z) {{ {OUTPUTS[case]} }}"
+    arrays = {"square": np.ones((4, 4), np.float32), "four": np.arange(4, dtype=np.float32)}
+    used = {name: array for name, array in arrays.items() if name in OUTPUTS[case]}
+    model = check(written(text, tmp_path / "a.onnx", used), (3, 4))
+    assert len(model.graph.outputs) == 2

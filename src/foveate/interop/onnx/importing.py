@@ -16,6 +16,7 @@ from foveate.errors import DataError, FileError, FoveateError, GraphError, Shape
 from foveate.files.description import LARGEST_SAMPLE
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, GraphBuilder
+from foveate.graph.builder import Value
 from foveate.graph.joining import sample_shape
 from foveate.interop.held import Held, held
 from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
@@ -196,7 +197,9 @@ def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph
 
 
 def _built(taking: Taking) -> Graph:
-    values = []
+    values: list[Value] = []
+    if len({port.name for port in taking.network.outputs}) < len(taking.network.outputs):
+        raise GraphError("two of its outputs are one tensor")
     for port in taking.network.outputs:
         found = taking.known.get(port.name)
         if not isinstance(found, Held):
@@ -209,12 +212,11 @@ def _built(taking: Taking) -> Graph:
             taking.note(f"its output {printable(port.name)} has the batch as its first axis here")
         if port.name in taking.scales:
             value = quantized.as_in_file(Op(taking, maker), value, *taking.scales[port.name])
-        if value.name in taking.builder.partial().inputs:  # an output is a layer
+        used = {*taking.builder.partial().inputs, *(each.name for each in values)}
+        if value.name in used:  # each output is a layer of its own
             value = taking.add(Reshape(value.shape), value, node=maker)
         values.append(value)
         taking.places[value.name] = port.name
-    if len({value.name for value in values}) < len(values):
-        raise GraphError("two of its outputs are one tensor")
     graph = taking.builder.build(*values, quiet=True)
     for name, shape in graph.shapes.items():
         if prod(shape) > LARGEST_SAMPLE:
