@@ -17,6 +17,7 @@ import foveate as fv
 from foveate.cli import app
 from foveate.layers import Layer
 from tests.engines.cases import ALL_CASES, Case
+from tests.interop.test_from_onnx import written
 from tests.support import relative_error
 
 BOUND = 1e-5
@@ -274,3 +275,19 @@ def test_the_command_line_does_not_overwrite_what_it_reads(tmp_path: Path, monke
         assert told in " ".join(done.output.replace("│", "").split()), done.output
         assert Path("a.onnx").read_bytes() == content
     assert not Path("b.ONNX").exists()
+
+
+def test_the_command_line_says_how_it_is_told_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("image.npy", np.zeros((3, 8, 8), np.uint8))
+    written("agraph (float[N, 3, H, W] x) => (float[N, 3, H, W] y) { y = Relu(x) }", Path("a.onnx"))
+    for arguments, told in (
+        (["import", "a.onnx"], "such as --input 3x224x224"),
+        (["summary", "a.onnx"], "such as --input 3x224x224"),
+        (["import", "a.onnx", "--input", "4x5x5"], "--input is 4x5x5, but its input x is N x 3 x H x W"),
+        (["predict", "a.onnx", "image.npy"], "such as foveate import MODEL.onnx --input 3x224x224"),
+    ):
+        done = CliRunner().invoke(app, arguments)
+        assert told in f"{done.output} {done.exception}", arguments
+        assert "input_shape" not in done.output
+    assert CliRunner().invoke(app, ["import", "a.onnx", "--input", "3x224x224"]).exit_code == 0

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from foveate.cli.models import ONNX, is_onnx, open_model
+from foveate.cli.models import ONNX, imported_model, is_onnx, open_model
 from foveate.cli.networks import InputOption
 from foveate.cli.output import EngineOption
-from foveate.cli.shapes import parse_sizes
 from foveate.errors import FileError
 from foveate.opening import open_regular
 from foveate.text import named
@@ -37,7 +36,6 @@ def import_(
     Example: foveate import resnet50.onnx --input 3x224x224 -o resnet50.safetensors
     """
     from foveate.data import Preprocessing
-    from foveate.interop import from_onnx
     from foveate.tasks import Classification, heads
     from foveate.training import check_preprocessing
 
@@ -47,7 +45,7 @@ def import_(
     if is_onnx(out):
         wanted = out.with_suffix(".safetensors").name
         raise typer.BadParameter(f"the file to write is {out}, but a model is no ONNX file; write it to {wanted}")
-    model = from_onnx(source, parse_sizes(input_shape, "--input"), engine=engine)
+    model = imported_model(source, engine, input_shape)
     if classes is not None:
         model.task = Classification(_names(classes))
         heads(model.task, model.graph)

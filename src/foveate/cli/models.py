@@ -1,12 +1,13 @@
 """Opens a model, whichever library wrote its file."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from foveate.cli.shapes import parse_sizes
-from foveate.errors import DataError
+from foveate.errors import DataError, ShapeError
 from foveate.text import named, printable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def is_onnx(path: Path) -> bool:
 
 def prepared_model(path: Path, engine: str | None) -> "Model":
     """The same, if it knows how images are prepared and what its outputs mean."""
-    model = open_model(path, engine)
+    model = open_model(path, engine, told="foveate import MODEL.onnx --input")
     if is_onnx(path) and (model.preprocessing is None or model.task is None):
         raise DataError(says_nothing(path))
     return model
@@ -37,12 +38,23 @@ def says_nothing(path: Path) -> str:
     )
 
 
-def open_model(path: Path, engine: str | None, input_shape: str | None = None) -> "Model":
-    """The model in a file of foveate's own, or in an ONNX file."""
-    if is_onnx(path):
-        from foveate.interop import from_onnx
+def imported_model(path: Path, engine: str | None, input_shape: str | None, told: str = "--input") -> "Model":
+    """The model in an ONNX file; `told` is how sizes that it leaves open are given."""
+    from foveate.interop import from_onnx
 
+    try:
         return from_onnx(path, parse_sizes(input_shape, "--input"), engine=engine)
+    except ShapeError as error:
+        sizes = re.search(r"input_shape=\(([\d, ]+)\)", str(error))
+        given = "" if sizes is None else f"{told} {'x'.join(sizes[1].rstrip(', ').split(', '))}"
+        words = str(error) if sizes is None else str(error).replace(sizes[0], given)
+        raise ShapeError(words.replace("input_shape is", "--input is")) from None
+
+
+def open_model(path: Path, engine: str | None, input_shape: str | None = None, told: str = "--input") -> "Model":
+    """The model in a file of foveate's own, or in an ONNX file; `told` as above."""
+    if is_onnx(path):
+        return imported_model(path, engine, input_shape, told)
     if input_shape is not None:
         raise typer.BadParameter("--input goes with an ONNX file; a model file has its own")
     from foveate.model import load

@@ -154,7 +154,9 @@ def _sample(port: Port, given: Any) -> Shape:
         raise GraphError(f"its input {name} has elements of the type {TYPES.get(port.kind, 'unknown')}")
     if port.sizes is None:
         if given is None:
-            raise ShapeError(f"its input {name} has no shape; give input_shape, such as (3, 224, 224)")
+            raise ShapeError(
+                f"its input {name} has no shape; give the sizes of one sample, such as input_shape=(3, 224, 224)"
+            )
         return sample_shape(given)
     if len(port.sizes) < 2:
         raise GraphError(f"its input {name} has {len(port.sizes)} axes; besides the batch at least one is needed")
