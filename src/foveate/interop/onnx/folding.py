@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from foveate.interop.onnx.rules_of_movement import shape_after
-from foveate.interop.onnx.taking import LARGEST_ARRAY, Fixed, Op, check_size
+from foveate.interop.onnx.taking import LARGEST_ARRAY, LARGEST_MADE, Fixed, Op, check_size
 from foveate.interop.onnx.tensors import FLOATS, TYPES, Array
 from foveate.interop.walk import NotTakenError
 
@@ -57,7 +57,7 @@ _ONE: dict[str, Callable[[Array], Any]] = {
 }  # fmt: skip
 
 _TWO: dict[str, Callable[[Array, Array], Any]] = {
-    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Pow": np.power, "Equal": np.equal, "Less": np.less,
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Equal": np.equal, "Less": np.less,
     "Greater": np.greater, "LessOrEqual": np.less_equal, "GreaterOrEqual": np.greater_equal, "And": np.logical_and,
     "Or": np.logical_or, "Xor": np.logical_xor, "MatMul": np.matmul,
 }  # fmt: skip
@@ -70,7 +70,8 @@ for _name, _two in _TWO.items():
     @folded(_name)
     def _(op: Op, arrays: list[Any], two: Callable[[Array, Array], Any] = _two) -> Any:
         if op.node.kind == "MatMul":
-            check_size((arrays[0].size // max(1, arrays[0].shape[-1]), arrays[1].size // max(1, len(arrays[1]))))
+            stacks = np.broadcast_shapes(arrays[0].shape[:-2], arrays[1].shape[:-2])
+            check_size((*stacks, *arrays[0].shape[-2:-1], *arrays[1].shape[-1:] * (arrays[1].ndim > 1)))
         else:
             check_size(np.broadcast_shapes(arrays[0].shape, arrays[1].shape))
         return two(arrays[0], arrays[1])
@@ -91,6 +92,16 @@ def _(op: Op, arrays: list[Any]) -> Any:
     if not right.all():
         raise NotTakenError("it divides by 0")
     return (np.sign(left) * np.sign(right) * (np.abs(left) // np.abs(right))).astype(left.dtype)
+
+
+@folded("Pow")
+def _(op: Op, arrays: list[Any]) -> Any:
+    """Of the type of the base; whole numbers are rounded towards 0."""
+    check_size(np.broadcast_shapes(arrays[0].shape, arrays[1].shape))
+    base, exponent = arrays[:2]
+    if base.dtype.kind == "f" or (exponent.dtype.kind in "iu" and bool((exponent >= 0).all())):
+        return np.power(base, exponent).astype(base.dtype)
+    return np.trunc(np.power(base.astype(np.float64), exponent)).astype(base.dtype)
 
 
 @folded("Mod")
@@ -139,7 +150,7 @@ _CONSTANTS = {
 @folded("ConstantOfShape")
 def _(op: Op, arrays: list[Any]) -> Any:
     value = op.get("value", np.zeros(1, np.float32))
-    return np.full(check_size(arrays[0]), value.reshape(-1)[0])
+    return np.full(check_size(arrays[0], LARGEST_MADE), value.reshape(-1)[0])
 
 
 @folded("Range")
@@ -147,7 +158,7 @@ def _(op: Op, arrays: list[Any]) -> Any:
     start, limit, delta = (array.reshape(()) for array in arrays)
     if delta == 0:
         raise NotTakenError("its step is 0")
-    check_size([max(0, int(np.ceil((limit - start) / delta)))])
+    check_size([max(0, int(np.ceil((limit - start) / delta)))], LARGEST_MADE)
     return np.arange(start, limit, delta, dtype=start.dtype)
 
 
@@ -175,7 +186,9 @@ def _(op: Op, arrays: list[Any]) -> Any:
 
 @folded("Concat")
 def _(op: Op, arrays: list[Any]) -> Any:
-    check_size([sum(array.size for array in arrays)])
+    check_size(
+        [sum(array.size for array in arrays)], LARGEST_MADE if len({*map(id, arrays)}) < len(arrays) else LARGEST_ARRAY
+    )
     return np.concatenate(arrays, axis=op.get("axis", 0))
 
 
@@ -230,24 +243,30 @@ def _(op: Op, arrays: list[Any]) -> Any:
     if sizes is None and (op.get("num_outputs") or 0) > arrays[0].shape[axis]:
         raise NotTakenError(f"it splits {arrays[0].shape[axis]} positions into {op.get('num_outputs')} parts")
     if sizes is None:
-        return np.array_split(arrays[0], op.get("num_outputs") or len(op.node.outputs), axis)
+        count, size = op.get("num_outputs") or len(op.node.outputs), arrays[0].shape[axis]
+        sizes = [-(-size // count)] * (count - 1)  # the last one is what is left
+        return np.split(arrays[0], np.cumsum(sizes).tolist(), axis)
     return np.split(arrays[0], np.cumsum(sizes)[:-1].tolist(), axis)
 
 
 @folded("Expand")
 def _(op: Op, arrays: list[Any]) -> Any:
-    return np.broadcast_to(arrays[0], check_size(np.broadcast_shapes(arrays[0].shape, tuple(arrays[1].tolist()))))
+    shape = np.broadcast_shapes(arrays[0].shape, tuple(arrays[1].tolist()))
+    return np.broadcast_to(arrays[0], check_size(shape, max(LARGEST_MADE, arrays[0].size)))
 
 
 @folded("Tile")
 def _(op: Op, arrays: list[Any]) -> Any:
-    check_size([size * times for size, times in zip(arrays[0].shape, arrays[1].tolist(), strict=True)])
+    sizes = [size * times for size, times in zip(arrays[0].shape, arrays[1].tolist(), strict=True)]
+    check_size(sizes, max(LARGEST_MADE, arrays[0].size))
     return np.tile(arrays[0], arrays[1].tolist())
 
 
 @folded("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean")
 def _(op: Op, arrays: list[Any]) -> Any:
     axes = op.option("axes", 1)
+    if not axes and op.get("noop_with_empty_axes", 0):
+        return arrays[0]
     functions: dict[str, Callable[..., Any]] = {
         "Prod": np.prod, "Sum": np.sum, "Max": np.max, "Min": np.min, "Mean": np.mean
     }  # fmt: skip

@@ -188,6 +188,8 @@ def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph
         ours = taking.free(kept(port_name) if taking.is_ours else tidy(port_name) or "input")
         taking.places[ours] = port_name
         taking.known[port_name] = held(taking.builder.input(shape, ours))
+    kinds = {port.name: TYPES.get(port.kind, "") for port in network.inputs if port.name in shapes}
+    taking.wholes.update({name: kind for name, kind in kinds.items() if kind.startswith(("int", "uint", "bool"))})
     refused: list[str] = []
     for operation in network.operations:
         if operation.outputs[0] not in spelt.parts:
@@ -254,6 +256,9 @@ def _take(taking: Taking, operation: Operation, instead: Operation, refused: lis
         refused.append(f"{told}, whose inputs or attributes are not those of the operator ({printable(error, 80)})")
     else:
         taking.known.update({name: each for name, each in zip(operation.outputs, results, strict=False) if name})
+        kind = _whole(op)
+        if kind and not any(part in operation.kind for part in ("Cast", "uantize", "Integer", "QLinear", "Shape")):
+            taking.wholes.update(dict.fromkeys(operation.outputs, kind))
         _quantized_alike(taking, operation)
 
 
@@ -284,6 +289,27 @@ def _quantized_alike(taking: Taking, operation: Operation) -> None:
 _UNQUANTIZED = ("ConvInteger", "MatMulInteger", "Shape", "Size")
 
 
+def _whole(op: Op) -> str:
+    """The type of whole numbers that an operation reads, if they depend on the input."""
+    return next((op.taking.wholes[name] for name in op.node.inputs if name in op.taking.wholes), "")
+
+
+_ROUNDED = ("Div", "Pow", "Mod", "Mean", "ReduceMean", "AveragePool", "GlobalAveragePool", "Sqrt", "Reciprocal")
+"""Operators that round whole numbers."""
+
+_WRAPPED = ("Add", "Sub", "Mul", "Neg", "Sum", "ReduceSum", "ReduceSumSquare", "ReduceL1", "MatMul", "Gemm")
+"""Operators that leave the range of narrow types."""
+
+
+def _check_whole(op: Op) -> None:
+    kind = _whole(op)
+    narrow = kind.startswith("uint") or kind in ("int8", "int16", "bool")
+    if kind and (op.node.kind in _ROUNDED or (narrow and op.node.kind in _WRAPPED)):
+        raise NotTakenError(
+            f"it computes with whole numbers of the type {kind}, which are floats here; cast them to float before it"
+        )
+
+
 def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
     node = op.node
     if all(each is None or isinstance(each, Fixed) for each in inputs) and node.domain in OWN and node.kind in FOLDED:
@@ -291,6 +317,7 @@ def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
     if node.kind in ("Shape", "Size") and node.domain in OWN and node.inputs[0] not in op.taking.leads:
         full = op.shape()
         return [Fixed(shape_part(op, full) if node.kind == "Shape" else np.array(np.prod(full), np.int64))]
+    _check_whole(op)
     moved = translated(op)
     if moved is not None:
         return moved

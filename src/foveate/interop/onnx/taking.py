@@ -27,6 +27,9 @@ PARTS = (".back", ".flat", ".groups", ".pieces", ".split")
 LARGEST_ARRAY = 1 << 28
 """The most numbers of all arrays that are computed during import: 1 GB."""
 
+LARGEST_MADE = 1 << 26
+"""The most numbers of an array that is made of fewer: by copies, or of its shape alone."""
+
 MOST_AXES = 8
 """The most axes of a value, its batch included."""
 
@@ -89,6 +92,9 @@ class Taking(Walk[Operation]):
 
     scales: dict[str, tuple[Fixed, Fixed | None]] = field(default_factory=dict)
     """Scale and zero point of each value that is quantised in the file, and here what it stands for."""
+
+    wholes: dict[str, str] = field(default_factory=dict)
+    """The type of each value that depends on the input and holds whole numbers in the file."""
 
     held_keys: set[str] = field(default_factory=set)
     """The keys of arrays so far."""
@@ -282,9 +288,9 @@ class Op:
         return sizes[1:]
 
 
-def check_size(shape: Any) -> Shape:
+def check_size(shape: Any, most: int = LARGEST_ARRAY) -> Shape:
     """The shape of an array that is to be computed, if it is not too large."""
     sizes = tuple(map(int, np.asarray(shape).reshape(-1).tolist()))
-    if min(sizes, default=1) < 0 or prod(sizes) > LARGEST_ARRAY:
+    if min(sizes, default=1) < 0 or prod(sizes) > most:
         raise NotTakenError(f"it makes an array of {format_sizes(sizes)}")
     return sizes
