@@ -110,7 +110,7 @@ def openvino_of(path: Path, threads: int) -> Callable[[Any], Any] | None:
 
 def compared(real: Real, path: Path, threads: int) -> str:
     """A row of the table."""
-    import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+    import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3

@@ -118,7 +118,7 @@ def _run(path: Path, inputs: dict[str, Any]) -> list[Array]:
 
 
 def _run_elsewhere(path: Path, inputs: dict[str, Any]) -> list[Array]:
-    import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+    import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
