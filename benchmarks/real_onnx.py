@@ -100,7 +100,7 @@ def openvino_of(path: Path, threads: int) -> Callable[[Any], Any] | None:
     """What runs a model in OpenVINO, if that is installed."""
     if find_spec("openvino") is None:
         return None
-    import openvino  # type: ignore[import-not-found,unused-ignore]
+    import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     compiled = openvino.Core().compile_model(
         path, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}

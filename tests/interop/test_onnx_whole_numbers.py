@@ -96,3 +96,11 @@ def test_whole_numbers_that_are_cast_first_are_taken(tmp_path: Path):
     pixels = np.array([[0, 100, 255]], np.uint8)
     expected = ReferenceEvaluator(str(path)).run(None, {"x": pixels})[0]
     assert np.allclose(fv.from_onnx(path).logits(pixels.astype(np.float32)), expected)
+
+
+def test_the_numbers_of_all_arrays_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("foveate.interop.onnx.folding.LARGEST_ARRAY", 1000)
+    body = "a = Exp(k) b = Exp(a) c = Exp(b) d = ReduceSum<keepdims=0>(c) y = Add(x, d)"
+    path = written(f"{ROWS} {{ {body} }}", tmp_path / "a.onnx", {"k": np.ones(600, np.float32)})
+    with pytest.raises(fv.GraphError, match="c: Exp, because more than 1,000 numbers were computed from arrays before"):
+        fv.from_onnx(path)
