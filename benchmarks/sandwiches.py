@@ -8,6 +8,7 @@ values into another layout and back, and what is saved by computing layers toget
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import foveate as fv
 from foveate.graph import Graph, GraphBuilder
@@ -25,19 +26,21 @@ LAST_FILTERS = 16
 class Sandwich:
     """A layer, or None for the convolutions alone; the shape of its input, or inputs, and the samples in a batch.
 
-    `stride` is that of the second convolution, so that it sees as many positions as it does after the layer.
+    The last convolution is left out beside a layer that leaves fewer positions to it: a convolution of more positions,
+    or with a stride, would cost more than the one behind the layer, and the layer seem to cost less than nothing.
     """
 
     layer: Layer | None
     shape: Sizes
     batch_size: int
     inputs: int = 1
-    stride: int = 1
+    last: bool = True
 
     @property
     def name(self) -> str:
         """What the layer does, to which input."""
-        what = f"no layer, {self.inputs} before, stride {self.stride}" if self.layer is None else self.layer.describe()
+        alone = f"no layer, {self.inputs} before, {int(self.last)} behind"
+        what = alone if self.layer is None else self.layer.describe()
         return f"{PREFIX}{what}, {'x'.join(map(str, self.shape))}"
 
     def alone(self) -> "Sandwich":
@@ -45,9 +48,7 @@ class Sandwich:
         if self.layer is None:
             return self
         made = self.layer.output_shape([self.shape] * self.inputs)
-        shrinks = len(made) == len(self.shape) > 1 and made[1] < self.shape[1]
-        stride = max(1, round(self.shape[1] / made[1])) if shrinks else 1
-        return Sandwich(None, self.shape, self.batch_size, self.inputs, stride)
+        return Sandwich(None, self.shape, self.batch_size, self.inputs, prod(made[1:]) >= prod(self.shape[1:]))
 
     def graph(self) -> Graph:
         """The network, which ends in ten classes so that it can be trained."""
@@ -56,7 +57,8 @@ class Sandwich:
         values = [value := builder.add(_product(self.shape, self.shape[0]), value) for _ in range(self.inputs)]
         if self.layer is not None:
             value = builder.add(self.layer, *values)
-        value = builder.add(_product(value.shape, LAST_FILTERS, self.stride), value)
+        if self.last:
+            value = builder.add(_product(value.shape, LAST_FILTERS), value)
         if len(value.shape) > 1:
             value = builder.add(_POOLINGS[len(value.shape) - 1](), value)
         return builder.build(builder.add(fv.Linear(10), value), quiet=True)
@@ -66,10 +68,8 @@ _CONVOLUTIONS: Mapping[int, type[Convolution]] = {1: fv.Conv1d, 2: fv.Conv2d, 3:
 _POOLINGS: Mapping[int, type[SpatialLayer]] = {1: fv.GlobalAvgPool1d, 2: fv.GlobalAvgPool2d, 3: fv.GlobalAvgPool3d}
 
 
-def _product(shape: Sizes, filters: int, stride: int = 1) -> Layer:
-    if len(shape) == 1:
-        return fv.Linear(filters)
-    return _CONVOLUTIONS[len(shape) - 1](filters, 1, stride=stride)
+def _product(shape: Sizes, filters: int) -> Layer:
+    return fv.Linear(filters) if len(shape) == 1 else _CONVOLUTIONS[len(shape) - 1](filters, 1)
 
 
 PLANE, VOLUME, LINE, FLAT = (64, 56, 56), (32, 16, 28, 28), (64, 2048), (1024,)
