@@ -192,6 +192,10 @@ def test_onnxruntime_judges_if_it_is_there_and_works(works: bool, tmp_path: Path
     runtime.InferenceSession = Session if works else lambda *given, **options: 1 / 0
     monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
     assert (fv.to_onnx(trained(), tmp_path / "a.onnx") > 0.1) == works
+    trained().save(tmp_path / "a.safetensors")
+    told = CliRunner().invoke(app, ["export", str(tmp_path / "a.safetensors"), str(tmp_path / "a.onnx")]).output
+    other = "the reference engine (onnxruntime cannot: division by zero)"
+    assert f"; run by {'onnxruntime' if works else other}, outputs differ by " in told
 
 
 def test_normalisations_are_folded_on_request(tmp_path: Path):

@@ -79,7 +79,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="A model.safetensors file, or an ONNX file.", metavar="MODEL")],
     out: Annotated[Path, typer.Argument(help="The ONNX file to write.", metavar="MODEL.onnx")],
     fuse: Annotated[
-        bool, typer.Option("--fuse", help="Fold batch normalisations into the products before them.")
+        bool, typer.Option("--fuse", help="Fold batch normalisations into the layers before them.")
     ] = False,
     input_shape: InputOption = None,
     engine: EngineOption = None,
@@ -90,14 +90,12 @@ def export(
 
     Example: foveate export runs/fashion/model.safetensors fashion.onnx --fuse
     """
-    from importlib.util import find_spec
-
-    from foveate.interop import to_onnx
+    from foveate.interop.onnx.writing import write_onnx
 
     if out.suffix.lower() != ONNX:
         raise typer.BadParameter(f"the file to write is {out}; give it the ending {ONNX}")
     _check_written(model, out)
-    difference = to_onnx(open_model(model, engine, input_shape), out, fuse=fuse)
+    opened = open_model(model, engine, input_shape)
+    difference, judge = write_onnx(opened.fuse() if fuse else opened, out)
     size = f"{out.stat().st_size:,} bytes"
-    judge = "onnxruntime" if find_spec("onnxruntime") is not None else "the reference engine"
     typer.echo(f"{out}: {size}; run by {judge}, outputs differ by at most {difference:.2g} of the largest")

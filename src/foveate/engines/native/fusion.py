@@ -14,7 +14,7 @@ from foveate.layers.normalization import BatchNormalization
 def fuse(graph: Graph, keep: Collection[str], *, fold: bool) -> list[Group]:
     """The graph as groups in order; kept nodes and outputs stay visible.
 
-    With `fold` (inference without gradients) normalisations go into the product before them, and additions after it.
+    With `fold` (inference without gradients) normalisations go into the layer before them, and additions after it.
     Without it an activation whose derivative needs its input stays separate, so its input is there on the way back. A
     rectifier that oneDNN cannot fuse goes into a depthwise convolution that follows, or else into what comes before.
     """

@@ -49,12 +49,12 @@ def to_onnx(model: Model, path: str | Path, *, fuse: bool = False) -> float:
     Args:
         model: the model, which is left unchanged.
         path: the file to write.
-        fuse: fold batch normalisations into the products before them, as `Model.fuse` does.
+        fuse: fold batch normalisations into the layers before them, as `Model.fuse` does.
 
     Returns:
         the largest difference between the outputs of the model and of the file for two random samples, relative to the
-        largest output. The file is run by onnxruntime if that is installed, else it is imported again and run by the
-        reference engine.
+        largest output. The file is run by onnxruntime if that is installed and can, else it is imported again and run
+        by the reference engine.
 
     Raises:
         EngineError: ONNX has no counterpart of a layer.
@@ -62,4 +62,4 @@ def to_onnx(model: Model, path: str | Path, *, fuse: bool = False) -> float:
     """
     from foveate.interop.onnx.writing import write_onnx
 
-    return write_onnx(model.fuse() if fuse else model, path_from(path, "path"))
+    return write_onnx(model.fuse() if fuse else model, path_from(path, "path")).difference

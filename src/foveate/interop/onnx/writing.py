@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,13 @@ from foveate.interop.onnx.wire import Message, written
 from foveate.layers import Shape
 from foveate.log import logger
 from foveate.model import Model
-from foveate.text import named
+from foveate.text import named, printable
 
 OPSET, IR = 21, 10
 """The version of the operators that is written, and of the format that has it."""
+
+LONGEST_REASON = 200
+"""The most letters of another library's error in a sentence."""
 
 PRODUCER = "foveate"
 LARGEST_FILE = 2**31 - 1
@@ -64,8 +67,15 @@ def message_of(model: Model) -> Message:
     }
 
 
-def write_onnx(model: Model, path: Path) -> float:
-    """Write the file, run it again, and return the largest difference; see `to_onnx`."""
+class Comparison(NamedTuple):
+    """The largest difference of a file's outputs, relative to the largest output, and what ran the file, in words."""
+
+    difference: float
+    judge: str
+
+
+def write_onnx(model: Model, path: Path) -> Comparison:
+    """Write the file, run it again, and compare; see `to_onnx`."""
     pieces = list(written(message_of(model)))
     size = sum(map(len, pieces))
     if size > LARGEST_FILE:
@@ -73,7 +83,7 @@ def write_onnx(model: Model, path: Path) -> float:
             f"{named(path)} was not written: it would have {size:,} bytes, and ONNX files have at most {LARGEST_FILE:,}"
         )
     write_atomically(path, *_joined(pieces))
-    return difference(model, path)
+    return compared(model, path)
 
 
 def _joined(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -89,32 +99,36 @@ def _joined(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview
     yield bytes(waiting)
 
 
-def difference(model: Model, path: Path) -> float:
-    """The largest difference between the model's outputs and the file's, relative to the largest output.
+def compared(model: Model, path: Path) -> Comparison:
+    """How far the file's outputs are from the model's.
 
-    The file is run by onnxruntime if it is installed, else read again and run by the reference engine.
+    The file is run by onnxruntime if that is installed and can, else read again and run by the reference engine.
     """
     generator = np.random.default_rng(0)
     inputs = {
         name: generator.standard_normal((2, *shape)).astype(np.float32) for name, shape in model.graph.inputs.items()
     }
-    ours, theirs = model.outputs(inputs), _run(path, inputs)
-    return max(
+    ours, (theirs, judge) = model.outputs(inputs), _run(path, inputs)
+    difference = max(
         float(np.abs(one - other.reshape(one.shape)).max()) / (float(np.abs(one).max()) or 1.0)
         for one, other in zip(ours.values(), theirs, strict=True)
     )
+    return Comparison(difference, judge)
 
 
-def _run(path: Path, inputs: dict[str, Any]) -> list[Array]:
+def _run(path: Path, inputs: dict[str, Any]) -> tuple[list[Array], str]:
+    """The outputs, and what computed them."""
+    judge = "the reference engine"
     if find_spec("onnxruntime") is not None:
         try:
-            return _run_elsewhere(path, inputs)
+            return _run_elsewhere(path, inputs), "onnxruntime"
         except Exception as error:  # an older one, which does not know these versions of operators
             logger.info("onnxruntime cannot run %s: %s", path, error)
+            judge += f" (onnxruntime cannot: {printable(str(error), LONGEST_REASON)})"
     from foveate.interop.onnx.importing import imported
 
     again = imported(path, None, "reference")
-    return list(again.outputs(dict(zip(again.graph.inputs, inputs.values(), strict=True))).values())
+    return list(again.outputs(dict(zip(again.graph.inputs, inputs.values(), strict=True))).values()), judge
 
 
 def _run_elsewhere(path: Path, inputs: dict[str, Any]) -> list[Array]:
