@@ -104,7 +104,7 @@ def test_options_that_do_not_fit_are_sentences(foveate, stripes, train, tmp_path
         assert said in result.stderr
     train(stripes)
     for arguments, said in (
-        (["fashion-mnist", "--size", "24"], "--size is for a folder of images, and fashion-mnist is none"),
+        (["fashion-mnist", "--size", "24"], "--size is for a folder of images, but fashion-mnist is a dataset"),
         ([stripes, "--from", tmp_path / "run" / "model.safetensors", "--size", 8], "--size is for a new network"),
     ):
         result = foveate("train", *arguments, "--out", tmp_path / "other")

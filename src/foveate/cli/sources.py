@@ -98,7 +98,7 @@ def load_data(
     given = options.given()
     if not is_folder(dataset):
         if given and datasets.named_data(dataset) is not None:
-            raise typer.BadParameter(f"--{next(iter(given))} is for a folder of images, and {dataset} is none")
+            raise typer.BadParameter(f"--{next(iter(given))} is for a folder of images, but {dataset} is a dataset")
         return datasets.load(dataset, seed=seed, shape=shape)
     if shape is not None and (own := [name for name in ("size", "fit") if name in given]):
         raise typer.BadParameter(f"--{own[0]} is for a new network; the one in --from has its own")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ class Batch:
     binary: str
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class CifarSet(Published):
     """A dataset in one of CIFAR's four forms: the binary or the Python files, in an archive or unpacked.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 _FILES = (_IMAGES[0], _LABELS[0], _IMAGES[1], _LABELS[1])
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class IdxSet(Published):
     """A dataset in four IDX files, gzipped or not.

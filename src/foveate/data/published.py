@@ -2,6 +2,7 @@
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def cache() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class Published(ABC):
     """A dataset with a name, in one of several forms of files.
 
     Args:
@@ -56,17 +57,17 @@ class Published:
     system: Path = SYSTEM
     mirrored: bool = True
 
+    @abstractmethod
     def ways(self) -> Mapping[str, Callable[[Path], None]]:
         """Functions that fetch the files into a folder, by their names; each raises NotFetchedError if it cannot."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_at(self, path: Path) -> bool:
         """Whether the files at `path` are this dataset, as far as can be told without reading them all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, folder: Path) -> tuple[Dataset, Dataset]:
         """The training and the test samples, from files that are in `folder`; a FileError if one is damaged."""
-        raise NotImplementedError
 
     def load(self, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True) -> Splits:
         """The data in three parts; the functions called after the datasets say more."""
