@@ -71,28 +71,35 @@ def _kind(word: str) -> Kind:
 def measure(settings: Settings, chosen: Sequence[Sandwich], tell: Tell) -> Iterator[dict[str, Any]]:
     """The row of each layer as soon as it is there. What is without a layer is timed once for all that share it."""
     seen: dict[str, Mapping[str, Any]] = {}
+    bases = {each.name: each.alone() for each in chosen}
     cases: list[Case] = []
     for each in chosen:
-        for whole in (each.alone(), each):
+        for whole in filter(None, (bases[each.name], each)):
             case = Case(whole.name, each.batch_size)
             if case not in cases:
                 cases.append(case)
-    bases = {each.name: each.alone().name for each in chosen}
     for result in compare(settings, cases, tell):
         seen[result["net"]] = result
         if result["net"] in bases:
-            yield row(settings.kind, result, seen[bases[result["net"]]])
+            base = bases[result["net"]]
+            yield row(settings.kind, result, None if base is None else seen[base.name])
 
 
-def row(kind: Kind, whole: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """What the layer adds to the convolutions in each framework, and PyTorch's time in its better layout by ours."""
+def row(kind: Kind, whole: Mapping[str, Any], base: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the layer adds to the convolutions in each framework, and PyTorch's time in its better layout by ours.
+
+    Without a base it is the time of all three.
+    """
     made: dict[str, Any] = {"layer": whole["net"].removeprefix(PREFIX), "kind": kind, "batch_size": whole["batch_size"]}
-    broken = next((each["error"] for each in (whole, base) if "error" in each), None)
+    broken = next((each["error"] for each in (whole, base) if each is not None and "error" in each), None)
     if broken is not None:
         return made | {"error": broken}
-    both = [name for name in whole["medians"] if name in base["medians"]]
-    added = {name: whole["medians"][name] - base["medians"][name] for name in both}
+    if base is None:
+        added, least = dict(whole["medians"]), 0.0
+    else:
+        both = [name for name in whole["medians"] if name in base["medians"]]
+        added = {name: whole["medians"][name] - base["medians"][name] for name in both}
+        least = LEAST_SHARE * base["medians"][FOVEATE]
     theirs = min(seconds for name, seconds in added.items() if name != FOVEATE)
-    least = LEAST_SHARE * base["medians"][FOVEATE]
     ratio = max(theirs, least) / max(added[FOVEATE], least)
-    return made | {"whole": whole["medians"], "base": base["medians"], "added": added, "ratio": ratio}
+    return made | {"alone": base is not None, "added": added, "ratio": ratio}

@@ -24,31 +24,31 @@ LAST_FILTERS = 16
 
 @dataclass(frozen=True)
 class Sandwich:
-    """A layer, or None for the convolutions alone; the shape of its input, or inputs, and the samples in a batch.
-
-    The last convolution is left out beside a layer that leaves fewer positions to it: a convolution of more positions,
-    or with a stride, would cost more than the one behind the layer, and the layer seem to cost less than nothing.
-    """
+    """A layer, or None for the convolutions alone; the shape of its input, or inputs, and the samples in a batch."""
 
     layer: Layer | None
     shape: Sizes
     batch_size: int
     inputs: int = 1
-    last: bool = True
 
     @property
     def name(self) -> str:
         """What the layer does, to which input."""
-        alone = f"no layer, {self.inputs} before, {int(self.last)} behind"
-        what = alone if self.layer is None else self.layer.describe()
+        what = f"no layer, {self.inputs} before" if self.layer is None else self.layer.describe()
         return f"{PREFIX}{what}, {'x'.join(map(str, self.shape))}"
 
-    def alone(self) -> "Sandwich":
-        """The same convolutions without the layer."""
+    def alone(self) -> "Sandwich | None":
+        """The same convolutions without the layer; None if it leaves fewer positions to the second.
+
+        A second convolution of all positions, or one with a stride, costs more than the one behind such a layer, which
+        would seem to cost less than nothing.
+        """
         if self.layer is None:
             return self
         made = self.layer.output_shape([self.shape] * self.inputs)
-        return Sandwich(None, self.shape, self.batch_size, self.inputs, prod(made[1:]) >= prod(self.shape[1:]))
+        if prod(made[1:]) < prod(self.shape[1:]):
+            return None
+        return Sandwich(None, self.shape, self.batch_size, self.inputs)
 
     def graph(self) -> Graph:
         """The network, which ends in ten classes so that it can be trained."""
@@ -57,8 +57,7 @@ class Sandwich:
         values = [value := builder.add(_product(self.shape, self.shape[0]), value) for _ in range(self.inputs)]
         if self.layer is not None:
             value = builder.add(self.layer, *values)
-        if self.last:
-            value = builder.add(_product(value.shape, LAST_FILTERS), value)
+        value = builder.add(_product(value.shape, LAST_FILTERS), value)
         if len(value.shape) > 1:
             value = builder.add(_POOLINGS[len(value.shape) - 1](), value)
         return builder.build(builder.add(fv.Linear(10), value), quiet=True)
@@ -176,5 +175,5 @@ def sandwiches() -> list[Sandwich]:
 
 def sandwich_graph(name: str) -> Graph:
     """The network of that name."""
-    whole = [*sandwiches(), *(each.alone() for each in sandwiches())]
+    whole = [*sandwiches(), *filter(None, (each.alone() for each in sandwiches()))]
     return next(each for each in whole if each.name == name).graph()

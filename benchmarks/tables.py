@@ -77,10 +77,17 @@ def print_layers(console: Console, report: Mapping[str, Any]) -> None:
     for each in rows:
         theirs = min(seconds for name, seconds in each["added"].items() if name != FOVEATE)
         times = (_milliseconds(max(0.0, seconds)) for seconds in (each["added"][FOVEATE], theirs))
-        table.add_row(f"{each['layer']}, batch {each['batch_size']}", each["kind"], *times, _ratio(each["ratio"]))
+        table.add_row(
+            f"{each['layer']}, batch {each['batch_size']}{'' if each['alone'] else ' *'}",
+            each["kind"],
+            *times,
+            _ratio(each["ratio"]),
+        )
     console.print(table)
     mean = exp(fmean(log(each["ratio"]) for each in rows))
     _say(console, f"{len(rows)} rows, geometric mean {mean:.2f}. Milliseconds that the layer adds to two convolutions.")
+    if not all(each["alone"] for each in rows):
+        _say(console, "* with both convolutions, as it leaves fewer positions to the second.")
     _say(console, sentence(report["environment"]))
 
 

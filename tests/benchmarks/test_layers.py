@@ -22,20 +22,26 @@ def test_no_two_rows_have_one_name():
     assert len(set(names)) == len(names)
 
 
+def kinds(each: Sandwich) -> list[str]:
+    return [type(node.layer).__name__ for node in each.graph().nodes]
+
+
 @pytest.mark.parametrize("each", sandwiches(), ids=lambda each: each.name)
 def test_a_layer_stands_between_two_products(each: Sandwich):
-    layers = [type(node.layer).__name__ for node in each.graph().nodes]
-    alone = [type(node.layer).__name__ for node in each.alone().graph().nodes]
-    begin = [type(each.graph().nodes[0].layer).__name__] * each.inputs
-    assert layers[: each.inputs + 1] == [*begin, type(each.layer).__name__]
-    assert layers[each.inputs + 1].startswith(("Conv", "Linear"))
-    assert alone[: each.inputs] == begin
+    before = kinds(each)[:1] * each.inputs
+    assert kinds(each)[: each.inputs + 1] == [*before, type(each.layer).__name__]
+    assert kinds(each)[each.inputs + 1].startswith(("Conv", "Linear"))
+    alone = each.alone()
+    if alone is not None:
+        assert kinds(alone)[: each.inputs] == before
+        assert kinds(alone)[each.inputs].startswith(("Conv", "Linear"))
 
 
-def test_what_leaves_fewer_positions_is_compared_with_the_first_convolution_alone():
-    pooled, kept = Sandwich(fv.MaxPool2d(2), (64, 56, 56), 1), Sandwich(fv.ReLU(), (64, 56, 56), 1)
-    assert [node.name for node in pooled.alone().graph().nodes] == ["conv1", "pool1", "linear1"]
-    assert [node.name for node in kept.alone().graph().nodes] == ["conv1", "conv2", "pool1", "linear1"]
+def test_only_what_leaves_as_many_positions_has_a_time_of_its_own():
+    assert Sandwich(fv.MaxPool2d(2), (64, 56, 56), 1).alone() is None
+    kept = Sandwich(fv.ReLU(), (64, 56, 56), 1).alone()
+    assert kept is not None
+    assert kinds(kept) == ["Conv2d", "Conv2d", "GlobalAvgPool2d", "Linear"]
 
 
 def test_a_row_is_what_the_layer_adds():
@@ -44,6 +50,8 @@ def test_a_row_is_what_the_layer_adds():
     made = row("train", whole, base)
     assert made["added"] == {"foveate": 2.0, "as_written": 7.0, "channels_last": 4.0}
     assert (made["layer"], made["ratio"]) == ("X", 2.0)
+    whole_alone = row("train", whole, None)
+    assert (whole_alone["ratio"], whole_alone["alone"]) == (1.6, False)
     assert row("train", whole, {"error": "it broke"}) == {
         "layer": "X", "kind": "train", "batch_size": 2, "error": "it broke"
     }  # fmt: skip
