@@ -67,10 +67,10 @@ def main() -> None:
             images = few(new, count, seed)
             tuned = body.with_head(new.classes, seed=seed).freeze("*").unfreeze("head.*")
             before = {name: tuned.read(name) for name in tuned.frozen}
-            tuned.fit(images, epochs=4 if quick else 60, batch_size=16, schedule=fv.OneCycle(0.1))
+            tuned.fit(images, epochs=4 if quick else 60, batch_size=16, schedule=fv.OneCycle(0.1), progress=False)
             assert all(np.array_equal(tuned.read(name), array) for name, array in before.items())
             scratch = fv.Model(network(3), classes=new.classes, preprocessing=data.preprocessing, seed=seed)
-            scratch.fit(images, epochs=4 if quick else 60, batch_size=16, schedule=fv.OneCycle(0.1))
+            scratch.fit(images, epochs=4 if quick else 60, batch_size=16, schedule=fv.OneCycle(0.1), progress=False)
             sums["frozen body"] += tuned.evaluate(test).accuracy
             sums["from scratch"] += scratch.evaluate(test).accuracy
         frozen, alone = (each / len(seeds) for each in sums.values())
