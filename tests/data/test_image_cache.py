@@ -236,12 +236,13 @@ def test_the_cache_is_bounded_and_what_was_used_longest_ago_goes(photos, folder,
 
 def test_what_a_killed_process_left_goes_after_a_day(photos, folder):
     folder.mkdir()
-    for name, age in (("young", 3600), ("old", 100_000)):
-        (folder / f".{name}.partial").write_bytes(bytes(1000))
+    young, old = (f".{'0' * 20}-{'a' * 20}.{each * 8}.partial" for each in "12")
+    for name, age in ((young, 3600), (old, 100_000), (other := "download.partial", 100_000)):
+        (folder / name).write_bytes(bytes(1000))
         then = time.time() - age
-        os.utime(folder / f".{name}.partial", (then, then))
+        os.utime(folder / name, (then, then))
     image_folder(photos, size=16, cache=True)
-    assert [path.name for path in folder.glob("*.partial")] == [".young.partial"]
+    assert {path.name for path in folder.glob("*.partial")} == {young, other}
 
 
 def test_small_folders_are_not_kept_and_large_ones_are(photos, folder, monkeypatch):
@@ -254,18 +255,20 @@ def test_small_folders_are_not_kept_and_large_ones_are(photos, folder, monkeypat
 
 def test_the_command_tells_and_clears(photos, folder):
     image_folder(photos, size=16, cache=True)
-    (folder / "notes.txt").write_text("somebody else's")
+    others = {"notes.txt", "labels.json", "archive.partial", "0123456789.facts"}
+    for name in others:
+        (folder / name).write_text("somebody else's")
     told = CliRunner().invoke(app, ["data", "cache", "--json"])
     report = json.loads(told.stdout)
     assert report["folder"] == str(folder)
     assert (report["packs"], report["cleared"]) == (1, False)
     assert report["bytes"] > 24 * 3 * 16 * 16
     assert (
-        f"{folder}: 1 sets of decoded images, 0.0 MB of at most 20,000 MB"
+        f"{folder}: 1 set of decoded images, 0.0 MB of at most 20,000 MB"
         in CliRunner().invoke(app, ["data", "cache"]).stdout
     )
     assert "0.0 MB deleted" in CliRunner().invoke(app, ["data", "cache", "--clear"]).stdout
-    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert {path.name for path in folder.iterdir()} == others
     assert json.loads(CliRunner().invoke(app, ["data", "cache", "--clear", "--json"]).stdout)["packs"] == 0
 
 

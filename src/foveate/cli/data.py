@@ -107,7 +107,7 @@ def cache(
     if as_json:
         print_json({"folder": str(found.folder), "packs": found.packs, "bytes": found.size, "cleared": clear})
         return
-    held = f"{found.packs:,} sets of decoded images, {found.size / 1e6:,.1f} MB"
+    held = f"{found.packs:,} set{'' if found.packs == 1 else 's'} of decoded images, {found.size / 1e6:,.1f} MB"
     small = "" if found.packs else f"; less than {image_cache.KEPT_FROM >> 20} MB of images is not kept"
     room = f" of at most {image_cache.limit() / 1e6:,.0f} MB{small}"
     typer.echo(f"{found.folder}: {held}{' deleted' if clear else room}")

@@ -7,6 +7,7 @@ copies the rows that it can and decodes the rest. What was used longest ago goes
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +38,9 @@ KEPT_FROM = 8 << 20
 
 ABANDONED_SECONDS = 24 * 3600.0
 """Age of a file that was not finished from which nobody is writing it any more."""
+
+_OWN = re.compile(r"\.?[0-9a-f]{20}(-[0-9a-f]{20})?(\.[0-9a-f]{8})?\.(pixels|json|facts|partial)")
+"""The names of the cache's own files: its folder may be one that somebody uses for others too."""
 
 _SPARE = 1 << 30
 """Bytes that stay free on the disk."""
@@ -223,7 +227,7 @@ def _files() -> list[Path]:
         entries = sorted(cache_folder().iterdir())
     except OSError:
         return []
-    return [path for path in entries if path.suffix in (".pixels", ".json", ".facts", ".partial")]
+    return [path for path in entries if _OWN.fullmatch(path.name)]
 
 
 def _size(path: Path) -> int:
