@@ -55,7 +55,7 @@ INVALID = {
 def test_an_invalid_operation_is_named(case: str, tmp_path: Path):
     name, *nodes = INVALID[case]
     file_of(tmp_path / "a.onnx", *nodes)
-    with pytest.raises(fv.GraphError, match=f"no layer here computes:\n  {name}: "):
+    with pytest.raises(fv.GraphError, match=f"no layer in foveate computes:\n  {name}: "):
         fv.from_onnx(tmp_path / "a.onnx")
 
 

@@ -196,7 +196,7 @@ def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph
             _take(taking, operation, spelt.replaced.get(operation.outputs[0], operation), refused)
     if refused:
         count = "an operator" if len(refused) == 1 else f"{len(refused)} operators"
-        raise GraphError(f"it has {count} that no layer here computes:\n  " + "\n  ".join(refused))
+        raise GraphError(f"it has {count} that no layer in foveate computes:\n  " + "\n  ".join(refused))
     return taking, _built(taking)
 
 

@@ -213,7 +213,7 @@ class Op:
         """An input that depends on the network's, with what is pending."""
         found = self.known(number)
         if isinstance(found, Fixed):
-            raise NotTakenError(f"it computes with {found.told} in place of a tensor, which no layer here does")
+            raise NotTakenError(f"it computes with {found.told} in place of a tensor, which no layer in foveate does")
         assert isinstance(found, Held), "a list is a value of its own"
         return found
 
