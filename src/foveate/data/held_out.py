@@ -17,9 +17,6 @@ from foveate.data.splitting import Placement
 from foveate.errors import DataError
 from foveate.text import printable
 
-_TRAINED_ON = 0.5
-"""The share of a folder's images that a model knows if it was trained on that folder, some files of which are new."""
-
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -87,7 +84,7 @@ def _unseen(found: Found, placement: Placement | None) -> tuple[str, list[int]]:
     if not any(known):
         return "all", list(range(len(known)))
     unseen = [place for place, part in enumerate(known) if part in (None, "test")]
-    if sum(part is not None for part in known) < _TRAINED_ON * len(known):
+    if not placement.is_of([facts.content for facts in found.facts]):
         return "unseen", unseen
     pairs = zip(found.files, found.facts, known, strict=True)
     parts = [part or file.part or placement.part(facts.content) for file, facts, part in pairs]

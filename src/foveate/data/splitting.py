@@ -42,7 +42,7 @@ class Placement:
     def chosen(self, contents: Iterable[tuple[int, str, str | None]]) -> "Placement":
         """The same with the parts of these images fixed, given as (class, hash, the part whose folder it lies in).
 
-        Images with the same content are in one part. If at least half of the images are known, the others are placed
+        Images with the same content are in one part. If they are those of the folder that was split, others are placed
         by their hash; if not, they are drawn so that each class of three images or more has one in each part.
         """
         images, parts = list(contents), dict(self.parts)
@@ -55,11 +55,19 @@ class Placement:
         waiting: dict[int, list[str]] = {}
         for content, label in classes.items():
             waiting.setdefault(label, []).append(content)
-        known = sum(content in self.parts for _, content, _ in images)
-        is_the_same_folder = known >= len(images) / 2 and known > 0
+        by_hash = self.is_of([content for _, content, _ in images])
         for group in waiting.values():
-            parts |= {each: self.part(each) for each in group} if is_the_same_folder else self._stratified(group)
+            parts |= {each: self.part(each) for each in group} if by_hash else self._stratified(group)
         return Placement(self.seed, self.shares, parts)
+
+    def is_of(self, contents: Sequence[str]) -> bool:
+        """Whether these are the images of the folder that was split, some of which may be new: at least half are known.
+
+        >>> Placement(0, parts={"a": "train", "b": "test"}).is_of(["a", "b", "c", "d"])
+        True
+        """
+        known = sum(content in self.parts for content in contents)
+        return known > 0 and known >= len(contents) / 2
 
     def _stratified(self, contents: Iterable[str]) -> dict[str, str]:
         """The parts of the images of one class."""
