@@ -16,7 +16,8 @@ from foveate.training.fine_tuning import FineTuned
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.inputs import prepared_inputs
-from foveate.training.loop import Job, fit
+from foveate.training.job import Job
+from foveate.training.loop import fit
 from foveate.training.metrics import (
     Evaluation,
     evaluate,

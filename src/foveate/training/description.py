@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foveate.training.history import History
-from foveate.training.loop import Job
+from foveate.training.job import Job
 
 
 def training_facts(before: Mapping[str, Any], job: Job, history: History) -> dict[str, Any]:

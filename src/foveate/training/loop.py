@@ -6,78 +6,36 @@ was stopped at any instant resumes from its last checkpoint and ends with the sa
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, TypeAlias
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data import Dataset, Preprocessing, batch_indices
-from foveate.engines import State, StepResult
+from foveate.data import batch_indices
+from foveate.engines import StepResult
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
-from foveate.files import Checkpoint, ModelDescription, read_checkpoint, write_checkpoint
+from foveate.files import Checkpoint, read_checkpoint, write_checkpoint
 from foveate.graph import Node
 from foveate.log import logger
-from foveate.tasks import AnyTask, Classification, Metrics, heads
-from foveate.training.divergence import first_without_numbers
+from foveate.tasks import Classification, Metrics, heads
+from foveate.training.divergence import diverged, first_without_numbers
 from foveate.training.feed import Feed
-from foveate.training.folder import RunFolder
 from foveate.training.history import ACCURACY, Epoch, History
 from foveate.training.interruption import interruptible
+from foveate.training.job import Job, Totals
 from foveate.training.metrics import Evaluation, evaluate
 from foveate.training.objectives import training_losses
 from foveate.training.prefetch import prefetch
-from foveate.training.programs import Programs
 from foveate.training.progress import Progress
-from foveate.training.recipe import Recipe
+from foveate.training.resuming import check_same, configuration_of
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
-
-
-@dataclass
-class Totals:
-    """What the steps of an epoch have measured so far."""
-
-    loss: float = 0.0
-    correct: float = 0.0
-    counted: float = 0.0
-    samples: float = 0.0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    learning_rate: float = 0.0
-
-    def add(self, result: StepResult, samples: int) -> None:
-        """Count one step of `samples`."""
-        self.loss += result.loss * samples
-        self.correct += result.correct
-        self.counted += result.counted
-        self.samples += samples
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What is trained, on what, and how; `description` is the model that checkpoints describe.
-
-    `task` defaults to that of the data.
-    """
-
-    state: State
-    programs: Programs
-    recipe: Recipe
-    train: Dataset
-    preprocessing: Preprocessing
-    description: ModelDescription
-    validation: Dataset | None = None
-    folder: RunFolder | None = None
-    checkpoint_every: int | None = None
-    frozen: frozenset[str] = frozenset()
-    task: AnyTask | None = None
 
 
 def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
@@ -130,7 +88,7 @@ class _Run:
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
         self._batches = len(self._indices())
-        self._configuration = _configuration(job) if job.folder is not None else {}
+        self._configuration = configuration_of(job) if job.folder is not None else {}
 
     @property
     def steps(self) -> int:
@@ -218,7 +176,7 @@ class _Run:
         checkpoint = read_checkpoint(path)
         state = self.job.state
         then = {"network": checkpoint.description.graph, **checkpoint.configuration}
-        _check_same(path, then, {"network": state.graph, **self._configuration})
+        check_same(path, then, {"network": state.graph, **self._configuration})
         try:
             for name in state.names(slots=True):
                 state.load(name, checkpoint.arrays[name])
@@ -298,60 +256,15 @@ class _Run:
                 raise self._diverged(name, "NaN or infinite")
 
     def _diverged(self, what: str, value: object, first: Node | None = None) -> TrainingError:
-        rate = self.totals.learning_rate
-        lower = min(rate / 10, SANE_RATE)
         folder = self.job.folder
-        kept = f" {folder.checkpoint} is as it was." if folder is not None and folder.checkpoint.exists() else ""
-        where = "" if first is None else f"; {first} is the first layer whose output is NaN or infinite"
-        return TrainingError(
+        return diverged(
             f"{what} became {value} at step {self.step} of {self.steps} (epoch {self.epoch + 1}, learning rate "
-            f"{rate:.3g}){where}: the learning rate is too high. Try a learning rate of {lower:.1g}, a longer "
-            f"warm-up, or normalisation in the network.{kept}"
+            f"{self.totals.learning_rate:.3g})",
+            self.totals.learning_rate,
+            first,
+            folder.checkpoint if folder is not None and folder.checkpoint.exists() else None,
         )
-
-
-def _configuration(job: Job) -> dict[str, Any]:
-    """What, besides the network, must be the same for training to resume: the recipe and the data."""
-    train, task = job.train, job.task or job.train.task
-    targets = train.targets.values() if isinstance(train.targets, Mapping) else (train.targets,)
-    checksum = 0
-    for array in (*train.by_input.values(), *targets):
-        checksum = crc32(np.ascontiguousarray(array).data, checksum)
-    return {
-        **job.recipe.to_json(),
-        "samples": len(train),
-        "data": checksum,
-        "preprocessing": job.preprocessing.to_json(),
-        **({} if isinstance(task, Classification) else {"task": task.to_json()}),
-        **({"frozen": sorted(job.frozen)} if job.frozen else {}),
-    }
-
-
-SANE_RATE = 0.1
-"""A learning rate from which networks with normalisation learn: after one far beyond, a tenth would be no help."""
-
-_NAMES = {
-    "batch_size": "batch size",
-    "frozen": "frozen parameters",
-    "learning_rate_factors": "learning rate factors",
-}
-"""What sentences call those entries of a recipe that they call by another word."""
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-def _check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    # What only one of the two has counts as well: nothing may thaw or quicken because a word was forgotten.
-    for name in {**now, **then}:
-        before, value = then.get(name), now.get(name)
-        if before != value:
-            values = ("none" if each is None else each for each in (before, value))
-            told = " ({} then, {} now)".format(*values) if name not in ("network", "data") else ""
-            plural = ("epochs", "data", "samples", "frozen", "learning_rate_factors")
-            article = "" if name in plural else "a "
-            raise TrainingError(
-                f"{path} was made with {article}different {_NAMES.get(name, name)}{told}, so training cannot resume "
-                "from it; use the same one, or start again without resume or in another folder"
-            )
