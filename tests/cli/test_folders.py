@@ -83,9 +83,10 @@ def test_a_trained_model_brings_new_images_to_its_size_as_it_always_did(stripes,
     [
         (["--size", "big"], '--size "big" is neither a number of pixels nor HEIGHTxWIDTH'),
         (["--size", "0"], '--size "0" is neither'),
-        (["--split", "most"], '--split "most" is not three positive shares of training, validation and test, such as'),
+        (["--split", "most"], '--split "most" is not three positive shares of training, validation and test that'),
         (["--split", "0.9/0.1"], '--split "0.9/0.1" is not three positive shares'),
         (["--split", "0.9/0.1/0"], '--split "0.9/0.1/0" is not three positive shares'),
+        (["--split", "0.5/0.5/0.5"], "that add up to 1, such as 0.8/0.1/0.1, or a ratio such as 8/1/1"),
         (["--fit", "letterbox"], "'letterbox' is not one of 'crop', 'pad', 'stretch'"),
     ],
 )

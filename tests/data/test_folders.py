@@ -278,6 +278,9 @@ def test_the_shares_are_those_given(tmp_path):
         "train": {0: 10, 1: 20}, "validation": {0: 5, 1: 10}, "test": {0: 5, 1: 10},
     }  # fmt: skip
     assert checked_shares((8, 1, 1)) == (0.8, 0.1, 0.1)
+    assert checked_shares((0.33, 0.33, 0.33)) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    with pytest.raises(DataError, match=r"which adds up to 1.5; give shares that add up to 1, .* such as \(8, 1, 1\)"):
+        checked_shares((0.5, 0.5, 0.5))
 
 
 def test_names_do_not_matter_and_copies_stay_together(tmp_path):

@@ -9,11 +9,14 @@ import typer
 from foveate.cli.models import prepared_model
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import held_out_images, is_folder
-from foveate.text import number_words
+from foveate.text import number_words, shortened
 
 if TYPE_CHECKING:
     from foveate.data import Dataset
     from foveate.model import Evaluation, Model
+
+LONGEST_NAME = 40
+"""The most characters of a class in a row of the table."""
 
 ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors or ONNX file.")]
 
@@ -53,8 +56,9 @@ def evaluate(
 
 def _print_classes(result: "Evaluation", names: Sequence[str]) -> None:
     typer.echo(f"accuracy: {100 * result.accuracy:.2f} % of {result.samples:,} samples\nloss: {result.loss:.4f}")
-    width = max(len(name) for name in names)
-    for name, share in zip(names, result.per_class, strict=True):
+    shown = [shortened(name, LONGEST_NAME) for name in names]
+    width = max(map(len, shown))
+    for name, share in zip(shown, result.per_class, strict=True):
         typer.echo(f"  {name:{width}}  " + ("no sample" if share is None else f"{100 * share:6.2f} %"))
 
 

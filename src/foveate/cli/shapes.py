@@ -7,6 +7,9 @@ import typer
 
 from foveate.graph.joining import channels_last
 
+SIGN = "\u00d7"
+"""The multiplication sign, as other programs print sizes and as they are pasted."""
+
 
 def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
     """C x L, C x H x W or C x D x H x W."""
@@ -43,7 +46,7 @@ def parse_padding(text: str, axes: int) -> Any:
         return text
     hint = "write an int (2), one for each axis (2x1), begin and end (1,2), same or valid"
     items = []
-    for part in text.lower().replace("(", "").replace(")", "").replace(" ", "").split("x"):
+    for part in text.lower().replace("(", "").replace(")", "").replace(" ", "").replace(SIGN, "x").split("x"):
         numbers = _ints(part.replace(",", "x"), "--padding", hint, whole=text)
         if len(numbers) > 2:
             raise typer.BadParameter(f'--padding is "{text}"; {hint}')
@@ -51,8 +54,17 @@ def parse_padding(text: str, axes: int) -> Any:
     return tuple(items * axes) if len(items) == 1 else tuple(items)
 
 
+def typed_sizes(text: str) -> list[str]:
+    r"""The words between the signs, each of which is x, X or the multiplication sign.
+
+    >>> typed_sizes("3x32\u00d732")
+    ['3', '32', '32']
+    """
+    return text.strip().lower().replace(SIGN, "x").split("x")
+
+
 def _ints(text: str, option: str, hint: str, whole: str | None = None) -> tuple[int, ...]:
-    parts = text.strip().lower().split("x")
+    parts = typed_sizes(text)
     if not all(re.fullmatch(r"[-+]?[0-9]{1,20}", part.strip()) for part in parts):
         raise typer.BadParameter(f'{option} is "{text if whole is None else whole}"; {hint}')
     return tuple(map(int, parts))

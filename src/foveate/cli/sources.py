@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveate.cli.output import LARGEST
+from foveate.cli.shapes import typed_sizes
 from foveate.errors import DataError, FoveateError
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def earlier_record(out: Path, seed: int, options: FolderOptions) -> Mapping[str,
 
 
 def _sides(words: str) -> int | tuple[int, int]:
-    numbers = words.lower().split("x")
+    numbers = typed_sizes(words)
     if len(numbers) > 2 or not all(each.isdecimal() and 0 < int(each) <= LARGEST for each in numbers):
         raise typer.BadParameter(f'--size "{words}" is neither a number of pixels nor HEIGHTxWIDTH, such as 224')
     sides = tuple(map(int, numbers))
@@ -164,5 +165,6 @@ def _shares(words: str) -> tuple[float, float, float]:
         return checked_shares([float(each) for each in words.split("/")])
     except (ValueError, DataError):
         raise typer.BadParameter(
-            f'--split "{words}" is not three positive shares of training, validation and test, such as 0.8/0.1/0.1'
+            f'--split "{words}" is not three positive shares of training, validation and test that add up to 1, such '
+            "as 0.8/0.1/0.1, or a ratio such as 8/1/1"
         ) from None

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from math import isfinite
+from math import isclose, isfinite
 from typing import Any
 
 from foveate.data.folders import PARTS
@@ -111,7 +111,7 @@ def checked_shares(shares: Any) -> tuple[float, float, float]:
     (0.8, 0.1, 0.1)
 
     Raises:
-        DataError: they are not three positive numbers.
+        DataError: they are not three positive numbers, or fractions that do not add up to 1.
     """
     given = tuple(shares) if isinstance(shares, Sequence) and not isinstance(shares, str) else ()
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) and isfinite(each) for each in given)
@@ -119,6 +119,11 @@ def checked_shares(shares: Any) -> tuple[float, float, float]:
         raise DataError(
             f"split is {shares!r}; give three positive shares for training, validation and test, such as "
             "(0.8, 0.1, 0.1)"
+        )
+    if max(given) < 1 and not isclose(sum(given), 1, abs_tol=0.011):  # 0.33 three times is meant
+        raise DataError(
+            f"split is {shares!r}, which adds up to {sum(given):.4g}; give shares that add up to 1, such as "
+            "(0.8, 0.1, 0.1), or a ratio such as (8, 1, 1)"
         )
     return _normalised(given)
 
