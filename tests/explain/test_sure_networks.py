@@ -77,11 +77,21 @@ def test_what_raises_the_only_value_of_a_regression_is_explained_with_its_sign()
     np.testing.assert_array_equal(fv.explain.saliency(model, X), fv.explain.saliency(sure(1, None, 1.0), X, 1))
     title = fv.explain.plot_attributions(model, X).get_suptitle()
     assert title == f"What makes “age” {model.logits(X)[0, 0]:.4g}?"
-    for picture in (fv.explain.plot_prediction, fv.explain.plot_response_curves):
-        with pytest.raises(fv.DataError, match="the model is for Regression, whose outputs are numbers"):
-            picture(model, X)
+    with pytest.raises(fv.DataError, match="the model is for Regression, whose outputs are numbers"):
+        fv.explain.plot_response_curves(model, X)
     with pytest.raises(fv.DataError, match="there is no class 1"):
         fv.explain.saliency(model, X, 1)
+
+
+def test_the_values_of_a_regression_are_drawn_and_told_on_its_page(tmp_path):
+    model = sure(2, None, 1.0, fv.tasks.Regression(("age", "height")))
+    values = model.logits(X)[0]
+    axes = fv.explain.plot_prediction(model, X).axes[1]
+    assert [text.get_text() for text in axes.texts] == [f"{value:.4g}" for value in values]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(values)
+    report = fv.explain.explain_model(model, X, tmp_path)
+    assert "overview" not in report.left_out
+    assert f"it predicts: age {values[0]:.4g}, height {values[1]:.4g}." in report.path.read_text()
 
 
 def test_the_only_unit_of_two_classes_stands_for_the_second():

@@ -8,9 +8,17 @@ from foveate.explain.measure.words import network_name
 from foveate.explain.page.html import Section, Table
 from foveate.explain.page.subject import Subject
 from foveate.explain.plots.prediction import plot_prediction
-from foveate.explain.probe.classes import asked, class_name, classes_to_ask_for, tells_two_apart
+from foveate.explain.probe.classes import (
+    asked,
+    class_name,
+    classes_to_ask_for,
+    decoded,
+    gives_chances,
+    tells_two_apart,
+)
 from foveate.geometry import format_sizes
 from foveate.model import Model
+from foveate.text import number_words
 
 
 def overview(subject: Subject) -> Section:
@@ -18,8 +26,6 @@ def overview(subject: Subject) -> Section:
     model = subject.model
     graph = model.graph
     summary = graph.summary()
-    found = class_name(model, int(asked(model, subject.image, None)[1][0]))
-    question = class_name(model, subject.target)
     rows = [
         (node.name, node.layer.describe(), format_sizes(node.output_shape), field.short())
         for node in graph.nodes
@@ -35,13 +41,14 @@ def overview(subject: Subject) -> Section:
             f"From an input of {format_sizes(graph.input_shape)}, channels first, {network_name(graph)} computes "
             f"{_outputs(model)}. It has {len(graph.nodes)} layers with "
             f"{summary.total_parameters:,} parameters, and one input takes {subject.macs:,} multiply-accumulates.",
-            f"It classifies this {subject.noun} as: {found}. The figures below ask about: {question}."
+            f"{_answer(subject)} The figures below ask about: {class_name(model, subject.target)}."
             f"{_stretched(subject)}",
         ],
         [
             subject.draw(
                 "prediction", lambda: plot_prediction(model, subject.image),
-                f"The {subject.noun} beside a bar chart of the likeliest classes.",
+                f"The {subject.noun} beside a bar chart of "
+                f"{'the likeliest classes' if gives_chances(model) else 'the predicted values'}.",
             )
         ],
         Table(
@@ -52,12 +59,28 @@ def overview(subject: Subject) -> Section:
 
 
 _LONGEST_TABLE = 40
+_NAMED = 10
 
 
 def _outputs(model: Model) -> str:
     if tells_two_apart(model):
         return f"one number, the logit of {class_name(model, 1)} against {class_name(model, 0)}"
-    return f"{classes_to_ask_for(model):,} numbers, one for each class"
+    count = classes_to_ask_for(model)
+    if gives_chances(model):
+        return f"{count:,} numbers, one for each class"
+    return f"{count:,} numbers, one for each value" if count > 1 else f"one number, {class_name(model, 0)}"
+
+
+def _answer(subject: Subject) -> str:
+    """What the model makes of the image, in a sentence."""
+    model = subject.model
+    prepared, classes = asked(model, subject.image, None)
+    if gives_chances(model):
+        return f"It classifies this {subject.noun} as: {class_name(model, int(classes[0]))}."
+    values = decoded(model, prepared)[0]
+    named = [f"{class_name(model, index)} {number_words(float(value))}" for index, value in enumerate(values[:_NAMED])]
+    more = f" and {len(values) - _NAMED:,} more" if len(values) > _NAMED else ""
+    return f"For this {subject.noun} it predicts: {', '.join(named)}{more}."
 
 
 _FITTED = {
