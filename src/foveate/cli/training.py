@@ -1,17 +1,34 @@
 """`foveate train`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
 from re import sub
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.configuration import ConfigOption, resolved, save_at_start
+from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
 from foveate.cli.sources import FitOption, FolderOptions, SizeOption, SplitOption, TestOption, ValidationOption
-from foveate.cli.starting import begin
+from foveate.cli.starting import NET, begin
+from foveate.cli.training_options import (
+    AugmentOption,
+    BatchSizeOption,
+    CheckpointOption,
+    DatasetArgument,
+    EpochsOption,
+    FactorOption,
+    FreezeOption,
+    FromOption,
+    NetOption,
+    OutOption,
+    RateOption,
+    ResumeOption,
+    SeedOption,
+    VariantOption,
+)
 from foveate.errors import TrainingError
 from foveate.geometry import format_sizes
 from foveate.text import LONGEST_PATH, printable
@@ -28,58 +45,35 @@ LEARNING_RATE = 0.15
 
 
 def train(
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")],
-    net: Annotated[
-        str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: vgg6).")
-    ] = None,
-    origin: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="model.safetensors to start from, or PyTorch weights of the network that --net names; a new last "
-            "layer learns the dataset's classes.",
-        ),
-    ] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="'tensorflow' if the weights in --from were trained in TensorFlow.")
-    ] = None,
-    freeze: Annotated[
-        list[str] | None,
-        typer.Option(help="Layers or arrays that do not learn, such as conv1 or 'features.*'; may be repeated."),
-    ] = None,
-    epochs: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")] = EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")] = BATCH_SIZE,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")] = LEARNING_RATE,
-    learning_rate_factor: Annotated[
-        list[str] | None,
-        typer.Option(help="Layers or arrays that learn slower or faster, such as 'features.*=0.1'; may be repeated."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")] = 0,
+    context: typer.Context,
+    dataset: DatasetArgument,
+    net: NetOption = None,
+    origin: FromOption = None,
+    variant: VariantOption = None,
+    freeze: FreezeOption = None,
+    epochs: EpochsOption = EPOCHS,
+    batch_size: BatchSizeOption = BATCH_SIZE,
+    learning_rate: RateOption = LEARNING_RATE,
+    learning_rate_factor: FactorOption = None,
+    seed: SeedOption = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
-    out: Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")] = False,
-    checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
-    ] = None,
-    augment: Annotated[
-        bool | None,
-        typer.Option(
-            "--augment/--no-augment",
-            help="Flip half of the training images, chosen at random (default: yes, but not for mnist's digits).",
-        ),
-    ] = None,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    checkpoint_every: CheckpointOption = None,
+    augment: AugmentOption = None,
     size: SizeOption = None,
     fit: FitOption = None,
     split: SplitOption = None,
     validation: ValidationOption = None,
     test: TestOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on a dataset, and test it on the test images.
 
-    Writes model.safetensors (with class names and preprocessing), history.csv, curves.png and a checkpoint to --out.
-    Ctrl-C saves and stops; --resume continues.
+    Writes model.safetensors (with class names and preprocessing), history.csv, curves.png, a checkpoint and run.toml,
+    the options of the run, to --out. Ctrl-C saves and stops; --resume continues.
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
@@ -93,7 +87,10 @@ def train(
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine, folder=reading, out=out)
     model.freeze(*freeze or ())
     folder = RunFolder(out or Path("runs") / data.name)
+    flips = _flips(dataset, augment)
+    chosen = {**_chosen(data, model, context.params), "augment": flips, "out": folder.path}
     typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
+    progress = make_progress(True, sys.stderr if as_json else sys.stdout)
     history = model.fit(
         data.train,
         validation=data.validation,
@@ -101,9 +98,9 @@ def train(
         batch_size=batch_size,
         schedule=OneCycle(learning_rate),
         learning_rate_factors=factors,
-        augmentation=Augmentation(flip=True) if _flips(dataset, augment) else None,
+        augmentation=Augmentation(flip=True) if flips else None,
         out=folder.path,
-        progress=make_progress(True, sys.stderr if as_json else sys.stdout),
+        progress=save_at_start(progress, folder.options, resolved(context, **chosen)),
         resume=resume,
         checkpoint_every=checkpoint_every,
     )
@@ -113,6 +110,19 @@ def train(
             "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
+
+
+def _chosen(data: "Splits", model: "Model", given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the bits depend on and nobody gave: the network, the engine, its threads, and how images are read."""
+    chosen: dict[str, Any] = {"engine": model.engine.name}
+    if chosen["engine"] == "native":
+        chosen["threads"] = model.engine.threads
+    if given["origin"] is None:
+        chosen["net"] = given["net"] or NET
+        if data.found:
+            height, width = data.train.shape[1:]
+            chosen |= {"size": f"{height}x{width}", "fit": data.preprocessing.fit}
+    return chosen
 
 
 def _flips(dataset: str, asked: bool | None) -> bool:

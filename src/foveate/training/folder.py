@@ -37,6 +37,11 @@ class RunFolder:
         """A figure of the history."""
         return self.path / "curves.png"
 
+    @property
+    def options(self) -> Path:
+        """The options of the command that trained."""
+        return self.path / "run.toml"
+
     def write(self, history: History) -> None:
         """Write the history and its figure; a FileError if they cannot be written."""
         history.to_csv(self.history)

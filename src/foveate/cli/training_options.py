@@ -1,0 +1,46 @@
+"""The options of `foveate train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveate.cli.output import LARGEST
+
+DatasetArgument = Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")]
+NetOption = Annotated[str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: vgg6).")]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="model.safetensors to start from, or PyTorch weights of the network that --net names; a new last "
+        "layer learns the dataset's classes.",
+    ),
+]
+VariantOption = Annotated[
+    str | None, typer.Option(help="'tensorflow' if the weights in --from were trained in TensorFlow.")
+]
+FreezeOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Layers or arrays that do not learn, such as conv1 or 'features.*'; may be repeated."),
+]
+EpochsOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")]
+BatchSizeOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")]
+RateOption = Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")]
+FactorOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Layers or arrays that learn slower or faster, such as 'features.*=0.1'; may be repeated."),
+]
+SeedOption = Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")]
+OutOption = Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")]
+CheckpointOption = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
+]
+AugmentOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--augment/--no-augment",
+        help="Flip half of the training images, chosen at random (default: yes, but not for mnist's digits).",
+    ),
+]

@@ -1,0 +1,182 @@
+"""`--config`: options from a TOML file, and the file that a run leaves behind."""
+
+import string
+import tomllib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import foveate as fv
+from foveate.cli import training
+from foveate.cli.configuration import as_toml
+from foveate.training import History, RunFolder
+
+KEYS = st.text(string.ascii_lowercase + "-", min_size=1)
+VALUES = st.text() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+
+
+@given(st.dictionaries(KEYS, VALUES | st.lists(st.text())))
+def test_options_are_read_back_as_they_were_written(options):
+    assert tomllib.loads(as_toml(options)) == options
+
+
+def test_half_a_character_does_not_end_a_run():
+    assert tomllib.loads(as_toml({"dataset": "photos\udcff"})) == {"dataset": "photos?"}
+
+
+@pytest.fixture
+def configured(foveate, tmp_path):
+    """Run `foveate train` with the lines of a configuration."""
+
+    def run(lines, *options):
+        path = tmp_path / "options.toml"
+        path.write_bytes(lines if isinstance(lines, bytes) else lines.encode())
+        return foveate("train", "--config", path, *options)
+
+    return run
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What `Model.fit` was called with."""
+    given = {}
+    real = fv.Model.fit
+    monkeypatch.setattr(fv.Model, "fit", lambda self, *a, **k: given.update(k, seed=self.seed) or real(self, *a, **k))
+    return given
+
+
+def test_a_configuration_has_any_option_and_the_dataset(configured, images, tmp_path, seen):
+    lines = f"""
+        dataset = '{images}'
+        out = '{tmp_path / "run"}'
+        epochs = 1
+        batch_size = 32
+        learning-rate = 1
+        learning-rate-factor = ["conv*=0.5", "bn*=2"]
+        freeze = "conv1*"
+        seed = 5
+        engine = "reference"
+        augment = false
+        size = 9
+        fit = "pad"
+        json = true
+    """
+    result = configured(lines)
+    assert result.exit_code == 0, result.output
+    assert (seen["epochs"], seen["batch_size"], seen["seed"], seen["augmentation"]) == (1, 32, 5, None)
+    assert seen["schedule"] == fv.OneCycle(1)
+    assert seen["learning_rate_factors"] == {"conv*": 0.5, "bn*": 2}
+    assert result.stdout.startswith("{")
+    model = fv.load(tmp_path / "run" / "model.safetensors")
+    assert model.graph.input_shape == (1, 9, 9)
+    assert model.frozen
+
+
+def test_what_is_typed_wins(configured, images, tmp_path, seen):
+    result = configured(
+        "epochs = 7\nseed = 3\naugment = true\nengine = 'reference'", images, "--epochs", 1, "--no-augment",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert (seen["epochs"], seen["seed"], seen["augmentation"]) == (1, 3, None)
+
+
+def test_without_a_dataset_anywhere_the_usage_is_shown(configured):
+    result = configured("epochs = 1")
+    assert result.exit_code == 2
+    assert "Missing argument" in result.output
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("epocs = 3", 'options.toml": there is no option epocs. Nearest: epochs'),
+        ("Batch_sise = 3", "there is no option Batch_sise. Nearest: batch-size"),
+        ("config = 'a.toml'", "there is no option config."),
+        ('epochs = "3"', 'epochs is "3"; it must be a whole number'),
+        ("epochs = 3.5", "epochs is 3.5; it must be a whole number"),
+        ("epochs = true", "epochs is true; it must be a whole number"),
+        ("epochs = 0", "epochs is 0: "),
+        ('learning_rate = "high"', 'learning_rate is "high"; it must be a number'),
+        ("augment = 1", "augment is 1; it must be true or false"),
+        ("net = ['vgg6']", "net is a list; it must be text, in quotes"),
+        ("freeze = [2020-01-01]", "freeze is a date or a time; it must be text, in quotes"),
+        ('fit = "squash"', "fit is \"squash\": 'squash' is not one of 'crop', 'pad', 'stretch'"),
+        ("[schedule]\nname = 'cosine'", "[schedule] is a table, but options have none"),
+        ("[epochs]\nname = 'cosine'", "epochs is a table; it must be a whole number"),
+        ("batch-size = 1\nbatch_size = 2", "batch-size is given twice, with a dash and with an underscore"),
+        ("epochs == 1", 'options.toml" is not TOML: Invalid value (at line 1, column 9)'),
+        ("x = " + "[" * 100_000, 'options.toml" is not TOML: it is nested too deeply'),
+        (b"\xff", 'options.toml" is not text in UTF-8'),
+        (b"#" * 2**21, "at most 1,048,576 are read"),
+    ],
+)
+def test_a_wrong_configuration_is_told_in_a_sentence(configured, images, lines, sentence):
+    result = configured(lines, images)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_missing_configuration_is_told(foveate, images, tmp_path):
+    result = foveate("train", images, "--config", tmp_path / "none.toml")
+    assert result.exit_code == 1
+    assert 'none.toml" cannot be read as a configuration: No such file' in result.stderr
+
+
+def test_a_run_saves_its_options_with_those_that_were_chosen_for_it(trained, images):
+    out, _ = trained
+    found = tomllib.loads(RunFolder(out).options.read_text(encoding="utf-8"))
+    assert found == {
+        "dataset": str(images),
+        "net": "vgg6",
+        "epochs": 2,
+        "batch-size": 16,
+        "learning-rate": training.LEARNING_RATE,
+        "seed": 0,
+        "engine": "reference",
+        "out": str(out),
+        "augment": True,
+        "size": "8x8",
+        "fit": "crop",
+    }
+
+
+def same(one, other):
+    first, second = (fv.load(RunFolder(folder).model) for folder in (one, other))
+    losses = [
+        [(row.train_loss, row.validation_loss, row.validation_accuracy) for row in History.from_csv(path).epochs]
+        for path in (RunFolder(one).history, RunFolder(other).history)
+    ]
+    return losses[0] == losses[1] and all(
+        np.array_equal(first.read(name), second.read(name)) for name in first.state.names()
+    )
+
+
+def test_the_saved_options_train_the_same_bits_again(foveate, images, tmp_path, engine):
+    first, second, third = tmp_path / "first", tmp_path / "second", tmp_path / "third"
+    options = ("--epochs", 2, "--batch-size", 16, "--seed", 4, "--learning-rate", 0.1, "--size", 10, "--engine", engine)
+    more = ("--split", "0.7/0.2/0.1", "--freeze", "conv1", "--learning-rate-factor", "conv2=0.5")
+    threads = ("--threads", 1) if engine == "native" else ()
+    result = foveate("train", images, *options, *more, *threads, "--out", first)
+    assert result.exit_code == 0, result.output
+    result = foveate("train", "--config", first / "run.toml", "--out", second)
+    assert result.exit_code == 0, result.output
+    assert same(first, second)
+    kept = (path.read_text(encoding="utf-8").replace(str(first), str(second)) for path in (
+        first / "run.toml", second / "run.toml"
+    ))  # fmt: skip
+    assert len(set(kept)) == 1
+    foveate("train", "--config", first / "run.toml", "--out", third, "--seed", 5)
+    assert not same(first, third)
+
+
+def test_a_refused_run_leaves_the_options_of_the_earlier_one(foveate, images, tmp_path):
+    foveate("train", images, "--epochs", 1, "--engine", "reference", "--out", tmp_path)
+    before = (tmp_path / "run.toml").read_bytes()
+    result = foveate("train", "--config", tmp_path / "run.toml", "--batch-size", 8, "--resume")
+    assert result.exit_code == 1
+    assert "(128 then, 8 now)" in result.stderr
+    assert (tmp_path / "run.toml").read_bytes() == before
