@@ -31,7 +31,7 @@ from foveate.graph.losses import (
 from foveate.graph.node import Node
 from foveate.graph.nodes import nearest
 from foveate.graph.optimizers import SGD, AdamW, Optimizer
-from foveate.graph.schedules import Constant, Cosine, OneCycle, Schedule
+from foveate.graph.schedules import Constant, Cosine, OneCycle, ReduceOnPlateau, Schedule, Step
 
 if TYPE_CHECKING:
     from foveate.graph.analysis.summary import Summary
@@ -83,10 +83,12 @@ __all__ = [
     "Optimizer",
     "Rebuilt",
     "ReceptiveField",
+    "ReduceOnPlateau",
     "Region",
     "Residual",
     "Schedule",
     "Sequential",
+    "Step",
     "Summary",
     "Value",
     "as_it_is",

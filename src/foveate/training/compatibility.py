@@ -6,7 +6,8 @@ from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.dataset import image_input
 from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Optimizer, matching_arrays, rate_factors
+from foveate.graph import Graph, Optimizer, Schedule, matching_arrays, rate_factors
+from foveate.graph.own import check_own
 from foveate.tasks import AnyTask, Classification, Head, Several, heads
 from foveate.training.arguments import check_data
 from foveate.training.feed import targets_by_output
@@ -103,8 +104,10 @@ def check_arguments(
         check_data(part)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TrainingError(f"optimizer is {optimizer!r}; give an optimiser such as SGD() or AdamW(weight_decay=0.01)")
-    if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "at")):
+    if schedule is not None and not isinstance(schedule, Schedule):
         raise TrainingError(f"schedule is {schedule!r}; give a schedule such as OneCycle(0.05) or Constant(0.01)")
+    if schedule is not None:
+        check_own(schedule, Schedule, "at")
     if not any(parameter.trainable and name not in frozen for name, parameter in graph.parameters.items()):
         raise TrainingError(
             "every parameter is frozen, so there is nothing to learn; model.unfreeze() lets all of them learn"

@@ -7,6 +7,7 @@ was stopped at any instant resumes from its last checkpoint and ends with the sa
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -20,7 +21,7 @@ from foveate.engines import StepResult
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import Checkpoint, read_checkpoint, write_checkpoint
-from foveate.graph import Node
+from foveate.graph import Node, Schedule
 from foveate.log import logger
 from foveate.tasks import Classification, Metrics, heads
 from foveate.training.divergence import diverged, first_without_numbers
@@ -90,6 +91,12 @@ class _Run:
         self._batches = len(self._indices())
         self._configuration = configuration_of(job) if job.folder is not None else {}
 
+    @cached_property
+    def _schedule(self) -> Schedule:
+        """The schedule of this epoch, which may depend on the losses of those before."""
+        losses = [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.history.epochs]
+        return self.job.recipe.schedule.after(losses)
+
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
@@ -150,6 +157,7 @@ class _Run:
         )
         self.history.epochs.append(row)
         self.epoch, self.position, self.totals = self.epoch + 1, 0, Totals()
+        self.__dict__.pop("_schedule", None)
         return row
 
     def save(self) -> None:
@@ -214,7 +222,7 @@ class _Run:
         self, samples: int, inputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
     ) -> StepResult:
         recipe = self.job.recipe
-        rate, momentum = recipe.schedule.at(self.step, self.steps)
+        rate, momentum = self._schedule.rates(self.step, self.steps)
         self.totals.learning_rate = rate
         program = self.job.programs.get(
             batch_size=samples,

@@ -8,6 +8,7 @@ from typing import Any
 from foveate.data import Augmentation
 from foveate.errors import TrainingError
 from foveate.graph import SGD, CrossEntropy, Loss, OneCycle, Optimizer, Schedule
+from foveate.graph.own import described
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ def default_schedule(optimizer: Optimizer) -> Schedule:
 def _plain(value: Any) -> Any:
     if isinstance(value, Loss):
         return value.to_json()
+    if isinstance(value, Schedule):
+        return described(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__, **asdict(value)}
     if isinstance(value, Mapping):
