@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from foveate.errors import FileError
 from foveate.files import write_atomically
+from foveate.files.atomic import atomically
 
 
 def test_writes_and_makes_folders(tmp_path):
@@ -74,3 +76,85 @@ write_atomically(pathlib.Path({str(path)!r}), b"new" * 100000)
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
+    assert [each.suffix for each in tmp_path.iterdir() if each != path] == [".partial"]
+    write_atomically(path, b"newer")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_another_process_still_writes_is_left_alone(tmp_path):
+    path = tmp_path / "file"
+    with atomically(path) as file:
+        file.write(b"first")
+        write_atomically(path, b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_partial_files_of_others_are_left_alone(tmp_path):
+    others = {".file.partial", ".file.0123456.partial", ".other.01234567.partial", "file.01234567.partial"}
+    for name in others:
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".file.01234567.partial").write_bytes(b"")
+    write_atomically(tmp_path / "file", b"")
+    assert {each.name for each in tmp_path.iterdir()} == {*others, "file"}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    with atomically(path) as file:
+        (partial,) = (each for each in tmp_path.iterdir() if each != path)
+        assert stat.S_IMODE(partial.stat().st_mode) == mode
+        file.write(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # an administrator may write to everything
+    with pytest.raises(FileError, match=r'file" cannot be written: it is read-only\. Make it writable \(chmod u\+w\)'):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has these devices")
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    write_atomically(Path("/dev/null"), b"content")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(FileError, match="/dev/full cannot be written: No space left on device"):
+        write_atomically(Path("/dev/full"), b"content")
+    assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no names for streams")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_a_stream_is_written_to_in_its_turn(tmp_path, name):
+    script = (
+        "import pathlib; from foveate.files import write_atomically; print('before');"
+        f"write_atomically(pathlib.Path({name!r}), b'content\\n'); print('after')"
+    )
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"before\ncontent\nafter\n"
+    with (tmp_path / "log").open("w") as file:
+        subprocess.run(command, check=True, stdout=file)
+    assert (tmp_path / "log").read_bytes() == b"before\ncontent\nafter\n"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write_atomically(tmp_path / "pipe", b"content" * 1000)
+        assert reader.communicate()[0] == b"content" * 1000
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_disk_is_not_written_to(monkeypatch, tmp_path):
+    (tmp_path / "disk").write_bytes(b"")
+    monkeypatch.setattr(stat, "S_ISREG", lambda _: False)
+    monkeypatch.setattr(stat, "S_ISBLK", lambda _: True)
+    with pytest.raises(FileError, match='disk" is a disk; give a file on it'):
+        write_atomically(tmp_path / "disk", b"content")
