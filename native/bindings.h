@@ -29,6 +29,7 @@ void init_reduction(nanobind::module_& module);
 void init_taps(nanobind::module_& module);
 void init_gather(nanobind::module_& module);
 void init_group_normalization(nanobind::module_& module);
+void init_channel_normalization(nanobind::module_& module);
 void init_softmax(nanobind::module_& module);
 void init_transposed(nanobind::module_& module);
 void init_loss(nanobind::module_& module);

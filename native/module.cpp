@@ -25,6 +25,7 @@ NB_MODULE(_native, module) {
   foveate::init_taps(module);
   foveate::init_gather(module);
   foveate::init_group_normalization(module);
+  foveate::init_channel_normalization(module);
   foveate::init_softmax(module);
   foveate::init_transposed(module);
   foveate::init_loss(module);

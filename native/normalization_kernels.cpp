@@ -1,33 +1,9 @@
 // Rows of numbers normalised by their own mean and variance, and the way back. Sums are of float64, as are differences
 // from the mean. Compiled once for each set of instructions.
+#include "vector_doubles.h"
 #include "vector_kernels.h"
-#include "vector_math.h"
 
 namespace foveate {
-namespace {
-
-constexpr int half = lanes / 2;
-
-using Halves = float __attribute__((vector_size(half * sizeof(float)), aligned(4), may_alias));
-using Doubles = double __attribute__((vector_size(half * sizeof(double)), aligned(8), may_alias));
-
-inline Doubles wide(const float* from) {
-  return __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Doubles);
-}
-inline void store(float* to, Doubles values) {
-  *reinterpret_cast<Halves*>(to) = __builtin_convertvector(values, Halves);
-}
-inline Doubles load(const double* from) { return *reinterpret_cast<const Doubles*>(from); }
-inline void store(double* to, Doubles values) { *reinterpret_cast<Doubles*>(to) = values; }
-
-inline double total(Doubles values) {
-  double sum = 0;
-  for (int lane = 0; lane < half; ++lane) sum += values[lane];
-  return sum;
-}
-
-}  // namespace
-
 namespace FOVEATE_ISA {
 
 Sums moments(const float* x, std::int64_t count, double shift) {

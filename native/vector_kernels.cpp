@@ -220,7 +220,11 @@ const VectorKernels kernels{"foveate:" FOVEATE_NAME(FOVEATE_ISA),
                             normalize_each,
                             gradient_sums,
                             gradient_to_source,
-                            gradient_to_columns};
+                            gradient_to_columns,
+                            channel_moments,
+                            normalize_channels,
+                            channel_gradient_sums,
+                            channel_gradients};
 
 }  // namespace FOVEATE_ISA
 

@@ -55,6 +55,17 @@ struct Sums {
   double plain, weighted;
 };
 
+// Channels that lie side by side at each of some positions, which are `pitch` numbers apart.
+struct ChannelStrip {
+  std::int64_t channels, positions, pitch;
+};
+
+// By what each channel of a strip is normalised, scaled and shifted.
+struct ChannelScales {
+  const double *mean, *inverse;
+  const float *scale, *shift;
+};
+
 // Which tap won; the largest number is that of none.
 using Winner = std::uint8_t;
 using WideWinner = std::int32_t;
@@ -90,6 +101,15 @@ struct VectorKernels {
   // Adds dy to the sums, and dy * (x - mean) * inverse to those along it, each number to its own.
   void (*gradient_to_columns)(const Normalizer& by, const float* x, const float* dy, std::int64_t count, double* along,
                               double* sum);
+  // The same for channels side by side. Sums for each channel of the difference from its first number, and of its square;
+  // y = (x - mean) * inverse * scale + shift; sums of dy, and of dy * (x - mean) * inverse; and the gradient, in which each
+  // channel subtracts its `means`.
+  void (*channel_moments)(const ChannelStrip& strip, const float* x, Sums* sums);
+  void (*normalize_channels)(const ChannelStrip& strip, const ChannelScales& by, const float* x, float* y);
+  void (*channel_gradient_sums)(const ChannelStrip& strip, const ChannelScales& by, const float* x, const float* dy,
+                                Sums* sums);
+  void (*channel_gradients)(const ChannelStrip& strip, const ChannelScales& by, const Sums* means, const float* x,
+                            const float* dy, float* dx);
 };
 
 #if defined(FOVEATE_ISA)
@@ -109,6 +129,12 @@ void gradient_to_source(const Normalizer& by, const Sums& means, const float* x,
                         std::int64_t count, const float* scale, float factor);
 void gradient_to_columns(const Normalizer& by, const float* x, const float* dy, std::int64_t count, double* along,
                          double* sum);
+void channel_moments(const ChannelStrip& strip, const float* x, Sums* sums);
+void normalize_channels(const ChannelStrip& strip, const ChannelScales& by, const float* x, float* y);
+void channel_gradient_sums(const ChannelStrip& strip, const ChannelScales& by, const float* x, const float* dy,
+                           Sums* sums);
+void channel_gradients(const ChannelStrip& strip, const ChannelScales& by, const Sums* means, const float* x,
+                       const float* dy, float* dx);
 }  // namespace FOVEATE_ISA
 #endif
 

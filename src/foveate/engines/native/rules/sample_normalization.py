@@ -7,7 +7,7 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, in_fast_layout
+from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels, in_fast_layout
 from foveate.engines.request import Request
 from foveate.graph import Node
 from foveate.layers import GroupNorm, LocalResponseNorm
@@ -29,21 +29,27 @@ class Rows:
 
 
 class SampleNormalizationRule(Rule[Rows]):
-    """Rows of consecutive numbers of the plain layout, each normalised by a kernel of our own."""
+    """Kernels of our own for rows of the plain layout, and for groups of channels where they lie in blocks."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Rows]:
         """Centre, scale, and apply gamma and beta."""
         node, plan, layer = group.head, ledger.plan, group.head.layer
         assert isinstance(layer, SampleNormalization)
         rows, shape = _rows(ledger, node)
-        source = plan.plain(ledger.values[node.inputs[0]])
+        source = ledger.values[node.inputs[0]]
+        groups = _groups_in_blocks(node, source.layout)
+        if groups is None:
+            source = plan.plain(source)
+            operation = _native.group_normalization_forward(shape)
+        else:
+            operation = _native.channel_normalization_forward(source.layout, groups, layer.eps, layer.affine)
         output = plan.new(source.layout)
         mean, inverse = (plan.new(_native.Layout.plain([rows])) for _ in range(2))
         operands: dict[str, Array | None] = {"src": source, "dst": output, "mean": mean, "inverse": inverse}
         if layer.affine:
             operands["scale"] = ledger.parameter(node, "weight")
             operands["shift"] = ledger.parameter(node, "bias") if layer.centred else None
-        plan.run(_native.group_normalization_forward(shape), operands)
+        plan.run(operation, operands)
         return Result(output, Rows(source, mean, inverse))
 
     def backward(self, ledger: Ledger, group: Group, saved: Rows, gradient: Array) -> None:
@@ -56,7 +62,7 @@ class SampleNormalizationRule(Rule[Rows]):
             "src": source,
             "mean": saved.mean,
             "inverse": saved.inverse,
-            "diff_dst": plan.plain(gradient),
+            "diff_dst": plan.in_layout(gradient, source.layout),
             "diff_src": result,
         }
         written: dict[str, Array] = {}
@@ -65,10 +71,23 @@ class SampleNormalizationRule(Rule[Rows]):
             for name in layer.parameters(node.input_shapes):
                 written[name] = ledger.parameter_gradient(node, name, ledger.parameter(node, name).layout)
             operands |= {"diff_scale": written["weight"], "diff_shift": written.get("bias")}
-        plan.run(_native.group_normalization_backward(_rows(ledger, node)[1]), operands)
+        groups = _groups_in_blocks(node, source.layout)
+        if groups is None:
+            operation = _native.group_normalization_backward(_rows(ledger, node)[1])
+        else:
+            operation = _native.channel_normalization_backward(source.layout, groups, layer.eps, layer.affine)
+        plan.run(operation, operands)
         for name, array in written.items():
             ledger.finish_gradient(node, name, array)
         ledger.add_gradient(node.inputs[0], result)
+
+
+def _groups_in_blocks(node: Node, layout: _native.Layout) -> int | None:
+    """How many groups of channels are normalised apart, if the layout has them in whole blocks; else None."""
+    layer, block = node.layer, blocks_of_channels(layout)
+    if block is None or layout.dims[1] % block or not isinstance(layer, GroupNorm | InstanceNormalization):
+        return None
+    return layer.groups if isinstance(layer, GroupNorm) else layout.dims[1]
 
 
 def _rows(ledger: Ledger, node: Node) -> tuple[int, _native.Rows]:

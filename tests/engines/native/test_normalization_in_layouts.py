@@ -1,0 +1,82 @@
+"""Groups of channels that are normalised where they lie in blocks, beside PyTorch's, and in a network."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import foveate as fv
+from foveate.engines import get_engine
+from foveate.engines.native import _native
+from tests.engines.native.layouts import Floats, run_in
+
+SHAPES = {
+    "groups in a block": ([3, 32, 7, 9], 8),
+    "channels": ([2, 16, 11], 16),
+    "groups of whole blocks": ([2, 64, 5, 3], 2),
+    "groups across blocks": ([2, 96, 3, 5], 4),
+    "one group of a volume": ([1, 32, 3, 4, 2], 1),
+    "one position": ([2, 32, 1, 1], 4),
+}
+
+
+def both_ways(x: Floats, arriving: Floats, groups: int, block: int, scales: list[Floats]) -> dict[str, Floats]:
+    """Forward and back, with scales and shifts if there are any."""
+    dims = list(x.shape)
+    layout = _native.Layout.channel_blocked(dims, block)
+    rows, channels = _native.Layout.plain([dims[0] * groups]), _native.Layout.plain(dims[1:2])
+    affine = {name: (each, channels) for name, each in zip(("scale", "shift"), scales, strict=False)}
+    forward = run_in(
+        _native.channel_normalization_forward(layout, groups, 1e-5, bool(scales)),
+        {"src": (x, layout), **affine},
+        {"dst": layout, "mean": rows, "inverse": rows},
+    )
+    affine.pop("shift", None)
+    back = run_in(
+        _native.channel_normalization_backward(layout, groups, 1e-5, bool(scales)),
+        {"src": (x, layout), "diff_dst": (arriving, layout), **affine}
+        | {name: (forward[name], rows) for name in ("mean", "inverse")},
+        {"diff_src": layout} | ({"diff_scale": channels, "diff_shift": channels} if scales else {}),
+    )
+    return forward | back
+
+
+@pytest.mark.parametrize("block", [8, 16])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("case", SHAPES)
+def test_group_normalisation_in_blocks_is_that_of_pytorch(case: str, affine: bool, block: int):
+    dims, groups = SHAPES[case]
+    random = np.random.default_rng(0)
+    x, arriving = (random.standard_normal(dims).astype(np.float32) for _ in range(2))
+    x += 100  # far from zero, where a difference of squares would have few digits
+    scales = [random.standard_normal(dims[1]).astype(np.float32) for _ in range(2)] if affine else []
+    made = both_ways(x, arriving, groups, block, scales)
+    wide = [torch.from_numpy(each.astype(np.float64)).requires_grad_() for each in (x, *scales)]
+    expected = functional.group_norm(wide[0], groups, *wide[1:], eps=1e-5)
+    expected.backward(torch.from_numpy(arriving.astype(np.float64)))
+    np.testing.assert_allclose(made["dst"], expected.detach(), rtol=2e-5, atol=2e-5)
+    for name, each in zip(("diff_src", "diff_scale", "diff_shift"), wide, strict=False):
+        assert each.grad is not None
+        np.testing.assert_allclose(made[name], each.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_in_its_group(wrong: float):
+    dims = [2, 32, 3, 5]
+    x, arriving = np.random.default_rng(0).standard_normal((2, *dims)).astype(np.float32)
+    x[1, 5, 1, 1] = wrong
+    made = both_ways(x, arriving, 8, 16, [])
+    for name in ("dst", "diff_src"):
+        broken = ~np.isfinite(made[name]).reshape(2, 8, -1)
+        assert broken[1, 1].all()
+        broken[1, 1] = False
+        assert not broken.any()
+
+
+@pytest.mark.skipif(_native.vector_lanes() < 8, reason="oneDNN's convolutions use no blocks here")
+@pytest.mark.parametrize("layer", [fv.GroupNorm(4), fv.InstanceNorm2d(affine=True)])
+def test_between_convolutions_nothing_is_brought_into_another_layout(layer: fv.Layer):
+    graph = fv.Sequential(fv.Conv2d(32, 1), layer, fv.Conv2d(16, 1)).build((32, 6, 6), quiet=True)
+    program = get_engine("native").compile(graph, batch_size=2, mode="training", differentiable=True)
+    operations = [step.operation for step in program.steps() if step.node == graph.nodes[1].name]
+    assert operations == ["channel norm forward", "channel norm backward"]
