@@ -13,6 +13,7 @@ from benchmarks import (
     calls,
     compare,
     damage,
+    defaults,
     environment,
     folders,
     fuzzing,
@@ -221,6 +222,7 @@ def image_folders(
 
 app.command()(versions.versions)
 app.command()(layers.layers)
+app.command()(defaults.defaults)
 
 
 def main() -> None:

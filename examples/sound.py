@@ -50,7 +50,7 @@ class Synthesizer:
 
     def __init__(self) -> None:
         try:
-            import espeakng_loader
+            import espeakng_loader  # type: ignore[import-untyped]
         except ImportError:
             raise SystemExit("espeak-ng speaks the data of this example: pip install espeakng-loader") from None
         self.library = ctypes.CDLL(espeakng_loader.get_library_path())
