@@ -19,9 +19,10 @@ from safetensors.numpy import load as load_arrays
 import foveate as fv
 from benchmarks.errors import BenchmarkError
 from benchmarks.memory import peak
+from benchmarks.packing import packed
 from foveate.errors import FoveateError
 from foveate.files import read_checkpoint
-from foveate.files.container import packed, read_header
+from foveate.files.container import read_header
 from foveate.files.description import FEATURES
 from foveate.training import History
 
@@ -99,7 +100,7 @@ def mutated_descriptions(count: int, seed: int = 0) -> Report:
                 changed = copy.deepcopy(document)
                 for _ in range(random.integers(1, 4)):
                     _mutate(changed, random)
-                yield b"".join(packed(arrays, changed))
+                yield packed(arrays, changed)
 
         return _tried(path, files(), _used)
 
@@ -122,7 +123,7 @@ def mutated_checkpoints(count: int, seed: int = 0) -> Report:
                 changed = copy.deepcopy(document)
                 for _ in range(random.integers(1, 4)):
                     _mutate(changed, random)
-                yield b"".join(packed(arrays, changed))
+                yield packed(arrays, changed)
 
         return _tried(path, files(), lambda _: History.from_json(read_checkpoint(path).history).to_json())
 

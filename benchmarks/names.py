@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
+from benchmarks.packing import packed
 from foveate.cli import app
-from foveate.files.container import packed, read_header
+from foveate.files.container import read_header
 from foveate.files.description import FEATURES
 
 LONGEST = 2.0
@@ -80,7 +81,7 @@ def hostile_names(count: int, seed: int = 0, tell: Callable[[str], object] = lam
             tell(f"{report.names:,} of {count:,} names")
             names = _names(random, printable=number % 2 == 0)
             path = folder / "model.safetensors"
-            path.write_bytes(b"".join(packed(*_renamed(arrays, document, names))))
+            path.write_bytes(packed(*_renamed(arrays, document, names)))
             report.names += IN_A_FILE
             for arguments in _commands(path, folder, number):
                 _checked(report, arguments, _in_process)

@@ -33,6 +33,7 @@ from foveate.training import (
     RunFolder,
     answers_at_once,
     answers_one_by_one,
+    arrays_in_turn,
     as_given,
     check_arguments,
     check_dataset,
@@ -359,8 +360,9 @@ class Model(FineTuned, Portable, metaclass=Called):
         Raises:
             FileError: a parameter is NaN or infinite, or the file cannot be written; an earlier file is untouched.
         """
-        arrays = {name: self.state.read(name) for name in self.state.names()}
-        write_model(path_from(path, "path"), arrays, self._description(self.task, self.preprocessing))
+        write_model(
+            path_from(path, "path"), arrays_in_turn(self.state), self._description(self.task, self.preprocessing)
+        )
 
     def described(self) -> dict[str, Any]:
         """Everything but the arrays, as in the model's file: plain data."""

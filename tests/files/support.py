@@ -7,7 +7,8 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from foveate.files.container import KEY, packed
+from benchmarks.packing import packed
+from foveate.files.container import KEY
 
 
 def document_of(path: Path) -> dict[str, Any]:
@@ -24,5 +25,5 @@ def rewritten(
     """The file at `path` with its document changed, or with other arrays; its checksum fits."""
     document = document_of(path)
     change(document)
-    path.write_bytes(b"".join(packed(load(path.read_bytes()) if arrays is None else arrays, document)))
+    path.write_bytes(packed(load(path.read_bytes()) if arrays is None else arrays, document))
     return path

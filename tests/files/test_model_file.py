@@ -1,13 +1,15 @@
 """Model files: what is written is read again, and whatever else a file holds ends as one sentence."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from benchmarks.packing import packed
 from foveate.errors import FileError
-from foveate.files import container, read_description, read_model, write_model
+from foveate.files import ArraysInTurn, container, read_description, read_model, write_model
 from foveate.files.container import KEY, LARGEST_HEADER, write_container
 from foveate.opening import open_regular
 from foveate.tasks import Classification, Several
@@ -40,6 +42,32 @@ def test_round_trip(path, arrays, description):
 def test_equal_models_are_equal_files(path, tmp_path, arrays, description):
     write_model(tmp_path / "again", arrays, description)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_bytes_are_those_of_the_safetensors_library(tmp_path, arrays):
+    mixed = {**arrays, "ç.\n": np.zeros(3), "b": np.ones((0, 2), np.float32), "a": np.array([2.5])}
+    write_container(tmp_path / "file", "model", mixed, {"remarks": "ö \\ \x7f"})
+    document = document_of(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == packed(mixed, document)
+
+
+def test_arrays_are_read_in_turn(tmp_path, arrays):
+    """Each once, and each gone before the next is read."""
+    made, asked = [], []
+
+    def read(name):
+        assert not any(reference() is not None for reference in made)
+        asked.append(name)
+        array = arrays[name].copy()
+        made.append(weakref.ref(array))
+        return array
+
+    shapes = {name: array.shape for name, array in arrays.items()}
+    turn = ArraysInTurn(shapes, np.dtype(np.float32), read)
+    write_container(tmp_path / "turn", "model", turn, {})
+    assert sorted(asked) == sorted(arrays)
+    write_container(tmp_path / "whole", "model", arrays, {})
+    assert (tmp_path / "turn").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 def test_arrays_that_are_views_are_written_right(tmp_path, arrays, description):

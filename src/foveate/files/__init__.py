@@ -2,12 +2,13 @@
 
 from foveate.files.atomic import write_atomically
 from foveate.files.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from foveate.files.container import ForeignFileError
+from foveate.files.container import ArraysInTurn, ForeignFileError
 from foveate.files.description import ModelDescription
 from foveate.files.model_file import read_description, read_model, write_model
 from foveate.files.portable import Portable
 
 __all__ = [
+    "ArraysInTurn",
     "Checkpoint",
     "ForeignFileError",
     "ModelDescription",

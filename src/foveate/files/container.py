@@ -6,7 +6,7 @@ arrays' types, its checksum and last its values, so a damaged one ends in a sent
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from foveate.errors import FileError
-from foveate.files.atomic import write_atomically
+from foveate.files.atomic import atomically
 from foveate.layers import Shape
 from foveate.log import logger
 from foveate.opening import open_regular
@@ -54,6 +54,8 @@ _BEGIN = 4096
 _LARGEST_CHECKED = 2 << 30
 
 _ITEM_BYTES = {"F32": 4, "F64": 8}
+_PIECE = 1 << 20
+"""Numbers that are written at once."""
 
 
 class ForeignFileError(FileError):
@@ -70,46 +72,121 @@ class Header:
     shapes: Mapping[str, Shape]
 
 
-def write_container(path: Path, kind: str, arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> None:
+class ArraysInTurn(Mapping[str, FloatArray]):
+    """Arrays whose shapes are known, and which are read one at a time, when they are written.
+
+    Args:
+        shapes: the shape of each by its name.
+        dtype: float32 or float64.
+        read: gives an array by its name.
+    """
+
+    def __init__(
+        self, shapes: Mapping[str, Shape], dtype: np.dtype[np.floating], read: Callable[[str], FloatArray]
+    ) -> None:
+        self.shapes, self.dtype, self._read = shapes, dtype, read
+
+    def __getitem__(self, name: str) -> FloatArray:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+def write_container(
+    path: Path,
+    kind: str,
+    arrays: Mapping[str, FloatArray],
+    document: Mapping[str, Any],
+    before: Callable[[], object] = lambda: None,
+) -> None:
     """Write `arrays` and `document` as a file of `kind`, atomically, with a SHA-256 over every byte of it.
+
+    No second copy of the arrays is made, except of the one that is being written.
 
     Args:
         path: the file.
         kind: "model" or "checkpoint".
         arrays: float32 or float64, by name.
         document: JSON; its `features` are the names of entries that a reader must not overlook.
+        before: called when all is on the disk, just before the file gets its name.
 
     Raises:
         FileError: an array holds NaN or infinity, or the file cannot be written; an earlier file is untouched.
     """
-    broken = _first_not_finite(arrays)
-    if broken is not None:
-        raise FileError(f"{path} was not written: {broken} holds NaN or infinity. What was there before is untouched")
     facts = {"format_version": FORMAT_VERSION, "kind": kind, "foveate_version": _foveate_version()}
     try:
-        parts = packed(arrays, {**facts, **document})
+        header = _packed_header(arrays, {**facts, **document})
     except (TypeError, ValueError) as error:  # remarks are whatever somebody put there
         raise FileError(
             f"{path} was not written: its description is not valid JSON ({error}). What was there before is untouched"
         ) from None
-    header = int.from_bytes(bytes(parts[0][:8]), "little")
-    if header > LARGEST_HEADER:
+    if len(header) - 8 > LARGEST_HEADER:
         raise FileError(
-            f"{path} was not written: everything but its arrays takes {header:,} bytes, and at most "
+            f"{path} was not written: everything but its arrays takes {len(header) - 8:,} bytes, and at most "
             f"{LARGEST_HEADER:,} could be read again; keep fewer remarks. What was there before is untouched"
         )
-    write_atomically(path, *parts)
+    with atomically(path, before) as file:
+        _write(file, path, header, arrays)
 
 
-def packed(arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> tuple[memoryview, bytes, memoryview]:
-    """The bytes of a file: those before its checksum, the checksum, and the rest."""
+def _packed_header(arrays: Mapping[str, FloatArray], document: Mapping[str, Any]) -> bytes:
+    """All that precedes the arrays, with zeros for the checksum."""
     # First of all entries, so the first zeros of this number are the checksum's.
     unsigned = {"sha256": _UNSIGNED, **{name: entry for name, entry in document.items() if name != "sha256"}}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    content = save(contiguous, {KEY: json.dumps(unsigned, allow_nan=False)})
-    begin = content.index(_UNSIGNED.encode())
-    whole = memoryview(content)
-    return whole[:begin], sha256(content).hexdigest().encode(), whole[begin + len(_UNSIGNED) :]
+    entries: dict[str, Any] = {"__metadata__": {KEY: json.dumps(unsigned, allow_nan=False)}}
+    end = 0
+    for name, (kind, shape) in _in_order(arrays).items():
+        start, end = end, end + prod(shape) * _ITEM_BYTES[kind]
+        entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _in_order(arrays: Mapping[str, FloatArray]) -> dict[str, tuple[str, Shape]]:
+    """The type and the shape of each array, in the order of safetensors' own files."""
+    if isinstance(arrays, ArraysInTurn):
+        found = {name: (_kind(arrays.dtype), shape) for name, shape in arrays.shapes.items()}
+    else:
+        found = {name: (_kind(array.dtype), tuple(array.shape)) for name, array in arrays.items()}
+    return dict(sorted(found.items(), key=lambda item: (-_ITEM_BYTES[item[1][0]], item[0])))
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    return f"F{8 * dtype.itemsize}"
+
+
+def _write(file: BinaryIO, path: Path, header: bytes, arrays: Mapping[str, FloatArray]) -> None:
+    """Write array by array, with the checksum last, in its place; a FileError at the first NaN or infinity."""
+    digest = sha256(header)
+    file.write(header)
+    for name, (_, shape) in _in_order(arrays).items():
+        count = 0
+        # No variable holds the array, which is gone before the next is read.
+        piece: FloatArray | None
+        for piece in _pieces(arrays[name]):
+            if not np.isfinite(piece).all():
+                raise FileError(
+                    f"{path} was not written: {name} holds NaN or infinity. What was there before is untouched"
+                )
+            digest.update(piece.data)
+            file.write(piece.data)
+            count += piece.size
+        assert count == prod(shape), f"{name} has {count} numbers, not the shape {shape}"
+        piece = None
+    file.seek(header.index(_UNSIGNED.encode()))
+    file.write(digest.hexdigest().encode())
+
+
+def _pieces(array: FloatArray) -> Iterator[FloatArray]:
+    """The numbers of an array, a few at a time."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    for start in range(0, flat.size, _PIECE):
+        yield flat[start : start + _PIECE]
 
 
 def read_header(path: Path, features: Sequence[str]) -> Header:

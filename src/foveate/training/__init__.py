@@ -30,6 +30,7 @@ from foveate.training.objectives import GivenLoss, as_given, trained_losses, tra
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
+from foveate.training.saving import arrays_in_turn
 from foveate.training.streaming import answers_at_once, answers_one_by_one
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "RunFolder",
     "answers_at_once",
     "answers_one_by_one",
+    "arrays_in_turn",
     "as_given",
     "check_arguments",
     "check_classes",

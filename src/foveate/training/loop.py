@@ -34,6 +34,7 @@ from foveate.training.objectives import training_losses
 from foveate.training.prefetch import prefetch
 from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
+from foveate.training.saving import arrays_in_turn
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
@@ -167,7 +168,7 @@ class _Run:
             return
         checkpoint = Checkpoint(
             description=self.job.description,
-            arrays={name: state.read(name) for name in state.names(slots=True)},
+            arrays=arrays_in_turn(state, slots=True),
             slots=self.job.recipe.optimizer.slots,
             step_count=state.step_count,
             epoch=self.epoch,
