@@ -1,12 +1,16 @@
 // Optimisers over the packed parameters, stretch by stretch: what lies outside of every stretch does not learn.
+#include <nanobind/ndarray.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 #include "bindings.h"
 #include "operation.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 
@@ -78,7 +82,7 @@ class AdamW : public Kernel {
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* mean = static_cast<float*>(addresses[2]);
     auto* square = static_cast<float*>(addresses[3]);
-    const double count = static_cast<double>(scalars.step + 1), decay = stretch.decays ? weight_decay_ : 0.0;
+    const double count = static_cast<double>(scalars.update + 1), decay = stretch.decays ? weight_decay_ : 0.0;
     const double rate = stretch.factor * scalars.learning_rate;
     const float first = static_cast<float>(scalars.momentum), second = static_cast<float>(second_);
     const float step = static_cast<float>(rate / (1 - std::pow(scalars.momentum, count)));
@@ -98,6 +102,151 @@ class AdamW : public Kernel {
   float eps_;
   double weight_decay_;
 };
+
+class Lion : public Kernel {
+ public:
+  Lion(std::vector<Stretch> stretches, double second_momentum, double weight_decay)
+      : Kernel({"parameters", "gradients", "mean"}),
+        stretches_(std::move(stretches)),
+        second_(static_cast<float>(second_momentum)),
+        weight_decay_(weight_decay) {}
+
+  std::string name() const override { return "lion"; }
+
+  void execute(const Addresses& addresses, Run& run) const override {
+    for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
+  }
+
+ private:
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+    auto* parameters = static_cast<float*>(addresses[0]);
+    const auto* gradients = static_cast<const float*>(addresses[1]);
+    auto* mean = static_cast<float*>(addresses[2]);
+    const double wide = stretch.factor * scalars.learning_rate;
+    const float rate = static_cast<float>(wide), first = static_cast<float>(scalars.momentum), second = second_;
+    const float shrink = static_cast<float>(1 - wide * (stretch.decays ? weight_decay_ : 0.0));
+#pragma omp parallel for simd schedule(static)
+    for (std::int64_t index = stretch.begin; index < stretch.end; ++index) {
+      const float gradient = gradients[index];
+      const float ahead = first * mean[index] + (1 - first) * gradient;
+      const float sign = ahead > 0 ? 1.0f : ahead < 0 ? -1.0f : ahead;  // that of NaN is NaN
+      mean[index] = second * mean[index] + (1 - second) * gradient;
+      parameters[index] = shrink * parameters[index] - rate * sign;
+    }
+  }
+
+  std::vector<Stretch> stretches_;
+  float second_;
+  double weight_decay_;
+};
+
+// Adds up the gradients of several batches, each with its share; the sum takes the place of the last one's gradients.
+class Accumulate : public Kernel {
+ public:
+  explicit Accumulate(std::vector<Stretch> stretches)
+      : Kernel({"gradients", "accumulated"}), stretches_(std::move(stretches)) {}
+
+  std::string name() const override { return "accumulate"; }
+
+  void execute(const Addresses& addresses, Run& run) const override {
+    if (run.scalars.first && run.scalars.last) return;
+    for (const Stretch& stretch : stretches_) add(addresses, stretch, run.scalars);
+  }
+
+ private:
+  void add(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+    auto* gradients = static_cast<float*>(addresses[0]);
+    auto* accumulated = static_cast<float*>(addresses[1]);
+    const float share = static_cast<float>(scalars.share);
+    if (scalars.first) {
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = stretch.begin; index < stretch.end; ++index)
+        accumulated[index] = share * gradients[index];
+    } else if (!scalars.last) {
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = stretch.begin; index < stretch.end; ++index)
+        accumulated[index] += share * gradients[index];
+    } else {
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = stretch.begin; index < stretch.end; ++index)
+        gradients[index] = accumulated[index] + share * gradients[index];
+    }
+  }
+
+  std::vector<Stretch> stretches_;
+};
+
+// Scales the gradients of all that learns, so that their norm is at most `most`; the norm before is a result. One that is
+// no finite number stops the run.
+class ClipNorm : public Kernel {
+ public:
+  ClipNorm(std::vector<Stretch> stretches, double most, std::size_t result)
+      : Kernel({"gradients"}), stretches_(std::move(stretches)), most_(most), result_(result) {}
+
+  std::string name() const override { return "clip_norm"; }
+
+  void execute(const Addresses& addresses, Run& run) const override {
+    auto* gradients = static_cast<float*>(addresses[0]);
+    double squares = 0;
+    for (const Stretch& stretch : stretches_) squares += squares_of(gradients, stretch);
+    const double norm = std::sqrt(squares);
+    run.results[result_].loss = norm;
+    if (!std::isfinite(norm)) {
+      run.stop = true;
+      return;
+    }
+    const double factor = most_ / (norm + 1e-6);
+    if (factor >= 1) return;
+    for (const Stretch& stretch : stretches_) {
+      const float scale = static_cast<float>(factor);
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t index = stretch.begin; index < stretch.end; ++index) gradients[index] *= scale;
+    }
+  }
+
+ private:
+  // Summed in blocks of one size, so that the sum does not depend on the number of threads.
+  static double squares_of(const float* gradients, const Stretch& stretch) {
+    constexpr std::int64_t block = 8192;
+    const std::int64_t blocks = (stretch.end - stretch.begin + block - 1) / block;
+    std::vector<double> sums(static_cast<std::size_t>(blocks));
+#pragma omp parallel for schedule(static)
+    for (std::int64_t number = 0; number < blocks; ++number) {
+      const std::int64_t begin = stretch.begin + number * block, end = std::min(begin + block, stretch.end);
+      double sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (std::int64_t index = begin; index < end; ++index) {
+        const double value = gradients[index];
+        sum += value * value;
+      }
+      sums[static_cast<std::size_t>(number)] = sum;
+    }
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+  }
+
+  std::vector<Stretch> stretches_;
+  double most_;
+  std::size_t result_;
+};
+
+using Floats = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using GivenFloats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Moves the numbers of `target` towards those of `source` by `share` of the way.
+void move_towards(Floats target, GivenFloats source, double share) {
+  if (target.shape(0) != source.shape(0)) throw std::invalid_argument("the arrays differ in size");
+  float* to = target.data();
+  const float* from = source.data();
+  const auto count = static_cast<std::int64_t>(target.shape(0));
+  const auto part = static_cast<float>(share);
+  const WithoutGil without_gil;
+  run_with_threads(thread_count(), [&] {
+#pragma omp parallel for simd schedule(static)
+    for (std::int64_t index = 0; index < count; ++index) to[index] += part * (from[index] - to[index]);
+  });
+}
 
 }  // namespace
 
@@ -122,6 +271,27 @@ void init_optimizers(nb::module_& module) {
         return std::make_shared<AdamW>(std::move(stretches), second_momentum, eps, weight_decay);
       },
       nb::arg("stretches"), nb::arg("second_momentum"), nb::arg("eps"), nb::arg("weight_decay"));
+  module.def(
+      "lion",
+      [](std::vector<Stretch> stretches, double second_momentum, double weight_decay) -> std::shared_ptr<Operation> {
+        return std::make_shared<Lion>(std::move(stretches), second_momentum, weight_decay);
+      },
+      nb::arg("stretches"), nb::arg("second_momentum"), nb::arg("weight_decay"));
+  module.def(
+      "accumulate",
+      [](std::vector<Stretch> stretches) -> std::shared_ptr<Operation> {
+        return std::make_shared<Accumulate>(std::move(stretches));
+      },
+      nb::arg("stretches"));
+  module.def(
+      "clip_norm",
+      [](std::vector<Stretch> stretches, double most, std::size_t result) -> std::shared_ptr<Operation> {
+        return std::make_shared<ClipNorm>(std::move(stretches), most, result);
+      },
+      nb::arg("stretches"), nb::arg("most"), nb::arg("result"));
+  module.def("move_towards", &move_towards, nb::arg("target"), nb::arg("source"), nb::arg("share"),
+             nb::sig("def move_towards(target: NDArray[numpy.float32], source: NDArray[numpy.float32], share: float) "
+                     "-> None"));
 }
 
 }  // namespace foveate

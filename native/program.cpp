@@ -238,7 +238,11 @@ void init_program(nb::module_& module) {
       .def_rw("learning_rate", &RunScalars::learning_rate)
       .def_rw("momentum", &RunScalars::momentum)
       .def_rw("step", &RunScalars::step)
-      .def_rw("seed", &RunScalars::seed);
+      .def_rw("update", &RunScalars::update)
+      .def_rw("seed", &RunScalars::seed)
+      .def_rw("share", &RunScalars::share)
+      .def_rw("first", &RunScalars::first)
+      .def_rw("last", &RunScalars::last);
   nb::class_<RunResult>(module, "RunResult", "What a loss measured.")
       .def_ro("loss", &RunResult::loss)
       .def_ro("correct", &RunResult::correct)

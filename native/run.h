@@ -11,8 +11,11 @@ namespace foveate {
 struct RunScalars {
   double learning_rate = 0;
   double momentum = 0;
-  std::int64_t step = 0;  // of this update, from 0
+  std::int64_t step = 0;    // of this batch, from 0: what is random depends on it
+  std::int64_t update = 0;  // of this update, from 0; several batches may lead to one
   std::uint64_t seed = 0;
+  double share = 1;  // what the gradients of this batch count among those that are added up
+  bool first = true, last = true;  // whether this is the first and the last batch before an update
 };
 
 // What a loss measured: how many were answered rightly, and of how many.

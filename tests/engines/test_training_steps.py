@@ -13,6 +13,24 @@ from foveate.graph import Optimizer
 from tests.engines.example import BATCH, LABELS, NETWORK, batches, loaded, read, torch_network
 from tests.support import Arrays, beyond, bound, normal, random_arrays, relative_error, single_layer, state_with
 
+
+class TorchLion(torch.optim.Optimizer):
+    """The paper's algorithm 2 (arXiv 2302.06675), line by line."""
+
+    def __init__(self, groups: Any, lr: float, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.1):
+        super().__init__(groups, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = first * m + (1 - first) * p.grad
+                p.sub_(group["lr"] * (torch.sign(c) + group["weight_decay"] * p))
+                m.copy_(second * m + (1 - second) * p.grad)
+
+
 OPTIMIZERS: dict[str, tuple[Optimizer, Any]] = {
     "plain SGD": (
         fv.SGD(momentum=0.0, nesterov=False, weight_decay=0.0),
@@ -34,6 +52,11 @@ OPTIMIZERS: dict[str, tuple[Optimizer, Any]] = {
     "AdamW with other numbers": (
         fv.AdamW(momentum=0.8, second_momentum=0.95, eps=1e-3, weight_decay=0.3),
         lambda groups: torch.optim.AdamW(groups, lr=0.05, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3),
+    ),
+    "Lion": (fv.Lion(), lambda groups: TorchLion(groups, lr=0.05)),
+    "Lion with other numbers": (
+        fv.Lion(momentum=0.8, second_momentum=0.95, weight_decay=0.3),
+        lambda groups: TorchLion(groups, lr=0.05, betas=(0.8, 0.95), weight_decay=0.3),
     ),
 }
 

@@ -86,6 +86,11 @@ class State(ABC):
         self._load(name, values)
         self.changed()
 
+    def move_towards(self, other: Self, share: float = 1.0) -> None:
+        """Move every parameter and statistic towards another state's by `share` of the way; 1 makes them its own."""
+        self._move_towards(other, share)
+        self.changed()
+
     def __getstate__(self) -> dict[str, Any]:
         arrays = {name: self._read(name) for name in self.names(slots=True)}
         return {"made": self._made_from(), "step_count": self.step_count, "arrays": arrays}
@@ -108,6 +113,11 @@ class State(ABC):
             raise EngineError(f'there is no array "{name}".{nearest(name, self.names(slots=True))}')
         known = self.graph.parameters.get(plain) or self.graph.statistics[plain]
         return known.shape
+
+    def _move_towards(self, other: Self, share: float) -> None:
+        for name in self.names():
+            mine, its = self._read(name), other._read(name)
+            self._load(name, its if share == 1 else mine + mine.dtype.type(share) * (its - mine))
 
     @abstractmethod
     def _read(self, name: str) -> FloatArray: ...

@@ -59,6 +59,8 @@ class Engine(ABC):
             freeze: patterns of arrays to freeze ("stage1.*"); a frozen normalisation uses its running
                 statistics and does not update them.
             learning_rate_factors: by pattern, what the learning rate of those parameters is multiplied by.
+            clip_norm: the most that the norm of all gradients together may be in an update; they are scaled down to it.
+            accumulate: whether `step` can add up the gradients of several batches before an update.
 
         Raises:
             EngineError: the graph cannot be run in this way; the message says why.

@@ -29,13 +29,20 @@ class StepResult(NamedTuple):
     With several losses `loss` is their weighted sum and `losses` has each by output; the counts are the first's. With
     classes as targets every position that is not ignored counts, so `correct / counted` is the accuracy; with
     numbers from 0 to 1 every sample counts, and is correct if each of its outputs is on its target's side of 0 (of 1/2
-    if the loss applies no sigmoid); with other numbers nothing does.
+    if the loss applies no sigmoid); with other numbers nothing does. `norm` is that of
+    all gradients together before they were clipped, if they are.
     """
 
     loss: float
     correct: int
     counted: int = 0
     losses: Mapping[str, float] = MappingProxyType({})
+    norm: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the state could learn from it."""
+        return isfinite(self.loss) and (self.norm is None or isfinite(self.norm))
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,10 @@ class StepOptions(TypedDict, total=False):
     learning_rate: float
     momentum: float | None
     sample_weight: ArrayLike | None
+    share: float
+    first: bool
+    last: bool
+    update: int | None
 
 
 # Named tuples, for a step of a small network takes less than a millisecond: they are made several times faster.
@@ -78,10 +89,18 @@ class Batch(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """How far one step goes; if `momentum` is None, it is the optimiser's own."""
+    """How far one step goes; if `momentum` is None, it is the optimiser's own.
+
+    The gradients of the batches from the `first` to the `last` are added up, each with its `share`, before an update;
+    `update` is the number of those before it, if that is not the number of batches.
+    """
 
     learning_rate: float
     momentum: float | None = None
+    share: float = 1.0
+    first: bool = True
+    last: bool = True
+    update: int | None = None
 
 
 _NO_WAY_BACK = "run step() or backward() first"
@@ -114,11 +133,24 @@ class Session(ABC):
         wanted = self._check_targets(targets)
         weights = self._check_weights(options.get("sample_weight"))
         batch = Batch(self._check_inputs(inputs), wanted, weights)
-        rates = Rates(float(options.get("learning_rate", 0.0)), options.get("momentum"))
+        rates = self._rates(options)
         self._without_gradients = _NO_WAY_BACK
         result = self._step(state, batch, rates)
-        self._has_run, self._without_gradients = True, self._why_stopped(result.loss)
+        self._has_run, self._without_gradients = True, self._why_stopped(result)
         return result
+
+    def _rates(self, options: StepOptions) -> Rates:
+        rates = Rates(
+            float(options.get("learning_rate", 0.0)),
+            options.get("momentum"),
+            options.get("share", 1.0),
+            options.get("first", True),
+            options.get("last", True),
+            options.get("update"),
+        )
+        if not self.request.accumulate and not (rates.first and rates.last):
+            raise EngineError("gradients are added up only by a program that is compiled with accumulate=True")
+        return rates
 
     def backward(self, seeds: Mapping[str, ArrayLike]) -> None:
         """Gradients of sum(seed * node) for the last forward pass; read them with `gradient`.
@@ -161,11 +193,11 @@ class Session(ABC):
             raise EngineError(f'there is no gradient of "{name}": {self._without_gradients}')
         return self._gradient(name)
 
-    def _why_stopped(self, loss: float) -> str:
+    def _why_stopped(self, result: StepResult) -> str:
         """Why a step has no gradients; empty if it has."""
-        if self.request.optimizer is None or isfinite(loss):
+        if self.request.optimizer is None or isfinite(result.loss):
             return ""
-        return f"the last step ended at its loss, which is {loss}; without an optimiser it would have continued"
+        return f"the last step ended at its loss, which is {result.loss}; without an optimiser it would have continued"
 
     @property
     @abstractmethod
@@ -286,9 +318,13 @@ class Program(ABC):
             learning_rate: the learning rate of this step (default: 0).
             momentum: the momentum of this step (default: the optimiser's own).
             sample_weight: (N,) weights; the loss is their weighted mean.
+            share: what this batch's gradients are multiplied by, if those of several batches are added up.
+            first: whether this is the first of them; the sum begins anew.
+            last: whether this is the last of them; the parameters are updated.
+            update: how many updates there were before (default: how many steps).
 
         A step whose loss is NaN or infinite learns nothing from it: if there is an optimiser, the state stays as it
-        was.
+        was. The same holds if the norm of gradients that are to be clipped is.
 
         If all targets are ignored, loss and gradients are 0. The update still takes place: momentum and weight decay
         continue.

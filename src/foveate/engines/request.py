@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import NotRequired, Self, TypeAlias, TypedDict, Unpack
 
+from foveate.calls import is_number
 from foveate.engines.base import Mode
-from foveate.errors import EngineError
+from foveate.errors import EngineError, TrainingError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph, Loss, Node, Optimizer, matching_arrays, nearest, rate_factors
+from foveate.graph.optimizers import check_optimizer
 
 Losses: TypeAlias = Loss | Mapping[str, Loss | tuple[Loss, float]]
 """One loss for the only output, or one for each output by name, with or without a weight."""
@@ -38,6 +40,8 @@ class Options(TypedDict):
     parameter_gradients: NotRequired[bool]
     freeze: NotRequired[Sequence[str]]
     learning_rate_factors: NotRequired[Mapping[str, float]]
+    clip_norm: NotRequired[float | None]
+    accumulate: NotRequired[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,8 @@ class Request:
     """Everything that a program is compiled for, in one form; equal requests lead to equal programs.
 
     `frozen` names the parameters without gradients, and the statistics that are used but not measured;
-    `rate_factors` the parameters that do not learn at the full rate, each with what multiplies it.
+    `rate_factors` the parameters that do not learn at the full rate, each with what multiplies it. `clip_norm` is the
+    largest norm of all gradients together in an update; `accumulate` says whether several batches may lead to one.
     """
 
     batch_size: int
@@ -57,6 +62,8 @@ class Request:
     parameter_gradients: bool = True
     frozen: frozenset[str] = frozenset()
     rate_factors: tuple[tuple[str, float], ...] = ()
+    clip_norm: float | None = None
+    accumulate: bool = False
 
     @classmethod
     def of(cls, graph: Graph, **options: Unpack[Options]) -> Self:
@@ -74,7 +81,10 @@ class Request:
             parameter_gradients=options.get("parameter_gradients", True),
             frozen=matching_arrays(graph, options.get("freeze", ())),
             rate_factors=tuple(sorted(rate_factors(graph, options.get("learning_rate_factors", {})).items())),
+            clip_norm=options.get("clip_norm"),
+            accumulate=options.get("accumulate", False),
         )
+        _check_update(request)
         if request.optimizer is not None and not request.differentiable:
             # Who only trains has no use for the gradients of constants; who measures gradients may ask for them.
             request = replace(request, frozen=request.frozen | _constants(graph))
@@ -124,6 +134,16 @@ def single_value_normalization(graph: Graph, batch_size: int, frozen: frozenset[
         if measures and batch_size * prod(node.input_shapes[0][1:]) == 1:
             return node.name
     return None
+
+
+def _check_update(request: Request) -> None:
+    if request.optimizer is not None:
+        check_optimizer(request.optimizer)
+    most = request.clip_norm
+    if most is not None and (not is_number(most) or not 0 < most < float("inf")):
+        raise TrainingError(f"clip_norm is {most!r}; it must be positive and finite (1.0 is usual), or None")
+    if request.optimizer is None and (most is not None or request.accumulate):
+        raise EngineError("clip_norm and accumulate prepare an update; compile with an optimizer, or leave them out")
 
 
 def _check_sizes(graph: Graph, request: Request) -> None:

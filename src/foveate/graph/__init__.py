@@ -30,7 +30,7 @@ from foveate.graph.losses import (
 )
 from foveate.graph.node import Node
 from foveate.graph.nodes import nearest
-from foveate.graph.optimizers import SGD, AdamW, Optimizer
+from foveate.graph.optimizers import SGD, AdamW, Lion, Optimizer
 from foveate.graph.schedules import Constant, Cosine, OneCycle, ReduceOnPlateau, Schedule, Step
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ __all__ = [
     "Graph",
     "GraphBuilder",
     "Huber",
+    "Lion",
     "Loss",
     "MeanSquaredError",
     "Named",

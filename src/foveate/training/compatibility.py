@@ -6,7 +6,8 @@ from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.dataset import image_input
 from foveate.errors import DataError, TrainingError
 from foveate.geometry import format_sizes
-from foveate.graph import Graph, Optimizer, Schedule, matching_arrays, rate_factors
+from foveate.graph import Graph, Schedule, matching_arrays, rate_factors
+from foveate.graph.optimizers import check_optimizer
 from foveate.graph.own import check_own
 from foveate.tasks import AnyTask, Classification, Head, Several, heads
 from foveate.training.arguments import check_data
@@ -102,8 +103,8 @@ def check_arguments(
     """
     for part in parts:
         check_data(part)
-    if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TrainingError(f"optimizer is {optimizer!r}; give an optimiser such as SGD() or AdamW(weight_decay=0.01)")
+    if optimizer is not None:
+        check_optimizer(optimizer)
     if schedule is not None and not isinstance(schedule, Schedule):
         raise TrainingError(f"schedule is {schedule!r}; give a schedule such as OneCycle(0.05) or Constant(0.01)")
     if schedule is not None:

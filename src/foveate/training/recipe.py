@@ -54,13 +54,13 @@ class Recipe:
 
 def default_schedule(optimizer: Optimizer) -> Schedule:
     """One cycle with its peak at a rate at which the optimiser usually trains well."""
-    return OneCycle(0.1 if isinstance(optimizer, SGD) else 0.003)
+    return OneCycle(optimizer.usual_learning_rate)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Loss):
         return value.to_json()
-    if isinstance(value, Schedule):
+    if isinstance(value, Schedule | Optimizer):
         return described(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__, **asdict(value)}

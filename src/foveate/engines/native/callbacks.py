@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines.program import StepResult
+from foveate.engines.program import Rates, StepResult
 
 
 @dataclass
@@ -21,6 +21,8 @@ class RunningState:
 
     seed: int = 0
     step: int = 0
+    update: int = 0
+    rates: Rates = field(default_factory=lambda: Rates(0.0))
     saved: dict[str, Any] = field(default_factory=dict)
     measured: dict[int, StepResult] = field(default_factory=dict)
 

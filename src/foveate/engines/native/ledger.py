@@ -62,7 +62,7 @@ class Ledger:
         """A parameter of `node` at its place in the state."""
         full = f"{node.parameters}.{name}"
         if full not in self._parameters:
-            self._parameters[full] = _placed("parameters", self.packing.parameters[full])
+            self._parameters[full] = placed("parameters", self.packing.parameters[full])
         return self._parameters[full]
 
     def parameter_in(self, node: Node, name: str, layout: _native.Layout) -> Array:
@@ -90,7 +90,7 @@ class Ledger:
 
     def statistic(self, node: Node, name: str) -> Array:
         """A measured array of `node` at its place in the state."""
-        return _placed("statistics", self.packing.statistics[f"{node.parameters}.{name}"])
+        return placed("statistics", self.packing.statistics[f"{node.parameters}.{name}"])
 
     def outside(self, space: str, layout: _native.Layout) -> Array:
         """An array that is given for each run."""
@@ -139,7 +139,7 @@ class Ledger:
             return self.plan.new(layout)
         place = self.packing.parameters[full]
         if layout == place.layout and full not in self._written_gradients:
-            return _placed("gradients", place)
+            return placed("gradients", place)
         return self.plan.new(layout)
 
     def finish_gradient(self, node: Node, name: str, written: Array) -> None:
@@ -147,7 +147,7 @@ class Ledger:
         full = f"{node.parameters}.{name}"
         if not self.request.learns(full):
             return
-        target = _placed("gradients", self.packing.parameters[full])
+        target = placed("gradients", self.packing.parameters[full])
         if full in self._written_gradients:
             self.plan.sum(target, [target, self.plan.in_layout(written, target.layout)])
         elif written.storage.space != "gradients":
@@ -167,5 +167,6 @@ class Ledger:
         return wanted
 
 
-def _placed(space: str, place: PackedPlace) -> Array:
+def placed(space: str, place: PackedPlace) -> Array:
+    """An array of the state or of the gradients, at its place in `space`."""
     return Array(place.layout, Storage(space, place.layout.bytes, place.offset, pinned=True))

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping
 from contextvars import copy_context
-from math import isfinite, prod
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,8 @@ class NativeProgram(Program):
         learns = request.with_gradients and any(request.learns(name) for name in graph.parameters)
         self.gradient_bytes = self.lowered.ledger.packing.parameter_bytes if learns else 0
         steps = [_native.Step(step.node, step.operation, _placed(step)) for step in plan.steps]
-        self.compiled = _native.Program(steps, planned, len(request.losses))
+        # The last result is the norm of the gradients.
+        self.compiled = _native.Program(steps, planned, len(request.losses) + 1)
 
     def _calls_layers(self) -> bool:
         steps = self.lowered.ledger.plan.steps[: self.lowered.forward_end]
@@ -171,7 +172,8 @@ class NativeSession(Session):
         self._exactly_graded = None
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
-        self._exactly, before, end = None, self._statistics(state), len(self._lowered.ledger.plan.steps)
+        self._exactly, before = None, self._statistics(state)
+        end = len(self._lowered.ledger.plan.steps) if rates.last else self._lowered.added_end
         for name in self._without_loss:
             self._seeds[name][...] = 0.0
         self._begin(state, batch.inputs, rates)
@@ -181,18 +183,19 @@ class NativeSession(Session):
             self._restore(state, before)
             self._exactly_graded = self._repeat(self._exact)
             return self._exactly_graded._step(state, batch, rates)
-        if reached < end and self.request.optimizer is not None and not isfinite(self._measured().loss):
-            self._restore(state, before)
-            return self._measured()
-        while reached < end:
+        while reached < end:  # a loss, or the norm of the gradients, may be no number
+            result = self._measured(reached)
+            if self.request.optimizer is not None and not result.is_finite:
+                self._restore(state, before)
+                return result
             reached = self._run(reached, end)
         state.step_count += 1
         state.changed()
         self._exactly_graded = None
-        return self._measured()
+        return self._measured(reached)
 
-    def _measured(self) -> StepResult:
-        """What the losses measured; custom ones stored it with the callbacks."""
+    def _measured(self, reached: int) -> StepResult:
+        """What the steps before `reached` measured; custom losses stored it with the callbacks."""
         results, measured, losses = self._run_in_cpp.results, self._running.measured, {}
         total = 0.0
         for number, each in enumerate(self.request.losses):
@@ -200,7 +203,9 @@ class NativeSession(Session):
             losses[each.output] = loss
             total += each.weight * loss
         first = measured.get(0, results[0])
-        return StepResult(total, first.correct, first.counted, losses)
+        clipped = self.request.clip_norm is not None and reached > self._lowered.added_end
+        norm = results[-1].loss if clipped else None
+        return StepResult(total, first.correct, first.counted, losses, norm)
 
     def _activation(self, name: str) -> FloatArray:
         ran = self._exactly or self
@@ -223,6 +228,8 @@ class NativeSession(Session):
             for space, array in state.spaces.items():
                 self._check_space(space, array)
                 self._bind(space, array)
+            if self.request.accumulate:
+                self._bind("accumulated", state.accumulated)
         derived_from = (id(state), state.version)
         if derived_from != self._derived_from or state is not self._state:
             for space, derivation in self._lowered.ledger.derivations.items():
@@ -231,10 +238,13 @@ class NativeSession(Session):
         self._state, self._inputs = state, dict(inputs)
         for name, array in inputs.items():
             self._bind(f"input:{name}", array)
-        scalars, own = self._run_in_cpp.scalars, self.request.optimizer
+        scalars = self._run_in_cpp.scalars
         scalars.learning_rate = rates.learning_rate
-        scalars.momentum = (own.momentum if own is not None else 0.0) if rates.momentum is None else rates.momentum
+        own = getattr(self.request.optimizer, "momentum", 0.0)
+        scalars.momentum = own if rates.momentum is None else rates.momentum
         scalars.step = self._running.step = state.step_count
+        scalars.update = self._running.update = state.step_count if rates.update is None else rates.update
+        scalars.share, scalars.first, scalars.last, self._running.rates = rates.share, rates.first, rates.last, rates
         scalars.seed = self._running.seed = state.seed % 2**64
 
     def _check_space(self, space: str, array: FloatArray) -> None:

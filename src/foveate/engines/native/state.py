@@ -1,5 +1,7 @@
 """The native engine's state: a few flat arrays in the packed layout, on which optimisers work number by number."""
 
+from functools import cached_property
+
 import numpy as np
 
 from foveate.engines.base import FloatArray, State
@@ -26,6 +28,19 @@ class NativeState(State):
         if not is_blank():  # the spaces are zeros already
             for name, array in initial_arrays(graph, seed).items():
                 self._load(name, array)
+
+    @cached_property
+    def accumulated(self) -> FloatArray:
+        """Where the gradients of several batches are added up; no part of what is read, copied and saved."""
+        return _native.aligned_zeros(self.packing.parameter_bytes // 4)
+
+    def _move_towards(self, other: State, share: float) -> None:
+        assert isinstance(other, NativeState)
+        for space in ("parameters", "statistics"):
+            if share == 1:
+                self.spaces[space][...] = other.spaces[space]
+            else:
+                _native.move_towards(self.spaces[space], other.spaces[space], share)
 
     def _read(self, name: str) -> FloatArray:
         flat, place = self._find(name)

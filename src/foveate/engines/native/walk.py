@@ -8,7 +8,7 @@ from foveate.engines.native.fusion import fuse
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.losses import add_loss
-from foveate.engines.native.optimizers import add_update
+from foveate.engines.native.optimizers import add_preparation, add_update
 from foveate.engines.native.packing import packing_of
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules import rule_of
@@ -20,6 +20,8 @@ from foveate.graph import Graph
 class Lowered:
     """A plan with its phases: steps up to `forward_end`, the losses, the way back up to `backward_end`, the update.
 
+    Batches whose gradients are only added up end at `added_end`.
+
     `kept`, `seeds` and `kept_gradients` are the arrays that are read and given from outside, by name.
     """
 
@@ -30,6 +32,7 @@ class Lowered:
     forward_end: int
     loss_end: int
     backward_end: int
+    added_end: int
 
 
 def lower(graph: Graph, request: Request, threads: int, *, exact: bool) -> Lowered:
@@ -37,16 +40,19 @@ def lower(graph: Graph, request: Request, threads: int, *, exact: bool) -> Lower
     walk = _Walk(graph, request, threads, exact)
     steps = walk.ledger.plan.steps
     walk.forward()
-    forward_end = loss_end = backward_end = len(steps)
+    forward_end = loss_end = backward_end = added_end = len(steps)
     if request.with_gradients:
         walk.begin_backward()
         loss_end = len(steps)
         walk.back()
-        backward_end = len(steps)
+        backward_end = added_end = len(steps)
     if request.optimizer is not None:
         walk.ledger.plan.phase = "update"
+        add_preparation(walk.ledger)
+        added_end = len(steps)
         add_update(walk.ledger, request.optimizer)
-    return Lowered(walk.ledger, walk.kept, walk.seeds, walk.kept_gradients, forward_end, loss_end, backward_end)
+    ends = (forward_end, loss_end, backward_end, added_end)
+    return Lowered(walk.ledger, walk.kept, walk.seeds, walk.kept_gradients, *ends)
 
 
 class _Walk:

@@ -12,9 +12,10 @@ from foveate.engines.definitions import Context, definition_of
 from foveate.engines.engine import Engine
 from foveate.engines.initializers import initial_arrays
 from foveate.engines.losses import count_correct, measure_loss, measure_of
+from foveate.engines.own_updates import Learning
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
-from foveate.engines.reference.optimizers import Learning, update
+from foveate.engines.reference.optimizers import update
 from foveate.engines.request import Request
 from foveate.errors import EngineError
 from foveate.graph import Graph, Node, Optimizer
@@ -26,6 +27,8 @@ class ReferenceState(State):
     def __init__(self, graph: Graph, optimizer: Optimizer | None, seed: int, dtype: type[np.floating]) -> None:
         super().__init__(graph, optimizer, seed)
         self.dtype = dtype
+        self.accumulated: dict[str, FloatArray] = {}
+        """The sums of gradients of several batches; no part of what is read, copied and saved."""
         self.arrays = {name: array.astype(dtype) for name, array in initial_arrays(graph, seed).items()}
         for name in self.names(slots=True):
             if "/" in name:
@@ -158,19 +161,50 @@ class ReferenceSession(Session):
             state.arrays.update(before)
             return StepResult(total, *counts[0], losses)
         self._backward(seeds)
+        if self.request.accumulate:
+            self._add_up(state, rates)
+        norm = self._clip() if self.request.clip_norm is not None and rates.last else None
+        result = StepResult(total, *counts[0], losses, norm)
+        if self.request.optimizer is not None and not result.is_finite:
+            state.arrays.update(before)
+            return result
         state.step_count += 1
-        if self.request.optimizer is not None:
-            self._update(state, self.request.optimizer, rates)
-        return StepResult(total, *counts[0], losses)
+        if self.request.optimizer is not None and rates.last:
+            done = state.step_count - 1 if rates.update is None else rates.update
+            self._update(state, self.request.optimizer, rates, done + 1)
+        return result
 
-    def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates) -> None:
+    def _learning(self) -> list[str]:
+        parameters = self.graph.parameters.items()
+        return [name for name, parameter in parameters if parameter.trainable and self.request.learns(name)]
+
+    def _add_up(self, state: ReferenceState, rates: Rates) -> None:
+        """Add the gradients to those of the batches before; the sum takes the place of the last one's."""
+        if rates.first and rates.last:
+            return
+        share = self._dtype(rates.share)
+        for name in self._learning():
+            sum_so_far = 0 if rates.first else state.accumulated[name]
+            self._gradients[name] = state.accumulated[name] = sum_so_far + share * self._gradients[name]
+
+    def _clip(self) -> float:
+        """Scale the gradients so that their norm is at most the request's; returns the norm before."""
+        assert self.request.clip_norm is not None
+        names = self._learning()
+        norm = float(np.sqrt(sum(float(np.square(self._gradients[name], dtype=np.float64).sum()) for name in names)))
+        factor = self.request.clip_norm / (norm + 1e-6)
+        if factor < 1 and isfinite(norm):
+            for name in names:
+                self._gradients[name] = self._gradients[name] * self._dtype(factor)
+        return norm
+
+    def _update(self, state: ReferenceState, optimizer: Optimizer, rates: Rates, number: int) -> None:
         factors = dict(self.request.rate_factors)
-        for name, parameter in self.graph.parameters.items():
-            if parameter.trainable and self.request.learns(name):
-                slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
-                learning = Learning(state.arrays[name], self._gradients[name], slots, parameter.decay)
-                own = rates._replace(learning_rate=factors.get(name, 1.0) * rates.learning_rate)
-                state.arrays[name] = update(optimizer, learning, own, state.step_count)
+        for name in self._learning():
+            slots = {slot: state.arrays[f"{slot}/{name}"] for slot in optimizer.slots}
+            learning = Learning(state.arrays[name], self._gradients[name], slots, self.graph.parameters[name].decay)
+            own = rates._replace(learning_rate=factors.get(name, 1.0) * rates.learning_rate)
+            state.arrays[name] = update(optimizer, learning, own, number)
         state.changed()
 
 

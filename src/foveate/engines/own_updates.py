@@ -1,0 +1,45 @@
+"""The updates of optimisers of one's own, which every engine asks for parameter by parameter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from foveate.engines.base import FloatArray
+from foveate.engines.program import Rates
+from foveate.errors import TrainingError
+from foveate.geometry import format_sizes
+from foveate.graph import Optimizer
+from foveate.graph.optimizers import Now
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """A parameter that learns: its gradient and slots, which are changed in place, and whether it decays."""
+
+    value: FloatArray
+    gradient: FloatArray
+    slots: dict[str, FloatArray]
+    decays: bool
+
+
+def own_update(optimizer: Optimizer, learning: Learning, rates: Rates, step: int) -> FloatArray:
+    """What the optimiser's `update` returns.
+
+    Args:
+        optimizer: an optimiser of one's own.
+        learning: the parameter.
+        rates: how far to go; the learning rate is the parameter's own.
+        step: counts from 1.
+
+    Raises:
+        TrainingError: it has another shape than the parameter.
+    """
+    momentum = getattr(optimizer, "momentum", None) if rates.momentum is None else rates.momentum
+    now = Now(rates.learning_rate, momentum, learning.decays, step)
+    result = np.asarray(optimizer.update(learning.value, learning.gradient, learning.slots, now))
+    if result.shape != learning.value.shape:
+        raise TrainingError(
+            f"{type(optimizer).__name__}: update returns the shape {format_sizes(result.shape) or 'of one number'}, "
+            f"but the parameter has {format_sizes(learning.value.shape)}"
+        )
+    return result.astype(learning.value.dtype, copy=False)
