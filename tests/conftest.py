@@ -28,7 +28,7 @@ def _own_image_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["FOVEATE_CACHE"] = str(tmp_path_factory.mktemp("image-cache"))
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=["reference", "native", "torch"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine as users get it, in float32: a test that takes it runs once for each."""
     return get_engine(request.param)
@@ -40,7 +40,7 @@ def truth() -> Engine:
     return ReferenceEngine(np.float64)
 
 
-@pytest.fixture(params=["float64-reference", "reference", "native"])
+@pytest.fixture(params=["float64-reference", "reference", "native", "torch"])
 def any_engine(request: pytest.FixtureRequest) -> Engine:
     """The oracle too, for tests whose expectation comes from elsewhere; see `support.bound`."""
     return ReferenceEngine(np.float64) if request.param == "float64-reference" else get_engine(request.param)

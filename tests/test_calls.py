@@ -348,7 +348,7 @@ def test_a_model_is_not_saved_as_a_folder(model):
         (lambda model: fv.testing.check_gradients(fv.ReLU(), (3,), tolerance=()), r"tolerance is \(\); it must be a"),
         (lambda model: fv.testing.check_loss_gradient(fv.L1(), (3,), seed=1.0), "loss_gradient: seed is 1.0; give an"),
         (lambda model: fv.testing.check_loss_gradient(fv.L1(), (3,), tolerance=()), r"gradient: tolerance is \(\); it"),
-        (lambda model: fv.engines.get_engine([]), r'there is no engine "\[\]"; choose "native" or "reference"'),
+        (lambda model: fv.engines.get_engine([]), r'no engine "\[\]"; choose "native", "torch" or "ref'),
         (lambda model: fv.BatchNorm2d(eps=2**64), "eps is an int of 65 bits; give one of at most 63, or a float"),
         (lambda model: fv.ELU(10**400), "alpha is an int of 1,329 bits; give one of at most 63, or a float"),
         (lambda model: fv.Preprocessing((1, 8, 8), (1e40,), (1.0,)), "is more than float32 holds"),

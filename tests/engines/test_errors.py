@@ -375,8 +375,10 @@ def test_a_layer_of_ones_own_cannot_take_the_name_of_a_built_in_one():
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(fv.EngineError, match=says('there is no engine "cuda"; choose "native" or "reference"')):
-        get_engine("cuda")
+    for name in ("cuda", "torch:", "native:cpu"):
+        sentence = f'there is no engine "{name}"; choose "native", "torch" or "reference"'
+        with pytest.raises(fv.EngineError, match=says(sentence)):
+            get_engine(name)
 
 
 def test_an_engine_is_made_once():

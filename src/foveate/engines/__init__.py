@@ -34,18 +34,26 @@ MOST_THREADS = 256
 
 
 def get_engine(name: str) -> Engine:
-    """The engine called "native" or "reference".
+    """The engine called "native", "torch" or "reference"; "torch:cuda" names a device too.
 
     Raises:
-        EngineError: there is no such engine, or the native one was not built on this machine.
+        EngineError: there is no such engine, or it is not installed on this machine.
     """
-    if not isinstance(name, str) or name not in ("native", "reference"):
-        raise EngineError(f'there is no engine "{printable(name)}"; choose "native" or "reference"')
-    return _engine(name)
+    plain, colon, device = name.partition(":") if isinstance(name, str) else (name, "", "")
+    if plain not in ("native", "reference", "torch") or (colon and (plain != "torch" or not device)):
+        raise EngineError(f'there is no engine "{printable(name)}"; choose "native", "torch" or "reference"')
+    return _engine(plain, device)
 
 
 @cache
-def _engine(name: str) -> Engine:
+def _engine(name: str, device: str) -> Engine:
+    if name == "torch":
+        from foveate.engines.pytorch import check_torch
+
+        check_torch()
+        from foveate.engines.torch.engine import TorchEngine
+
+        return TorchEngine(device or None)
     if name == "reference":
         from foveate.engines.reference import ReferenceEngine
 

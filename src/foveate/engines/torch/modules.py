@@ -205,7 +205,11 @@ def _(layer: MaxPooling, node: Node) -> Parts:
 def _(layer: AveragePooling, node: Node) -> Parts:
     windows, make = layer.windows(node.input_shapes), _AVERAGE_POOLS[layer.spatial_axes]
     padding = _padding_as_pytorch_takes_it(layer, windows)
-    if padding is not None:
+    # PyTorch compares a volume without its padding with the window.
+    volume_fits = len(windows) < 3 or all(
+        size >= window.kernel_size for size, window in zip(node.input_shapes[0][1:], windows, strict=True)
+    )
+    if padding is not None and volume_fits:
         return [("", make(layer.kernel_size, layer.stride, padding, layer.ceil_mode, layer.count_include_pad))]
     pairs, pool = _to_whole_windows(node, windows), make(layer.kernel_size, layer.stride)
     if layer.count_include_pad and not layer.ceil_mode:
@@ -300,6 +304,12 @@ def _same_name(layer_type: type[Layer]) -> type[nn.Module] | None:
     return getattr(nn, layer_type.__name__, None) if plain else None
 
 
+def _response_norm(layer: LocalResponseNorm, channels: int) -> nn.Module:
+    """PyTorch makes zeros for neighbours that are not there, so there must not be too many of them."""
+    size = layer.size if layer.size <= max(1000, 2 * channels) else 2 * channels
+    return nn.LocalResponseNorm(size, layer.alpha * size / layer.size, layer.beta, layer.k)
+
+
 def _prelu(layer: PReLU, shape: Shape) -> nn.Module:
     if layer.axes is not None:
         return LearnedSlopes(layer.spread_shape(shape), layer.parameters([shape])["weight"].shape)
@@ -310,7 +320,7 @@ _BY_SHAPE: dict[type[Layer], Callable[[Any, Shape], nn.Module]] = {
     LayerNorm: lambda layer, shape: nn.LayerNorm(layer.affine_shape(shape), layer.eps, layer.affine),
     RMSNorm: lambda layer, shape: nn.RMSNorm(layer.affine_shape(shape), layer.eps, layer.affine),
     GroupNorm: lambda layer, shape: nn.GroupNorm(layer.groups, shape[0], layer.eps, layer.affine),
-    LocalResponseNorm: lambda layer, shape: nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k),
+    LocalResponseNorm: lambda layer, shape: _response_norm(layer, shape[0]),
     Linear: lambda layer, shape: nn.Linear(shape[-1], layer.out_features, layer.bias),
     Flatten: lambda layer, shape: nn.Flatten(),
     Reshape: lambda layer, shape: Reshaping(layer.shape),

@@ -5,20 +5,18 @@ Python code, with a line for each layer, so activations are freed as early as in
 pickled and compiled, and hold only modules of torch.nn and those of `own`.
 """
 
-import operator
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce, singledispatch
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import fx, nn
+from torch.fx.proxy import GraphAppendingTracer
 
 from foveate.engines.base import FloatArray
+from foveate.engines.torch.joining import joined
 from foveate.engines.torch.modules import Parts, parts
 from foveate.errors import EngineError
 from foveate.graph import Graph, Node
-from foveate.layers import Add, Concatenate, Divide, Layer, Multiply, Subtract
 from foveate.layers.normalization import BatchNormalization
 
 _TAKEN = {
@@ -100,11 +98,12 @@ def _sequential(graph: Graph, frozen: frozenset[str]) -> nn.Module:
 def _module(graph: Graph, frozen: frozenset[str]) -> nn.Module:
     """A module like code written by hand: one line per layer, in the graph's order."""
     code, modules = fx.Graph(), dict[str, nn.Module]()
+    tracer = GraphAppendingTracer(code)
     values = {name: code.placeholder(name if name.isidentifier() else "x") for name in graph.inputs}
     for node in graph.nodes:
         inputs = [values[name] for name in node.inputs]
         if _joins(node):
-            values[node.name] = joined(node.layer, node, inputs)
+            values[node.name] = joined(node.layer, node, [fx.Proxy(value, tracer) for value in inputs]).node
         else:
             value = inputs[0]
             for suffix, part in _parts(node, frozen):
@@ -150,40 +149,3 @@ def _parts(node: Node, frozen: frozenset[str]) -> Parts:
     statistics = {f"{node.parameters}.{name}" for name in node.layer.statistics(node.input_shapes)}
     alone = isinstance(node.layer, BatchNormalization) and statistics & frozen
     return parts(node.layer.with_options(frozen=True) if alone else node.layer, node)
-
-
-@singledispatch
-def joined(layer: Layer, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    """The line of code that computes a layer with several inputs.
-
-    Raises:
-        EngineError: PyTorch has no such layer.
-    """
-    raise EngineError(f"{node} has no counterpart in PyTorch, and only layers with one input can be given one")
-
-
-@joined.register
-def _(layer: Concatenate, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    return values[0].graph.call_function(torch.cat, (list(values), layer.axis % len(node.output_shape) + 1))
-
-
-_OPERATORS: dict[type[Layer], Callable[[Any, Any], Any]] = {
-    Add: operator.add, Multiply: operator.mul, Subtract: operator.sub, Divide: operator.truediv
-}  # fmt: skip
-
-
-@joined.register(Add)
-@joined.register(Multiply)
-@joined.register(Subtract)
-@joined.register(Divide)
-def _(layer: Layer, node: Node, values: Sequence[fx.Node]) -> fx.Node:
-    code, function = values[0].graph, _OPERATORS[type(layer)]
-    rank = len(node.output_shape)
-
-    def filled(value: fx.Node, shape: Sequence[int]) -> fx.Node:
-        missing = rank - len(shape)
-        index: Any = (..., *(None,) * missing)
-        return code.call_function(operator.getitem, (value, index)) if missing else value
-
-    terms = map(filled, values, node.input_shapes)
-    return reduce(lambda left, right: code.call_function(function, (left, right)), terms)

@@ -1,0 +1,261 @@
+"""Programs of the torch engine: a graph's nodes one by one on tensors, and PyTorch's autograd for the way back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from math import isfinite, prod
+
+import numpy as np
+import torch
+
+from foveate.engines.base import FloatArray, State
+from foveate.engines.losses import measure_of
+from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
+from foveate.engines.random import raw
+from foveate.engines.request import Request
+from foveate.engines.torch.arrays import Reading, to_numpy, to_tensor
+from foveate.engines.torch.forms import Context, Operation, operation_of
+from foveate.engines.torch.losses import count_correct, measure_loss
+from foveate.engines.torch.optimizers import Learning, update
+from foveate.engines.torch.state import TorchState
+from foveate.errors import EngineError
+from foveate.graph import Graph
+
+Tensors = dict[str, torch.Tensor]
+
+
+class TorchProgram(Program):
+    """Runs the graph node by node on a device."""
+
+    def __init__(self, graph: Graph, request: Request, dtype: type[np.floating], device: torch.device) -> None:
+        super().__init__(graph, request)
+        self._type, self.device = dtype, device
+        self._implementations = [each.implementation for each in self.operations()]
+        for each in request.losses:
+            measure_of(each.loss)
+
+    def operations(self) -> list[Operation]:
+        """How each node computes; a session needs its own."""
+        return [operation_of(node, self._type, self.device) for node in self.graph.nodes]
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """float32, or float64 if asked for."""
+        return self._type
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what the nodes compute, and of the gradients if there are any: what a session holds at most."""
+        sizes = [prod(node.output_shape) for node in self.graph.nodes]
+        values = self.batch_size * sum(sizes) * (2 if self.request.with_gradients else 1)
+        learning = (name for name in self.graph.parameters if self.request.with_gradients and self.request.learns(name))
+        return int((values + sum(prod(self.graph.parameters[name].shape) for name in learning)) * self._itemsize)
+
+    @property
+    def _itemsize(self) -> int:
+        return np.dtype(self._type).itemsize
+
+    def new_session(self) -> "TorchSession":
+        """A separate session, for one caller at a time."""
+        return TorchSession(self)
+
+    def steps(self) -> list[StepInfo]:
+        """One step for each node, and one back if the program has gradients."""
+        nodes = list(zip(self.graph.nodes, self._implementations, strict=True))
+        phases = [("forward", nodes)] + ([("backward", nodes[::-1])] if self.request.with_gradients else [])
+        return [
+            StepInfo(
+                phase,
+                node.name,
+                type(node.layer).__name__,
+                implementation,
+                {"output": "plain"},
+                prod(node.output_shape) * self.batch_size * self._itemsize,
+            )
+            for phase, ordered in phases
+            for node, implementation in ordered
+        ]
+
+
+class TorchSession(Session):
+    """Holds the tensors of the last run, from which PyTorch finds the way back."""
+
+    def __init__(self, program: TorchProgram) -> None:
+        super().__init__(program)
+        self.device, self._bytes = program.device, program.memory
+        self._operations = program.operations()
+        self._last_uses = _last_uses(self.graph)
+        self._read_again = {*self.request.keep, *self.graph.outputs}
+        self._values: Tensors = {}
+        self._leaves: Tensors = {}
+        self._gradients: Tensors = {}
+        self._measured: Tensors = {}
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what a run computes."""
+        return self._bytes
+
+    def _activation(self, name: str) -> FloatArray:
+        return to_numpy(self._values[name])
+
+    def _gradient(self, name: str) -> FloatArray:
+        if name not in self._gradients:
+            raise EngineError(f'there is no gradient of "{name}": compile with keep=("{name}",)')
+        return to_numpy(self._gradients[name])
+
+    def _forward(self, state: State, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        state = _own(state)
+        self._run(state, inputs, graded=self.request.differentiable)
+        self._keep_statistics(state)
+        return {name: to_numpy(self._values[name]) for name in self.graph.outputs}
+
+    def _backward(self, seeds: Mapping[str, FloatArray]) -> None:
+        self._go_back({name: to_tensor(seed, self.device) for name, seed in seeds.items()})
+
+    def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
+        state = _own(state)
+        self._run(state, batch.inputs, graded=True)
+        seeds, measured = self._losses(batch)
+        # Everything up to the update is launched before anything is read.
+        self._go_back(seeds)
+        losses, counts = measured.wait()
+        by_output = {each.output: float(loss) for each, loss in zip(self.request.losses, losses, strict=True)}
+        total = sum(each.weight * by_output[each.output] for each in self.request.losses)
+        result = StepResult(total, int(counts[0]), int(counts[1]), by_output)
+        if self.request.optimizer is not None and not isfinite(total):
+            return result
+        self._keep_statistics(state)
+        state.step_count += 1
+        self._update(state, rates)
+        if not self.request.differentiable:  # what led there would keep every activation
+            self._values = {name: value.detach() for name, value in self._values.items()}
+            self._leaves = {}
+        return result
+
+    def _losses(self, batch: Batch) -> tuple[Tensors, Reading]:
+        """The gradient of each output, and the losses with the first one's counts, on their way."""
+        weight = None if batch.sample_weight is None else to_tensor(batch.sample_weight, self.device)
+        seeds, losses, counts = {}, [], []
+        for each in self.request.losses:
+            output, targets = self._values[each.output].detach(), to_tensor(batch.targets[each.output], self.device)
+            measured = measure_loss(each.loss, output, targets, weight)
+            losses.append(measured.loss)
+            seeds[each.output] = each.weight * measured.gradient
+            counts.append(count_correct(each.loss, output, targets))
+        return seeds, Reading([torch.stack(losses), counts[0]])
+
+    def _run(self, state: TorchState, inputs: Mapping[str, FloatArray], *, graded: bool) -> None:
+        """Run the nodes; `graded` if there may be a way back."""
+        self._values, self._measured = {}, {}
+        self._leaves = self._leaves_of(state, inputs) if graded else {}
+        with torch.set_grad_enabled(graded):
+            for name, array in inputs.items():
+                self._values[name] = self._leaves[name] if name in self._leaves else to_tensor(array, self.device)
+            for operation in self._operations:
+                self._compute(operation, state, graded)
+
+    def _leaves_of(self, state: TorchState, inputs: Mapping[str, FloatArray]) -> Tensors:
+        """What gradients are computed of, except kept nodes."""
+        request = self.request
+        leaves = {name: state.tensors[name].detach() for name in self.graph.parameters if request.learns(name)}
+        if request.differentiable and request.optimizer is not None:  # a step changes them before the way back
+            leaves = {name: leaf.clone() for name, leaf in leaves.items()}
+        for name, array in inputs.items():
+            if request.differentiable or name in request.keep:
+                leaves[name] = to_tensor(array, self.device)
+        return {name: leaf.requires_grad_() for name, leaf in leaves.items()}
+
+    def _compute(self, operation: Operation, state: TorchState, graded: bool) -> None:
+        node = operation.node
+        inputs = [self._values[name] for name in node.inputs]
+        parameters = {name: self._array(state, full) for name, full in operation.parameters.items()}
+        statistics = {name: self._array(state, full) for name, full in operation.statistics.items()}
+        # A frozen normalisation works as in inference; layers without statistics know the mode alone.
+        training = self.request.measures(node) if statistics else self.request.training
+        context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
+        output = operation.compute(inputs, parameters, context)
+        if training:
+            self._measured |= {operation.statistics[name]: tensor for name, tensor in context.statistics.items()}
+        if node.name in self._read_again and any(output is each for each in inputs):
+            output = output.view_as(output)  # whose gradient is not the input's
+        if node.name in self.request.keep and graded and not output.requires_grad:
+            output = output.detach().requires_grad_()
+        self._values[node.name] = output
+        for name in self._last_uses[node.name] - self._read_again:
+            del self._values[name]
+
+    def _array(self, state: TorchState, name: str) -> torch.Tensor:
+        """An array as this run has it: what it measured, or what gradients lead to, else the state's."""
+        measured = self._measured.get(name)
+        return self._leaves.get(name, state.tensors[name]) if measured is None else measured
+
+    def _go_back(self, seeds: Tensors) -> None:
+        """Gradients of sum(seed * node); those of what no seed reaches are zeros."""
+        kept = {name: self._values[name] for name in self.request.keep}
+        wanted = {**kept, **self._leaves}
+        reached = {name: seed for name, seed in seeds.items() if self._values[name].requires_grad}
+        found: Sequence[torch.Tensor | None] = [None] * len(wanted)
+        if reached and wanted:
+            found = torch.autograd.grad(
+                [self._values[name] for name in reached],
+                list(wanted.values()),
+                list(reached.values()),
+                retain_graph=self.request.differentiable,
+                allow_unused=True,
+            )
+        self._gradients = {
+            name: torch.zeros_like(tensor) if gradient is None else gradient
+            for (name, tensor), gradient in zip(wanted.items(), found, strict=True)
+        }
+
+    def _keep_statistics(self, state: TorchState) -> None:
+        state.tensors |= self._measured
+        if self.request.training:
+            state.changed()
+
+    def _update(self, state: TorchState, rates: Rates) -> None:
+        optimizer = self.request.optimizer
+        if optimizer is None:
+            return
+        with torch.no_grad():
+            for learning in self._learning(state, optimizer.slots):
+                update(optimizer, learning, rates, state.step_count)
+        state.changed()
+
+    def _learning(self, state: TorchState, slots: Sequence[str]) -> Iterator[Learning]:
+        """The parameters that learn, in groups that learn alike."""
+        factors = dict(self.request.rate_factors)
+
+        def alike(name: str) -> tuple[bool, float]:
+            return self.graph.parameters[name].decay, factors.get(name, 1.0)
+
+        learning = [
+            name for name, each in self.graph.parameters.items() if each.trainable and self.request.learns(name)
+        ]
+        for (decays, factor), group in groupby(sorted(learning, key=alike), alike):
+            names = list(group)
+            yield Learning(
+                [state.tensors[name] for name in names],
+                [self._gradients[name] for name in names],
+                {slot: [state.tensors[f"{slot}/{name}"] for name in names] for slot in slots},
+                decays,
+                factor,
+            )
+
+
+def _own(state: State) -> TorchState:
+    assert isinstance(state, TorchState), "the state was made by another engine"
+    return state
+
+
+def _last_uses(graph: Graph) -> dict[str, set[str]]:
+    """For each node the values that nobody needs after it."""
+    last: dict[str, str] = {}
+    for node in graph.nodes:
+        last[node.name] = node.name
+        last |= dict.fromkeys(node.inputs, node.name)
+    uses: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
+    for name, user in last.items():
+        uses[user].add(name)
+    return uses
