@@ -1,4 +1,4 @@
-"""`foveate data fetch`, `list`, `image` and `show`."""
+"""`foveate data fetch`, `list`, `image`, `show`, `pack` and `cache`."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,15 @@ import typer
 
 from foveate.cli.models import open_model
 from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, wrapped
-from foveate.cli.sources import FitOption, FolderOptions, SizeOption
+from foveate.cli.sources import (
+    FitOption,
+    FolderOptions,
+    SizeOption,
+    SplitOption,
+    TestOption,
+    ValidationOption,
+    told_otherwise,
+)
 from foveate.errors import DataError, FileError
 from foveate.text import named, printable
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    help="Download datasets, list what is available, and look at folders of images.",
+    help="Download datasets, list what is available, look at folders of images, and pack data into shards.",
 )
 
 
@@ -87,6 +95,44 @@ def show(
     sheet = datasets.contact_sheet(folder, each=each, preprocessing=prepared, **given)
     _save(sheet.image, out)
     typer.echo(f"{printable(Path(folder).resolve().name)}: {sheet.found}\ncontact sheet: {out}")
+
+
+@commands.command()
+def pack(
+    source: Annotated[
+        str,
+        typer.Argument(help="A folder with one subfolder per class, the name of a dataset, or a .npz file of arrays."),
+    ],
+    shards: Annotated[Path, typer.Argument(help="A new folder for the shards.")],
+    shard_size: Annotated[
+        float, typer.Option(min=0.001, max=1e6, metavar="MB", help="Megabytes of a shard, at most.")
+    ] = 256,
+    split: SplitOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    seed: Annotated[int, typer.Option(help="Chooses the order, and what is for validation and test.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads that read images (default: one for each core).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write data as shards: tar files that training streams, so that they need not fit into memory.
+
+    Images keep their bytes; the class of each is beside it, as WebDataset has it. A .npz file has the arrays inputs
+    (N, C, H, W) and labels (N,), and perhaps classes.
+
+    Example: foveate data pack photos shards && foveate train shards
+    """
+    from foveate.data import datasets
+
+    given = FolderOptions(split=split, validation=validation, test=test).given()
+    with told_otherwise():
+        made = datasets.pack(source, shards, seed=seed, shard_size=shard_size, threads=threads, **given)
+    counts = {"train": len(made.train), "validation": len(made.validation), "test": len(made.test)}
+    if as_json:
+        print_json({"folder": str(shards), "found": made.found, "classes": list(made.classes), **counts})
+        return
+    typer.echo(f"{printable(shards)}: {made.found}")
 
 
 @commands.command()

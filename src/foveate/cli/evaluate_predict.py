@@ -8,8 +8,8 @@ import typer
 
 from foveate.cli.models import prepared_model
 from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
-from foveate.cli.sources import held_out_images, is_folder
-from foveate.text import number_words, shortened
+from foveate.cli.sources import held_out_images, is_folder, of_shards
+from foveate.text import number_words, printable, shortened
 
 if TYPE_CHECKING:
     from foveate.data import Dataset
@@ -23,7 +23,10 @@ ModelArgument = Annotated[Path, typer.Argument(help="A model.safetensors or ONNX
 
 def evaluate(
     model: ModelArgument,
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(help="A dataset's name, a folder with one subfolder per class, or shards (a folder or URL)."),
+    ],
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=LARGEST, help="Batch size (default: chosen to use little memory).")
     ] = None,
@@ -80,4 +83,7 @@ def test_images(model: "Model", dataset: str) -> "tuple[Dataset, str, str]":
     if is_folder(dataset):
         held = held_out_images(model, dataset)
         return held.dataset, held.part, held.told
+    if of_shards(dataset):
+        shards = datasets.shards(dataset, preprocessing=model.preprocessing, seed=model.seed)
+        return shards.test, "test", f"{printable(shards.name)}: the test part of {shards.found}"
     return datasets.load(dataset, seed=model.seed).test, "test", ""

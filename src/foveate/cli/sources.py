@@ -41,18 +41,23 @@ SplitOption = Annotated[
     typer.Option(metavar="SHARES", help="Shares of training, validation and test (default: 0.8/0.1/0.1)."),
 ]
 ValidationOption = Annotated[Path | None, typer.Option(help="Another folder with the images for validation.")]
+BufferOption = Annotated[
+    float | None,
+    typer.Option(metavar="MB", help="Megabytes of samples that are held at once while shards are read (default: 256)."),
+]
 TestOption = Annotated[Path | None, typer.Option(help="Another folder with the images for the test.")]
 
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """How a folder of images is read, as typed."""
+    """How a folder of images or shards are read, as typed."""
 
     size: str | None = None
     fit: FitName | None = None
     split: str | None = None
     validation: Path | None = None
     test: Path | None = None
+    buffer: float | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that were typed, for `image_folder`."""
@@ -62,6 +67,7 @@ class FolderOptions:
             "split": None if self.split is None else _shares(self.split),
             "validation": self.validation,
             "test": self.test,
+            "buffer": self.buffer,
         }
         return {name: value for name, value in parsed.items() if value is not None}
 
@@ -69,8 +75,17 @@ class FolderOptions:
 def is_folder(dataset: str) -> bool:
     """Whether the data are a folder of images, and not a dataset known by that name."""
     from foveate.data import datasets
+    from foveate.data.shards.opening import are_shards
 
-    return datasets.named_data(dataset) is None and Path(dataset).is_dir()
+    return datasets.named_data(dataset) is None and not are_shards(dataset) and Path(dataset).is_dir()
+
+
+def of_shards(dataset: str) -> bool:
+    """Whether the data are shards, and not a dataset known by that name."""
+    from foveate.data import datasets
+    from foveate.data.shards.opening import are_shards
+
+    return datasets.named_data(dataset) is None and are_shards(dataset)
 
 
 def load_data(
@@ -97,18 +112,44 @@ def load_data(
     from foveate.data import datasets
 
     given = options.given()
+    if of_shards(dataset):
+        return _load_shards(dataset, given, seed=seed, size=size, shape=shape, preprocessing=preprocessing)
+    if "buffer" in given:
+        raise typer.BadParameter(f"--buffer is for shards, but {dataset} is none; `foveate data pack` writes them")
     if not is_folder(dataset):
         if given and datasets.named_data(dataset) is not None:
             raise typer.BadParameter(f"--{next(iter(given))} is for a folder of images, but {dataset} is a dataset")
         return datasets.load(dataset, seed=seed, shape=shape)
-    if shape is not None and (own := [name for name in ("size", "fit") if name in given]):
-        raise typer.BadParameter(f"--{own[0]} is for a new network; the one in --from has its own")
+    _check_own(given, shape)
     if size is not None:
         given.setdefault("size", size)
     with told_otherwise():
         return datasets.image_folder(
             dataset, seed=seed, shape=shape, preprocessing=preprocessing, record=record, **given
         )
+
+
+def _check_own(given: Mapping[str, Any], shape: tuple[int, ...] | None) -> None:
+    if shape is not None and (own := [name for name in ("size", "fit") if name in given]):
+        raise typer.BadParameter(f"--{own[0]} is for a new network; the one in --from has its own")
+
+
+def _load_shards(
+    dataset: str,
+    given: dict[str, Any],
+    *,
+    seed: int,
+    size: tuple[int, int] | None,
+    shape: tuple[int, ...] | None,
+    preprocessing: "Preprocessing | None",
+) -> "Splits":
+    """Shards, which were split when they were packed; arguments as for `load_data`."""
+    from foveate.data.shards.opening import opened
+
+    _check_own(given, shape)
+    if split := [name for name in ("split", "validation", "test") if name in given]:
+        raise typer.BadParameter(f"--{split[0]} belongs to `foveate data pack`: shards are split already")
+    return opened(dataset, usual=size, seed=seed, shape=shape, preprocessing=preprocessing, **given)
 
 
 def held_out_images(model: "Model", folder: str) -> "HeldOut":

@@ -11,7 +11,15 @@ import typer
 
 from foveate.cli.configuration import ConfigOption, resolved, save_at_start
 from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
-from foveate.cli.sources import FitOption, FolderOptions, SizeOption, SplitOption, TestOption, ValidationOption
+from foveate.cli.sources import (
+    BufferOption,
+    FitOption,
+    FolderOptions,
+    SizeOption,
+    SplitOption,
+    TestOption,
+    ValidationOption,
+)
 from foveate.cli.starting import NET, begin
 from foveate.cli.training_options import (
     AugmentOption,
@@ -67,6 +75,7 @@ def train(
     split: SplitOption = None,
     validation: ValidationOption = None,
     test: TestOption = None,
+    buffer: BufferOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +92,7 @@ def train(
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
-    reading = FolderOptions(size, fit, split, validation, test)
+    reading = FolderOptions(size, fit, split, validation, test, buffer)
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine, folder=reading, out=out)
     model.freeze(*freeze or ())
     folder = RunFolder(out or Path("runs") / data.name)

@@ -7,7 +7,9 @@ import typer
 
 from foveate.cli.output import LARGEST
 
-DatasetArgument = Annotated[str, typer.Argument(help="Name of a dataset, or a folder with one subfolder per class.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(help="A dataset's name, a folder with one subfolder per class, or shards (a folder or URL).")
+]
 NetOption = Annotated[str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: vgg6).")]
 FromOption = Annotated[
     Path | None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from foveate.calls import path_from
+from foveate.calls import called, path_from
 from foveate.data.cifar_sets import CIFAR10, CIFAR100, cifar10, cifar100
 from foveate.data.contact_sheet import ContactSheet, contact_sheet
 from foveate.data.dataset import Splits
@@ -13,6 +13,11 @@ from foveate.data.held_out import HeldOut, held_out
 from foveate.data.idx_sets import FASHION_MNIST, MNIST, fashion_mnist, mnist
 from foveate.data.image_folder import SkippedImagesWarning, image_folder
 from foveate.data.published import Published
+from foveate.data.shards.opening import are_shards, shards
+from foveate.data.shards.packing import SHARD_MB, Arrays, Images, Source, read_npz, write_shards
+from foveate.data.shards.places import is_url
+from foveate.data.shards.sharded import ShardedDataset
+from foveate.data.splitting import SHARES, checked_shares
 from foveate.errors import DataError
 from foveate.graph import nearest
 from foveate.layers import Shape
@@ -23,6 +28,7 @@ __all__ = [
     "DatasetEntry",
     "DatasetStatus",
     "HeldOut",
+    "ShardedDataset",
     "SkippedImagesWarning",
     "cifar10",
     "cifar100",
@@ -33,6 +39,8 @@ __all__ = [
     "load",
     "mnist",
     "named_data",
+    "pack",
+    "shards",
     "status",
 ]
 
@@ -94,7 +102,8 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
 
     Args:
         name: a name in `DATASETS`; the path of a folder with the files of one of them, or of a CIFAR archive; or the
-            path of a folder with one subfolder of images for each class (see `image_folder`).
+            path of a folder with one subfolder of images for each class (see `image_folder`), or of shards or their URL
+            (see `shards`).
         seed: chooses which samples are for validation.
         shape: the shape of a folder's images (default: as `image_folder` chooses); a named dataset keeps its own.
 
@@ -102,7 +111,8 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
         DataError: there is neither such a dataset nor such a folder, or it cannot be loaded.
         FileError: one of its files is damaged.
     """
-    path_from(name, "name")
+    if not is_url(name):
+        path_from(name, "name")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DataError(f"seed is {seed!r}; it must be an int")
     if str(name) in DATASETS:
@@ -110,6 +120,8 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
     known = named_data(name)
     if known is not None:
         return DATASETS[known].load(seed=seed, folder=name)
+    if are_shards(name):
+        return shards(name, shape=shape, seed=seed)
     if Path(name).is_dir():
         return image_folder(name, shape=shape, seed=seed)
     raise DataError(
@@ -118,10 +130,68 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
     )
 
 
+@called()
+def pack(
+    source: str | Path | Splits,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    shard_size: float = SHARD_MB,
+    split: tuple[float, float, float] = SHARES,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    progress: bool = True,
+    threads: int | None = None,
+) -> Splits:
+    """Write data as shards: plain tar files with an index, from which training streams what memory does not hold.
+
+    Images keep their bytes; each is decoded once, and those that cannot be are left out. Arrays become .npy members.
+    Samples lie in random order in files called train-000000.tar and so on, with the number of their class beside them
+    in a .cls member, as WebDataset has it. Images with the same content are in the same part, as for `image_folder`.
+
+    Args:
+        source: a folder with one subfolder of images for each class; the name or the files of a dataset; a .npz file
+            with `inputs` (N, C, H, W), `labels` (N,) and perhaps `classes`; or a dataset in three parts.
+        folder: the folder for the shards, a new or an empty one.
+        seed: chooses the order, and which samples are for validation and test.
+        shard_size: megabytes of a shard.
+        split: the shares of training, validation and test.
+        validation: another folder with the images for validation, if the source is a folder.
+        test: another folder with the images for the test, likewise.
+        progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
+        threads: threads that read images (default: one for each core).
+
+    Returns:
+        the dataset that `shards` gives for the folder.
+
+    Raises:
+        FileError: the folder is not empty, or cannot be written; nothing remains in it.
+        DataError: the source cannot be used.
+    """
+    shares = checked_shares(split)
+    given = {part: path_from(path, part) for part, path in (("validation", validation), ("test", test)) if path}
+    origin: Source
+    if isinstance(source, Splits):
+        origin, name = Arrays(source, seed, source.record), source.name
+    elif str(source).lower().endswith(".npz"):
+        origin, name = read_npz(path_from(source, "source"), seed, shares), Path(source).stem
+    elif named_data(source) is not None or not Path(source).is_dir():
+        splits = load(source, seed=seed)
+        origin, name = Arrays(splits, seed, splits.record), splits.name
+    else:
+        root = Path(source)
+        origin = Images(root, given=given, seed=seed, shares=shares, threads=threads, progress=progress)
+        name = root.resolve().name
+    write_shards(origin, folder, name, size=shard_size, progress=progress)
+    return shards(folder, progress=progress)
+
+
 def named_data(name: str | Path) -> str | None:
     """The name in `DATASETS` that `name` is, or whose files are at that path; None for anything else."""
     if str(name) in DATASETS:
         return str(name)
+    if is_url(name):
+        return None
     path = path_from(name, "name")
     return next((known for known, entry in DATASETS.items() if entry.is_at(path)), None) if path.exists() else None
 

@@ -2,11 +2,9 @@
 lie."""
 
 import os
-from pathlib import Path
 from typing import BinaryIO
 
 from foveate.errors import FileError
-from foveate.text import named
 
 MOST_BEFORE_SIZE = 128 << 20
 """The most bytes read before the image's size is known; a WebP is read whole."""
@@ -19,16 +17,17 @@ MOST_READS = 200_000
 
 
 class GuardedFile:
-    """An open file that is read no further than an honest image needs.
+    """An open file, called `name` in sentences, that is read no further than an honest image needs.
 
     `pixels` is set once the image's size is known.
     """
 
     pixels = 0
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
-        self._size = os.fstat(file.fileno()).st_size
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         self._bytes = self._reads = 0
 
     def read(self, size: int = -1) -> bytes:
@@ -38,7 +37,7 @@ class GuardedFile:
         self._bytes += rest if size < 0 else min(size, rest)
         if self._bytes > MOST_BEFORE_SIZE + MOST_FOR_PIXEL * self.pixels or self._reads > MOST_READS:
             raise FileError(
-                f"{named(self._path)} has {self._size:,} bytes, but no image large enough to need them; "
+                f"{self._name} has {self._size:,} bytes, but no image large enough to need them; "
                 "an undamaged image was expected"
             )
         return self._file.read(size)

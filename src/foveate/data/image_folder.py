@@ -86,12 +86,12 @@ def image_folder(
     given = {"validation": validation, "test": test}
     others = {part: list_images(path_from(path, part), listing.classes) for part, path in given.items() if path}
     found = examined([listing, *others.values()], others, threads, progress, cache)
-    _check_readable(root, listing.classes, found)
+    check_readable(root, listing.classes, found)
     measured = preprocessing is None
     if preprocessing is None:
         preprocessing = unmeasured(found.facts, shape, size, fit)
     check_takes_images(preprocessing)
-    placement = _placement(record, seed, checked_shares(split), found)
+    placement = placement_of(record, seed, checked_shares(split), found)
     parts = found.parts(placement)
     files = sorted(range(len(parts)), key=lambda place: PARTS.index(parts[place]))
     inputs, kept = found.read(files, preprocessing, threads, progress)
@@ -99,7 +99,7 @@ def image_folder(
     if measured:
         preprocessing = replace(Preprocessing.measure(datasets["train"]), fit=fit)
     found.skipped = dict(sorted(found.skipped.items(), key=lambda each: natural_key(relative(each[0], found.roots))))
-    _warn(root, found)
+    warn_of_skipped(root, found)
     logger.info("read %d images of %s in %s", len(kept), format_sizes(preprocessing.shape), root)
     line = found.line(files, kept, {part: len(dataset) for part, dataset in datasets.items()})
     line += _untested(found, datasets["test"]) + in_two_classes(found) + _parts_as_classes(found)
@@ -258,7 +258,7 @@ def unmeasured(
     return Preprocessing(chosen, (0.0,) * chosen[0], (1.0,) * chosen[0], fit=fit)
 
 
-def _placement(
+def placement_of(
     record: Mapping[str, Any] | None, seed: int, shares: tuple[float, float, float], found: Found
 ) -> Placement:
     """Where each image belongs; parts with folders of their own get no share of the others."""
@@ -321,7 +321,7 @@ def in_two_classes(found: Found) -> str:
     return f"; {count} in more than one class, such as {next(iter(twice.values()))}"
 
 
-def _check_readable(root: Path, classes: Sequence[str], found: Found) -> None:
+def check_readable(root: Path, classes: Sequence[str], found: Found) -> None:
     """Refuse a folder with no image at all, or a class without one."""
     if not found.files:
         path, reason = next(iter(found.skipped.items()))
@@ -350,7 +350,7 @@ def _check_counts(root: Path, found: Found, labels: NDArray[np.int64], counts: M
             )
 
 
-def _warn(root: Path, found: Found) -> None:
+def warn_of_skipped(root: Path, found: Found) -> None:
     """Warn of files that somebody means to be images, and of folders of them, but that are left out."""
     folders = {path: reason for path, reason in found.skipped.items() if reason == NO_PART}
     if folders:

@@ -4,13 +4,15 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,18 @@ def formats() -> tuple[str, ...]:
     return (*FORMATS, *avif, "HEIF")
 
 
-def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Held:
+    """The bytes of a file that are in memory already, and what sentences call it: the `str` of `name`."""
+
+    name: object
+    content: bytes | memoryview
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+def read_pixels(path: Path | Held, channels: int, resizing: Resizing) -> NDArray[np.uint8]:
     """The image in `path` as uint8 (channels, height, width); see `image_pixels`.
 
     Raises:
@@ -76,7 +89,7 @@ def read_pixels(path: Path, channels: int, resizing: Resizing) -> NDArray[np.uin
         raise DamagedImageError(f"{named(path)} cannot be used: {error}") from None
 
 
-def read_image(path: Path) -> "Image.Image":
+def read_image(path: Path | Held) -> "Image.Image":
     """The decoded image in `path`, turned as its EXIF orientation says; for an animation, the first picture.
 
     Raises:
@@ -86,7 +99,7 @@ def read_image(path: Path) -> "Image.Image":
         return upright(image)
 
 
-def read_size(path: Path) -> tuple[int, int, int]:
+def read_size(path: Path | Held) -> tuple[int, int, int]:
     """(channels, height, width) that `read_image` would give, from the file's header alone; 1 channel if it is grey.
 
     Raises:
@@ -102,9 +115,9 @@ def read_size(path: Path) -> tuple[int, int, int]:
         return (1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3), height, width
 
 
-def _has_chunk(path: Path, kind: bytes) -> bool:
+def _has_chunk(path: Path | Held, kind: bytes) -> bool:
     """Whether a PNG file has a chunk of this kind, or a text chunk, in which older programs keep EXIF data."""
-    with open_regular(path) as file:
+    with _file(path) as file:
         file.seek(len(_PNG_SIGNATURE))
         for _ in range(MOST_READS):
             head = file.read(8)
@@ -248,24 +261,24 @@ quiet = _Quiet()
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[Image.Image]":
+def _opened(path: Path | Held) -> "Iterator[Image.Image]":
     """The image in `path`, not decoded yet."""
-    with _sentences(path), open_regular(path) as file:
+    with _sentences(path), _file(path) as file:
         from PIL import Image
 
-        guarded = GuardedFile(file, path)
+        guarded = GuardedFile(file, named(path))
         with Image.open(guarded, formats=formats()) as image:  # type: ignore[arg-type]
             guarded.pixels = prod(image.size)
             yield image
 
 
 @contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def _sentences(path: Path | Held) -> Iterator[None]:
     """Whatever fails while PIL reads `path` becomes one sentence."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if path.stat().st_size == 0 and path.is_file():
+        if _is_empty(path):
             raise FileError(f"{named(path)} is empty (0 bytes); {_EXPECTED} was expected")
         with quiet:
             yield
@@ -296,18 +309,28 @@ def _sentences(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from None
 
 
-def _is_heif(path: Path) -> bool:
-    with open_regular(path) as file:
+def _file(path: Path | Held) -> BinaryIO:
+    return BytesIO(path.content) if isinstance(path, Held) else open_regular(path)
+
+
+def _is_empty(path: Path | Held) -> bool:
+    if isinstance(path, Held):
+        return not len(path.content)
+    return path.stat().st_size == 0 and path.is_file()
+
+
+def _is_heif(path: Path | Held) -> bool:
+    with _file(path) as file:
         start = file.read(12)
     return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
 
 
-def _damaged(path: Path, error: Exception) -> DamagedImageError:
+def _damaged(path: Path | Held, error: Exception) -> DamagedImageError:
     words = str(error).rstrip(".") or type(error).__name__
     return DamagedImageError(f"{named(path)} is a damaged image ({words}); {_EXPECTED} was expected")
 
 
-def _refuse_bomb(path: Path) -> NoReturn:
+def _refuse_bomb(path: Path | Held) -> NoReturn:
     from PIL import Image
 
     most = Image.MAX_IMAGE_PIXELS or 0

@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data import batch_indices
 from foveate.engines import StepResult
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
@@ -25,13 +24,12 @@ from foveate.graph import Node, Schedule
 from foveate.log import logger
 from foveate.tasks import Classification, Metrics, heads
 from foveate.training.divergence import diverged, first_without_numbers
-from foveate.training.feed import Feed
+from foveate.training.feed import feed_of
 from foveate.training.history import ACCURACY, Epoch, History
 from foveate.training.interruption import interruptible
 from foveate.training.job import Job, Totals
 from foveate.training.metrics import Evaluation, evaluate
 from foveate.training.objectives import training_losses
-from foveate.training.prefetch import prefetch
 from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
 from foveate.training.saving import arrays_in_turn
@@ -86,7 +84,7 @@ class _Run:
         graph, task = job.state.graph, job.task or job.train.task
         self._heads = heads(task, graph)
         self._losses = training_losses(self._heads, job.recipe.loss)
-        self._feed = Feed(graph, self._heads, job.train, job.preprocessing)
+        self._feed = feed_of(graph, self._heads, job.train, job.preprocessing)
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
         self._batches = len(self._indices())
@@ -112,7 +110,7 @@ class _Run:
         """Train on the rest of the epoch's batches; False if `stop` ended it before the last."""
         remaining = self._indices()[self.position :]
         since = perf_counter()
-        with closing(prefetch(self._prepare, remaining)) as batches:
+        with closing(self._feed.prefetched(self._prepare, remaining)) as batches:
             for samples, inputs, targets in self._awaited(batches):
                 result = self._step(samples, inputs, targets)
                 self.totals.add(result, samples)
@@ -243,9 +241,7 @@ class _Run:
 
     def _indices(self) -> list[NDArray[np.int64]]:
         recipe = self.job.recipe
-        return batch_indices(
-            len(self.job.train), recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge
-        )
+        return self._feed.batches(recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge)
 
     def _prepare(self, indices: NDArray[np.int64]) -> Prepared:
         """The size of a batch, its augmented, normalised inputs and its targets; runs in the background."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import foveate.engines.reference  # noqa: F401 (fills the table of losses)
-from foveate.data import Dataset, Preprocessing, batch_indices
+from foveate.data import Dataset, Preprocessing
 from foveate.engines import State
 from foveate.engines.base import FloatArray
 from foveate.errors import DataError
@@ -20,9 +20,8 @@ from foveate.layers.softmax import Softmax
 from foveate.progress import PATIENCE_SECONDS, Bar
 from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
 from foveate.training.compatibility import check_targets
-from foveate.training.feed import Feed
+from foveate.training.feed import feed_of
 from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
-from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
 
 FORMAT = 1
@@ -139,10 +138,10 @@ def evaluate(
     check_targets(outputs, dataset)
     losses, metrics = measuring_losses(outputs, loss), Metrics(outputs)
     totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
-    feed = Feed(programs.graph, outputs, dataset, preprocessing)
-    batches = batch_indices(len(dataset), programs.size(batch_size))
+    feed = feed_of(programs.graph, outputs, dataset, preprocessing)
+    batches = feed.batches(programs.size(batch_size))
     watched = Bar(sys.stderr if progress else None, len(dataset), "evaluating", patience=PATIENCE_SECONDS)
-    with watched as bar, closing(prefetch(feed.inputs, batches)) as prepared:
+    with watched as bar, closing(feed.prefetched(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):
             values, targets = programs.outputs(state, inputs), feed.targets(indices)
             for head in outputs:

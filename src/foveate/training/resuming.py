@@ -7,12 +7,15 @@ from zlib import crc32
 
 import numpy as np
 
+from foveate.data import Dataset
+from foveate.data.shards.sharded import ShardedDataset
 from foveate.errors import TrainingError
 from foveate.tasks import Classification
 from foveate.training.job import Job
 
 _NAMES = {
     "batch_size": "batch size",
+    "buffer": "buffer of samples",
     "frozen": "frozen parameters",
     "learning_rate_factors": "learning rate factors",
 }
@@ -22,18 +25,26 @@ _NAMES = {
 def configuration_of(job: Job) -> dict[str, Any]:
     """What, besides the network, must be the same for training to resume: the recipe and the data."""
     train, task = job.train, job.task or job.train.task
-    targets = train.targets.values() if isinstance(train.targets, Mapping) else (train.targets,)
-    checksum = 0
-    for array in (*train.by_input.values(), *targets):
-        checksum = crc32(np.ascontiguousarray(array).data, checksum)
     return {
         **job.recipe.to_json(),
         "samples": len(train),
-        "data": checksum,
+        "data": _checksum(train),
+        **({"buffer": train.buffer} if isinstance(train, ShardedDataset) else {}),
         "preprocessing": job.preprocessing.to_json(),
         **({} if isinstance(task, Classification) else {"task": task.to_json()}),
         **({"frozen": sorted(job.frozen)} if job.frozen else {}),
     }
+
+
+def _checksum(data: Dataset) -> int:
+    """That of all inputs and targets."""
+    if isinstance(data, ShardedDataset):
+        return data.checksum
+    targets = data.targets.values() if isinstance(data.targets, Mapping) else (data.targets,)
+    checksum = 0
+    for array in (*data.by_input.values(), *targets):
+        checksum = crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
 
 
 def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
