@@ -6,11 +6,14 @@ The functions over lists of tensors are those that torch.optim is made of.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 
+from foveate.engines import own_updates
 from foveate.engines.program import Rates
-from foveate.graph import SGD, AdamW, Optimizer
+from foveate.engines.torch.arrays import to_numpy, to_tensor
+from foveate.graph import SGD, AdamW, Lion, Optimizer
 
 Tensors = Sequence[torch.Tensor]
 
@@ -28,13 +31,28 @@ class Learning:
 
 def update(optimizer: Optimizer, learning: Learning, rates: Rates, step: int) -> None:
     """Change parameters and slots as one step does; `step` counts from 1."""
+    rate = learning.factor * rates.learning_rate
+    if not isinstance(optimizer, SGD | AdamW | Lion):
+        _own(optimizer, learning, rates._replace(learning_rate=rate), step)
+        return
     kept = optimizer.momentum if rates.momentum is None else rates.momentum
     decay = optimizer.weight_decay if learning.decays else 0.0
-    rate = learning.factor * rates.learning_rate
     if isinstance(optimizer, SGD):
         _sgd(optimizer, learning, rate, kept, decay)
+    elif isinstance(optimizer, Lion):
+        _lion(optimizer, learning, rate, kept, decay)
     else:
         _adamw(optimizer, learning, rate, kept, decay, step)
+
+
+def clip(gradients: list[torch.Tensor], most: float) -> float:
+    """Scale gradients so that the norm of all together is at most `most`; returns the norm before."""
+    norms = torch._foreach_norm([each.double() for each in gradients])
+    norm = float(torch.linalg.vector_norm(torch.stack(list(norms)))) if gradients else 0.0
+    factor = most / (norm + 1e-6)
+    if factor < 1 and isfinite(norm):
+        torch._foreach_mul_(gradients, factor)
+    return norm
 
 
 def _sgd(optimizer: SGD, learning: Learning, rate: float, kept: float, decay: float) -> None:
@@ -63,3 +81,26 @@ def _adamw(optimizer: AdamW, learning: Learning, rate: float, kept: float, decay
     if decay:
         torch._foreach_mul_(learning.values, 1 - rate * decay)
     torch._foreach_addcdiv_(learning.values, means, roots, -rate / (1 - kept**step))
+
+
+def _lion(optimizer: Lion, learning: Learning, rate: float, kept: float, decay: float) -> None:
+    second, gradients, means = optimizer.second_momentum, learning.gradients, learning.slots["mean"]
+    directions = torch._foreach_mul(means, kept)
+    torch._foreach_add_(directions, gradients, alpha=1 - kept)
+    torch._foreach_sign_(directions)
+    torch._foreach_mul_(means, second)
+    torch._foreach_add_(means, gradients, alpha=1 - second)
+    if decay:
+        torch._foreach_mul_(learning.values, 1 - rate * decay)
+    torch._foreach_add_(learning.values, directions, alpha=-rate)
+
+
+def _own(optimizer: Optimizer, learning: Learning, rates: Rates, step: int) -> None:
+    """An optimiser of one's own computes in NumPy, parameter by parameter."""
+    for index, (value, gradient) in enumerate(zip(learning.values, learning.gradients, strict=True)):
+        slots = {name: tensors[index] for name, tensors in learning.slots.items()}
+        arrays = {name: to_numpy(tensor) for name, tensor in slots.items()}
+        one = own_updates.Learning(to_numpy(value), to_numpy(gradient), arrays, learning.decays)
+        value.copy_(to_tensor(own_updates.own_update(optimizer, one, rates, step), value.device))
+        for name, tensor in slots.items():
+            tensor.copy_(to_tensor(arrays[name], tensor.device))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from math import isfinite, prod
+from math import prod
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from foveate.engines.request import Request
 from foveate.engines.torch.arrays import Reading, to_numpy, to_tensor
 from foveate.engines.torch.forms import Context, Operation, operation_of
 from foveate.engines.torch.losses import count_correct, measure_loss
-from foveate.engines.torch.optimizers import Learning, update
+from foveate.engines.torch.optimizers import Learning, clip, update
 from foveate.engines.torch.state import TorchState
 from foveate.errors import EngineError
 from foveate.graph import Graph
@@ -122,8 +122,10 @@ class TorchSession(Session):
         losses, counts = measured.wait()
         by_output = {each.output: float(loss) for each, loss in zip(self.request.losses, losses, strict=True)}
         total = sum(each.weight * by_output[each.output] for each in self.request.losses)
-        result = StepResult(total, int(counts[0]), int(counts[1]), by_output)
-        if self.request.optimizer is not None and not isfinite(total):
+        with torch.no_grad():
+            norm = self._prepare_update(state, rates)
+        result = StepResult(total, int(counts[0]), int(counts[1]), by_output, norm)
+        if self.request.optimizer is not None and not result.is_finite:
             return result
         self._keep_statistics(state)
         state.step_count += 1
@@ -214,32 +216,48 @@ class TorchSession(Session):
         if self.request.training:
             state.changed()
 
+    def _prepare_update(self, state: TorchState, rates: Rates) -> float | None:
+        """Add the gradients to those of the batches before, and clip them; returns their norm if they are clipped."""
+        names = self._trained()
+        if self.request.accumulate and not (rates.first and rates.last):
+            for name in names:
+                own = rates.share * self._gradients[name]
+                total = own if rates.first else state.accumulated[name] + own
+                # The sum takes the place of the last gradient, and must outlive what clipping does to that.
+                self._gradients[name], state.accumulated[name] = total.clone() if rates.last else total, total
+        if self.request.clip_norm is None or not rates.last:
+            return None
+        return clip([self._gradients[name] for name in names], self.request.clip_norm)
+
     def _update(self, state: TorchState, rates: Rates) -> None:
         optimizer = self.request.optimizer
-        if optimizer is None:
+        if optimizer is None or not rates.last:
             return
+        done = state.step_count - 1 if rates.update is None else rates.update
         with torch.no_grad():
             for learning in self._learning(state, optimizer.slots):
-                update(optimizer, learning, rates, state.step_count)
+                update(optimizer, learning, rates, done + 1)
         state.changed()
+
+    def _trained(self) -> list[str]:
+        """Names of the parameters that learn."""
+        parameters = self.graph.parameters.items()
+        return [name for name, each in parameters if each.trainable and self.request.learns(name)]
 
     def _learning(self, state: TorchState, slots: Sequence[str]) -> Iterator[Learning]:
         """The parameters that learn, in groups that learn alike."""
         factors = dict(self.request.rate_factors)
 
         def alike(name: str) -> tuple[bool, float]:
-            return self.graph.parameters[name].decay, factors.get(name, 1.0)
+            return not self.graph.parameters[name].decay, factors.get(name, 1.0)
 
-        learning = [
-            name for name, each in self.graph.parameters.items() if each.trainable and self.request.learns(name)
-        ]
-        for (decays, factor), group in groupby(sorted(learning, key=alike), alike):
+        for (spared, factor), group in groupby(sorted(self._trained(), key=alike), alike):
             names = list(group)
             yield Learning(
                 [state.tensors[name] for name in names],
                 [self._gradients[name] for name in names],
                 {slot: [state.tensors[f"{slot}/{name}"] for name in names] for slot in slots},
-                decays,
+                not spared,
                 factor,
             )
 

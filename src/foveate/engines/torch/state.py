@@ -21,6 +21,8 @@ class TorchState(State):
         self.dtype = dtype
         self.device = torch.device(device)
         self.tensors: dict[str, torch.Tensor] = {}
+        self.accumulated: dict[str, torch.Tensor] = {}
+        """The sums of gradients of several batches; no part of what is read, copied and saved."""
         for name, array in initial_arrays(graph, seed).items():
             self._load(name, array)
         for name in self.names(slots=True):
