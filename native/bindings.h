@@ -16,6 +16,7 @@ void init_primitive(nanobind::module_& module);
 void init_convolution(nanobind::module_& module);
 void init_depthwise(nanobind::module_& module);
 void init_linear(nanobind::module_& module);
+void init_matmul(nanobind::module_& module);
 void init_pooling(nanobind::module_& module);
 void init_normalization(nanobind::module_& module);
 void init_elementwise(nanobind::module_& module);

@@ -1,7 +1,8 @@
 // Two arrays combined number by number, where either may be repeated along axes: sums, differences, products, quotients,
-// and the parts of a rectifier whose slopes are an array.
+// maxima, powers, and the parts of a rectifier whose slopes are an array.
 #include <omp.h>
 
+#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <unordered_map>
@@ -58,6 +59,17 @@ struct Plus { static float of(float a, float b) { return a + b; } };
 struct Minus { static float of(float a, float b) { return a - b; } };
 struct Times { static float of(float a, float b) { return a * b; } };
 struct Over { static float of(float a, float b) { return a / b; } };
+// NaN wins.
+struct Larger { static float of(float a, float b) { return a > b || std::isnan(a) ? a : b; } };
+struct Smaller { static float of(float a, float b) { return a < b || std::isnan(a) ? a : b; } };
+// The share that the first of two has in their maximum, or minimum: equals share, and NaN excludes neither.
+struct OfLarger { static float of(float a, float b) { return a == b ? 0.5f : a < b ? 0.0f : 1.0f; } };
+struct OfSmaller { static float of(float a, float b) { return a == b ? 0.5f : a > b ? 0.0f : 1.0f; } };
+struct Raised { static float of(float a, float b) { return std::pow(a, b); } };
+struct ByBase { static float of(float a, float b) { return b == 0 ? 0.0f : b * std::pow(a, b - 1); } };
+struct ByExponent {
+  static float of(float a, float b) { return a == 0 && b >= 0 ? 0.0f : std::pow(a, b) * std::log(a); }
+};
 struct Rectified { static float of(float x, float slope) { return x > 0 ? x : slope * x; } };
 struct Slope { static float of(float x, float slope) { return x > 0 ? 1.0f : slope; } };
 struct Below { static float of(float x, float dy) { return x > 0 ? 0.0f : x * dy; } };
@@ -66,7 +78,9 @@ Row row_named(const std::string& name) {
   static const std::unordered_map<std::string, Row> rows{
       {"add", row_of<Plus>},         {"subtract", row_of<Minus>}, {"multiply", row_of<Times>},
       {"divide", row_of<Over>},      {"prelu", row_of<Rectified>}, {"prelu slope", row_of<Slope>},
-      {"prelu below", row_of<Below>},
+      {"prelu below", row_of<Below>}, {"maximum", row_of<Larger>}, {"minimum", row_of<Smaller>},
+      {"of maximum", row_of<OfLarger>}, {"of minimum", row_of<OfSmaller>}, {"raise", row_of<Raised>},
+      {"raise by base", row_of<ByBase>}, {"raise by exponent", row_of<ByExponent>},
   };
   const auto found = rows.find(name);
   if (found == rows.end()) throw std::invalid_argument("two arrays cannot be combined by " + name);

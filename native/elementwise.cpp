@@ -25,6 +25,8 @@ Function function_named(const std::string& name) {
       {"mish", Function::mish},         {"softplus", Function::softplus},     {"clip", Function::clip},
       {"selu", Function::selu},         {"celu", Function::celu},             {"line", Function::line},
       {"absolute", Function::absolute}, {"power", Function::power},           {"exponential", Function::exponential},
+      {"logarithm", Function::logarithm}, {"error_function", Function::error_function},
+      {"thresholded", Function::thresholded},
   };
   const auto found = functions.find(name);
   if (found == functions.end()) throw std::invalid_argument("there is no elementwise function " + name);

@@ -12,6 +12,7 @@ NB_MODULE(_native, module) {
   foveate::init_convolution(module);
   foveate::init_depthwise(module);
   foveate::init_linear(module);
+  foveate::init_matmul(module);
   foveate::init_pooling(module);
   foveate::init_normalization(module);
   foveate::init_elementwise(module);

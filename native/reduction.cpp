@@ -1,4 +1,4 @@
-// Sums, means, maxima and minima over any axes of each sample, in the plain layout.
+// Sums, means, products, maxima and minima over any axes of each sample, in the plain layout.
 #include <omp.h>
 
 #include <cmath>
@@ -16,11 +16,12 @@ namespace {
 
 using Indices = std::vector<std::int64_t>;
 
-enum class Kind { sum, mean, max, min };
+enum class Kind { sum, mean, prod, max, min };
 
 Kind kind_named(const std::string& name) {
   if (name == "sum") return Kind::sum;
   if (name == "mean") return Kind::mean;
+  if (name == "prod") return Kind::prod;
   if (name == "max") return Kind::max;
   if (name == "min") return Kind::min;
   throw std::invalid_argument("there is no reduction by " + name);
@@ -58,6 +59,11 @@ class Reduction : public Kernel {
       for (const std::int64_t tap : shape_.taps) sum += x[tap];
       return static_cast<float>(shape_.kind == Kind::sum ? sum : sum / shape_.taps.size());
     }
+    if (shape_.kind == Kind::prod) {
+      double product = 1;
+      for (const std::int64_t tap : shape_.taps) product *= x[tap];
+      return static_cast<float>(product);
+    }
     float best = x[shape_.taps[0]];
     for (const std::int64_t tap : shape_.taps) {
       const float other = x[tap];
@@ -89,7 +95,9 @@ class ReductionBackward : public Kernel {
       const std::int64_t start = shape_.start(output);
       const float dy = gradient[output];
       float* dx = result + start;
-      if (extreme) {
+      if (shape_.kind == Kind::prod) {
+        to_factors(source + start, dy, dx);
+      } else if (extreme) {
         to_equals(source + start, target[output], dy, dx);
       } else {
         const float share = shape_.kind == Kind::sum ? dy : dy / static_cast<float>(shape_.taps.size());
@@ -104,6 +112,19 @@ class ReductionBackward : public Kernel {
     float count = 0;
     for (const std::int64_t tap : shape_.taps) count += x[tap] == y ? 1.0f : 0.0f;
     for (const std::int64_t tap : shape_.taps) dx[tap] = (x[tap] == y ? dy : 0.0f) / count;
+  }
+
+  // To each factor the product of the others: of those before it, and of those behind it.
+  void to_factors(const float* x, float dy, float* dx) const {
+    double before = dy, behind = 1;
+    for (const std::int64_t tap : shape_.taps) {
+      dx[tap] = static_cast<float>(before);
+      before *= x[tap];
+    }
+    for (auto tap = shape_.taps.rbegin(); tap != shape_.taps.rend(); ++tap) {
+      dx[*tap] = static_cast<float>(dx[*tap] * behind);
+      behind *= x[*tap];
+    }
   }
 
   Reduced shape_;

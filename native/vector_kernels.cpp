@@ -49,6 +49,9 @@ Vector value(Vector x, Numbers n) {
   if constexpr (Kind == F::absolute) return absolute(x);
   if constexpr (Kind == F::exponential) return Exponential(x).value();
   if constexpr (Kind == F::power) return to_power(x, n.alpha);
+  if constexpr (Kind == F::logarithm) return logarithm(x);
+  if constexpr (Kind == F::error_function) return error_function(x);
+  if constexpr (Kind == F::thresholded) return x <= n.alpha ? Vector{} : x;
   if constexpr (Kind == F::sigmoid) return Logistic(x).times(all(1));
   if constexpr (Kind == F::tanh) {
     const Vector less = exp_minus_one(-2 * absolute(x)), size = -less / (2 + less);
@@ -86,6 +89,9 @@ Vector slope(Vector known, Vector dy, Numbers n) {
   if constexpr (Kind == F::absolute) return x > 0 ? dy : x < 0 ? -dy : x * dy;
   if constexpr (Kind == F::exponential) return y * dy;
   if constexpr (Kind == F::power) return n.alpha == 0 ? Vector{} : dy * (n.alpha * to_power(x, n.alpha - 1));
+  if constexpr (Kind == F::logarithm) return dy / x;
+  if constexpr (Kind == F::error_function) return Normal(1.41421356f * x).times_density(2.82842712f * dy);
+  if constexpr (Kind == F::thresholded) return x <= n.alpha ? Vector{} : dy;
   if constexpr (Kind == F::sigmoid) return dy * (y * (1 - y));
   if constexpr (Kind == F::tanh) return dy * (1 - y * y);
   if constexpr (Kind == F::silu) {
@@ -164,6 +170,9 @@ void with(F function, const Work& work) {
     FOVEATE_CASE(absolute);
     FOVEATE_CASE(exponential);
     FOVEATE_CASE(power);
+    FOVEATE_CASE(logarithm);
+    FOVEATE_CASE(error_function);
+    FOVEATE_CASE(thresholded);
 #undef FOVEATE_CASE
   }
 }

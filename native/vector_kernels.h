@@ -7,7 +7,7 @@ namespace foveate {
 
 enum class Function {
   relu, leaky_relu, relu6, hardtanh, clip, elu, selu, celu, sigmoid, tanh, silu, hardswish, hardsigmoid, gelu, gelu_tanh,
-  softplus, mish, line, absolute, exponential, power
+  softplus, mish, line, absolute, exponential, power, logarithm, error_function, thresholded
 };
 
 // What some functions have besides x: a slope or a scale, two bounds, the two numbers of a line, or an exponent.

@@ -94,6 +94,21 @@ inline Vector log_of_one_and(Vector x) {
   return 2 * s * (1 + q * (1 / 3.0f + q * (0.2f + q * (1 / 7.0f + q * higher))));
 }
 
+// log(x), the power of two taken out so that the rest is between the root of 1/2 and that of 2.
+inline Vector logarithm(Vector x) {
+  const Integers bits = (Integers)x;
+  Integers exponent = (bits >> 23) - 127;
+  Vector part = (Vector)((bits & 0x7fffff) | 0x3f800000);
+  const Integers large = part > 1.41421356f;  // -1 where it is
+  part = large ? part * 0.5f : part;
+  exponent -= large;
+  const Vector n = __builtin_convertvector(exponent, Vector);
+  const Vector near = n * 0.693359375f + (n * -2.12194440e-4f + log_of_one_and(part - 1));
+  const float infinity = __builtin_inff();
+  const Vector finite = x == infinity ? x : near;
+  return x > 0 ? finite : x == 0 ? all(-infinity) : all(__builtin_nanf(""));
+}
+
 // exp(-|x|), and the sigmoid that follows from it; a factor is multiplied before what is tiny is flushed.
 struct Logistic {
   Exponential small;
@@ -121,6 +136,8 @@ struct Normal {
     const Vector small = x < -20 ? factor * 0.0f : density.times(factor * tail);
     return x > 0 ? factor * (1 - density.times(tail)) : small;
   }
+  // 1/2 erfc(|x| / sqrt 2).
+  Vector beyond() const { return density.times(tail); }
   Vector times_density(Vector factor) const { return density.times(factor * 0.398942280f); }
 
  private:
@@ -137,6 +154,15 @@ struct Normal {
     return Exponential(coarse * coarse * -0.5f, (a - coarse) * (a + coarse) * -0.5f);
   }
 };
+
+// erf(x): near 0 its series, elsewhere what the normal distribution leaves.
+inline Vector error_function(Vector x) {
+  const Vector q = x * x;
+  const Vector higher = 1 / 216.0f + q * (-1 / 1320.0f + q * (1 / 9360.0f));
+  const Vector near = 1.12837917f * x * (1 + q * (-1 / 3.0f + q * (0.1f + q * (-1 / 42.0f + q * higher))));
+  const Vector size = 1 - 2 * Normal(1.41421356f * x).beyond();
+  return absolute(x) < 0.5f ? near : x < 0 ? -size : size;
+}
 
 }  // namespace
 }  // namespace foveate

@@ -12,7 +12,7 @@ from foveate.engines import Engine, State, StepResult
 from foveate.engines.base import Mode
 from foveate.engines.reference import ReferenceEngine
 from foveate.graph import Graph, GraphBuilder, Loss
-from foveate.layers import Dropout, Layer, Shape
+from foveate.layers import Dropout, Layer, Log, Raise, Shape
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -81,11 +81,13 @@ def single_layer(layer: Layer, *shapes: Shape) -> Graph:
 
 
 def random_inputs(graph: Graph, batch_size: int, seed: int = 0) -> Arrays:
-    """A batch for every input of `graph`."""
-    return {
+    """A batch for every input of `graph`, above 0 for layers that make NaN of negative numbers."""
+    positive = {name for node in graph.nodes if isinstance(node.layer, Log | Raise) for name in node.inputs[:1]}
+    made = {
         name: normal((batch_size, *shape), seed + 100 + number)
         for number, (name, shape) in enumerate(graph.inputs.items())
     }
+    return {name: abs(batch) + 0.125 if name in positive else batch for name, batch in made.items()}
 
 
 def random_seed(graph: Graph, batch_size: int, seed: int = 0) -> Array:

@@ -23,14 +23,14 @@ Array: TypeAlias = NDArray[Any]
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 FOLDERS = ("pytorch-converted", "pytorch-operator", "simple")
 
-ALL_ARE_DATA = ("Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min", "Concat", "MatMul")
+ALL_ARE_DATA = ("Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min", "Concat", "MatMul", "Pow", "PRelu")
 """Operators all of whose inputs depend on the network's; of others only the first does."""
 
 
 ELEMENTWISE = (
-    *("Add", "Celu", "Clip", "Div", "Elu", "Exp", "Gelu", "HardSigmoid", "LeakyRelu", "Max", "Mean", "Min", "Mish"),
-    *("Mul", "Neg", "Reciprocal", "Selu", "Shrink", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish"),
-    *("Tanh",),
+    *("Add", "Celu", "Clip", "DequantizeLinear", "Div", "Dropout", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid"),
+    *("LeakyRelu", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Pow", "PRelu", "QuantizeLinear", "Reciprocal"),
+    *("Selu", "Shrink", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "ThresholdedRelu"),
 )
 """Operators whose cases with vectors are run with a sample of one number for each of theirs."""
 
@@ -149,7 +149,10 @@ def _with_constants(name: str, source: onnx.ModelProto, inputs: Sequence[Any], o
     if every and len({len(np.atleast_1d(array)) for array in data.values()}) > 1:
         data = dict(list(named.items())[:1])
     if len(graph.node) == 1 and graph.node[0].op_type in ELEMENTWISE and set(map(np.ndim, named.values())) <= {0, 1}:
-        data = _as_samples(graph, named if every else dict(list(named.items())[:1]))
+        vectors = {key: array for key, array in named.items() if np.ndim(array) == 1}
+        data = _as_samples(graph, vectors if every else dict(list(named.items())[:1]))
+    if len(graph.node) == 1 and graph.node[0].op_type == "Gemm" and np.shape(inputs[-1])[:1] == np.shape(inputs[0])[:1]:
+        data = {key: named[key] for key in (names[0], names[-1])}  # a bias for each sample
     for value in list(graph.input):
         if value.name in named and value.name not in data:
             graph.input.remove(value)

@@ -11,15 +11,48 @@ from tests.conformance.onnx_cases import FOLDERS, OnnxCase, error, folder_cases,
 
 BOUND = 1e-5
 
+FEW_DIGITS = {"node/test_averagepool_2d_ceil_last_window_starts_on_pad": 2e-4}
+"""Cases whose expected output has four digits."""
+
 MODULES = (
     *("abs", "add", "averagepool", "batch_normalization", "celu", "clip", "concat", "constant", "constantofshape"),
     *("conv", "convinteger", "convtranspose", "depthtospace", "dequantizelinear", "div", "dropout", "elu", "erf"),
     *("exp", "expand", "flatten", "gather", "gelu", "gemm", "globalaveragepool", "globalmaxpool"),
     *("groupnormalization", "hardsigmoid", "hardswish", "identity", "instance_normalization", "layernormalization"),
-    *("leakyrelu", "logsoftmax", "lpnormalization", "lppool", "lrn", "matmul", "matmulinteger", "max", "maxpool"),
+    *(
+        "leakyrelu",
+        "log",
+        "logsoftmax",
+        "lpnormalization",
+        "lppool",
+        "lrn",
+        "matmul",
+        "matmulinteger",
+        "max",
+        "maxpool",
+    ),
     *("mean", "meanvariancenormalization", "min", "mish", "mul", "neg", "pad", "pow", "prelu", "qlinearconv"),
-    *("qlinearmatmul", "quantizelinear", "reciprocal", "reduce_log_sum_exp", "reducel1", "reducel2", "reducemax"),
-    *("reducemean", "reducemin", "reducesum", "reducesumsquare", "relu", "reshape", "resize", "rmsnormalization"),
+    *(
+        "qlinearmatmul",
+        "quantizelinear",
+        "reciprocal",
+        "reduce_log_sum",
+        "reduce_log_sum_exp",
+        "reducel1",
+        "reducel2",
+        "reducemax",
+    ),
+    *(
+        "reducemean",
+        "reducemin",
+        "reduceprod",
+        "reducesum",
+        "reducesumsquare",
+        "relu",
+        "reshape",
+        "resize",
+        "rmsnormalization",
+    ),
     *("selu", "shape", "shrink", "sigmoid", "size", "slice", "softmax", "softplus", "softsign", "spacetodepth"),
     *("split", "sqrt", "squeeze", "sub", "sum", "swish", "tanh", "thresholdedrelu", "tile", "transpose"),
     *("unsqueeze", "upsample"),
@@ -58,15 +91,13 @@ EXCLUDED = {
     "pytorch-operator/test_operator_(basic|chunk|symbolic_override_nested|view)": VECTOR,
     "simple/test_(sequence_model8|sign_model)": VECTOR,
     "node/test_celu_bfloat16": "other types: 16 bits are what the result is rounded to",
-    "node/test_shrink_hard|node/test_thresholdedrelu_example": "there is no layer that jumps",
     "node/test_concat_1d_axis_.*": VECTOR,
-    "node/test_dequantizelinear(_u?int(2|4|16))?": VECTOR,
-    "node/test_quantizelinear(_u?int16)?": VECTOR,
-    "node/test_dropout_default_old": VECTOR,
+    "node/test_dequantizelinear_u?int[24]": "other types: whole numbers of 2 and 4 bits",
+    "node/test_quantizelinear(_u?int16)?": "other types: whole numbers, which float32 gives before rounding",
     "node/test_gather_negative_indices": VECTOR,
     "node/test_l1normalization_axis_0": VECTOR,
     "node/test_matmul_1d_[13]d": VECTOR,
-    "node/test_pow_(bcast_scalar|example|types_.*)": VECTOR,
+    "node/test_pow_types_.*": "other types: whole numbers as powers, or as their exponents",
     "node/test_split_((equal|variable)_parts_(1d|default_axis)|zero_size_.*|1d_.*)_opset1[38]": VECTOR,
     "node/test_concat_(2d_axis_(0|negative_2)|3d_axis_(0|negative_3))": "batches are joined",
     "node/test_(expand_dim_changed|squeeze|unsqueeze_axis_0)": "the batch is not first afterwards",
@@ -76,26 +107,18 @@ EXCLUDED = {
     "node/test_(gather_0|slice|slice_neg_steps)": "some samples of the batch are taken",
     "node/test_tile(_precomputed)?": "samples are repeated",
     "node/test_gemm_(transposeA|all_attributes)": "the batch is the last axis",
-    "node/test_gemm_default_matrix_bias": "each sample has a bias of its own",
-    "node/test_prelu_example": "each sample has slopes of its own",
     "pytorch-operator/test_operator_(non_float_params|params)": "each sample has a parameter of its own",
-    "node/test_matmul_bcast": "a matrix for each position of an axis that the input does not have",
     "node/test_(log)?softmax_axis_0|node/test_l2normalization_axis_0|node/test_mvn": "it is over the batch",
     "node/test_reduce_.*_default_axes_keepdims?_(example|random)": "it is over the batch, too",
-    "node/test_erf": "there is no layer for the error function outside GELU",
-    "node/test_thresholdedrelu|node/test_thresholdedrelu_default": "there is no layer that jumps",
-    "pytorch-operator/test_operator_pow": "there is no layer with an exponent for each number",
-    "node/test_pow|node/test_pow_bcast_array": "there is no layer with an exponent for each number",
-    "node/test_averagepool_2d_ceil_last_window_starts_on_pad": "its expected output has four digits",
-    "node/test_resize_downsample_scales_(linear|cubic)_align_corners": "it takes a size that is not whole",
+    "node/test_reduce_log_sum_(asc_axes|default)": "it is over the batch, too",
+    "node/test_resize_downsample_scales_(linear|cubic)_align_corners": "onnxruntime takes no such size either",
     "node/test_(layer|rms)_normalization_(2d_axis_negative_2|3d_axis_negative_3.*|4d.*_4)": "it is over the batch",
     "node/test_(layer|rms)_normalization_[234]d_axis0(_epsilon)?": "it is over the batch",
 }
 """Why a case is not run, by a pattern of its name."""
 
 EXCLUDED_MODULES = (
-    *("constant", "constantofshape", "erf", "meanvariancenormalization", "pow", "qlinearmatmul", "shape", "size"),
-    *("thresholdedrelu", "tile"),
+    *("constant", "constantofshape", "meanvariancenormalization", "qlinearmatmul", "shape", "size", "tile"),
 )
 """Operators all of whose cases are excluded; the tests of `tests/interop` have some of their own.
 """
@@ -118,7 +141,7 @@ def _runs(case: OnnxCase) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return error(case, get_engine("reference")) <= BOUND
-    except (FoveateError, ValueError):
+    except (FoveateError, TypeError, ValueError):
         return False
 
 
@@ -134,14 +157,14 @@ def test_the_cases_of_a_folder_pass(folder, engine):
     cases = {name: case for name, case in folder_cases().items() if case.folder == folder and not _reasons(name)}
     errors = {name: error(case, engine) for name, case in cases.items()}
     assert errors
-    assert {name: each for name, each in errors.items() if not each <= BOUND} == {}
+    assert {name: each for name, each in errors.items() if not each <= FEW_DIGITS.get(name, BOUND)} == {}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_cases_of_an_operator_pass(module, engine):
     errors = {name: error(case, engine) for name, case in node_cases(module).items() if not _reasons(name)}
     assert errors or module in EXCLUDED_MODULES
-    assert {name: each for name, each in errors.items() if not each <= BOUND} == {}
+    assert {name: each for name, each in errors.items() if not each <= FEW_DIGITS.get(name, BOUND)} == {}
 
 
 def test_every_case_is_run_or_excluded_for_one_reason():

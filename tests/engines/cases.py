@@ -15,7 +15,16 @@ from foveate.engines.base import Mode
 from foveate.layers import Shape
 from tests.engines.case import Case, Pairs, each, explicit_pairs, padded
 from tests.engines.cases_of_activations import ACTIVATIONS, CHANNEL_ACTIVATIONS, SMOOTH_ACTIVATIONS
-from tests.engines.cases_of_arithmetic import AFFINE, ARITHMETIC, AXES, COMBINATIONS, PADDING, REDUCTIONS, SLOPES
+from tests.engines.cases_of_arithmetic import (
+    AFFINE,
+    ARITHMETIC,
+    AXES,
+    COMBINATIONS,
+    MATRICES,
+    PADDING,
+    REDUCTIONS,
+    SLOPES,
+)
 from tests.engines.cases_of_normalization import SAMPLE_NORMALIZATION
 from tests.engines.cases_of_pooling import AVERAGE_POOLING_2D, MAXIMUM_POOLING_2D, POOLING
 from tests.engines.cases_of_resampling import ADAPTIVE_POOLING, MOVEMENT, RESIZING, TRANSPOSED, UPSAMPLING
@@ -240,7 +249,7 @@ CASES = {
     "linear": LINEAR,
     "activation": ACTIVATIONS | SMOOTH_ACTIVATIONS | CHANNEL_ACTIVATIONS,
     "arithmetic": ARITHMETIC | COMBINATIONS | AFFINE,
-    "other axes": AXES | REDUCTIONS | PADDING | SLOPES,
+    "other axes": AXES | REDUCTIONS | PADDING | SLOPES | MATRICES,
     "structure": STRUCTURE | MOVEMENT,
 }
 

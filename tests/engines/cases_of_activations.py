@@ -55,6 +55,8 @@ SMOOTH_ACTIVATIONS = {
         ("SELU", fv.SELU(), F.selu),
         ("CELU", fv.CELU(), F.celu),
         ("CELU 0.5", fv.CELU(0.5), lambda x: F.celu(x, 0.5)),
+        ("ThresholdedReLU", fv.ThresholdedReLU(), lambda x: F.threshold(x, 1.0, 0.0)),
+        ("ThresholdedReLU below 0", fv.ThresholdedReLU(-0.5), lambda x: F.threshold(x, -0.5, 0.0)),
         ("Softplus", fv.Softplus(), F.softplus),
         ("Softplus 2.5", fv.Softplus(2.5), lambda x: F.softplus(x, 2.5)),
     )

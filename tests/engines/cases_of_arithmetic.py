@@ -1,5 +1,6 @@
 """Arithmetic with constants, parameters and other values, each beside PyTorch's."""
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -42,6 +43,13 @@ def affine(shape: Shape, spread: Shape, axes: Any, batch: int = 2, **options: An
     return Case(fv.Affine(axes, **options), (shape,), forward, batch)
 
 
+def product(x: torch.Tensor, dims: Sequence[int], keepdim: bool) -> torch.Tensor:
+    """The product along several axes, which PyTorch takes one by one."""
+    for dim in sorted(dims, reverse=True):
+        x = x.prod(dim, keepdim=keepdim)
+    return x
+
+
 SHAPES = {"features": (11,), "an image of prime channels": (17, 5, 9), "32 channels": (32, 4, 4)}
 
 ARITHMETIC = {
@@ -59,6 +67,8 @@ ARITHMETIC = {
         ("Power 1", fv.Power(1), lambda x: x**1),
         ("Power 0", fv.Power(0), lambda x: x**0),
         ("Exp", fv.Exp(), lambda x: x.exp()),
+        ("Log", fv.Log(), lambda x: x.log()),
+        ("Erf", fv.Erf(), lambda x: x.erf()),
         ("Abs", fv.Abs(), lambda x: x.abs()),
     )
     for kind, shape in SHAPES.items()
@@ -66,7 +76,14 @@ ARITHMETIC = {
 
 COMBINATIONS = {
     f"{type(layer).__name__} {name}": combined(layer, function, *shapes)
-    for layer, function in ((fv.Add(), torch.add), (fv.Subtract(), torch.sub), (fv.Divide(), torch.div))
+    for layer, function in (
+        (fv.Add(), torch.add),
+        (fv.Subtract(), torch.sub),
+        (fv.Divide(), torch.div),
+        (fv.Raise(), torch.pow),
+        (fv.Maximum(), torch.maximum),
+        (fv.Minimum(), torch.minimum),
+    )
     for name, shapes in {
         "of equal shapes": ((17, 3, 5),) * 2,
         "of one number for each channel": ((6, 4, 5), (6,)),
@@ -78,7 +95,14 @@ COMBINATIONS = {
         "of a volume": ((2, 3, 2, 3), (1, 3, 1, 3)),
         "of many": ((3, 80, 90), (3,)),
     }.items()
-} | {"Add of three shapes": combined(fv.Add(), torch.add, (4, 1, 3), (4,), (4, 2, 1))}
+} | {
+    f"{type(layer).__name__} of {told}": combined(layer, function, *shapes)
+    for layer, function in ((fv.Add(), torch.add), (fv.Maximum(), torch.maximum), (fv.Minimum(), torch.minimum))
+    for told, shapes in {
+        "three shapes": ((4, 1, 3), (4,), (4, 2, 1)),
+        "four inputs": ((17, 3), (17, 3), (17, 3), (17,)),
+    }.items()
+}
 
 AFFINE = {
     "Affine per channel": affine((17, 3, 4), (17, 1, 1), (0,)),
@@ -97,7 +121,13 @@ REDUCTIONS = {
         (shape,),
         lambda x, _, function=function, dims=dims, kept=kept: function(x[0], dims, keepdim=kept),
     )
-    for kind, function in (("mean", torch.mean), ("sum", torch.sum), ("max", torch.amax), ("min", torch.amin))
+    for kind, function in (
+        ("mean", torch.mean),
+        ("sum", torch.sum),
+        ("prod", product),
+        ("max", torch.amax),
+        ("min", torch.amin),
+    )
     for axes, dims, kept, shape in (
         ((0,), (1,), False, (17, 9)),
         ((0,), (1,), True, (16, 3, 5)),
@@ -135,6 +165,22 @@ PADDING = {
         ((2, 3, 2, 3, 2),),
         lambda x, _: F.pad(x[0], (2, 1, 0, -1, 1, 0)),
     ),
+}
+
+MATRICES = {
+    f"MatMul of {told}": Case(fv.MatMul(), shapes, lambda x, _: torch.matmul(x[0], x[1]), batch)
+    for told, shapes, batch in (
+        ("matrices", ((5, 7), (7, 3)), 3),
+        ("one number each", ((1, 1), (1, 1)), 1),
+        ("a row and a column", ((1, 17), (17, 1)), 2),
+        ("a column and a row", ((17, 1), (1, 9)), 2),
+        ("heads", ((4, 50, 16), (4, 16, 50)), 2),
+        ("heads with one matrix", ((3, 8, 5), (1, 5, 6)), 2),
+        ("one matrix with heads", ((1, 8, 5), (3, 5, 6)), 2),
+        ("two axes before", ((2, 3, 5, 4), (2, 1, 4, 7)), 1),
+        ("two axes across", ((2, 1, 5, 4), (1, 3, 4, 7)), 2),
+        ("blocks of channels", ((32, 4, 8), (32, 8, 4)), 2),
+    )
 }
 
 SLOPES = {

@@ -48,7 +48,12 @@ ACTIVATIONS: dict[str, tuple[Layer, Callable[[torch.Tensor], torch.Tensor]]] = {
     "Power 1.7": (fv.Power(1.7), lambda x: x**1.7),
     "Exp": (fv.Exp(), torch.exp),
     "Abs": (fv.Abs(), torch.abs),
+    "Log": (fv.Log(), torch.log),
+    "Erf": (fv.Erf(), torch.erf),
+    "ThresholdedReLU": (fv.ThresholdedReLU(1.5), lambda x: F.threshold(x, 1.5, 0.0)),
 }
+
+RECTIFIERS = ("ReLU", "LeakyReLU", "ReLU6", "Hardswish", "Hardsigmoid", "Clip", "Abs", "SELU", "ThresholdedReLU")
 
 
 def forward(engine: Engine, blocks: Sequence[Block], x: Any, **options: Any) -> tuple[NDArray, Any]:
@@ -72,7 +77,7 @@ def test_activations_pass_them_on_as_pytorchs_do(engine: Engine, name: str):
     assert_same(output, theirs(torch.tensor([SPECIAL], dtype=dtype)).float())
 
 
-@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ReLU6", "Hardswish", "Hardsigmoid", "Clip", "Abs", "SELU"])
+@pytest.mark.parametrize("name", RECTIFIERS)
 @pytest.mark.parametrize("seed", [1.0, NAN], ids=["a number", "NaN"])
 def test_rectifiers_send_gradients_back_as_pytorchs_do(engine: Engine, name: str, seed: float):
     layer, theirs = ACTIVATIONS[name]

@@ -21,7 +21,7 @@ IMAGE = "agraph (float[4, 3, 5, 5] x) => (float[A, B, C, D] y)"
 ROWS = "agraph (float[4, 3] x) => (float[A, B] y)"
 
 REFUSED = {
-    "y = Erf(x)": (ROWS, "y: Erf, because there is no such layer"),
+    "y = Sin(x)": (ROWS, "y: Sin, because there is no such layer"),
     "y = Cast<to=7>(x)": (ROWS, "it turns numbers into int64"),
     "y = Conv(x, x)": (IMAGE, "its input 2, x, depends on the network's input"),
     "y = Conv<strides=[0, 1]>(x, w3)": (IMAGE, r"its windows are \(3, 3\), \(0, 1\) apart"),
@@ -32,8 +32,8 @@ REFUSED = {
     "y = BatchNormalization<spatial=0>(x, three, three, three, three)": (IMAGE, "statistics for each position"),
     "y = Add(x, rows)": (ROWS, "which differ from sample to sample"),
     "y = Mul(x, blocks)": (ROWS, "it computes with the array blocks of 2x2"),
-    "y = Max(x, three)": (ROWS, "it compares with an array of different numbers"),
-    "y = Pow(x, three)": (ROWS, "its exponent differs from number to number"),
+    "y = Max(x, rows)": (ROWS, "which differ from sample to sample"),
+    "y = Pow(x, stack)": (ROWS, "the array stack of 3 axes, one of them before the batch"),
     "y = Softmax<axis=0>(x)": (ROWS, "it is over the batch"),
     "y = Softmax<axis=5>(x)": (ROWS, "it is over axis 5 of 2"),
     "y = ReduceSum(x, i)": (ROWS, "it is over the batch"),
@@ -59,10 +59,10 @@ REFUSED = {
     "y = Gemm<transA=1>(x, m)": (ROWS, "the batch is the last axis of its first input"),
     "y = Gemm(x, stack)": (ROWS, "its inputs have 2 and 3 axes, not 2"),
     "y = Gemm(x, rows)": (ROWS, "it multiplies 3 numbers with rows of 4"),
-    "y = MatMul(x, stack)": (ROWS, "a stack of matrices"),
+    "y = MatMul(x, stack)": (ROWS, "the array stack of 3 axes, one of them before the batch"),
     "y = MatMul(rows, x)": (ROWS, "it multiplies the array rows, of 2 axes, with a tensor"),
     "y = MatMul(x, x)": (ROWS, "product of two tensors that are not matrices"),
-    "y = Shrink<bias=1.0>(x)": (ROWS, "it jumps at 0.5"),
+    "y = Shrink<lambd=-1.0>(x)": (ROWS, "its bound is -1, below 0"),
     "y = Transpose<perm=[0, 0]>(x)": (ROWS, r"it orders 2 axes as \[0, 0\]"),
     "a = Transpose<perm=[1, 0]>(x) y = Relu(a)": (ROWS, "the batch is not the first axis of its input"),
     "y = Gather<axis=1>(rows, x)": (ROWS, "it computes with the array rows in place of a tensor"),

@@ -25,7 +25,7 @@ REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
     (fv.Affine, ((0,), False, False), "neither scale nor shift is there"),
     (fv.Affine, (("a",),), r"axes is \('a',\); give ints in a tuple"),
     (fv.PReLU, (True, (0,)), r"per_channel and the axes \(0,\) are both given"),
-    (fv.Reduce, ("median",), 'kind is \'median\'; it must be one of "mean", "sum", "max", "min"'),
+    (fv.Reduce, ("median",), 'kind is \'median\'; it must be one of "mean", "sum", "prod", "max", "min"'),
     (fv.Reduce, ("sum", 1.5), "axes is 1.5; give ints in a tuple"),
     (fv.Pad, (((0, 0), (1, 1)), "mirror"), "mode is 'mirror'; it must be one of"),
     (
@@ -43,6 +43,7 @@ REFUSED: list[tuple[type[fv.Layer], tuple[Any, ...], str]] = [
     (fv.Resize, (3, None, "nearest", True), '"nearest" copies, so there are no corners to align'),
     (fv.Resize, (3, None, "linear", True, True), "by either option, not by both"),
     (fv.Slice, (None,), "axis is None; it must be an int"),
+    (fv.ThresholdedReLU, (float("inf"),), r"threshold is inf; it must be finite \(0 is ReLU\)"),
 ]
 
 
@@ -68,6 +69,16 @@ MISFITS: list[tuple[fv.Layer, tuple[tuple[int, ...], ...], str]] = [
     (fv.Subtract(), ((3, 9), (2, 9)), "subtracts inputs of shapes that do not match: 3x9 and 2x9. On each axis"),
     (fv.Divide(), ((3, 9),), "takes exactly 2 inputs, but 1 are connected"),
     (fv.Divide(), ((3, 9), (9,)), "divides inputs of shapes that do not match: 3x9 and 9. On each axis"),
+    (fv.Raise(), ((3, 9), (9,)), "raises inputs of shapes that do not match: 3x9 and 9. On each axis"),
+    (fv.Maximum(), ((3, 9), (9,), (3,)), "compares inputs of shapes that do not match: 3x9 and 9 and 3. On each axis"),
+    (fv.Minimum(), ((3, 9),), "takes at least 2 inputs, but 1 are connected"),
+    (fv.MatMul(), ((3, 9), (9,)), "gets 3x9 and 9. Both need equally many axes, at least two; Reshape adds axes"),
+    (
+        fv.MatMul(),
+        ((2, 3, 9), (2, 8, 3)),
+        "multiplies rows of 9 numbers with columns of 8: .* must be as long as the last but one of the second",
+    ),
+    (fv.MatMul(), ((2, 3, 9), (4, 9, 3)), "multiplies 2x3x9 and 4x9x3. The axes before .* must be equally long, or 1"),
     (fv.Affine((1, -1)), ((3, 9),), r"has the axes \(1, -1\), two of which are one in its input 3x9"),
     (fv.Affine(2), ((3, 9),), "is over axis 2 of its input 3x9"),
     (fv.Softmax(axis=2), ((3, 9),), "is over axis 2 of its input 3x9"),
@@ -127,6 +138,14 @@ def test_what_a_movement_reaches_is_the_position_it_came_from(layer: fv.Layer, s
 
 def test_a_reshape_shows_both_products():
     assert fv.Reshape((8, -1)).size_steps([(8, 4, 4)]) == ("`8*4*4 = 8*16 = 128`",)
+
+
+def test_a_product_of_matrices_reaches_what_it_sums_over():
+    own = Reach(1, ((0,),))
+    assert fv.MatMul().reaches([(8, 5, 7), (8, 7, 6)]) == ((own, Extent.EVERYTHING), (Extent.EVERYTHING, own))
+    assert fv.MatMul().reaches([(5, 7), (7, 6)]) == ((Extent.EVERYTHING,), (own,))
+    assert fv.MatMul().reaches([(4, 1, 5, 7), (4, 3, 7, 6)])[0] == (Extent.EVERYTHING, own, Extent.EVERYTHING)
+    assert fv.MatMul().cost([(8, 5, 7), (8, 7, 6)]).flops == 2 * 8 * 5 * 7 * 6
 
 
 def test_what_nothing_is_multiplied_with_costs_nothing():

@@ -21,6 +21,7 @@ from foveate.layers.activations import (
     SiLU,
     Softplus,
     Tanh,
+    ThresholdedReLU,
 )
 from foveate.layers.adaptive import (
     AdaptiveAvgPool1d,
@@ -30,10 +31,24 @@ from foveate.layers.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
-from foveate.layers.arithmetic import Abs, Affine, Clip, Divide, Exp, Power, Rescale, Subtract
+from foveate.layers.arithmetic import (
+    Abs,
+    Affine,
+    Clip,
+    Divide,
+    Erf,
+    Exp,
+    Log,
+    Maximum,
+    Minimum,
+    Power,
+    Raise,
+    Rescale,
+    Subtract,
+)
 from foveate.layers.base import Cost, ElementwiseLayer, Layer, Parameter, Shape, SpatialLayer, Statistic
 from foveate.layers.convolution import Conv1d, Conv2d, Conv3d
-from foveate.layers.linear import Linear
+from foveate.layers.linear import Linear, MatMul
 from foveate.layers.movement import Reshape, Slice, Transpose
 from foveate.layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from foveate.layers.pixels import PixelShuffle, PixelUnshuffle
@@ -110,6 +125,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "ElementwiseLayer",
+    "Erf",
     "Exp",
     "Flatten",
     "GELU",
@@ -134,12 +150,16 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "Log",
     "LogSoftmax",
+    "MatMul",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
-    "Mish",
+    "Maximum",
     "Maxout",
+    "Minimum",
+    "Mish",
     "Multiply",
     "PReLU",
     "Pad",
@@ -148,6 +168,7 @@ __all__ = [
     "PixelUnshuffle",
     "Power",
     "RMSNorm",
+    "Raise",
     "ReLU",
     "ReLU6",
     "Reduce",
@@ -166,6 +187,7 @@ __all__ = [
     "Statistic",
     "Subtract",
     "Tanh",
+    "ThresholdedReLU",
     "Transpose",
     "Upsample",
 ]

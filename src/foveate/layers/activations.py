@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import inf, isfinite, prod
 from typing import ClassVar, final
 
 from foveate.errors import ShapeError
@@ -289,6 +289,35 @@ class Softplus(ElementwiseLayer):
     def describe(self) -> str:
         """For example 'Softplus 1'."""
         return f"Softplus {self.beta:g}"
+
+
+@final
+@dataclass(frozen=True)
+class ThresholdedReLU(ElementwiseLayer):
+    """Rectifier that jumps: y = x for x > threshold, 0 elsewhere. Any shape. PyTorch's is Threshold(threshold, 0).
+
+    Args:
+        threshold: which numbers become 0: it and those below it.
+
+    Raises:
+        LayerError: the threshold is not finite.
+
+    Konda, Memisevic, Krueger: Zero-bias autoencoders and the benefits of co-adapting features, 2014.
+    """
+
+    label: ClassVar[str] = "thresholded_relu"
+    notation: ClassVar[str] = r"$x$ for $x > <threshold>$, $0$ elsewhere"
+    rectifies: ClassVar[bool] = True
+
+    threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.threshold):
+            raise self.refuse(f"threshold is {self.threshold}; it must be finite (0 is ReLU)")
+
+    def describe(self) -> str:
+        """For example 'ThresholdedReLU 1'."""
+        return f"ThresholdedReLU {self.threshold:g}"
 
 
 @final

@@ -132,6 +132,22 @@ class Exp(ElementwiseLayer):
 
 @final
 @dataclass(frozen=True)
+class Log(ElementwiseLayer):
+    """Natural logarithm: y = log(x). Any shape. Of 0 it is minus infinity, of a negative number NaN."""
+
+    label: ClassVar[str] = "log"
+
+
+@final
+@dataclass(frozen=True)
+class Erf(ElementwiseLayer):
+    """Error function: y = 2 / sqrt(pi) times the integral of exp(-t^2) for t from 0 to x. Any shape."""
+
+    label: ClassVar[str] = "erf"
+
+
+@final
+@dataclass(frozen=True)
 class Abs(ElementwiseLayer):
     """Magnitude: y = |x|. Any shape. At 0 the gradient is 0."""
 
@@ -139,22 +155,23 @@ class Abs(ElementwiseLayer):
 
 
 class Combining(Layer):
-    """What Subtract and Divide share: two inputs, either of which may be repeated along axes, as in Add."""
+    """What Subtract, Divide, Maximum and others share: inputs that may be repeated along axes, as in Add."""
 
     inputs_expected: ClassVar[tuple[int, int | None]] = (2, 2)
+    does: ClassVar[str]
 
     def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
-        """The longest size of each axis; the other must be 1 or missing there."""
+        """The longest size of each axis; others must be 1 or missing there."""
         self.check_inputs(input_shapes)
-        return broadcast(input_shapes, f"{type(self).__name__.lower()}s inputs of shapes that do not match")
+        return broadcast(input_shapes, f"{self.does} inputs of shapes that do not match")
 
     def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
-        """Its own position in both inputs, or the only one on an axis that is repeated."""
+        """Its own position in every input, or the only one on an axis that is repeated."""
         return broadcast_reaches(input_shapes, self.output_shape(input_shapes))
 
     def cost(self, input_shapes: Sequence[Shape]) -> Cost:
-        """One operation for each output element."""
-        return Cost(flops=prod(self.output_shape(input_shapes)))
+        """One operation for each output element and further input."""
+        return Cost(flops=(len(input_shapes) - 1) * prod(self.output_shape(input_shapes)))
 
 
 @final
@@ -168,6 +185,7 @@ class Subtract(Combining):
     """
 
     label: ClassVar[str] = "subtract"
+    does: ClassVar[str] = "subtracts"
 
 
 @final
@@ -181,6 +199,53 @@ class Divide(Combining):
     """
 
     label: ClassVar[str] = "divide"
+    does: ClassVar[str] = "divides"
+
+
+@final
+@dataclass(frozen=True)
+class Raise(Combining):
+    """The first input to the power of the second; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = a[c, h, w]^b[c]
+
+    A negative number has no power whose exponent is not whole; the result is NaN. With one exponent for all use Power.
+    """
+
+    label: ClassVar[str] = "raise"
+    does: ClassVar[str] = "raises"
+
+
+@final
+@dataclass(frozen=True)
+class Maximum(Combining):
+    """The largest of two or more inputs, element by element; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = max(a[c, h, w], b[c])
+
+    Of two equal numbers each gets half of the gradient. Axes are matched starting with the channels, so missing axes
+    are the last ones.
+    """
+
+    label: ClassVar[str] = "maximum"
+    does: ClassVar[str] = "compares"
+    inputs_expected: ClassVar[tuple[int, int | None]] = (2, None)
+
+
+@final
+@dataclass(frozen=True)
+class Minimum(Combining):
+    """The smallest of two or more inputs, element by element; an axis of length 1, or one that is missing, is repeated.
+
+        y[c, h, w] = min(a[c, h, w], b[c])
+
+    Of two equal numbers each gets half of the gradient. Axes are matched starting with the channels, so missing axes
+    are the last ones.
+    """
+
+    label: ClassVar[str] = "minimum"
+    does: ClassVar[str] = "compares"
+    inputs_expected: ClassVar[tuple[int, int | None]] = (2, None)
 
 
 @final

@@ -1,4 +1,4 @@
-"""The fully connected layer."""
+"""The fully connected layer, and products of two inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,3 +108,60 @@ class Linear(Layer):
         """For example 'Linear 10'."""
         options = (", last axis" if self.last_axis else "") + (", frozen" if self.frozen else "")
         return f"Linear {self.out_features}{options}"
+
+
+@final
+@dataclass(frozen=True)
+class MatMul(Layer):
+    """Matrix product of two inputs, for each position of the axes before the last two; one of length 1 is repeated.
+
+        y[h, i, j] = sum over k of a[h, i, k] b[h, k, j]
+
+    Input (..., M, K) and (..., K, N), output (..., M, N). Attention multiplies queries with keys, and the
+    Softmax of that with values, for each head.
+
+    Raises:
+        ShapeError: the inputs are no such matrices; says which sizes do not match.
+
+    Vaswani et al.: Attention is all you need, 2017.
+
+    >>> MatMul().output_shape([(8, 50, 64), (8, 64, 50)])
+    (8, 50, 50)
+    """
+
+    label: ClassVar[str] = "matmul"
+    inputs_expected: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    def output_shape(self, input_shapes: Sequence[Shape]) -> Shape:
+        """(..., M, N), the axes before as long as the longer of both."""
+        self.check_inputs(input_shapes)
+        left, right = input_shapes
+        told = f"{format_sizes(left)} and {format_sizes(right)}"
+        if len(left) != len(right) or len(left) < 2:
+            raise ShapeError(
+                f"multiplies matrices, but gets {told}. Both need equally many axes, at least two; Reshape adds axes"
+            )
+        if left[-1] != right[-2]:
+            raise ShapeError(
+                f"multiplies rows of {left[-1]} numbers with columns of {right[-2]}: its inputs are {told}. The last "
+                "axis of the first must be as long as the last but one of the second; Transpose exchanges axes"
+            )
+        if any(one != other and 1 not in (one, other) for one, other in zip(left[:-2], right[:-2], strict=True)):
+            raise ShapeError(f"multiplies {told}. The axes before the last two must be equally long, or 1")
+        return *map(max, left[:-2], right[:-2]), left[-2], right[-1]
+
+    def reaches(self, input_shapes: Sequence[Shape]) -> tuple[tuple[AxisReach, ...], ...]:
+        """Everything along the axis that is summed over; its own position on the others."""
+        left, right = (list(own) for own in positionwise(input_shapes))
+        made = self.output_shape(input_shapes)
+        for own, shape, summed in ((left, input_shapes[0], -1), (right, input_shapes[1], -2)):
+            repeated = [place for place, size in enumerate(shape[1:-2], start=1) if size != made[place]]
+            for place in [*repeated, len(shape) + summed]:
+                if place:
+                    own[place - 1] = Extent.EVERYTHING
+        return tuple(left), tuple(right)
+
+    def cost(self, input_shapes: Sequence[Shape]) -> Cost:
+        """One multiply-accumulate for each output and number that is summed over."""
+        flops = 2 * prod(self.output_shape(input_shapes)) * input_shapes[0][-1]
+        return Cost(flops=flops)

@@ -10,13 +10,13 @@ from foveate.geometry import AxisReach, Extent, format_sizes, shift_reach
 from foveate.layers.base import OTHER_NAMES, Cost, Layer, Shape
 from foveate.layers.options import axis_number, ints, one_of
 
-KINDS = ("mean", "sum", "max", "min")
+KINDS = ("mean", "sum", "prod", "max", "min")
 
 
 @final
 @dataclass(frozen=True)
 class Reduce(Layer):
-    """The mean, sum, maximum or minimum along any axes of a sample.
+    """The mean, sum, product, maximum or minimum along any axes of a sample.
 
         y[h] = mean over c and w of x[c, h, w]     for Reduce("mean", axes=(0, 2))
 
@@ -24,7 +24,7 @@ class Reduce(Layer):
     faster.
 
     Args:
-        kind: "mean", "sum", "max" or "min".
+        kind: "mean", "sum", "prod", "max" or "min".
         axes: along which, 0 being the channels; a negative number counts from the last. None is all.
         keepdims: whether each of them stays, with length 1.
 

@@ -13,12 +13,14 @@ from foveate.layers import (
     SELU,
     Abs,
     Clip,
+    Erf,
     Exp,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
     Layer,
     LeakyReLU,
+    Log,
     Mish,
     Power,
     ReLU,
@@ -28,6 +30,7 @@ from foveate.layers import (
     SiLU,
     Softplus,
     Tanh,
+    ThresholdedReLU,
 )
 
 Bounds: TypeAlias = tuple[float, float]
@@ -98,6 +101,9 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     Rescale: lambda layer: Elementwise("line", layer.factor, layer.shift, keeps_zero=layer.shift == 0),
     Power: lambda layer: Elementwise("power", layer.exponent, from_output=False, keeps_zero=layer.exponent > 0),
     Exp: lambda _: Elementwise("exponential", keeps_zero=False),
+    Log: lambda _: Elementwise("logarithm", from_output=False, keeps_zero=False),
+    Erf: lambda _: Elementwise("error_function", from_output=False),
+    ThresholdedReLU: lambda layer: Elementwise("thresholded", layer.threshold, from_output=False),
     Abs: lambda _: Elementwise("absolute", from_output=False),
     Softplus: lambda layer: Elementwise("softplus", layer.beta, from_output=False, keeps_zero=False),
 }

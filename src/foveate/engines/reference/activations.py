@@ -31,6 +31,7 @@ from foveate.layers import (
     Softmax,
     Softplus,
     Tanh,
+    ThresholdedReLU,
 )
 from foveate.layers.options import axis_number
 
@@ -247,6 +248,13 @@ define(
     Softplus,
     elementwise(
         lambda layer, x: np.logaddexp(0, layer.beta * x) / layer.beta, lambda layer, x, y: sigmoid(layer.beta * x)
+    ),
+)
+define(
+    ThresholdedReLU,
+    piecewise(
+        lambda layer, x: np.where(x <= layer.threshold, 0, x),
+        lambda layer, x, gradient: np.where(x <= layer.threshold, 0, gradient),
     ),
 )
 define(PReLU, Definition(_prelu_forward, _prelu_backward))

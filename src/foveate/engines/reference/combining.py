@@ -1,13 +1,15 @@
-"""Two arrays combined with repetition: Add, Subtract, Divide, Affine."""
+"""Arrays combined with repetition: Add, Subtract, Divide, Raise, Maximum, Minimum, Affine."""
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from foveate.engines.base import FloatArray
 from foveate.engines.definitions import Arrays, ByName, Context, Definition, Gradients, define
-from foveate.layers import Add, Affine, Divide, Subtract
+from foveate.layers import Add, Affine, Divide, Maximum, Minimum, Raise, Subtract
 
 
 def filled(x: FloatArray, ndim: int) -> FloatArray:
@@ -60,6 +62,46 @@ def _divide_backward(
         return [of_repeated(share, inputs[0]), of_repeated(-share * output, inputs[1])], {}
 
 
+def _raise_forward(layer: Raise, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.power(*_filled(inputs)))
+
+
+def _raise_backward(
+    layer: Raise, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    base, exponent = _filled(inputs)
+    with np.errstate(all="ignore"):
+        to_base = gradient * np.where(exponent == 0, 0, exponent * np.power(base, exponent - 1))
+        flat = (base == 0) & (exponent >= 0)
+        to_exponent = gradient * np.where(flat, 0, output * np.log(base))
+    return [of_repeated(to_base, inputs[0]), of_repeated(to_exponent, inputs[1])], {}
+
+
+_EXTREMES: dict[type[Any], Any] = {Maximum: np.maximum, Minimum: np.minimum}
+
+
+def _extreme_forward(layer: Any, inputs: Arrays, parameters: ByName, context: Context) -> FloatArray:
+    return reduce(_EXTREMES[type(layer)], _filled(inputs))
+
+
+def _extreme_backward(
+    layer: Any, inputs: Arrays, parameters: ByName, output: FloatArray, gradient: FloatArray, context: Context
+) -> Gradients:
+    """Two at a time, from the last: each gets the gradient where it wins, and half of it where both are equal."""
+    terms, shares = _filled(inputs), []
+    totals = list(accumulate(terms, _EXTREMES[type(layer)]))
+    for before, term in zip(totals[-2::-1], terms[:0:-1], strict=True):
+        loses = np.less if isinstance(layer, Maximum) else np.greater
+        equal = before == term
+        shares.append(gradient * np.where(equal, 0.5, ~loses(term, before)))
+        gradient = of_repeated(gradient * np.where(equal, 0.5, ~loses(before, term)), before)
+    shares.append(gradient)
+    return [
+        of_repeated(share.astype(x.dtype, copy=False), x) for share, x in zip(shares[::-1], inputs, strict=True)
+    ], {}
+
+
 def _spread(layer: Affine, values: FloatArray, x: FloatArray) -> FloatArray:
     """Weight or bias with an axis of length 1 where its numbers do not differ."""
     return values.reshape(1, *layer.spread_shape(x.shape[1:]))
@@ -86,4 +128,7 @@ def _affine_backward(
 define(Add, Definition(_add_forward, _add_backward))
 define(Subtract, Definition(_subtract_forward, _subtract_backward))
 define(Divide, Definition(_divide_forward, _divide_backward))
+define(Raise, Definition(_raise_forward, _raise_backward))
+define(Maximum, Definition(_extreme_forward, _extreme_backward))
+define(Minimum, Definition(_extreme_forward, _extreme_backward))
 define(Affine, Definition(_affine_forward, _affine_backward))

@@ -9,7 +9,7 @@ import torch
 
 from foveate.errors import EngineError
 from foveate.graph import Node
-from foveate.layers import Add, Concatenate, Divide, Layer, Multiply, Subtract
+from foveate.layers import Add, Concatenate, Divide, Layer, MatMul, Maximum, Minimum, Multiply, Raise, Subtract
 
 
 @singledispatch
@@ -28,7 +28,8 @@ def _(layer: Concatenate, node: Node, values: Sequence[Any]) -> Any:
 
 
 _OPERATORS: dict[type[Layer], Callable[[Any, Any], Any]] = {
-    Add: operator.add, Multiply: operator.mul, Subtract: operator.sub, Divide: operator.truediv
+    Add: operator.add, Multiply: operator.mul, Subtract: operator.sub, Divide: operator.truediv, MatMul: torch.matmul,
+    Maximum: torch.maximum, Minimum: torch.minimum, Raise: torch.pow
 }  # fmt: skip
 
 
@@ -36,6 +37,10 @@ _OPERATORS: dict[type[Layer], Callable[[Any, Any], Any]] = {
 @joined.register(Multiply)
 @joined.register(Subtract)
 @joined.register(Divide)
+@joined.register(Raise)
+@joined.register(Maximum)
+@joined.register(Minimum)
+@joined.register(MatMul)
 def _(layer: Layer, node: Node, values: Sequence[Any]) -> Any:
     rank = len(node.output_shape)
 

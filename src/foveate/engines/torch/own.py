@@ -171,7 +171,7 @@ class LearnedSlopes(nn.Module):
 
 
 class Reducing(nn.Module):
-    """The mean, sum, maximum or minimum along axes of each sample; 0 is the first after the batch."""
+    """The mean, sum, product, maximum or minimum along axes of each sample; 0 is the first after the batch."""
 
     def __init__(self, kind: str, axes: Sequence[int], keepdims: bool) -> None:
         super().__init__()
@@ -179,6 +179,10 @@ class Reducing(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One number for each position of the other axes."""
+        if self.kind == "prod":
+            for axis in reversed(self.axes):
+                x = torch.prod(x, axis + 1, keepdim=self.keepdims)
+            return x
         function = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}[self.kind]
         return function(x, [axis + 1 for axis in self.axes], keepdim=self.keepdims)  # type: ignore[operator,no-any-return]
 
@@ -227,6 +231,22 @@ class Exponential(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Exp of every number."""
         return torch.exp(x)
+
+
+class Logarithm(nn.Module):
+    """The natural logarithm."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Log of every number."""
+        return torch.log(x)
+
+
+class ErrorFunction(nn.Module):
+    """The error function."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Erf of every number."""
+        return torch.erf(x)
 
 
 class Magnitude(nn.Module):

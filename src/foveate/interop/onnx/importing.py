@@ -24,6 +24,7 @@ from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
     rules,
     rules_of_arithmetic,
     rules_of_movement,
+    rules_of_products,
     rules_of_reductions,
     rules_of_resizing,
     rules_of_windows,

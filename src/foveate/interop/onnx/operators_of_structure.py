@@ -19,11 +19,14 @@ from foveate.layers import (
     Layer,
     Linear,
     LogSoftmax,
+    Maximum,
     Maxout,
+    Minimum,
     Multiply,
     PixelUnshuffle,
     Power,
     PReLU,
+    Raise,
     Reduce,
     ReLU6,
     Rescale,
@@ -163,13 +166,18 @@ def _(layer: Affine, node: Node, to: Writing) -> None:
         to.add("Add", [source, to.parameter(node, "bias", spread)], node.name)
 
 
-_COMBINED: dict[type[Layer], str] = {Add: "Add", Multiply: "Mul", Subtract: "Sub", Divide: "Div"}
+_COMBINED: dict[type[Layer], str] = {
+    Add: "Add", Multiply: "Mul", Subtract: "Sub", Divide: "Div", Raise: "Pow", Maximum: "Max", Minimum: "Min"
+}  # fmt: skip
 
 
 @write.register(Add)
 @write.register(Multiply)
 @write.register(Subtract)
 @write.register(Divide)
+@write.register(Raise)
+@write.register(Maximum)
+@write.register(Minimum)
 def _(layer: Layer, node: Node, to: Writing) -> None:
     rank, terms = len(node.output_shape), []
     for number, (source, shape) in enumerate(zip(node.inputs, node.input_shapes, strict=True)):

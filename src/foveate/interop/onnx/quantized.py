@@ -7,7 +7,8 @@ import numpy as np
 
 from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
-from foveate.interop.onnx.rules import lined, multiplied
+from foveate.interop.onnx.rules import lined
+from foveate.interop.onnx.rules_of_products import multiplied
 from foveate.interop.onnx.table import find, rule
 from foveate.interop.onnx.taking import Fixed, Op
 from foveate.interop.onnx.tensors import Array

@@ -10,22 +10,20 @@ from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Fixed, Op
-from foveate.interop.onnx.tensors import FLOATS, TYPES, Array
-from foveate.interop.walk import NotTakenError, columns_of, differing_axes, placed
+from foveate.interop.onnx.tensors import FLOATS, TYPES
+from foveate.interop.walk import NotTakenError, differing_axes
 from foveate.layers import (
     CELU,
     ELU,
     GELU,
     SELU,
     Abs,
-    Add,
     Affine,
     Clip,
-    Concatenate,
     Divide,
     Dropout,
+    Erf,
     Exp,
-    Flatten,
     GroupNorm,
     Hardsigmoid,
     Hardswish,
@@ -33,8 +31,8 @@ from foveate.layers import (
     Layer,
     LayerNorm,
     LeakyReLU,
-    Linear,
     LocalResponseNorm,
+    Log,
     LogSoftmax,
     Mish,
     Multiply,
@@ -53,18 +51,12 @@ from foveate.layers import (
     Softplus,
     Subtract,
     Tanh,
-    Transpose,
+    ThresholdedReLU,
 )
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.sample_normalization import InstanceNormalization
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.050701
-
-MOST_MATRICES = 64
-"""The most matrices in a stack that are multiplied one by one."""
-
-LARGEST_PRODUCT = 1 << 25
-"""The most terms, for one sample, of a product of two tensors."""
 
 
 @rule("Identity")
@@ -96,13 +88,14 @@ def _function(name: str, make: Callable[[Op], Layer]) -> None:
 for _name, _layer in (
     ("Relu", ReLU()), ("Sigmoid", Sigmoid()), ("Tanh", Tanh()), ("HardSwish", Hardswish()), ("Mish", Mish()),
     ("Softplus", Softplus()), ("Exp", Exp()), ("Abs", Abs()), ("Sqrt", Power(0.5)), ("Reciprocal", Power(-1.0)),
-    ("Neg", Rescale(-1.0)),
+    ("Neg", Rescale(-1.0)), ("Log", Log()), ("Erf", Erf()),
 ):  # fmt: skip
     _function(_name, lambda op, layer=_layer: layer)  # type: ignore[misc]
 
 _function("Elu", lambda op: ELU(op.get("alpha", 1.0)))
 _function("Celu", lambda op: CELU(op.get("alpha", 1.0)))
 _function("Gelu", lambda op: GELU(op.get("approximate", "none")))
+_function("ThresholdedRelu", lambda op: ThresholdedReLU(op.get("alpha", 1.0)))
 _function("com.microsoft.Gelu", lambda op: GELU())
 
 
@@ -147,11 +140,15 @@ def _(op: Op) -> Held:
 
 @rule("Shrink")
 def _(op: Op) -> Held:
-    bound = op.get("lambd", 0.5)
-    if bound != op.get("bias", 0.0) or bound <= 0:
-        raise NotTakenError(f"it jumps at {bound:g}; only shrinking with a bias of the same number is continuous")
-    value = op.value()
-    return op.then(Subtract(), value, op.add(Clip(-bound, bound), value))
+    """What is beyond the bound is brought nearer by the bias; by as much as the bound, it is what clipping leaves."""
+    bound, bias, value = op.get("lambd", 0.5), op.get("bias", 0.0), op.value()
+    if bound < 0:
+        raise NotTakenError(f"its bound is {bound:g}, below 0")
+    if bound == bias > 0:
+        return op.then(Subtract(), value, op.add(Clip(-bound, bound), value))
+    above, below = op.add(Rescale(1.0, -bias), value) if bias else value, op.add(Rescale(-1.0, -bias), value)
+    kept = [op.add(ThresholdedReLU(bound - bias), each) for each in (above, below)]
+    return op.then(Subtract(), *kept)
 
 
 @rule("Clip")
@@ -178,7 +175,10 @@ def clipped(op: Op, low: float | None, high: float | None) -> Held:
 
 @rule("PRelu")
 def _(op: Op) -> Held:
-    value = op.value()
+    value, given = op.value(), op.known(1)
+    if isinstance(given, Held):  # max(x, 0) minus the slope times max(-x, 0)
+        below = op.add(ReLU(), op.add(Rescale(-1.0), value))
+        return op.then(Subtract(), op.add(ReLU(), value), op.add(Multiply(), below, op.value(1)))
     slope = shared(op.fixed(1), op.taking.batch, op.rank())
     if op.opset < 7 and slope.tensor.ndim == 1:  # one for each channel
         slope = slope.seen_as((-1, *(1,) * (len(value.shape) - 1)))
@@ -332,119 +332,3 @@ def shared(array: Fixed, batch: int, rank: int) -> Fixed:
     if not bool((tensor == tensor[:1]).all()):
         raise NotTakenError(f"it computes with {array.told}, which differ from sample to sample")
     return Fixed(tensor[:1])
-
-
-@rule("Gemm")
-def _(op: Op) -> Held:
-    """alpha A B + beta C."""
-    if op.get("transA", 0):
-        raise NotTakenError("the batch is the last axis of its first input")
-    weight, alpha, beta = op.fixed(1), op.get("alpha", 1.0), op.get("beta", 1.0)
-    if weight.tensor.ndim != 2 or op.rank() != 2:
-        raise NotTakenError(f"its inputs have {op.rank()} and {weight.tensor.ndim} axes, not 2")
-    columns = weight if op.get("transB", 0) else weight.changed(weight.tensor.T, "transposed ")
-    if alpha != 1:
-        columns = columns.changed(columns.tensor * np.float32(alpha), f"times {alpha:g} ")
-    added = op.known(2) if op.has(2) else None
-    if not isinstance(added, Fixed):
-        product = multiplied(op, op.held(), columns, None)
-        if added is None or beta == 0:
-            return product
-        other = op.value(2)
-        return op.then(Add(), product.value, other if beta == 1 else op.add(Rescale(beta), other))
-    bias = added
-    if bias.tensor.ndim == 2 and len(bias.tensor) > 1:
-        bias = Fixed(bias.tensor[0]) if bool((bias.tensor == bias.tensor[:1]).all()) else bias
-    if bias.tensor.ndim == 2 and len(bias.tensor) > 1:
-        raise NotTakenError(f"each sample has a bias of its own in {bias.told}")
-    if beta != 1 or bias.tensor.shape != columns.tensor.shape[:1]:
-        numbers = np.broadcast_to(np.float32(beta) * bias.tensor.reshape(-1), columns.tensor.shape[:1])
-        bias = bias.changed(numbers, f"times {beta:g} ")
-    return multiplied(op, op.held(), columns, bias)
-
-
-def multiplied(op: Op, source: Held, weight: Fixed, bias: Fixed | None) -> Held:
-    """A Linear layer; what its axes were moved by before flattening is done to its weight."""
-    columns = columns_of(source)
-    if columns is None:
-        value = op.taking.done(source, op.node)
-    else:
-        value = op.add(Flatten(), source.value)
-        weight = weight.changed(placed(weight.tensor, columns), "reordered ")
-    if value.shape[-1] != weight.tensor.shape[1]:
-        raise NotTakenError(f"it multiplies {value.shape[-1]} numbers with rows of {weight.tensor.shape[1]}")
-    layer = Linear(len(weight.tensor), bias=bias is not None, last_axis=len(value.shape) > 1)
-    return op.then(layer, value, weight=weight, bias=bias)
-
-
-@rule("MatMul")
-def _(op: Op) -> Held:
-    left, right = op.known(0), op.known(1)
-    if isinstance(right, Fixed) and isinstance(left, Held):
-        return _by_array(op, left, right)
-    if isinstance(left, Fixed):
-        return _of_array(op, left)
-    return _of_tensors(op)
-
-
-def _by_array(op: Op, source: Held, array: Fixed) -> Held:
-    numbers = array.tensor
-    if missing := max(0, numbers.ndim - len(source.shape) - 1) if prod(numbers.shape[:-2]) == 1 else 0:
-        if op.taking.batch != 1:
-            raise NotTakenError(f"it multiplies with {array.told} of {numbers.ndim} axes, one of them before the batch")
-        source = held(op.add(Reshape((*(1,) * missing, *source.shape)), op.taking.done(source, op.node)))
-    while numbers.ndim > 2 and numbers.shape[0] == 1:
-        numbers = numbers[0]
-    if numbers.ndim == 1:
-        shape = source.shape[:-1]
-        made = multiplied(op, source, array.seen_as((1, len(numbers))), None)
-        return made.seen_as(shape)
-    if numbers.ndim > 2:
-        return _by_stack(op, source, array, numbers)
-    weight, bias, after = array.changed(numbers.T, "transposed "), None, op.only_reader("Add")
-    if after is not None:
-        other = op.taking.known.get(after.inputs[1 - after.inputs.index(op.node.outputs[0])])
-        if isinstance(other, Fixed) and other.tensor.shape == (numbers.shape[1],):
-            bias = other
-    made = multiplied(op, source, weight, bias)
-    if bias is not None and after is not None:
-        op.taking.ready[after.outputs[0]] = made
-    return made
-
-
-def _by_stack(op: Op, source: Held, array: Fixed, numbers: Array) -> Held:
-    """A matrix for each position of the first axis, such as one for each head."""
-    value = op.taking.done(source, op.node)
-    if numbers.ndim != 3 or len(value.shape) != 3 or len(numbers) != value.shape[0] or len(numbers) > MOST_MATRICES:
-        raise NotTakenError(f"{array.told} is a stack of matrices that are not those of the tensor's first axis")
-    parts = [
-        multiplied(op, op.taking.cropped(value, 0, number, number + 1, op.node), Fixed(matrix.T), None).value
-        for number, matrix in enumerate(numbers)
-    ]
-    return op.then(Concatenate(), *parts)
-
-
-def _of_array(op: Op, array: Fixed) -> Held:
-    """A B is the transpose of B' A'."""
-    value = op.value(1)
-    if array.tensor.ndim != 2 or len(value.shape) < 2:
-        raise NotTakenError(f"it multiplies {array.told}, of {array.tensor.ndim} axes, with a tensor")
-    swapped = (*range(len(value.shape) - 2), len(value.shape) - 1, len(value.shape) - 2)
-    made = multiplied(op, held(op.add(Transpose(swapped), value)), array, None)
-    return op.then(Transpose(swapped), made.value)
-
-
-def _of_tensors(op: Op) -> Held:
-    """A product of two tensors: all products of their numbers, summed; only for small ones."""
-    left, right = op.value(0), op.value(1)
-    if len(left.shape) != len(right.shape) or len(left.shape) < 2 or left.shape[-1] != right.shape[-2]:
-        raise NotTakenError("it is a product of two tensors that are not matrices of each sample")
-    rows, inner, columns = *left.shape[-2:], right.shape[-1]
-    if prod(left.shape[:-2]) * rows * inner * columns > LARGEST_PRODUCT:
-        raise NotTakenError(
-            f"it is a product of two tensors that depend on the input, of {rows} x {inner} and {inner} x {columns}"
-        )
-    first = op.add(Reshape((*left.shape, 1)), left)
-    second = op.add(Reshape((*right.shape[:-2], 1, inner, columns)), right)
-    products = op.add(Multiply(), first, second)
-    return op.then(Reduce("sum", (len(products.shape) - 2,)), products)

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from math import isfinite, log
-from typing import Any
 
 import numpy as np
 
 from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
+from foveate.interop.onnx.arrays import as_value, matched
 from foveate.interop.onnx.rules import clipped, lined
 from foveate.interop.onnx.rules_of_movement import repeated
 from foveate.interop.onnx.table import rule
@@ -15,13 +15,14 @@ from foveate.interop.onnx.taking import Fixed, Op
 from foveate.interop.walk import NotTakenError
 from foveate.layers import (
     Add,
-    Concatenate,
     Divide,
     Exp,
     Layer,
+    Maximum,
+    Minimum,
     Multiply,
     Power,
-    Reduce,
+    Raise,
     Rescale,
     Reshape,
     Shape,
@@ -40,8 +41,7 @@ def _(op: Op) -> Held:
         return _with_array(op, 0, kind, right)
     if isinstance(left, Fixed):
         return _of_array(op, kind, left)
-    values = _matched(op, 2)
-    return op.then(kind(), *values)
+    return op.then(kind(), *matched(op, [op.value(0), op.value(1)]))
 
 
 def _with_array(op: Op, number: int, kind: type[Layer], array: Fixed) -> Held:
@@ -111,23 +111,6 @@ def _of_array(op: Op, kind: type[Layer], array: Fixed) -> Held:
     return held(lined(op, value, array, scale=kind is Divide))
 
 
-def _matched(op: Op, count: int) -> list[Value]:
-    """Several tensors with the same number of axes; of a batch of one, axes may be missing in front."""
-    values = [op.value(number) for number in range(count)]
-    rank = max(len(value.shape) for value in values)
-    if len({len(value.shape) for value in values}) > 1:
-        if op.taking.batch != 1:
-            raise NotTakenError("its tensors have different numbers of axes, so the batch of one meets another axis")
-        values = [_lengthened(op, value, rank) for value in values]
-    return values
-
-
-def _lengthened(op: Op, value: Value, rank: int) -> Value:
-    """A tensor with axes of length 1 in front."""
-    missing = rank - len(value.shape)
-    return op.add(Reshape((*(1,) * missing, *value.shape)), value) if missing else value
-
-
 @rule("Sum", "Mean")
 def _(op: Op) -> Held:
     count = len(op.node.inputs)
@@ -153,41 +136,28 @@ def _combined(op: Op, layer: Layer) -> Held:
 
 @rule("Max", "Min")
 def _(op: Op) -> Held:
-    """With a number a clip; of tensors, the largest along a new axis."""
+    """Of a tensor and numbers a clip."""
     numbers = range(len(op.node.inputs))
-    arrays = [found for number in numbers if isinstance(found := op.known(number), Fixed)]
     tensors = [number for number in numbers if not isinstance(op.known(number), Fixed)]
     if len(op.node.inputs) == 1:
         return op.held()
-    if arrays:
-        _check_axes(op, tensors[0], *arrays)
-        if len(tensors) != 1 or any(array.only is None for array in arrays):
-            raise NotTakenError("it compares with an array of different numbers")
-        bounds = [float(array.only or 0) for array in arrays]
-        wanted = Op(op.taking, _reading(op, tensors[0]))
+    only = [op.fixed(number).only for number in numbers if number not in tensors]
+    fits = all(op.rank(number) <= op.rank(tensors[0]) for number in numbers)
+    if len(tensors) == 1 and fits and all(number is not None for number in only):
+        bounds = [float(number or 0) for number in only]
+        wanted = Op(op.taking, replace(op.node, inputs=(op.node.inputs[tensors[0]],)))
         return clipped(wanted, max(bounds), None) if op.node.kind == "Max" else clipped(wanted, None, min(bounds))
-    values = [op.value(number) for number in numbers]
-    rank = max(len(value.shape) for value in values)
-    sizes = np.broadcast_shapes(*(value.shape for value in values))
-    if any(len(value.shape) != rank for value in values):
-        raise NotTakenError("its tensors have different numbers of axes")
-    parts = []
-    for value in values:
-        for axis, size in enumerate(sizes):
-            value = value if value.shape[axis] == size else repeated(op, value, axis, size)  # noqa: PLW2901
-        parts.append(op.add(Reshape((1, *sizes)), value))
-    return op.then(Reduce(op.node.kind.lower(), (0,)), op.add(Concatenate(), *parts))
+    return op.then(Maximum() if op.node.kind == "Max" else Minimum(), *_as_values(op))
 
 
-def _check_axes(op: Op, number: int, *arrays: Fixed) -> None:
-    """Refuse arrays that would add axes in front of the batch."""
-    for array in arrays:
-        if array.tensor.ndim > op.rank(number):
-            raise NotTakenError(f"{array.told} has {array.tensor.ndim} axes, one of them before the batch")
-
-
-def _reading(op: Op, number: int) -> Any:
-    return replace(op.node, inputs=(op.node.inputs[number],))
+def _as_values(op: Op) -> list[Value]:
+    """All inputs as tensors with the same number of axes."""
+    numbers = range(len(op.node.inputs))
+    tensors = {number: op.value(number) for number in numbers if not isinstance(op.known(number), Fixed)}
+    made = dict(zip(tensors, matched(op, list(tensors.values())), strict=True))
+    first = next(iter(made.values()))
+    rank = len(first.shape) + 1
+    return [made[number] if number in made else as_value(op, op.fixed(number), first, rank) for number in numbers]
 
 
 @rule("Pow")
@@ -196,7 +166,6 @@ def _(op: Op) -> Held:
     if isinstance(exponent, Fixed) and exponent.only is not None and exponent.tensor.ndim <= op.rank():
         power = exponent.only
         return op.held() if power == 1 else op.mapped(Power(power))
-    if isinstance(base, Fixed) and base.only is not None and base.only > 0:
-        _check_axes(op, 1, base)
+    if isinstance(base, Fixed) and base.only is not None and base.only > 0 and base.tensor.ndim <= op.rank(1):
         return op.then(Exp(), op.add(Rescale(log(base.only)), op.value(1)))
-    raise NotTakenError("its exponent differs from number to number")
+    return op.then(Raise(), *_as_values(op))

@@ -8,12 +8,16 @@ from foveate.interop.onnx.rules_of_windows import pooled
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Op
 from foveate.interop.walk import NotTakenError
-from foveate.layers import Abs, LogSoftmax, Power, Reduce, Reshape, Subtract
+from foveate.layers import Abs, Add, Exp, Layer, Log, Power, Reduce, Reshape, Subtract
 
-_PLAIN = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min"}
+_PLAIN = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceProd": "prod", "ReduceMax": "max", "ReduceMin": "min"}
+
+_BEFORE: dict[str, Layer] = {"ReduceL1": Abs(), "ReduceL2": Power(2.0), "ReduceSumSquare": Power(2.0)}
+_AFTER: dict[str, Layer] = {"ReduceL2": Power(0.5), "ReduceLogSum": Log()}
+"""What a sum is of, and what is done to it."""
 
 
-@rule(*_PLAIN, "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp")
+@rule(*_PLAIN, "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
 def _(op: Op) -> Held:
     rank, keepdims, kind = op.rank(), bool(op.get("keepdims", 1)), op.node.kind
     axes = op.option("axes", 1)
@@ -30,17 +34,18 @@ def _(op: Op) -> Held:
         return pooled(op, value, _PLAIN[kind], keepdims=keepdims)
     if kind == "ReduceLogSumExp":
         return _log_sum_exp(op, value, dims, keepdims=keepdims)
-    if kind in ("ReduceL1", "ReduceL2", "ReduceSumSquare"):
-        value = op.add(Abs() if kind == "ReduceL1" else Power(2.0), value)
+    if kind in _BEFORE:
+        value = op.add(_BEFORE[kind], value)
     made = reduced(op, _PLAIN.get(kind, "sum"), value, dims, keepdims=keepdims)
-    return made.then(op.add(Power(0.5), made.value)) if kind == "ReduceL2" else made
+    return made.then(op.add(_AFTER[kind], made.value)) if kind in _AFTER else made
 
 
 def _of_each(op: Op, kind: str) -> Held:
     """Without axes, where that means none, a function of single numbers."""
     if kind in ("ReduceL1", "ReduceL2"):
         return op.mapped(Abs())
-    return op.mapped(Power(2.0)) if kind == "ReduceSumSquare" else op.held()
+    alone: dict[str, Layer] = {"ReduceSumSquare": Power(2.0), "ReduceLogSum": Log()}
+    return op.mapped(alone[kind]) if kind in alone else op.held()
 
 
 def reduced(op: Op, kind: str, value: Value, dims: tuple[int, ...], *, keepdims: bool) -> Held:
@@ -52,8 +57,9 @@ def reduced(op: Op, kind: str, value: Value, dims: tuple[int, ...], *, keepdims:
 
 
 def _log_sum_exp(op: Op, value: Value, dims: tuple[int, ...], *, keepdims: bool) -> Held:
-    """What x has more than its log-softmax, the same for all."""
-    if len(dims) != 1:
-        raise NotTakenError(f"it is over {len(dims)} axes at once")
-    total = op.add(Subtract(), value, op.add(LogSoftmax(axis=dims[0]), value))
-    return reduced(op, "mean", total, dims, keepdims=keepdims)
+    """The maximum is taken out, so that no number is too large for the exponential."""
+    most = op.add(Reduce("max", dims, keepdims=True), value)
+    sums = op.add(Reduce("sum", dims, keepdims=True), op.add(Exp(), op.add(Subtract(), value, most)))
+    total = held(op.add(Add(), op.add(Log(), sums), most))
+    rest = tuple(size for axis, size in enumerate(value.shape) if axis not in dims)
+    return total if keepdims else op.taking.reshaped(total, rest, op.node)

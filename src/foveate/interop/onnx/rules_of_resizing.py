@@ -9,8 +9,8 @@ from foveate.errors import FoveateError
 from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.onnx.resizing import Sampling, Weights, sizes_of
-from foveate.interop.onnx.rules import multiplied
 from foveate.interop.onnx.rules_of_movement import gathered
+from foveate.interop.onnx.rules_of_products import multiplied
 from foveate.interop.onnx.table import rule
 from foveate.interop.onnx.taking import Fixed, Op
 from foveate.interop.walk import NotTakenError

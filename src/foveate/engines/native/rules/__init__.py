@@ -8,8 +8,9 @@ from foveate.engines.native.rules.activations import ActivationRule, MaxoutRule,
 from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.boxes import BoxRule
 from foveate.engines.native.rules.callback import CallbackRule
-from foveate.engines.native.rules.combining import AffineRule, CombiningRule, SpreadPReLURule
+from foveate.engines.native.rules.combining import AffineRule, CombiningRule, ExtremeRule, SpreadPReLURule
 from foveate.engines.native.rules.last_axis import LastAxisRule
+from foveate.engines.native.rules.matrices import MatMulRule
 from foveate.engines.native.rules.movement import SliceRule, TransposeRule
 from foveate.engines.native.rules.normalization import BatchNormalizationRule
 from foveate.engines.native.rules.padding import CopyingPadRule, FillingPadRule, PadRule
@@ -33,25 +34,30 @@ from foveate.layers import (
     Affine,
     ChannelShuffle,
     Concatenate,
+    Divide,
     Flatten,
     Layer,
     Linear,
     LocalResponseNorm,
     LogSoftmax,
+    MatMul,
+    Maximum,
     Maxout,
+    Minimum,
     Multiply,
     Pad,
     PReLU,
+    Raise,
     Reduce,
     Reshape,
     Resize,
     Slice,
     Softmax,
+    Subtract,
     Transpose,
     Upsample,
 )
 from foveate.layers.adaptive import AdaptivePooling
-from foveate.layers.arithmetic import Combining
 from foveate.layers.convolution import Convolution
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.pixels import PixelMoving
@@ -77,7 +83,9 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((PReLU,), (PReLURule(), SpreadPReLURule())),
     ((Maxout,), (MaxoutRule(),)),
     ((Add,), (AddRule(), CombiningRule())),
-    ((Combining,), (CombiningRule(),)),
+    ((Divide, Raise, Subtract), (CombiningRule(),)),
+    ((Maximum, Minimum), (ExtremeRule(),)),
+    ((MatMul,), (MatMulRule(),)),
     ((Affine,), (AffineRule(),)),
     ((Multiply,), (MultiplyRule(),)),
     ((Reduce,), (ReduceRule(),)),

@@ -1,4 +1,4 @@
-"""Two arrays combined with repetition: sums, differences, quotients; Affine's numbers and PReLU's slopes."""
+"""Two arrays combined with repetition: sums, maxima, powers and others; Affine's numbers and PReLU's slopes."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule
 from foveate.engines.native.rules.movement import plain_strides
 from foveate.graph import Node
-from foveate.layers import Add, Affine, Divide, PReLU
+from foveate.layers import Add, Affine, Divide, PReLU, Raise
 from foveate.layers.broadcasting import filled
 
 
@@ -56,12 +56,12 @@ def _joined(sizes: Sequence[int], left: Sequence[int], right: Sequence[int]) -> 
 
 
 class CombiningRule(Rule[list[Array]]):
-    """Sums, differences and quotients by a kernel of our own, in the plain layout."""
+    """Sums, differences, quotients and powers by a kernel of our own, in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[list[Array]]:
         """Combine two at a time; what the way back needs is every term."""
-        terms = self._terms(ledger, group.head)
-        kind = type(group.head.layer).__name__.lower()
+        terms = _terms(ledger, group.head)
+        kind = _kind(group.head)
         total = terms[0]
         for term in terms[1:]:
             total = combined(ledger, kind, total, term)
@@ -73,7 +73,12 @@ class CombiningRule(Rule[list[Array]]):
         *terms, total = saved
         gradient = plan.plain(gradient)
         shares = [gradient] * len(terms)
-        if isinstance(layer, Divide):
+        if isinstance(layer, Raise):
+            shares = [
+                combined(ledger, "multiply", gradient, combined(ledger, f"raise by {which}", *terms))
+                for which in ("base", "exponent")
+            ]
+        elif isinstance(layer, Divide):
             shares[0] = combined(ledger, "divide", gradient, terms[1])
             if ledger.wants_gradient(group.head.inputs[1]):
                 shares[1] = self._negative(ledger, combined(ledger, "multiply", shares[0], total))
@@ -83,17 +88,48 @@ class CombiningRule(Rule[list[Array]]):
             if ledger.wants_gradient(name):
                 ledger.add_gradient(name, plan.reshaped(summed(ledger, share, term.layout.dims), ledger.dims(name)))
 
-    def _terms(self, ledger: Ledger, node: Node) -> list[Array]:
-        """The inputs with the same number of axes."""
-        plan, axes = ledger.plan, len(node.output_shape) + 1
-        arrays = [plan.plain(ledger.values[name]) for name in node.inputs]
-        return [plan.reshaped(array, list(filled(array.layout.dims, axes))) for array in arrays]
-
     def _negative(self, ledger: Ledger, array: Array) -> Array:
         target = ledger.plan.new(array.layout)
         operation = _native.elementwise("line", -1.0, 0.0, array.layout.bytes // 4)
         ledger.plan.run(operation, {"src": array, "dst": target})
         return target
+
+
+class ExtremeRule(Rule[tuple[list[Array], list[Array]]]):
+    """The largest or the smallest of several inputs, two at a time, in the plain layout."""
+
+    def forward(self, ledger: Ledger, group: Group) -> Result[tuple[list[Array], list[Array]]]:
+        """Compare each with the best so far; all of them are saved."""
+        terms = _terms(ledger, group.head)
+        totals = terms[:1]
+        for term in terms[1:]:
+            totals.append(combined(ledger, _kind(group.head), totals[-1], term))
+        return Result(ledger.plan.reshaped(totals[-1], ledger.dims(group.output)), (terms, totals))
+
+    def backward(self, ledger: Ledger, group: Group, saved: tuple[list[Array], list[Array]], gradient: Array) -> None:
+        """From the last to the first: to each its share, the rest to those before."""
+        plan, kind, (terms, totals) = ledger.plan, f"of {_kind(group.head)}", saved
+        names, gradient = group.head.inputs, plan.plain(gradient)
+        for name, term, before in zip(names[:0:-1], terms[:0:-1], totals[-2::-1], strict=True):
+            if ledger.wants_gradient(name):
+                share = combined(ledger, "multiply", gradient, combined(ledger, kind, term, before))
+                ledger.add_gradient(name, plan.reshaped(summed(ledger, share, term.layout.dims), ledger.dims(name)))
+            rest = combined(ledger, "multiply", gradient, combined(ledger, kind, before, term))
+            gradient = summed(ledger, rest, before.layout.dims)
+        if ledger.wants_gradient(names[0]):
+            ledger.add_gradient(names[0], plan.reshaped(gradient, ledger.dims(names[0])))
+
+
+def _kind(node: Node) -> str:
+    """The kernel's name for a layer."""
+    return type(node.layer).__name__.lower()
+
+
+def _terms(ledger: Ledger, node: Node) -> list[Array]:
+    """The inputs with the same number of axes."""
+    plan, axes = ledger.plan, len(node.output_shape) + 1
+    arrays = [plan.plain(ledger.values[name]) for name in node.inputs]
+    return [plan.reshaped(array, list(filled(array.layout.dims, axes))) for array in arrays]
 
 
 class SpreadPReLURule(Rule[Array]):

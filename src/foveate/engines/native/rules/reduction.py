@@ -16,7 +16,7 @@ class ReduceRule(Rule[tuple[Array, Array]]):
     """Every output goes over the numbers that it is made of, in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[tuple[Array, Array]]:
-        """Reduce; a maximum's way back needs both sides."""
+        """Reduce; the way back from products, maxima and minima needs both sides."""
         plan = ledger.plan
         source = plan.plain(ledger.values[group.head.inputs[0]])
         output = plan.new(ledger.plain_layout(group.output))
@@ -29,7 +29,7 @@ class ReduceRule(Rule[tuple[Array, Array]]):
         result = plan.new(source.layout)
         operands: dict[str, Array | None] = {"diff_dst": plan.plain(gradient), "diff_src": result}
         assert isinstance(group.head.layer, Reduce)
-        if group.head.layer.kind in ("max", "min"):
+        if group.head.layer.kind in ("prod", "max", "min"):
             operands |= {"src": source, "dst": output}
         plan.run(_native.reduction_backward(*self._places(ledger, group)), operands)
         ledger.add_gradient(group.head.inputs[0], result)
