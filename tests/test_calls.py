@@ -121,7 +121,7 @@ KINDS = [
      "preprocessing is 'imagenet'; it must be a Preprocessing, such as Preprocessing.measure(dataset), or be left out"),
     (lambda m: fv.Model(GRAPH, seed="a"), fv.DataError, "seed is 'a'; it must be an int"),
     (lambda m: fv.Model(GRAPH, engine=3), fv.EngineError,
-     'engine is 3; give "native", "reference" or an Engine, or leave it out'),
+     'engine is 3; give "native", "torch", "reference" or an Engine, or leave it out'),
     (lambda m: m.fit(IMAGES, [0, 1]), fv.CallError,
      "fit: only dataset can be given without a name, but there is [0, 1]; by name it takes validation, epochs, "
      "batch_size, optimizer, schedule, learning_rate_factors, loss, augmentation, out, progress, resume, "

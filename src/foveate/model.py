@@ -67,7 +67,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         classes: the names of a classification's classes: short for task=Classification(classes).
         preprocessing: what `predict` and `fit` do to raw inputs (default: measured on the data by `fit`).
         seed: seed for the initial parameters, shuffling, augmentation and dropout.
-        engine: "native", "reference" or an Engine (default: the fastest available).
+        engine: "native", "torch", "torch:cuda", "reference" or an Engine (default: the fastest on the CPU).
 
     Raises:
         DataError: the network's outputs do not fit `task`, its input does not fit `preprocessing`, or

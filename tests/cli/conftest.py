@@ -30,7 +30,7 @@ def foveate():
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=["reference", "native", "torch"])
 def engine(request):
     """The name of each engine."""
     return request.param

@@ -19,6 +19,7 @@ FINDINGS = doctor.Findings({"foveate": "1", "python": "3", "numpy": "2", "onednn
 WITHOUT_NATIVE = (
     "import sys; sys.modules['foveate.engines.native._native'] = None; from foveate.cli import main; main()"
 )
+WITHOUT_BOTH = WITHOUT_NATIVE.replace("import sys;", "import sys; sys.modules['torch'] = None;")
 
 
 def test_its_help_shows_an_example(foveate):
@@ -39,7 +40,7 @@ def test_the_report_says_what_was_found(foveate):
 
 def test_the_same_as_json(foveate):
     report = json.loads(foveate("doctor", "--json").stdout)
-    assert set(report) == {"format", "versions", "engine", "native", "processor", "data", "advice"}
+    assert set(report) == {"format", "versions", "engine", "native", "torch", "processor", "data", "advice"}
     assert report["format"] == 1
     assert report["versions"]["foveate"] == fv.__version__
     assert report["engine"]["name"] == "native"
@@ -120,8 +121,8 @@ def test_a_limit_of_the_instructions_is_named(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_without_the_native_engine_it_reports_why_and_ends_with_status_1(options):
-    command = [sys.executable, "-c", WITHOUT_NATIVE, "doctor", *options]
+def test_with_the_reference_engine_alone_it_reports_why_and_ends_with_status_1(options):
+    command = [sys.executable, "-c", WITHOUT_BOTH, "doctor", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
@@ -134,3 +135,21 @@ def test_without_the_native_engine_it_reports_why_and_ends_with_status_1(options
     else:
         assert "engine           reference: the native engine cannot be loaded" in done.stdout
         assert "threads" not in done.stdout
+
+
+def test_without_the_native_engine_pytorchs_is_the_default():
+    command = [sys.executable, "-c", WITHOUT_NATIVE, "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["engine"]["name"], report["native"]) == ("torch", None)
+    assert report["torch"]["version"] == report["torch"]["version"].strip()
+
+
+@pytest.mark.parametrize(("gpu", "told"), [("cuda", "an NVIDIA GPU is here"), ("mps", "an Apple GPU is here")])
+def test_a_gpu_is_told_of(gpu: str, told: str):
+    found = replace(FINDINGS, torch=doctor.Torch("2.13.0", gpu))
+    assert f"PyTorch          2.13.0, for --engine torch; {told}\n" in doctor.render(found, 80)
+    (sentence,) = found.advice()
+    assert sentence == 'This machine has a GPU. Give --engine torch, or Model(..., engine="torch"), to use it.'
+    assert replace(found, torch=doctor.Torch("2.13.0", None)).advice() == []

@@ -393,23 +393,25 @@ def test_the_native_engine_is_there_and_is_the_default():
 
 
 @pytest.mark.parametrize("end", ["", "."])
-def test_without_the_native_engine_the_reference_engine_stands_in_and_says_so_once(
-    end: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "name", "kind"), [(None, "reference", "slow reference"), ("2.13.0", "torch", "torch")]
+)
+def test_without_the_native_engine_another_stands_in_and_says_so_once(
+    version: str | None, name: str, kind: str, end: str, monkeypatch: pytest.MonkeyPatch
 ):
-    def only_reference(name: str) -> Engine:
+    def all_others(name: str) -> Engine:
         if name == "native":
             raise fv.EngineError("the native engine was not built here: install a C++ compiler" + end)
         return get_engine(name)
 
-    monkeypatch.setattr(engines, "get_engine", only_reference)
+    monkeypatch.setattr(engines, "get_engine", all_others)
+    monkeypatch.setattr(engines, "torch_version", lambda: version)
     default_engine.cache_clear()
-    sentence = (
-        "the native engine was not built here: install a C++ compiler. The slow reference engine is used instead."
-    )
+    sentence = f"the native engine was not built here: install a C++ compiler. The {kind} engine is used instead."
     with pytest.warns(UserWarning, match=says(sentence)) as told:
         chosen = [default_engine(), default_engine()]
     default_engine.cache_clear()
-    assert [engine.name for engine in chosen] == ["reference", "reference"]
+    assert [engine.name for engine in chosen] == [name, name]
     assert len(told) == 1
 
 

@@ -31,6 +31,14 @@ class Native:
 
 
 @dataclass(frozen=True)
+class Torch:
+    """What is known of PyTorch without importing it: its version, and the kind of GPU that this machine has."""
+
+    version: str
+    gpu: str | None
+
+
+@dataclass(frozen=True)
 class Processor:
     """The processor, and how much of it this process may use; `quota` counts CPUs, None is no limit."""
 
@@ -60,18 +68,23 @@ class Findings:
     reason: str
     processor: Processor
     data: Data
+    torch: Torch | None = None
 
     @property
     def engine(self) -> str:
         """The engine used by default."""
-        return "reference" if self.native is None else "native"
+        if self.native is not None:
+            return "native"
+        return "reference" if self.torch is None else "torch"
 
     def advice(self) -> list[str]:
         """What slows foveate down here, one sentence each, with a way out."""
-        if self.native is None:
-            return []
-        threads, usable, quota = self.native.threads, len(self.processor.usable_cpus), self.processor.quota
         found = []
+        if self.torch is not None and self.torch.gpu is not None:
+            found.append('This machine has a GPU. Give --engine torch, or Model(..., engine="torch"), to use it.')
+        if self.native is None:
+            return found
+        threads, usable, quota = self.native.threads, len(self.processor.usable_cpus), self.processor.quota
         if quota is not None and quota < threads:
             found.append(
                 f"The container may use {quota:g} CPUs, fewer than the {threads} threads: they will be stopped again "
@@ -91,6 +104,7 @@ class Findings:
             "versions": self.versions,
             "engine": {"name": self.engine, "reason": self.reason},
             "native": None if self.native is None else asdict(self.native),
+            "torch": None if self.torch is None else asdict(self.torch),
             "processor": asdict(self.processor),
             "data": asdict(self.data),
             "advice": self.advice(),
@@ -100,7 +114,7 @@ class Findings:
 def doctor(as_json: JsonOption = False) -> None:
     """Report what foveate found on this computer: versions, engine, threads, processor, datasets.
 
-    Exits with status 1 if the native engine cannot be used; everything still works, but many times more slowly.
+    Exits with status 1 if only the reference engine can be used; everything still works, but many times more slowly.
 
     Example: foveate doctor --json
     """
@@ -109,7 +123,7 @@ def doctor(as_json: JsonOption = False) -> None:
         print_json(found.to_json())
     else:
         typer.echo(render(found, min(_WIDE, max(_NARROW, get_terminal_size((_WIDE, 24)).columns))))
-    if found.native is None:
+    if found.engine == "reference":
         raise EngineError("the native engine cannot be used, so the slow reference engine is used; the report says why")
 
 
@@ -122,7 +136,7 @@ def examine() -> Findings:
     native, reason = _native()
     onednn = None if native is None else native.onednn
     versions = {"foveate": foveate.__version__, "python": platform.python_version(), "numpy": np.__version__}
-    return Findings({**versions, "onednn": onednn}, native, reason, _processor(), _data())
+    return Findings({**versions, "onednn": onednn}, native, reason, _processor(), _data(), _torch())
 
 
 def render(found: Findings, width: int) -> str:
@@ -132,7 +146,7 @@ def render(found: Findings, width: int) -> str:
     rows = [("engine", f"{found.engine}: {found.reason}")]
     if found.native is not None:
         rows += _native_rows(found.native)
-    rows += _processor_rows(found.processor) + _data_rows(found.data)
+    rows += _processor_rows(found.processor) + _torch_rows(found.torch) + _data_rows(found.data)
     lines = [versions, ""]
     for label, text in rows:
         first, later = label.ljust(_LABEL_WIDTH), " " * _LABEL_WIDTH
@@ -156,6 +170,13 @@ def _native() -> tuple[Native | None, str]:
         Native(engine.threads, library.onednn_version(), library.instruction_set(), library.runs_winograd()),
         "the fastest, and it is available",
     )
+
+
+def _torch() -> Torch | None:
+    from foveate.engines.choice import gpu, torch_version
+
+    version = torch_version()
+    return None if version is None else Torch(version, gpu())
 
 
 def _processor() -> Processor:
@@ -193,6 +214,13 @@ def _native_rows(native: Native) -> list[tuple[str, str]]:
         ("instruction set", f"{native.instruction_set or 'unknown'}, the largest used here{limit}"),
         ("Winograd", winograd),
     ]
+
+
+def _torch_rows(torch: Torch | None) -> list[tuple[str, str]]:
+    if torch is None:
+        return [("PyTorch", "not installed; the torch engine, for GPUs, needs it: pip install 'foveate[torch]'")]
+    gpu = {"cuda": "an NVIDIA GPU is here", "mps": "an Apple GPU is here"}.get(torch.gpu or "", "no GPU found")
+    return [("PyTorch", f"{torch.version}, for --engine torch; {gpu}")]
 
 
 def _processor_rows(processor: Processor) -> list[tuple[str, str]]:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli.models import prepared_model
-from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import (
+    LARGEST,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    chosen_engine,
+    print_json,
+    use_threads,
+)
 from foveate.cli.sources import held_out_images, is_folder, of_shards
 from foveate.text import number_words, printable, shortened
 
@@ -32,6 +41,7 @@ def evaluate(
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on the test images of a dataset, or on the images of a folder that it has not seen.
@@ -41,7 +51,7 @@ def evaluate(
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
     """
     use_threads(threads)
-    loaded = prepared_model(model, engine)
+    loaded = prepared_model(model, chosen_engine(engine, device))
     data, part, told = test_images(loaded, dataset)
     result = loaded.evaluate(data, batch_size=batch_size)
     names = loaded.classes

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    chosen_engine,
+    print_json,
+    use_threads,
+)
 from foveate.errors import DataError, FileError, TrainingError
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ def experiment(
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same numbers, bit for bit.")] = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test a claim from the lecture: train networks, measure them, and write a report on the results.
@@ -36,7 +45,7 @@ def experiment(
         _list(as_json)
         return
     chosen = find(name)
-    settings = _settings(chosen, quick, seed=seed, engine=None if engine is None else engine.value, model=model)
+    settings = _settings(chosen, quick, seed=seed, engine=chosen_engine(engine, device), model=model)
     folder = _folder(out or Path("runs") / name)
     use_threads(threads)
     since = monotonic()

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli.models import is_onnx, open_model, says_nothing
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    chosen_engine,
+    print_json,
+    use_threads,
+)
 from foveate.cli.sources import is_folder, load_data
 from foveate.errors import DataError
 from foveate.progress import Bar, is_live
@@ -38,6 +46,7 @@ def explain(
     ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model sees: filters, activation maps, what excites a channel, and why the model decides as it does.
@@ -49,7 +58,7 @@ def explain(
     from foveate.explain.page.page import explain_model
 
     use_threads(threads)
-    loaded = open_model(model, engine)
+    loaded = open_model(model, chosen_engine(engine, device))
     splits = None
     if data is not None:
         prepared = loaded.preprocessing if is_folder(data) else None

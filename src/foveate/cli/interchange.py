@@ -7,7 +7,7 @@ import typer
 
 from foveate.cli.models import ONNX, imported_model, is_onnx, open_model
 from foveate.cli.networks import InputOption
-from foveate.cli.output import EngineOption
+from foveate.cli.output import DeviceOption, EngineOption, chosen_engine
 from foveate.errors import FileError
 from foveate.opening import open_regular
 from foveate.text import named
@@ -27,6 +27,7 @@ def import_(
         Path | None, typer.Option(help="JSON file of timm or Transformers that says how images are prepared.")
     ] = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Import an ONNX file as a model.
 
@@ -45,7 +46,7 @@ def import_(
     if is_onnx(out):
         wanted = out.with_suffix(".safetensors").name
         raise typer.BadParameter(f"the file to write is {out}, but a model is no ONNX file; write it to {wanted}")
-    model = imported_model(source, engine, input_shape)
+    model = imported_model(source, chosen_engine(engine, device), input_shape)
     if classes is not None:
         model.task = Classification(_names(classes))
         heads(model.task, model.graph)
@@ -83,6 +84,7 @@ def export(
     ] = False,
     input_shape: InputOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Export a model as an ONNX file, run that, and print the largest difference.
 
@@ -95,7 +97,7 @@ def export(
     if out.suffix.lower() != ONNX:
         raise typer.BadParameter(f"the file to write is {out}; give it the ending {ONNX}")
     _check_written(model, out)
-    opened = open_model(model, engine, input_shape)
+    opened = open_model(model, chosen_engine(engine, device), input_shape)
     difference, judge = write_onnx(opened.fuse() if fuse else opened, out)
     size = f"{out.stat().st_size:,} bytes"
     typer.echo(f"{out}: {size}; run by {judge}, outputs differ by at most {difference:.2g} of the largest")

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli.models import ONNX, is_onnx, open_model
-from foveate.cli.output import LARGEST, EngineOption, JsonOption, ThreadsOption, print_json, table, use_threads
+from foveate.cli.output import (
+    LARGEST,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    chosen_engine,
+    print_json,
+    table,
+    use_threads,
+)
 from foveate.cli.shapes import parse_sizes
 from foveate.errors import FoveateError, GraphError
 from foveate.graph import Graph, Rebuilt, nearest, rewrite
@@ -85,6 +95,7 @@ def steps(
     classes: ClassesOption = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what a compiled program runs: each step with its node, implementation, layouts and bytes.
@@ -94,7 +105,7 @@ def steps(
     from foveate.model import Model
 
     use_threads(threads)
-    model = Model(find_graph(net_or_model, input_shape, classes), engine=engine)
+    model = Model(find_graph(net_or_model, input_shape, classes), engine=chosen_engine(engine, device))
     infos = model.steps(batch_size, "training" if mode is ModeName.TRAINING else "inference")
     if as_json:
         print_json([{**asdict(info), "layouts": dict(info.layouts)} for info in infos])

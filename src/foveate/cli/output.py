@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from io import TextIOWrapper
 from math import isfinite
@@ -114,6 +115,7 @@ class EngineName(StrEnum):
     """The engines by their names."""
 
     NATIVE = "native"
+    TORCH = "torch"
     REFERENCE = "reference"
 
 
@@ -122,7 +124,11 @@ LARGEST = 2**31 - 1
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (default: fastest available).")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads for the native engine (default: all cores).")]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="Where the torch engine runs: cuda, cuda:1, mps or cpu (default: a GPU if it finds one)."),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (default: all cores).")]
 
 
 def print_json(data: Any) -> None:
@@ -153,8 +159,33 @@ def with_biases(count: int) -> str:
     return f" + {count:,} {bias_word(count)}" if count else ", no biases"
 
 
+def chosen_engine(engine: EngineName | None, device: str | None) -> str | None:
+    """The engine for `get_engine`; a device is the torch engine's."""
+    if device is None:
+        if engine is None:
+            _tell_of_gpu()
+        return None if engine is None else engine.value
+    if engine not in (None, EngineName.TORCH):
+        raise typer.BadParameter(f"--device is for the torch engine, and --engine is {engine}; leave one of them out")
+    return f"{EngineName.TORCH}:{device}"
+
+
+def _tell_of_gpu() -> None:
+    """Say that there is a GPU, once on this machine, if PyTorch is there to use it."""
+    from foveate.data.published import cache
+    from foveate.engines.choice import gpu, torch_version
+
+    told = cache() / "told-of-gpu"
+    if gpu() is None or torch_version() is None or told.exists():
+        return
+    typer.echo("This machine has a GPU; --engine torch uses it. (This is said once.)", err=True)
+    with suppress(OSError):
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.touch()
+
+
 def use_threads(count: int | None) -> None:
-    """Let the native engine use `count` threads, if a number is given."""
+    """Let the engines use `count` threads, if a number is given."""
     if count is not None:
         from foveate.engines import set_threads
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from foveate.cli.configuration import ConfigOption, resolved, save_at_start
-from foveate.cli.output import EngineOption, JsonOption, ThreadsOption, print_json, use_threads
+from foveate.cli.output import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    chosen_engine,
+    print_json,
+    use_threads,
+)
 from foveate.cli.sources import (
     BufferOption,
     FitOption,
@@ -66,6 +74,7 @@ def train(
     seed: SeedOption = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     checkpoint_every: CheckpointOption = None,
@@ -93,7 +102,8 @@ def train(
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
     reading = FolderOptions(size, fit, split, validation, test, buffer)
-    data, model = begin(dataset, net, variant, origin, seed=seed, engine=engine, folder=reading, out=out)
+    where = chosen_engine(engine, device)
+    data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=out)
     model.freeze(*freeze or ())
     folder = RunFolder(out or Path("runs") / data.name)
     flips = _flips(dataset, augment)

@@ -1,9 +1,11 @@
-"""Engines run graphs on arrays: `reference` in NumPy defines each operation, `native` is the fast one."""
+"""Engines run graphs on arrays: `reference` in NumPy defines each operation, `native` is fast, `torch` runs on GPUs."""
 
+from dataclasses import dataclass
 from functools import cache
 from os import cpu_count
 
 from foveate.engines.base import State
+from foveate.engines.choice import gpu, torch_version
 from foveate.engines.definitions import register
 from foveate.engines.engine import Engine
 from foveate.engines.losses import register_loss
@@ -53,6 +55,7 @@ def _engine(name: str, device: str) -> Engine:
         check_torch()
         from foveate.engines.torch.engine import TorchEngine
 
+        _use_torch_threads()
         return TorchEngine(device or None)
     if name == "reference":
         from foveate.engines.reference import ReferenceEngine
@@ -67,31 +70,61 @@ def _engine(name: str, device: str) -> Engine:
 
 @cache
 def default_engine() -> Engine:
-    """The native engine, or if it was not built the reference engine, with one warning that says so."""
+    """The native engine; if it was not built PyTorch's, else the reference engine, with one warning that says so."""
     try:
         engine = get_engine("native")
         logger.info("native engine, threads: %d", engine.threads)
+        if gpu() is not None:
+            logger.info('this machine has a GPU, which engine="torch" would use')
         return engine
     except EngineError as error:
-        logger.info("reference engine: %s", error)
+        name, kind = ("reference", "slow reference") if torch_version() is None else ("torch", "torch")
+        logger.info("%s engine: %s", name, error)
         import warnings
 
-        warnings.warn(f"{str(error).removesuffix('.')}. The slow reference engine is used instead.", stacklevel=2)
-        return get_engine("reference")
+        warnings.warn(f"{str(error).removesuffix('.')}. The {kind} engine is used instead.", stacklevel=2)
+        return get_engine(name)
 
 
 def set_threads(count: int) -> None:
-    """Compile native programs for `count` threads from now on; the same count gives the same bits."""
+    """Use `count` threads from now on: in native programs that are compiled then, and in PyTorch's engine.
+
+    The same count gives the same bits.
+    """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise EngineError(f"the number of threads is {count!r}; it must be an int of at least 1")
     most = max(MOST_THREADS, cpu_count() or 1)
     if count > most:
         raise EngineError(f"the number of threads is {count}; it must be at most {most}, and one for each core is best")
+    _torch_threads.wanted = count
+    if _torch_threads.engine_is_made:
+        _use_torch_threads()
     try:
         from foveate.engines.native._native import set_threads as set_native_threads
     except ImportError as error:
+        if torch_version() is not None:
+            return
         raise _not_built(error) from None
     set_native_threads(count)
+
+
+@dataclass
+class _TorchThreads:
+    """PyTorch has one number for the whole process: it is left alone until there is an engine that uses it."""
+
+    wanted: int | None = None
+    engine_is_made: bool = False
+
+
+_torch_threads = _TorchThreads()
+
+
+def _use_torch_threads() -> None:
+    _torch_threads.engine_is_made = True
+    if _torch_threads.wanted is not None:
+        import torch
+
+        torch.set_num_threads(_torch_threads.wanted)
 
 
 def _not_built(error: ImportError) -> EngineError:

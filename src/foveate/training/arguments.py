@@ -45,7 +45,7 @@ def check_made(graph: object, task: object, preprocessing: object, seed: object,
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DataError(f"seed is {seed!r}; it must be an int")
     if engine is not None and not isinstance(engine, str | Engine):
-        raise EngineError(f'engine is {engine!r}; give "native", "reference" or an Engine, or leave it out')
+        raise EngineError(f'engine is {engine!r}; give "native", "torch", "reference" or an Engine, or leave it out')
 
 
 def given_task(task: AnyTask | None, classes: Sequence[str] | None) -> AnyTask | None:

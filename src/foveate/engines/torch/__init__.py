@@ -1,6 +1,8 @@
-"""Graphs as PyTorch modules; importing this imports PyTorch, so everything else imports it only when it is needed."""
+"""Graphs in PyTorch, run or written out; importing this imports PyTorch, so all else imports it only when needed."""
 
+from foveate.engines.torch.engine import TorchEngine
+from foveate.engines.torch.losses import register_loss
 from foveate.engines.torch.modules import Parts, parts, register
 from foveate.engines.torch.network import load_arrays, torch_names, torch_network
 
-__all__ = ["Parts", "load_arrays", "parts", "register", "torch_names", "torch_network"]
+__all__ = ["Parts", "TorchEngine", "load_arrays", "parts", "register", "register_loss", "torch_names", "torch_network"]

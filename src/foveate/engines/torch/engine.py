@@ -7,9 +7,12 @@ import torch
 
 from foveate.engines.engine import Engine
 from foveate.engines.request import Request
+from foveate.engines.torch.arrays import TYPES
 from foveate.engines.torch.program import TorchProgram
 from foveate.engines.torch.state import TorchState
+from foveate.errors import EngineError
 from foveate.graph import Graph, Optimizer
+from foveate.text import printable
 
 
 class TorchEngine(Engine):
@@ -26,7 +29,7 @@ class TorchEngine(Engine):
     name: ClassVar[str] = "torch"
 
     def __init__(self, device: str | None = None, dtype: type[np.floating] = np.float32) -> None:
-        self.device = torch.device(device or "cpu")
+        self.device = _checked(_best() if device is None else device, dtype)
         self.dtype = dtype
 
     @property
@@ -40,3 +43,24 @@ class TorchEngine(Engine):
 
     def _compile(self, graph: Graph, request: Request) -> TorchProgram:
         return TorchProgram(graph, request, self.dtype, self.device)
+
+
+def _best() -> str:
+    """A GPU if PyTorch can use one here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _checked(name: str, dtype: type[np.floating]) -> torch.device:
+    """The device called `name`, if a number can be put there."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, dtype=TYPES[dtype], device=device)
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise EngineError(
+            f'PyTorch {torch.__version__} cannot use the device "{printable(name)}" here ({reason}). Use '
+            f'"{_best()}", or leave the device out'
+        ) from None
+    return device

@@ -13,6 +13,7 @@ from torch.nn import functional
 from foveate.engines.losses import measure_of
 from foveate.engines.torch.arrays import to_numpy, to_tensor
 from foveate.graph import L1, BinaryCrossEntropy, CrossEntropy, Dice, Focal, Huber, Loss, MeanSquaredError
+from foveate.graph.losses import register_loss_type
 
 Tensor: TypeAlias = torch.Tensor
 
@@ -38,6 +39,34 @@ def measure_loss(loss: Loss, outputs: Tensor, targets: Tensor, sample_weight: Te
     weight = outputs.new_ones(len(outputs)) if sample_weight is None else sample_weight
     with torch.no_grad():
         return _LOSSES.get(type(loss), _in_numpy)(loss, outputs.detach(), targets, weight)
+
+
+def is_known(loss: Loss) -> bool:
+    """Whether a loss has a rule on tensors."""
+    return type(loss) in _LOSSES
+
+
+def register_loss(loss_type: type[Loss], value: Callable[[Any, Tensor, Tensor, Tensor], Tensor]) -> None:
+    """Give a custom loss a form in PyTorch, which stays on the device.
+
+    Args:
+        loss_type: a frozen dataclass derived from foveate.Loss.
+        value: (loss, outputs, targets, sample_weight) -> the mean loss, in operations that PyTorch differentiates;
+            class indices that the loss ignores are -1.
+
+    Raises:
+        LayerError: it is not a frozen dataclass, or foveate already has a loss of that name.
+    """
+    register_loss_type(loss_type)
+
+    def measure(loss: Any, outputs: Tensor, targets: Tensor, sample_weight: Tensor) -> Measured:
+        with torch.enable_grad():
+            leaf = outputs.detach().requires_grad_()
+            mean = value(loss, leaf, targets, sample_weight)
+            (gradient,) = torch.autograd.grad(mean, leaf)
+        return Measured(mean.detach(), gradient, sample_weight.sum())
+
+    _LOSSES[loss_type] = measure
 
 
 def count_correct(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

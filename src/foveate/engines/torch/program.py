@@ -15,7 +15,7 @@ from foveate.engines.random import raw
 from foveate.engines.request import Request
 from foveate.engines.torch.arrays import Reading, to_numpy, to_tensor
 from foveate.engines.torch.forms import Context, Operation, operation_of
-from foveate.engines.torch.losses import count_correct, measure_loss
+from foveate.engines.torch.losses import count_correct, is_known, measure_loss
 from foveate.engines.torch.optimizers import Learning, clip, update
 from foveate.engines.torch.state import TorchState
 from foveate.errors import EngineError
@@ -32,7 +32,8 @@ class TorchProgram(Program):
         self._type, self.device = dtype, device
         self._implementations = [each.implementation for each in self.operations()]
         for each in request.losses:
-            measure_of(each.loss)
+            if not is_known(each.loss):
+                measure_of(each.loss)
 
     def operations(self) -> list[Operation]:
         """How each node computes; a session needs its own."""
