@@ -22,7 +22,7 @@ ISA_TESTS := tests/engines
 
 demo: $(VENV)/.installed
 	$(BIN)/foveate data fetch fashion-mnist
-	$(BIN)/foveate train fashion-mnist --out $(OUT)
+	$(BIN)/foveate train fashion-mnist --out $(OUT) --overwrite
 
 test: $(VENV)/.tested-with
 	$(BIN)/foveate data fetch fashion-mnist

@@ -76,8 +76,8 @@ def test_the_engine_that_is_chosen(caplog: pytest.LogCaptureFixture, monkeypatch
 
 def test_a_training_that_goes_on(caplog: pytest.LogCaptureFixture, tmp_path: Path):
     data = fv.Dataset(np.random.default_rng(0).integers(0, 255, (12, 1, 4, 4), np.uint8), [0, 1] * 6, ("a", "b"))
-    for _ in range(2):
-        fv.Model(GRAPH).fit(data, epochs=2, batch_size=4, out=tmp_path, progress=False, resume=True)
+    for resume in (False, True):
+        fv.Model(GRAPH).fit(data, epochs=2, batch_size=4, out=tmp_path, progress=False, resume=resume)
     assert [text for text in messages(caplog, logging.INFO) if text.startswith("continuing")] == [
         f"continuing from {tmp_path / 'checkpoint.safetensors'}: epoch 3, step 6"
     ]

@@ -16,7 +16,7 @@ from foveate.engines import Engine, Program, State, StepInfo, default_engine, ge
 from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
 from foveate.engines.initializers import blank
-from foveate.errors import DataError, FileError, TrainingError
+from foveate.errors import DataError, FileError
 from foveate.files import ModelDescription, Portable, read_model, write_model
 from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
@@ -46,6 +46,7 @@ from foveate.training import (
     evaluate,
     fit,
     given_task,
+    in_claimed_folder,
     make_progress,
     named_batches,
     prepared_inputs,
@@ -110,6 +111,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         self._programs: Programs = Programs(self.engine, graph)
 
     @called(**FIT_HINTS)
+    @in_claimed_folder
     def fit(
         self,
         dataset: Dataset,
@@ -125,6 +127,7 @@ class Model(FineTuned, Portable, metaclass=Called):
         out: str | Path | None = None,
         progress: bool | Progress = True,
         resume: bool = False,
+        overwrite: bool = False,
         checkpoint_every: int | None = None,
     ) -> History:
         """Train on `dataset`; Ctrl-C ends training between two steps and keeps what was learnt.
@@ -145,7 +148,8 @@ class Model(FineTuned, Portable, metaclass=Called):
             augmentation: random changes to the inputs (default: none).
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
             progress: whether to show a live bar, or lines if the output is neither a terminal nor a notebook.
-            resume: continue from the checkpoint in `out`; start from the beginning if there is none.
+            resume: continue from the checkpoint in `out`.
+            overwrite: let a run that `out` holds be replaced.
             checkpoint_every: also write a checkpoint every this many steps.
 
         Returns:
@@ -154,11 +158,9 @@ class Model(FineTuned, Portable, metaclass=Called):
         Raises:
             DataError: the data do not fit the network.
             TrainingError: the loss does not fit the task, or is no longer a number (the model is then as it was
-                    before), or there is nothing to resume from.
+                    before); `out` holds a run already, or nothing to resume from, or another training writes to it.
             FileError: a file in `out` cannot be read or written.
         """
-        if resume and out is None:
-            raise TrainingError("resume=True needs out=, the folder that holds the checkpoint")
         check_every(checkpoint_every)
         parts = [dataset] if validation is None else [dataset, validation]
         check_arguments(self.graph, parts, self.frozen, optimizer, schedule)

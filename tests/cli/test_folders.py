@@ -169,7 +169,7 @@ def test_images_added_later_do_not_move_what_was_trained_on_into_the_test(foveat
     now = {each.tobytes() for each in after.inputs}
     assert old <= now
     assert now - old <= new
-    said, again = train(root)
+    said, again = train(root, "--overwrite")
     assert set(model.splits["train"]) <= set(again.splits["train"])
     assert set(model.splits["test"]) <= set(again.splits["test"])
     assert "70 images" in said
@@ -261,10 +261,12 @@ def test_explain_shows_a_folders_images_as_the_model_gets_them(foveate, stripes,
     assert len(seen["data"].test) == 4
 
 
-def test_a_second_training_passes_over_the_runs_of_the_first(foveate, tmp_path, monkeypatch):
+@pytest.mark.parametrize("out", ["runs/a", "result", "results/of/today"])
+def test_a_second_training_passes_over_the_runs_of_the_first(foveate, tmp_path, monkeypatch, out):
+    again = ["--overwrite"]
     write_stripes(tmp_path, {"across": 10, "down": 10})
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        result = foveate("train", ".", "--epochs", 1, "--batch-size", 8, "--size", 8)
+    for number in range(2):
+        result = foveate("train", ".", "--epochs", 1, "--batch-size", 8, "--size", 8, "--out", out, *again[:number])
         assert result.exit_code == 0, result.output
         assert ": 20 images in 2 classes " in result.stdout

@@ -83,16 +83,37 @@ def test_train_hands_its_options_on(foveate, images, tmp_path, monkeypatch):
     monkeypatch.setattr(fv.Model, "fit", lambda self, *a, **k: seen.update(k, seed=self.seed) or real(self, *a, **k))
     result = foveate(
         "train", images, "--epochs", 1, "--batch-size", 32, "--learning-rate", 0.01, "--seed", 5, "--out", tmp_path,
-        "--engine", "reference", "--no-augment", "--resume", "--checkpoint-every", 2,
+        "--engine", "reference", "--no-augment", "--checkpoint-every", 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert (seen["epochs"], seen["batch_size"], seen["seed"], seen["resume"]) == (1, 32, 5, True)
+    assert (seen["epochs"], seen["batch_size"], seen["seed"]) == (1, 32, 5)
+    assert (seen["resume"], seen["overwrite"]) == (False, False)
     assert seen["schedule"] == fv.OneCycle(0.01)
     assert seen["checkpoint_every"] == 2
     assert seen["augmentation"] is None
-    foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "reference")
+    foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "reference", "--overwrite")
+    assert (seen["resume"], seen["overwrite"]) == (False, True)
     assert seen["augmentation"] == fv.Augmentation(flip=True)
     assert seen["schedule"] == fv.OneCycle(training.LEARNING_RATE)
+
+
+def test_the_folder_is_tried_before_the_data_are_read(foveate, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("foveate.cli.training.begin", lambda *_, **__: pytest.fail("the data are read"))
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"")
+    for options, sentence in (
+        (["file"], 'file" cannot be made: a file is in the way; give another --out'),
+        (["run"], "continue it with --resume, replace it with --overwrite, or give another --out"),
+        (["run", "--resume", "--overwrite"], "--resume and --overwrite exclude each other; give one of them"),
+        (["new", "--resume"], 'so there is nothing to resume; there is one in "'),
+        (["new", "--learning-rate", "inf"], "learning_rate is inf; it must be a positive, finite number"),
+    ):
+        result = foveate("train", images, "--out", tmp_path / options[0], *options[1:])
+        assert result.exit_code == 1
+        assert sentence in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "run"}
 
 
 def test_threads_are_set(foveate, images, tmp_path, monkeypatch):

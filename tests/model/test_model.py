@@ -167,7 +167,7 @@ def test_divergence_leaves_the_model_and_its_files_as_they_were(trained, data, t
     before, files = parameters(trained), {path: path.read_bytes() for path in tmp_path.iterdir()}
     facts = trained.training
     with pytest.raises(TrainingError, match=r"became .*Try a learning rate of"):
-        trained.fit(data, epochs=3, schedule=fv.Constant(1e20), out=tmp_path, progress=False)
+        trained.fit(data, epochs=3, schedule=fv.Constant(1e20), out=tmp_path, overwrite=True, progress=False)
     for name, array in before.items():
         np.testing.assert_array_equal(trained.read(name), array)
     assert trained.training is facts

@@ -14,6 +14,7 @@ from foveate.text import named
 if TYPE_CHECKING:
     from foveate.data import Splits
     from foveate.model import Model
+    from foveate.training import Words
 
 NET = "vgg6"
 """The network trained by default."""
@@ -28,7 +29,7 @@ def begin(
     seed: int,
     engine: str | None,
     folder: FolderOptions,
-    out: Path | None,
+    out: Path,
 ) -> "tuple[Splits, Model]":
     """The data, and the model to train on them.
 
@@ -47,7 +48,7 @@ def begin(
 
     if variant is not None and net is None:
         raise typer.BadParameter("--variant belongs to a network of the zoo; name one with --net")
-    earlier = earlier_record(out or Path("runs") / Path(dataset).resolve().name, seed, folder)
+    earlier = earlier_record(out, seed, folder)
     if origin is None:
         _check_fits(dataset, net or NET, variant, folder.given().get("size", _own_size(net)))
         data = load_data(dataset, folder, seed=seed, size=_own_size(net), record=earlier)
@@ -64,6 +65,25 @@ def begin(
         model = known.with_head(data.classes, seed=seed)
         model.splits = dict(known.splits)
     return data, model
+
+
+def default_folder(dataset: str) -> Path:
+    """Where a run on these data is written unless told otherwise."""
+    from foveate.data import datasets
+
+    return Path("runs") / (datasets.named_data(dataset) or Path(dataset).resolve().name)
+
+
+def typed_words() -> "Words":
+    """What the ways out of errors in the output folder are called on the command line."""
+    from foveate.training import Words
+
+    return Words(
+        "--resume",
+        "--overwrite",
+        "--out",
+        "Make room or mend the folder; then the same command with --resume goes on from the last checkpoint",
+    )
 
 
 def _check_fits(dataset: str, net: str, variant: str | None, size: int | tuple[int, int] | None) -> None:

@@ -28,7 +28,7 @@ from foveate.cli.sources import (
     TestOption,
     ValidationOption,
 )
-from foveate.cli.starting import NET, begin
+from foveate.cli.starting import NET, begin, default_folder, typed_words
 from foveate.cli.training_options import (
     AugmentOption,
     BatchSizeOption,
@@ -40,6 +40,7 @@ from foveate.cli.training_options import (
     FromOption,
     NetOption,
     OutOption,
+    OverwriteOption,
     RateOption,
     ResumeOption,
     SeedOption,
@@ -77,6 +78,7 @@ def train(
     device: DeviceOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     checkpoint_every: CheckpointOption = None,
     augment: AugmentOption = None,
     size: SizeOption = None,
@@ -97,15 +99,17 @@ def train(
     """
     from foveate.data import Augmentation
     from foveate.graph import OneCycle
-    from foveate.training import RunFolder, make_progress
+    from foveate.training import RunFolder, claimed, make_progress
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
+    schedule = OneCycle(learning_rate)
+    folder = RunFolder(out or default_folder(dataset))
+    context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
     reading = FolderOptions(size, fit, split, validation, test, buffer)
     where = chosen_engine(engine, device)
-    data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=out)
+    data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
-    folder = RunFolder(out or Path("runs") / data.name)
     flips = _flips(dataset, augment)
     chosen = {**_chosen(data, model, context.params), "augment": flips, "out": folder.path}
     typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
@@ -115,12 +119,13 @@ def train(
         validation=data.validation,
         epochs=epochs,
         batch_size=batch_size,
-        schedule=OneCycle(learning_rate),
+        schedule=schedule,
         learning_rate_factors=factors,
         augmentation=Augmentation(flip=True) if flips else None,
         out=folder.path,
         progress=save_at_start(progress, folder.options, resolved(context, **chosen)),
         resume=resume,
+        overwrite=overwrite,
         checkpoint_every=checkpoint_every,
     )
     if history.interrupted:

@@ -36,6 +36,7 @@ FactorOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Random seed; the same seed gives the same model, bit for bit.")]
 OutOption = Annotated[Path | None, typer.Option(help="Output folder (default: runs/DATASET).")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint in --out.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Let the run that --out holds be replaced.")]
 CheckpointOption = Annotated[
     int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
 ]

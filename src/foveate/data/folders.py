@@ -25,6 +25,9 @@ NO_PART = "is neither train, val nor test"
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir")
 _RUNS = "runs"
 _OF_RUNS = ("history.csv", "skipped.txt", "report.html", "index.html")
+LOCK = ".foveate.lock"
+"""The file that a training has in its folder while it runs."""
+
 _MOST_LISTED = 5
 
 
@@ -166,15 +169,17 @@ def _files(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
         waiting += [(each, above | {place}) for each in reversed(folders)]
 
 
-def _is_run(folder: Path) -> bool:
-    """Whether foveate wrote what is in `folder`: a model, a checkpoint, a page, or `runs` with nothing but these."""
+def _is_run(folder: Path, depth: int = 3) -> bool:
+    """Whether foveate writes what is in `folder`: a model, a checkpoint, a page, or nothing but folders of these."""
     try:
+        if (folder / LOCK).exists():
+            return True
         inside = [path for path in folder.iterdir() if not _is_of_the_system(path.name)]
         if any(path.suffix == ".safetensors" or path.name in _OF_RUNS for path in inside):
             return True
-        return folder.name == _RUNS and all(
-            path.is_dir() and (_is_run(path) or not any(path.iterdir())) for path in inside
-        )
+        if folder.name == _RUNS:
+            return all(path.is_dir() and (_is_run(path) or not any(path.iterdir())) for path in inside)
+        return bool(inside) and depth > 0 and all(path.is_dir() and _is_run(path, depth - 1) for path in inside)
     except OSError:
         return False
 

@@ -1,6 +1,7 @@
 """Training: the loop over a network's state, what it measures, and what it shows."""
 
 from foveate.training.arguments import FIT_HINTS, check_every, check_made, given_task
+from foveate.training.claim import Words, claimed, in_claimed_folder
 from foveate.training.compatibility import (
     check_arguments,
     check_classes,
@@ -45,6 +46,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "RunFolder",
+    "Words",
     "answers_at_once",
     "answers_one_by_one",
     "arrays_in_turn",
@@ -57,6 +59,7 @@ __all__ = [
     "check_preprocessing",
     "check_rates",
     "check_training",
+    "claimed",
     "class_count",
     "default_schedule",
     "draw_curves",
@@ -64,6 +67,7 @@ __all__ = [
     "fit",
     "given_task",
     "in_batches",
+    "in_claimed_folder",
     "logits_of",
     "make_progress",
     "named_batches",
