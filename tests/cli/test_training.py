@@ -132,7 +132,7 @@ def test_resume_with_other_settings(foveate, images, trained):
         "train", images, "--epochs", 3, "--batch-size", 16, "--engine", "reference", "--out", out, "--resume"
     )
     assert result.exit_code == 1
-    assert "made with different epochs (2 then, 3 now)" in result.stderr
+    assert "cannot resume from it: epochs: 2 then, 3 now. Use the same, or start anew with --overwrite" in result.stderr
     assert (out / "model.safetensors").read_bytes() == before
 
 

@@ -37,8 +37,8 @@ def graph():
 def make_job(data, graph):
     """A job on an engine; everything but the engine has a default."""
 
-    def make(engine, *, graph=graph, train=data, recipe=RECIPE, **options):
-        preprocessing = Preprocessing.measure(train)
+    def make(engine, *, graph=graph, train=data, recipe=RECIPE, preprocessing=None, **options):
+        preprocessing = preprocessing or Preprocessing.measure(train)
         return Job(
             state=engine.new_state(graph, recipe.optimizer, recipe.seed),
             programs=Programs(engine, graph),

@@ -13,20 +13,24 @@ from foveate import (
     SGD,
     AdamW,
     BatchNorm1d,
+    Concatenate,
     Constant,
+    Conv2d,
     CrossEntropy,
     EngineError,
     FileError,
     Flatten,
+    GraphBuilder,
     Linear,
     OneCycle,
     Sequential,
 )
-from foveate.data import Augmentation, batch_indices
+from foveate.data import Augmentation, Dataset, Preprocessing, batch_indices
 from foveate.engines import StepResult
 from foveate.errors import TrainingError
 from foveate.files import read_checkpoint, write_checkpoint
 from foveate.training import History, Progress, Recipe, RunFolder, evaluate, fit, loop
+from foveate.training.resuming import check_same
 from tests.training.conftest import blobs
 
 RECIPE = Recipe(epochs=2, batch_size=8, schedule=OneCycle(0.05), augmentation=Augmentation(shift=1, flip=True))
@@ -313,23 +317,25 @@ def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, eve
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"epochs": 3}, r"made with different epochs \(2 then, 3 now\)"),
-        ({"batch_size": 4}, r"made with a different batch size \(8 then, 4 now\)"),
-        ({"seed": 5}, r"made with a different seed \(0 then, 5 now\)"),
-        ({"optimizer": AdamW()}, r"made with a different optimizer \(.*SGD.* then, .*AdamW.* now\)"),
-        ({"schedule": Constant(0.1)}, "made with a different schedule"),
-        ({"augmentation": Augmentation()}, "made with a different augmentation"),
-        ({"loss": CrossEntropy(0.1)}, "made with a different loss"),
+        ({"epochs": 3}, r"epochs: 2 then, 3 now"),
+        ({"batch_size": 4}, r"batch size: 8 then, 4 now"),
+        ({"seed": 5}, r"seed: 0 then, 5 now"),
+        ({"optimizer": AdamW()}, r"optimizer: SGD\(.*\) then, AdamW\(.*\) now"),
+        ({"optimizer": SGD(momentum=0.5)}, r"optimizer, momentum: 0.9 then, 0.5 now"),
         (
-            {"learning_rate_factors": {"conv1": 0.1}},
-            r"made with different learning rate factors \(none then, \[\['conv1', 0.1\]\] now\)",
+            {"schedule": Constant(0.1)},
+            r"schedule: OneCycle\(learning_rate=0.05, .* then, Constant\(learning_rate=0.1\) now",
         ),
+        ({"schedule": OneCycle(0.07)}, "schedule, learning_rate: 0.05 then, 0.07 now"),
+        ({"augmentation": Augmentation(shift=1)}, "augmentation, flip: True then, False now"),
+        ({"loss": CrossEntropy(0.1)}, "loss, label_smoothing: 0 then, 0.1 now"),
+        ({"learning_rate_factors": {"conv1": 0.1}}, r"learning rate factors: none then, conv1, 0.1 now"),
     ],
 )
 def test_another_recipe_cannot_go_on(engine, make_job, tmp_path, change, match):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=f"{match}.*use the same one, or start again"):
+    with pytest.raises(TrainingError, match=f"is from another training, .*: {match}. Use the same"):
         fit(make_job(engine, recipe=replace(RECIPE, **change), folder=folder), Progress(), resume=True)
 
 
@@ -340,10 +346,14 @@ def test_what_was_slow_or_frozen_must_be_named_again_to_go_on(engine, make_job, 
         folder = RunFolder(tmp_path / name)
         fit(make_job(engine, recipe=recipe, folder=folder, frozen=frozen), Progress())
         assert len(fit(make_job(engine, recipe=recipe, folder=folder, frozen=frozen), Progress(), resume=True)) == 2
-        with pytest.raises(TrainingError, match=r"different (learning rate factors|frozen parameters) \(.* none now\)"):
+        with pytest.raises(
+            TrainingError, match=r": (learning rate factors|frozen parameters): conv1.* then, none now\."
+        ):
             fit(make_job(engine, recipe=RECIPE, folder=folder), Progress(), resume=True)
     turned = replace(slow, learning_rate_factors={"conv*": 0.2, "conv1": 0.1})
-    with pytest.raises(TrainingError, match="different learning rate factors"):
+    with pytest.raises(
+        TrainingError, match=r"learning rate factors: conv1, 0.1, conv\*, 0.2 then, conv\*, 0.2, conv1, 0.1 now"
+    ):
         fit(make_job(engine, recipe=turned, folder=RunFolder(tmp_path / "slow")), Progress(), resume=True)
 
 
@@ -361,13 +371,82 @@ def test_rates_of_their_own_go_on_to_the_same_bits(engine, make_job, tmp_path, o
     assert_same(second, whole)
 
 
-def test_other_data_or_another_network_cannot_go_on(engine, make_job, tmp_path):
+def test_other_data_cannot_go_on(engine, make_job, tmp_path, data):
+    folder, other = RunFolder(tmp_path), blobs(26, seed=3)
+    swapped = Dataset(data.inputs, data.labels, ("b", "a", "c"))
+    renamed = Dataset(data.inputs, data.labels, ("a", "b", "d"))
+    fit(make_job(engine, recipe=RECIPE, folder=folder, validation=blobs(9)), Progress())
+    plain = Preprocessing((1, 6, 6), (0.5,), (0.25,))
+    for options, sentence in (
+        ({"train": blobs(30)}, "training data: 26 samples then, 30 samples now"),
+        ({"train": other}, "training data: 26 samples then and now, but with other content"),
+        ({"validation": blobs(8)}, "validation data: 9 samples then, 8 samples now"),
+        ({"validation": blobs(9, seed=4)}, "validation data: 9 samples then and now, but with other content"),
+        ({"validation": None}, "validation data: 9 samples then, none now"),
+        ({"train": swapped}, "class names: a, b, c then, b, a, c now"),
+        ({"train": renamed}, r"class names: c then, d now \(the others are the same\)"),
+        ({"preprocessing": plain}, r"preprocessing: .*mean.* then, .* now|preprocessing, mean: .* then, 0\.5 now"),
+    ):
+        job = make_job(engine, recipe=RECIPE, folder=folder, **{"validation": blobs(9), **options})
+        with pytest.raises(TrainingError, match=f"is from another training[^$]*{sentence}"):
+            fit(job, Progress(), resume=True)
+
+
+def test_another_network_cannot_go_on(engine, make_job, tmp_path):
     folder = RunFolder(tmp_path)
     fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
-    with pytest.raises(TrainingError, match=r"made with different data, so"):
-        fit(make_job(engine, recipe=RECIPE, folder=folder, train=blobs(26, seed=3)), Progress(), resume=True)
-    with pytest.raises(TrainingError, match=r"made with a different network, so"):
+    with pytest.raises(TrainingError) as caught:
         fit(make_job(engine, recipe=RECIPE, folder=folder, graph=starving()), Progress(), resume=True)
+    assert "\n  layer conv1: Conv2d 3x3, padding 1 then, none now\n" in str(caught.value)
+    assert "\n  layer flatten1: none then, Flatten now\n" in str(caught.value)
+    assert "\n  layer linear1, Linear: out_features 3 then, 4 now\n" in str(caught.value)
+
+
+def test_all_differences_are_listed(engine, make_job, tmp_path):
+    folder = RunFolder(tmp_path)
+    fit(make_job(engine, recipe=RECIPE, folder=folder), Progress())
+    other, plain = replace(RECIPE, epochs=3, batch_size=4, seed=1), Preprocessing((1, 6, 6), (0.5,), (0.25,))
+    job = make_job(engine, recipe=other, folder=folder, train=blobs(30), preprocessing=plain)
+    with pytest.raises(TrainingError) as caught:
+        fit(job, Progress(), resume=True)
+    assert str(caught.value).splitlines() == [
+        f'"{folder.checkpoint}" is from another training, so this one cannot resume from it:',
+        "  training data: 26 samples then, 30 samples now",
+        "  epochs: 2 then, 3 now",
+        "  batch size: 8 then, 4 now",
+        "  seed: 0 then, 1 now",
+        "  preprocessing, mean: 0.475 then, 0.5 now",
+        "  preprocessing, std: 0.2151 then, 0.25 now",
+        "Use the same, or start anew with overwrite=True or another out",
+    ]
+
+
+def joined(width, swapped=False):
+    builder = GraphBuilder()
+    image = builder.input((1, 6, width))
+    first, second = (builder.add(Conv2d(2, 1), image, name=name) for name in ("left", "right"))
+    together = builder.add(Concatenate(), *((second, first) if swapped else (first, second)))
+    return builder.build(builder.add(Linear(3), builder.add(Flatten(), together)))
+
+
+def test_networks_that_differ_in_their_joints_only(tmp_path):
+    """Without an engine: what is compared are descriptions."""
+    for other, sentence in (
+        (joined(6, swapped=True), "network: the same layers, joined in another way"),
+        (joined(8), "layer left, Conv2d: output 2x6x6 then, 2x6x8 now"),
+        (joined(8), r"input: 1x6x6 then, 1x6x8 now"),
+    ):
+        with pytest.raises(TrainingError, match=sentence):
+            check_same(tmp_path / "checkpoint", {"network": joined(6)}, {"network": other})
+
+
+def test_a_checkpoint_of_0_1_did_not_keep_validation_and_classes(engine, make_job, tmp_path):
+    folder = RunFolder(tmp_path)
+    fit(make_job(engine, recipe=RECIPE, folder=folder, validation=blobs(9)), Progress())
+    checkpoint = read_checkpoint(folder.checkpoint)
+    known = {name: value for name, value in checkpoint.configuration.items() if name not in ("validation", "classes")}
+    write_checkpoint(folder.checkpoint, replace(checkpoint, configuration=known))
+    assert len(fit(make_job(engine, recipe=RECIPE, folder=folder), Progress(), resume=True)) == 2
 
 
 @pytest.mark.parametrize("change", [{"slots": ()}, {"totals": {"nothing": 1.0}}, {"history": [{"nothing": 1}]}])
