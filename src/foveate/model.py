@@ -23,6 +23,7 @@ from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_
 from foveate.training import (
     FIT_HINTS,
     Evaluation,
+    Examined,
     FineTuned,
     GivenLoss,
     History,
@@ -59,7 +60,7 @@ from foveate.training import (
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
-class Model(FineTuned, Portable, metaclass=Called):
+class Model(FineTuned, Examined, Portable, metaclass=Called):
     """A graph with its parameters, its task, and the preprocessing of its inputs.
 
     Args:

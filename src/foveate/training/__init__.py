@@ -13,6 +13,7 @@ from foveate.training.compatibility import (
 )
 from foveate.training.curves import draw_curves, save_curves
 from foveate.training.description import training_facts, whole
+from foveate.training.examining import Examined
 from foveate.training.fine_tuning import FineTuned
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
@@ -38,6 +39,7 @@ __all__ = [
     "FIT_HINTS",
     "Epoch",
     "Evaluation",
+    "Examined",
     "FineTuned",
     "GivenLoss",
     "History",

@@ -1,30 +1,67 @@
 """A figure of a training run: loss and the task's metric over the epochs."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from foveate.errors import TrainingError
+from foveate.figures import colour, drawn, new_figure, png, tint
 from foveate.files import write_atomically
-from foveate.training.history import ACCURACY, Epoch, History
+from foveate.tasks import Classification
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRAIN = {"color": "#0072B2", "marker": "o", "linestyle": "-", "label": "training"}
-VALIDATION = {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "validation"}
-"""Blue and vermilion of Okabe and Ito, told apart by every kind of colour vision; marks and lines differ as well."""
+TRAINING = {"marker": "o", "linestyle": "-", "label": "training"}
+VALIDATION = {"marker": "s", "linestyle": "--", "label": "validation"}
+"""Marks and lines differ as well as colours."""
 
-_DRAWN = (TRAIN["label"], VALIDATION["label"])
+_DRAWN = (TRAINING["label"], VALIDATION["label"])
+
+
+class Row(Protocol):
+    """What an epoch measured."""
+
+    @property
+    def epoch(self) -> int:
+        """Counted from 1."""
+
+    @property
+    def train_loss(self) -> float:
+        """The mean over the epoch."""
+
+    @property
+    def train_accuracy(self) -> float | None:
+        """Of a classification."""
+
+    @property
+    def validation_loss(self) -> float | None:
+        """After the epoch."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the headline."""
+
+    @property
+    def validation_metric(self) -> float | None:
+        """Its value after the epoch."""
+
+
+class Rows(Protocol):
+    """A history: not named by its class, which draws itself with what is here."""
+
+    @property
+    def epochs(self) -> Sequence[Row]:
+        """A row for each epoch."""
 
 
 MOST_RISE = 10
 """Losses this many times above their median would flatten all others: their axis becomes logarithmic."""
 
 
-def draw_curves(history: History) -> "Figure":
+@drawn
+def draw_curves(history: Rows) -> "Figure":
     """Loss and metric over the epochs, side by side, training and validation.
 
     The epoch with the lowest validation loss is marked in both. A loss that exploded makes its axis logarithmic.
@@ -34,48 +71,51 @@ def draw_curves(history: History) -> "Figure":
     """
     if not history.epochs:
         raise TrainingError("there are no learning curves to draw: no epoch was finished")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained", facecolor="white")
+    figure = new_figure(9, 3.6)
     loss, metric = figure.subplots(1, 2)
     name = history.epochs[0].metric
-    scale = _percent if name == ACCURACY else list
+    scale = _percent if name == Classification.headline else list
     numbers = [row.epoch for row in history.epochs]
-    _draw(loss, numbers, [row.train_loss for row in history.epochs], TRAIN)
-    _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION)
-    _draw(metric, numbers, scale([row.train_accuracy for row in history.epochs]), TRAIN)
-    _draw(metric, numbers, scale([row.validation_metric for row in history.epochs]), VALIDATION)
-    _mark_best(history, (loss, metric))
+    _draw(loss, numbers, [row.train_loss for row in history.epochs], TRAINING, 0)
+    _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION, 1)
+    _draw(metric, numbers, scale([row.train_accuracy for row in history.epochs]), TRAINING, 0)
+    _draw(metric, numbers, scale([row.validation_metric for row in history.epochs]), VALIDATION, 1)
+    _mark_best(history.epochs, (loss, metric))
     _label(loss, "loss" + _scaled(loss))
-    _label(metric, "accuracy (%)" if name == ACCURACY else name.replace("_", " "))
+    _label(metric, "accuracy (%)" if name == Classification.headline else name.replace("_", " "))
     return figure
 
 
-def save_curves(history: History, path: str | Path) -> None:
+def save_curves(history: Rows, path: str | Path) -> None:
     """Write the learning curves as a PNG, atomically."""
-    content = BytesIO()
-    draw_curves(history).savefig(content, format="png")
-    write_atomically(Path(path), content.getvalue())
+    write_atomically(Path(path), png(draw_curves(history)))
 
 
-def best_epoch(history: History) -> Epoch | None:
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+def best_epoch(epochs: Sequence[AnyRow]) -> AnyRow | None:
     """The epoch with the lowest validation loss, if several can be compared."""
-    rows = [row for row in history.epochs if row.validation_loss is not None and isfinite(row.validation_loss)]
+    rows = [row for row in epochs if row.validation_loss is not None and isfinite(row.validation_loss)]
     return min(rows, key=lambda row: row.validation_loss or 0.0) if len(rows) > 1 else None
 
 
-def _mark_best(history: History, panels: Sequence[Any]) -> None:
+def _mark_best(epochs: Sequence[Row], panels: Sequence[Any]) -> None:
     """Draw a line at the best epoch, and a ring around its validation value."""
-    best = best_epoch(history)
+    best = best_epoch(epochs)
     if best is None:
         return
     for panel in panels:
-        panel.axvline(best.epoch, color="0.45", linewidth=1.2, linestyle=":", label=f"best loss: epoch {best.epoch}")
+        panel.axvline(
+            best.epoch, color=colour("soft"), linewidth=1.2, linestyle=":", label=f"best loss: epoch {best.epoch}"
+        )
         for line in panel.lines:
             if line.get_label() == VALIDATION["label"]:
                 height = dict(zip(*line.get_data(), strict=True)).get(best.epoch)
                 if height is not None:  # a metric may be undefined where the loss is not
-                    panel.plot(best.epoch, height, "o", markersize=11, markerfacecolor="none", markeredgecolor="0.2")
+                    panel.plot(
+                        best.epoch, height, "o", markersize=11, markerfacecolor="none", markeredgecolor=colour("ink")
+                    )
 
 
 def _scaled(panel: Any) -> str:
@@ -92,21 +132,21 @@ def _percent(shares: Sequence[float | None]) -> list[float | None]:
     return [None if share is None else 100 * share for share in shares]
 
 
-def _draw(axes: Any, numbers: Sequence[int], values: Sequence[float | None], style: dict[str, Any]) -> None:
+def _draw(
+    axes: Any, numbers: Sequence[int], values: Sequence[float | None], style: dict[str, Any], number: int
+) -> None:
     points = [(number, value) for number, value in zip(numbers, values, strict=True) if value is not None]
     if points:
-        axes.plot(*zip(*points, strict=True), linewidth=2, markersize=5, **style)
+        axes.plot(*zip(*points, strict=True), color=tint(number), **style)
 
 
 def _label(axes: Any, quantity: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch", fontsize=12)
-    axes.set_ylabel(quantity, fontsize=12, parse_math=False)
+    axes.set_ylabel(quantity, fontsize=12)
     axes.tick_params(labelsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(visible=True, color="0.88")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True)
     if axes.lines:
-        axes.legend(fontsize=11, frameon=False)
+        axes.legend(fontsize=11)

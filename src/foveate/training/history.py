@@ -5,13 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foveate.errors import FileError
 from foveate.files import write_atomically
 from foveate.graph.shown import html_table
 from foveate.opening import open_regular
 from foveate.text import number_words, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LARGEST = 64 << 20
 """The most bytes of a history in a file."""
@@ -124,6 +127,16 @@ class History:
         return html_table(
             "", [name.replace("_", " ") for name in names], [tuple(row.values()) for row in self.to_json()]
         )
+
+    def plot(self) -> "Figure":
+        """Loss and metric over the epochs as a matplotlib figure; `savefig("curves.png")` of it writes a file.
+
+        Raises:
+            TrainingError: no epoch was finished.
+        """
+        from foveate.training.curves import draw_curves
+
+        return draw_curves(self)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain data: a dict for each epoch."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,15 @@ from foveate.graph import Graph
 from foveate.graph.shown import html_table, number_rows
 from foveate.layers.softmax import Softmax
 from foveate.progress import PATIENCE_SECONDS, Bar
-from foveate.tasks import AnyTask, Head, Measured, Metrics, heads
+from foveate.tasks import AnyTask, Head, Measured, Metrics, Regression, heads
 from foveate.training.compatibility import check_targets
 from foveate.training.feed import feed_of
 from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
+from foveate.training.pairs import Pairs
 from foveate.training.programs import Programs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMAT = 1
 """Increased when the meaning of a number in `to_json` changes."""
@@ -34,11 +38,14 @@ class Evaluation:
 
     `loss` is the mean over what the loss counts, for several outputs their weighted sum, and `losses` has each by
     output; `measured` holds the task's metrics. A classification also has `accuracy`, `per_class` and `confusion`.
+    `compared` has the answers and the targets of a regression, both (N, K), by output: of many samples some, evenly
+    chosen.
     """
 
     loss: float
     measured: Measured
     losses: Mapping[str, float] = field(default_factory=dict)
+    compared: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float | None:
         return self.loss if name == "loss" else self.measured[name]
@@ -84,6 +91,26 @@ class Evaluation:
         if table is None:
             raise DataError("there is no confusion table: it is kept for up to 1,024 classes; see per_class")
         return table
+
+    def plot(self, output: str | None = None) -> "Figure":
+        """A matplotlib figure of what was measured; `savefig("evaluation.png")` of it writes a file.
+
+        It shows the confusions of a classification, the IoU of each class of a segmentation, the F1 of each label, or
+        the answers of a regression over what was right.
+
+        Args:
+            output: which of a network's outputs (default: the first).
+
+        Raises:
+            DataError: there is no such output, or nothing of it can be drawn.
+        """
+        from foveate.training.drawing.evaluation import draw_measured
+
+        outputs = list(self.losses)
+        chosen = next(iter(outputs), "") if output is None else output
+        if output is not None and output not in outputs:
+            raise DataError(f"no output {output} was measured; there is {', '.join(outputs)}")
+        return draw_measured(self.measured, f"{chosen} " if len(outputs) > 1 else "", self.compared.get(chosen))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -138,6 +165,7 @@ def evaluate(
     check_targets(outputs, dataset)
     losses, metrics = measuring_losses(outputs, loss), Metrics(outputs)
     totals, weights = dict.fromkeys(losses, 0.0), dict.fromkeys(losses, 0.0)
+    pairs = {head.name: Pairs() for head in outputs if isinstance(head.task, Regression)}
     feed = feed_of(programs.graph, outputs, dataset, preprocessing)
     batches = feed.batches(programs.size(batch_size))
     watched = Bar(sys.stderr if progress else None, len(dataset), "evaluating", patience=PATIENCE_SECONDS)
@@ -149,9 +177,12 @@ def evaluate(
                 totals[head.name] += measured.loss * measured.weight
                 weights[head.name] += measured.weight
             metrics.update(values, targets)
+            for name, kept in pairs.items():
+                kept.add(values[name], targets[name])
             bar.move(len(indices))
     means = {name: total / weights[name] if weights[name] else 0.0 for name, total in totals.items()}
-    return Evaluation(sum(head.weight * means[head.name] for head in outputs), metrics.result(), means)
+    compared = {name: kept.arrays() for name, kept in pairs.items()}
+    return Evaluation(sum(head.weight * means[head.name] for head in outputs), metrics.result(), means, compared)
 
 
 def decoded_batches(
