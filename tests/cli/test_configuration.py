@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import foveate as fv
 from foveate.cli import training
@@ -180,3 +181,33 @@ def test_a_refused_run_leaves_the_options_of_the_earlier_one(foveate, images, tm
     assert result.exit_code == 1
     assert "(128 then, 8 now)" in result.stderr
     assert (tmp_path / "run.toml").read_bytes() == before
+
+
+def test_a_found_learning_rate_is_trained_with_and_saved(foveate, images, tmp_path, seen):
+    first, second = tmp_path / "first", tmp_path / "second"
+    options = ("--epochs", 1, "--batch-size", 16, "--engine", "reference")
+    result = foveate("train", images, *options, "--find-learning-rate", "--out", first)
+    assert result.exit_code == 0, result.output
+    rate = tomllib.loads((first / "run.toml").read_text(encoding="utf-8"))["learning-rate"]
+    assert seen["schedule"] == fv.OneCycle(rate)
+    assert f"learning rate {rate:.3g}, found by trying ({first / 'lr_finder.png'})" in result.stdout.splitlines()
+    with Image.open(first / "lr_finder.png") as image:
+        assert image.format == "PNG"
+    data = fv.datasets.image_folder(images, seed=0)
+    model = fv.Model(fv.zoo.make("vgg6", input_shape=(1, 8, 8), classes=3), engine="reference")
+    flips = fv.Augmentation(flip=True)
+    assert model.find_learning_rate(data.train, batch_size=16, augmentation=flips).suggestion == pytest.approx(rate)
+    result = foveate("train", "--config", first / "run.toml", "--out", second)
+    assert result.exit_code == 0, result.output
+    assert same(first, second)
+    assert not (second / "lr_finder.png").exists()
+    result = foveate("train", "--config", first / "run.toml", "--find-learning-rate", "--out", second, "--seed", 2)
+    assert result.exit_code == 0, result.output
+    assert (second / "lr_finder.png").exists()
+
+
+def test_a_learning_rate_is_given_or_looked_for(foveate, images, tmp_path):
+    result = foveate("train", images, "--find-learning-rate", "--learning-rate", 0.1, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "leave one of them out" in " ".join(result.stderr.replace("│", "").split())
+    assert not list(tmp_path.iterdir())

@@ -61,7 +61,7 @@ def test_the_size_and_the_fit_are_the_models_own(stripes, train, options, shape,
 def test_what_is_trained_measured_and_predicted_is_the_same_picture(stripes, train):
     """Pillow's arithmetic by hand: 24x36 to 16x16, its middle."""
     _, model = train(stripes, "--size", 16)
-    held, _, _ = images_to_measure(model, str(stripes))
+    held = images_to_measure(model, str(stripes)).dataset
     paths = sorted(stripes.rglob("*.png"))
     cut = {}
     for path in paths:
@@ -127,7 +127,7 @@ def test_shares_and_folders_for_the_parts(stripes, train, tmp_path):
     other = write_stripes(tmp_path / "other", {"down": 4}, seed=8)
     said, model = train(stripes, "--validation", held, "--test", other, out=tmp_path / "b")
     assert "40 train, 3 validation, 4 test" in said
-    assert len(images_to_measure(model, str(other))[0]) == 4
+    assert len(images_to_measure(model, str(other)).dataset) == 4
     assert len(model.splits["train"]) == 40
 
 
@@ -161,9 +161,9 @@ def test_a_folder_of_ones_own_is_measured_by_its_test_part_and_an_unknown_one_wh
 def test_images_added_later_do_not_move_what_was_trained_on_into_the_test(foveate, train, tmp_path):
     root = write_stripes(tmp_path / "growing", {"across": 20, "down": 20})
     _, model = train(root)
-    before = images_to_measure(model, str(root))[0]
+    before = images_to_measure(model, str(root)).dataset
     write_stripes(root, {"across": 30}, seed=3)
-    after = images_to_measure(model, str(root))[0]
+    after = images_to_measure(model, str(root)).dataset
     old = {each.tobytes() for each in before.inputs}
     new = {np.asarray(Image.open(path)).transpose(2, 0, 1).tobytes() for path in (root / "across").glob("3-*")}
     now = {each.tobytes() for each in after.inputs}
@@ -197,7 +197,7 @@ def test_a_model_that_does_not_say_what_it_saw_is_measured_on_all(foveate, strip
 def test_a_model_that_saw_all_is_told_so(foveate, stripes, train, tmp_path):
     _, model = train(stripes)
     seen = tmp_path / "seen"
-    held = {each.tobytes() for each in images_to_measure(model, str(stripes))[0].inputs}
+    held = {each.tobytes() for each in images_to_measure(model, str(stripes)).dataset.inputs}
     for path in stripes.rglob("*.png"):
         if np.asarray(Image.open(path)).transpose(2, 0, 1).tobytes() not in held:
             (seen / path.parent.name).mkdir(parents=True, exist_ok=True)

@@ -272,7 +272,7 @@ def test_evaluate_prints_the_metrics_of_any_task(foveate, images, two_tasks, mon
     model = fv.load(path, engine="reference")
     targets = {"lit": [0, 1], "mean": [7.0, 9.0]}
     data = fv.Dataset(np.zeros((2, 1, 8, 8), np.uint8), targets, model.task)
-    monkeypatch.setattr(evaluate_predict, "test_images", lambda *_: (data, "test", ""))
+    monkeypatch.setattr(evaluate_predict, "test_images", lambda *_: fv.datasets.HeldOut(data, "test", ""))
     said = foveate("evaluate", path, images, "--engine", "reference").stdout
     assert "over 2 samples\n" in said
     assert "\nmean mae: 1\n  brightness  1\n" in said

@@ -45,7 +45,7 @@ def test_training_goes_on_with_the_same_frozen_to_the_same_bits(engine, graph, d
     whole.fit(data, epochs=2, batch_size=8, progress=False)
     stopped.fit(data, epochs=2, batch_size=8, out=tmp_path, progress=False)
     with pytest.raises(
-        TrainingError, match="frozen parameters: conv1.bias, conv1.weight then, conv1.bias, .* linear1.weight now"
+        TrainingError, match=r"frozen parameters: conv1.bias, conv1.weight then, conv1.bias, .* linear1.weight now"
     ):
         fresh().freeze("linear1").fit(data, epochs=2, batch_size=8, out=tmp_path, progress=False, resume=True)
     resumed = fresh()

@@ -29,7 +29,7 @@ _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
 _TEXT = (str, int), "text, in quotes"
 """A number will do, as in size = 224."""
 
-_NOT_SAVED = ("config", "json", "resume", "overwrite")
+_NOT_SAVED = ("config", "find-learning-rate", "json", "overwrite", "resume")
 """Options that do not say how to train."""
 
 
@@ -168,17 +168,30 @@ def _quoted(words: str) -> str:
     return dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def save_at_start(progress: "Progress", path: Path, options: Mapping[str, Any]) -> "Progress":
-    """Let `progress` also write the options to `path` when training begins, after all that may refuse the run."""
+def run_file(path: Path, options: Mapping[str, Any]) -> bytes:
+    """The content of the file at `path` that a run leaves behind."""
     from foveate import __version__
+
+    head = f"# How foveate {__version__} trained. The same again: foveate train --config {path.name} --out FOLDER\n"
+    return (head + as_toml(options)).encode("utf-8")
+
+
+def save_at_start(progress: "Progress", files: Mapping[Path, bytes]) -> "Progress":
+    """Let `progress` also write the files when training begins, after all that may refuse the run."""
     from foveate.files import write_atomically
 
     start = progress.start
-    head = f"# How foveate {__version__} trained. The same again: foveate train --config {path.name} --out FOLDER\n"
 
     def started(epochs: int, steps: int, done: int) -> None:
-        write_atomically(path, (head + as_toml(options)).encode("utf-8"))
+        for path, content in files.items():
+            write_atomically(path, content)
         start(epochs, steps, done)
 
     progress.start = started  # type: ignore[method-assign]
     return progress
+
+
+def typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

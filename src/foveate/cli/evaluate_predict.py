@@ -18,11 +18,12 @@ from foveate.cli.output import (
     use_threads,
 )
 from foveate.cli.sources import held_out_images, is_folder, of_shards
-from foveate.text import number_words, printable, shortened
+from foveate.text import LONGEST_PATH, number_words, printable, shortened
 
 if TYPE_CHECKING:
-    from foveate.data import Dataset
+    from foveate.data.held_out import HeldOut
     from foveate.model import Evaluation, Model
+    from foveate.training.top_losses import TopLosses
 
 LONGEST_NAME = 40
 """The most characters of a class in a row of the table."""
@@ -39,6 +40,15 @@ def evaluate(
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=LARGEST, help="Batch size (default: chosen to use little memory).")
     ] = None,
+    top_losses: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST, metavar="COUNT", help="Number of images to show on which the model is most wrong."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a figure of the result and a contact sheet of --top-losses.")
+    ] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     device: DeviceOption = None,
@@ -48,23 +58,43 @@ def evaluate(
 
     Of a folder on which it was trained, these are the test images; any other folder is measured whole.
 
-    Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --json
+    Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --top-losses 12 --out runs/fashion
     """
     use_threads(threads)
     loaded = prepared_model(model, chosen_engine(engine, device))
-    data, part, told = test_images(loaded, dataset)
-    result = loaded.evaluate(data, batch_size=batch_size)
-    names = loaded.classes
-    if told and not as_json:
-        typer.echo(told)
+    held = test_images(loaded, dataset)
+    result = loaded.evaluate(held.dataset, batch_size=batch_size)
+    worst = None if top_losses is None else loaded.top_losses(held.dataset, top_losses, names=held.files)
+    written = {} if out is None else _write_figures(out, result, worst)
     if as_json:
-        print_json(
-            {**result.to_json(), "part": part, "found": told, **({} if names is None else {"classes": list(names)})}
-        )
-    elif names is None:
+        classes = {} if loaded.classes is None else {"classes": list(loaded.classes)}
+        wrong = {} if worst is None else {"top_losses": worst.to_json()}
+        files = {name: str(path) for name, path in written.items()}
+        print_json({**result.to_json(), "part": held.part, "found": held.told, **classes, **wrong, **files})
+        return
+    if held.told:
+        typer.echo(held.told)
+    if loaded.classes is None:
         _print_numbers(result)
     else:
-        _print_classes(result, names)
+        _print_classes(result, loaded.classes)
+    for sample in worst or ():
+        typer.echo(printable(sample, LONGEST_PATH))
+    for name, path in written.items():
+        typer.echo(f"{name.replace('_', ' ')}: {path}")
+
+
+def _write_figures(folder: Path, result: "Evaluation", worst: "TopLosses | None") -> dict[str, Path]:
+    """Write the figures; returns their paths by what they show."""
+    from foveate.figures import png
+    from foveate.files import write_atomically
+
+    written = {"figure": folder / "evaluation.png"}
+    write_atomically(written["figure"], png(result.plot()))
+    if worst is not None:
+        written["contact_sheet"] = folder / "top_losses.png"
+        write_atomically(written["contact_sheet"], png(worst.plot()))
+    return written
 
 
 def _print_classes(result: "Evaluation", names: Sequence[str]) -> None:
@@ -86,14 +116,13 @@ def _print_numbers(result: "Evaluation") -> None:
             typer.echo(f"  {part:{width}}  {number_words(each)}")
 
 
-def test_images(model: "Model", dataset: str) -> "tuple[Dataset, str, str]":
-    """The images to measure a model on, which part of the data that is, and for a folder a sentence on it."""
+def test_images(model: "Model", dataset: str) -> "HeldOut":
+    """The images to measure a model on, and which part of the data that is; of a folder also a sentence on it."""
     from foveate.data import datasets
 
     if is_folder(dataset):
-        held = held_out_images(model, dataset)
-        return held.dataset, held.part, held.told
+        return held_out_images(model, dataset)
     if of_shards(dataset):
         shards = datasets.shards(dataset, preprocessing=model.preprocessing, seed=model.seed)
-        return shards.test, "test", f"{printable(shards.name)}: the test part of {shards.found}"
-    return datasets.load(dataset, seed=model.seed).test, "test", ""
+        return datasets.HeldOut(shards.test, "test", f"{printable(shards.name)}: the test part of {shards.found}")
+    return datasets.HeldOut(datasets.load(dataset, seed=model.seed).test, "test", "")

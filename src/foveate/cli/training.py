@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from foveate.cli.configuration import ConfigOption, resolved, save_at_start
+from foveate.cli.configuration import ConfigOption, resolved, run_file, save_at_start, typed
 from foveate.cli.output import (
     DeviceOption,
     EngineOption,
@@ -36,6 +36,7 @@ from foveate.cli.training_options import (
     DatasetArgument,
     EpochsOption,
     FactorOption,
+    FindRateOption,
     FreezeOption,
     FromOption,
     NetOption,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from foveate.data import Splits
     from foveate.model import Model
     from foveate.training import History
+    from foveate.training.rate_finder import RateTest
 
 # Chosen on Fashion-MNIST with vgg6 for the best accuracy in four minutes on two cores.
 EPOCHS = 6
@@ -71,6 +73,7 @@ def train(
     epochs: EpochsOption = EPOCHS,
     batch_size: BatchSizeOption = BATCH_SIZE,
     learning_rate: RateOption = LEARNING_RATE,
+    find_learning_rate: FindRateOption = False,
     learning_rate_factor: FactorOption = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = None,
@@ -98,6 +101,7 @@ def train(
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
     from foveate.data import Augmentation
+    from foveate.figures import png
     from foveate.graph import OneCycle
     from foveate.training import RunFolder, claimed, make_progress
 
@@ -111,22 +115,31 @@ def train(
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
     flips = _flips(dataset, augment)
-    chosen = {**_chosen(data, model, context.params), "augment": flips, "out": folder.path}
     typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
-    progress = make_progress(True, sys.stderr if as_json else sys.stdout)
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "learning_rate_factors": factors,
+        "augmentation": Augmentation(flip=True) if flips else None,
+    }
+    files: dict[Path, bytes] = {}
+    if find_learning_rate:
+        found = _found_rate(context, model, data, options)
+        schedule, files[folder.rates] = OneCycle(found.suggestion), png(found.plot())
+        typer.echo(f"learning rate {found.suggestion:.3g}, found by trying ({folder.rates})", err=as_json)
+    chosen = {"augment": flips, "out": folder.path, "learning_rate": schedule.learning_rate}
+    settings = resolved(context, **_chosen(data, model, context.params), **chosen)
+    files[folder.options] = run_file(folder.options, settings)
     history = model.fit(
         data.train,
         validation=data.validation,
         epochs=epochs,
-        batch_size=batch_size,
         schedule=schedule,
-        learning_rate_factors=factors,
-        augmentation=Augmentation(flip=True) if flips else None,
         out=folder.path,
-        progress=save_at_start(progress, folder.options, resolved(context, **chosen)),
+        progress=save_at_start(make_progress(True, sys.stderr if as_json else sys.stdout), files),
         resume=resume,
         overwrite=overwrite,
         checkpoint_every=checkpoint_every,
+        **options,
     )
     if history.interrupted:
         raise TrainingError(
@@ -134,6 +147,12 @@ def train(
             "command with --resume continues"
         )
     _report(model, data, history, folder, as_json)
+
+
+def _found_rate(context: typer.Context, model: "Model", data: "Splits", options: Mapping[str, Any]) -> "RateTest":
+    if typed(context, "learning_rate"):
+        raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
+    return model.find_learning_rate(data.train, **options)
 
 
 def _chosen(data: "Splits", model: "Model", given: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,13 @@ FreezeOption = Annotated[
 EpochsOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")]
 BatchSizeOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")]
 RateOption = Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")]
+FindRateOption = Annotated[
+    bool,
+    typer.Option(
+        "--find-learning-rate",
+        help="Try learning rates from low to high first, train with the suggested one, and write lr_finder.png.",
+    ),
+]
 FactorOption = Annotated[
     list[str] | None,
     typer.Option(help="Layers or arrays that learn slower or faster, such as 'features.*=0.1'; may be repeated."),

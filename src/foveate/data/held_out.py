@@ -10,7 +10,7 @@ import numpy as np
 from foveate.calls import path_from
 from foveate.data.dataset import Dataset
 from foveate.data.folders import list_images
-from foveate.data.found import skipped_words
+from foveate.data.found import relative, skipped_words
 from foveate.data.image_folder import Found, check_takes_images, examined
 from foveate.data.preprocessing import Preprocessing
 from foveate.data.splitting import Placement
@@ -22,12 +22,14 @@ from foveate.text import printable
 class HeldOut:
     """What a model is measured on in a folder.
 
-    `part` is "all", "test" or "unseen"; `told` says in words what that is, and what was skipped.
+    `part` is "all", "test" or "unseen"; `told` says in words what that is, and what was skipped; `files` has each
+    image's path below the folder.
     """
 
     dataset: Dataset
     part: str
     told: str
+    files: tuple[str, ...] = ()
 
 
 def held_out(
@@ -73,7 +75,8 @@ def held_out(
     labels = np.asarray([found.files[places[place]].label for place in kept], np.int64)
     told = _told(root, part, len(kept), len(found.files), known=bool(record))
     skipped = f", {skipped_words(found.named_skipped())}" if found.skipped else ""
-    return HeldOut(Dataset(inputs, labels, found.classes), part, told + skipped)
+    files = tuple(relative(found.files[places[place]].path, found.roots) for place in kept)
+    return HeldOut(Dataset(inputs, labels, found.classes), part, told + skipped, files)
 
 
 def _unseen(found: Found, placement: Placement | None) -> tuple[str, list[int]]:

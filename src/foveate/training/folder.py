@@ -45,6 +45,11 @@ class RunFolder:
         """The options of the command that trained."""
         return self.path / "run.toml"
 
+    @property
+    def rates(self) -> Path:
+        """A figure of the learning rates that were tried."""
+        return self.path / "lr_finder.png"
+
     def former(self, age: int) -> Path:
         """The checkpoint written `age` before the latest, if it is kept."""
         return self.path / f"checkpoint-{age}.safetensors" if age else self.checkpoint
@@ -64,7 +69,9 @@ class RunFolder:
 
     def names(self) -> list[str]:
         """The names of all files that a training writes."""
-        return [path.name for path in (self.model, self.checkpoint, self.history, self.curves, self.options)]
+        return [
+            path.name for path in (self.model, self.checkpoint, self.history, self.curves, self.options, self.rates)
+        ]
 
     def write(self, history: History) -> None:
         """Write the history and its figure; a FileError if they cannot be written."""
