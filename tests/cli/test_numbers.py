@@ -9,7 +9,10 @@ from foveate.errors import EngineError
 ODD = ("nan", "inf", "-inf", "-1", "0", "1e400", "0.5", "99999999999", "100000000000000000000", "", "five", "\u0663")
 
 COMMANDS = {
-    "train": ("train FOLDER --net vgg6 --engine reference --out OUT", ("--epochs", "--batch-size", "--learning-rate")),
+    "train": (
+        "train FOLDER --net vgg6 --epochs 1 --engine reference --out OUT",
+        ("--epochs", "--batch-size", "--learning-rate", "--shift"),
+    ),
     "evaluate": ("evaluate MODEL FOLDER --engine reference", ("--batch-size",)),
     "predict": ("predict MODEL IMAGE --engine reference", ("--top",)),
     "conv": (
@@ -28,7 +31,7 @@ OPTIONS = [(name, each) for name, (_, options) in COMMANDS.items() for each in o
 
 GOOD = {
     ("train", "--learning-rate", "0.5"), ("train", "--learning-rate", "99999999999"),
-    ("train", "--learning-rate", "100000000000000000000"),
+    ("train", "--learning-rate", "100000000000000000000"), ("train", "--shift", "0"),
     ("conv", "--padding", "0"), ("pool", "--padding", "0"),
 }  # fmt: skip
 """They can be meant, or lead to a divergence that is told elsewhere."""

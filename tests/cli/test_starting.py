@@ -115,11 +115,11 @@ def test_an_empty_name_is_not_the_default_network(folder: Path):
     assert 'there is no network ""' in words(train(folder, "--net", ""))
 
 
-@pytest.mark.parametrize("options", [("--size", "20000x1"), ("--size", 1), ("--net", "alexnet", "--size", 20)])
-def test_a_size_that_does_not_fit_the_network_is_told_before_anything_is_decoded(folder, monkeypatch, options):
+@pytest.mark.parametrize(("net", "size"), [("vgg6", "20000x1"), ("vgg6", 1), ("alexnet", 20)])
+def test_a_size_that_does_not_fit_the_network_is_told_before_anything_is_decoded(folder, monkeypatch, net, size):
     decoded = []
     monkeypatch.setattr("foveate.data.reading.read_pixels", lambda path, *_: decoded.append(path))
-    done = train(folder, *options, "--out", folder.parent / "run")
+    done = train(folder, "--net", net, "--size", size, "--out", folder.parent / "run")
     assert done.exit_code == 1
     assert "does not fit its" in words(done)
     assert not decoded

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import foveate as fv
-from foveate.cli import evaluate_predict, training
+from foveate.cli import evaluate_predict
 from foveate.tasks import MultiLabel, Regression, Several
 from foveate.training import History, RunFolder
 
@@ -21,10 +21,17 @@ def test_train_writes_its_files_and_ends_with_the_accuracy(trained):
     lines = said.splitlines()
     assert lines[0] == "shades: 90 images in 3 classes (8x8 pixels), 72 train, 9 validation, 9 test"
     assert lines[1] == "network vgg6, input 1x8x8 (crop)"
-    assert lines[2].startswith("epoch 1: loss ")
-    assert lines[4].startswith("test accuracy: ")
-    assert lines[4].endswith(" %")
-    assert lines[5:] == [
+    assert [line.partition(": ")[0] for line in lines[2:7]] == [
+        "input 1x8x8",
+        "network vgg6",
+        "learning rate 0.019",
+        "images are mirrored at random",
+        "moved at random by up to 1 position",
+    ]
+    assert lines[7].startswith("epoch 1: loss ")
+    assert lines[9].startswith("test accuracy: ")
+    assert lines[9].endswith(" %")
+    assert lines[-3:] == [
         f"model: {out / 'model.safetensors'}",
         f"history: {out / 'history.csv'}",
         f"curves: {out / 'curves.png'}",
@@ -67,7 +74,7 @@ def test_train_as_json(foveate, images, tmp_path, engine):
     assert report["model"] == str(tmp_path / "model.safetensors")
     assert report["found"] == "90 images in 3 classes (8x8 pixels), 72 train, 9 validation, 9 test"
     assert result.stderr.startswith("shades: 90 images in 3 classes ")
-    assert result.stderr.splitlines()[2].startswith("epoch 1: loss ")
+    assert result.stderr.splitlines()[8].startswith("epoch 1: loss ")
 
 
 def test_train_writes_to_runs_unless_told(foveate, images, tmp_path, monkeypatch):
@@ -90,11 +97,11 @@ def test_train_hands_its_options_on(foveate, images, tmp_path, monkeypatch):
     assert (seen["resume"], seen["overwrite"]) == (False, False)
     assert seen["schedule"] == fv.OneCycle(0.01)
     assert seen["checkpoint_every"] == 2
-    assert seen["augmentation"] is None
+    assert seen["augmentation"] == fv.Augmentation()
     foveate("train", images, "--epochs", 1, "--out", tmp_path, "--engine", "reference", "--overwrite")
     assert (seen["resume"], seen["overwrite"]) == (False, True)
-    assert seen["augmentation"] == fv.Augmentation(flip=True)
-    assert seen["schedule"] == fv.OneCycle(training.LEARNING_RATE)
+    assert seen["augmentation"] == fv.Augmentation(flip=True, shift=1)
+    assert (seen["batch_size"], seen["schedule"]) == (8, fv.OneCycle(0.0094))
 
 
 def test_the_folder_is_tried_before_the_data_are_read(foveate, images, tmp_path, monkeypatch):
@@ -162,7 +169,9 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
     command = [sys.executable, "-m", "foveate", "train", str(images), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout.readline().startswith("shades: ")
-        assert running.stdout.readline().startswith("network vgg6")
+        lines = [running.stdout.readline() for _ in range(4)]
+        assert lines[0].startswith("network vgg6, ")
+        assert lines[3].startswith("learning rate 0.0047: ")
         assert running.stdout.readline().startswith("epoch 1: ")
         running.send_signal(signal.SIGINT)
         _, error = running.communicate(timeout=60)
@@ -176,7 +185,7 @@ def test_ctrl_c_saves_and_resume_goes_on(images, tmp_path, process):
     resumed = process(*command[3:], "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "test accuracy: " in resumed.stdout
-    assert re.match(r"resuming in epoch \d+ of 25, after step \d+ of 450$", resumed.stdout.splitlines()[2])
+    assert re.match(r"resuming in epoch \d+ of 25, after step \d+ of 450$", resumed.stdout.splitlines()[5])
     assert len(History.from_csv(RunFolder(tmp_path).history)) == 25
 
 

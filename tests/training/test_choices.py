@@ -95,7 +95,7 @@ def test_samples_that_no_network_takes():
 def test_each_choice_has_one_line():
     choices = choose(data(48, 3, 24, 24))
     assert str(choices).splitlines() == list(choices.reasons.values())
-    assert list(choices.reasons) == ["network", "batch size", "epochs", "learning rate", "mirroring"]
+    assert list(choices.reasons) == ["network", "batch size", "epochs", "learning rate", "mirroring", "shift"]
     assert choices.reasons["batch size"] == (
         "batch size 8: 48 training samples would give 1 step an epoch at 128, and give 6"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foveate.cli.choosing import default_network
 from foveate.cli.models import is_onnx, open_model
 from foveate.cli.sources import FolderOptions, earlier_record, is_folder, load_data
 from foveate.errors import FileError
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from foveate.data import Splits
     from foveate.model import Model
     from foveate.training import Words
-
-NET = "vgg6"
-"""The network trained by default."""
 
 
 def begin(
@@ -35,7 +33,7 @@ def begin(
 
     Args:
         dataset: a name, or a folder.
-        net: the name of a network of the zoo (default: vgg6, or that of the file `origin`).
+        net: the name of a network of the zoo (default: chosen from the data, or that of the file `origin`).
         variant: the variant of that network.
         origin: a model file; or, with `net`, weights from PyTorch.
         seed: for the split and the initialisation.
@@ -50,9 +48,10 @@ def begin(
         raise typer.BadParameter("--variant belongs to a network of the zoo; name one with --net")
     earlier = earlier_record(out, seed, folder)
     if origin is None:
-        _check_fits(dataset, net or NET, variant, folder.given().get("size", _own_size(net)))
+        if net is not None:
+            _check_fits(dataset, net, variant, folder.given().get("size", _own_size(net)))
         data = load_data(dataset, folder, seed=seed, size=_own_size(net), record=earlier)
-        name = NET if net is None else net
+        name = net or default_network(data.train)
         graph = zoo.make(name, input_shape=data.train.shape, classes=len(data.classes), variant=variant)
         model = Model(graph, classes=data.classes, preprocessing=data.preprocessing, seed=seed, engine=engine)
     else:
@@ -99,10 +98,10 @@ def _check_fits(dataset: str, net: str, variant: str | None, size: int | tuple[i
 
 
 def _own_size(net: str | None) -> tuple[int, int] | None:
-    """Height and width of the images that a network of the zoo was made for; None for the default one."""
+    """Height and width of the images that a network of the zoo was made for; None if that network takes any."""
     from foveate import zoo
 
-    if net is None or zoo.find(net) == NET:
+    if net is None or zoo.find(net) == "vgg6":
         return None
     shape = zoo.NETWORKS[zoo.find(net)].input_shape
     return (shape[1], shape[2]) if len(shape) == 3 else None

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 from re import sub
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from foveate.cli.choosing import advice_for, chosen_for
 from foveate.cli.configuration import ConfigOption, resolved, run_file, save_at_start, typed
 from foveate.cli.output import (
     DeviceOption,
@@ -28,7 +30,7 @@ from foveate.cli.sources import (
     TestOption,
     ValidationOption,
 )
-from foveate.cli.starting import NET, begin, default_folder, typed_words
+from foveate.cli.starting import begin, default_folder, typed_words
 from foveate.cli.training_options import (
     AugmentOption,
     BatchSizeOption,
@@ -45,6 +47,7 @@ from foveate.cli.training_options import (
     RateOption,
     ResumeOption,
     SeedOption,
+    ShiftOption,
     VariantOption,
 )
 from foveate.errors import TrainingError
@@ -54,13 +57,8 @@ from foveate.text import LONGEST_PATH, printable
 if TYPE_CHECKING:
     from foveate.data import Splits
     from foveate.model import Model
-    from foveate.training import History
+    from foveate.training import Choices, History
     from foveate.training.rate_finder import RateTest
-
-# Chosen on Fashion-MNIST with vgg6 for the best accuracy in four minutes on two cores.
-EPOCHS = 6
-BATCH_SIZE = 128
-LEARNING_RATE = 0.15
 
 
 def train(
@@ -70,9 +68,9 @@ def train(
     origin: FromOption = None,
     variant: VariantOption = None,
     freeze: FreezeOption = None,
-    epochs: EpochsOption = EPOCHS,
-    batch_size: BatchSizeOption = BATCH_SIZE,
-    learning_rate: RateOption = LEARNING_RATE,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    learning_rate: RateOption = None,
     find_learning_rate: FindRateOption = False,
     learning_rate_factor: FactorOption = None,
     seed: SeedOption = 0,
@@ -84,6 +82,7 @@ def train(
     overwrite: OverwriteOption = False,
     checkpoint_every: CheckpointOption = None,
     augment: AugmentOption = None,
+    shift: ShiftOption = None,
     size: SizeOption = None,
     fit: FitOption = None,
     split: SplitOption = None,
@@ -100,80 +99,81 @@ def train(
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
-    from foveate.data import Augmentation
     from foveate.figures import png
     from foveate.graph import OneCycle
     from foveate.training import RunFolder, claimed, make_progress
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
-    schedule = OneCycle(learning_rate)
+    if learning_rate is not None:
+        OneCycle(learning_rate)  # which refuses what is no rate before anything is written
     folder = RunFolder(out or default_folder(dataset))
     context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
     reading = FolderOptions(size, fit, split, validation, test, buffer)
     where = chosen_engine(engine, device)
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
-    flips = _flips(dataset, augment)
+    choices = chosen_for(dataset, data, model, context.params)
     typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
-    options: dict[str, Any] = {
-        "batch_size": batch_size,
-        "learning_rate_factors": factors,
-        "augmentation": Augmentation(flip=True) if flips else None,
-    }
     files: dict[Path, bytes] = {}
     if find_learning_rate:
-        found = _found_rate(context, model, data, options)
-        schedule, files[folder.rates] = OneCycle(found.suggestion), png(found.plot())
-        typer.echo(f"learning rate {found.suggestion:.3g}, found by trying ({folder.rates})", err=as_json)
-    chosen = {"augment": flips, "out": folder.path, "learning_rate": schedule.learning_rate}
-    settings = resolved(context, **_chosen(data, model, context.params), **chosen)
-    files[folder.options] = run_file(folder.options, settings)
+        found = _found_rate(context, model, data, choices, factors)
+        files[folder.rates] = png(found.plot())
+        line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
+        choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})
+    typer.echo(str(choices), err=as_json, nl=bool(choices.reasons))
+    chosen = {**_chosen(data, model, choices, context.params), "out": folder.path}
+    files[folder.options] = run_file(folder.options, resolved(context, **chosen))
     history = model.fit(
         data.train,
         validation=data.validation,
-        epochs=epochs,
-        schedule=schedule,
+        **choices.fit_options,
+        learning_rate_factors=factors,
         out=folder.path,
         progress=save_at_start(make_progress(True, sys.stderr if as_json else sys.stdout), files),
         resume=resume,
         overwrite=overwrite,
         checkpoint_every=checkpoint_every,
-        **options,
     )
     if history.interrupted:
         raise TrainingError(
-            f"interrupted in epoch {len(history) + 1} of {epochs}; what was learnt is in {folder.path}, and the same "
-            "command with --resume continues"
+            f"interrupted in epoch {len(history) + 1} of {choices.epochs}; what was learnt is in {folder.path}, and "
+            "the same command with --resume continues"
         )
-    _report(model, data, history, folder, as_json)
+    _report(model, data, history, folder, as_json, advice_for(data, history, choices))
 
 
-def _found_rate(context: typer.Context, model: "Model", data: "Splits", options: Mapping[str, Any]) -> "RateTest":
+def _found_rate(
+    context: typer.Context, model: "Model", data: "Splits", choices: "Choices", factors: Mapping[str, float]
+) -> "RateTest":
     if typed(context, "learning_rate"):
         raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
-    return model.find_learning_rate(data.train, **options)
+    return model.find_learning_rate(
+        data.train,
+        batch_size=choices.batch_size,
+        learning_rate_factors=factors,
+        augmentation=choices.augmentation,
+    )
 
 
-def _chosen(data: "Splits", model: "Model", given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the bits depend on and nobody gave: the network, the engine, its threads, and how images are read."""
-    chosen: dict[str, Any] = {"engine": model.engine.name}
+def _chosen(data: "Splits", model: "Model", choices: "Choices", given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the bits depend on and nobody gave: how to train, the engine, its threads, and how images are read."""
+    chosen: dict[str, Any] = {
+        "engine": model.engine.name,
+        "epochs": choices.epochs,
+        "batch_size": choices.batch_size,
+        "learning_rate": choices.learning_rate,
+        "augment": choices.augmentation.flip,
+        "shift": choices.augmentation.shift,
+    }
     if chosen["engine"] == "native":
         chosen["threads"] = model.engine.threads
     if given["origin"] is None:
-        chosen["net"] = given["net"] or NET
+        chosen["net"] = given["net"] or model.graph.name
         if data.found:
             height, width = data.train.shape[1:]
             chosen |= {"size": f"{height}x{width}", "fit": data.preprocessing.fit}
     return chosen
-
-
-def _flips(dataset: str, asked: bool | None) -> bool:
-    """Whether to flip images: as asked for, or if a mirrored image still shows its class."""
-    from foveate.data import datasets
-
-    known = datasets.named_data(dataset)
-    return (known is None or datasets.DATASETS[known].mirrored) if asked is None else asked
 
 
 def _factors(given: Sequence[str]) -> dict[str, float]:
@@ -223,14 +223,19 @@ def _write_skipped(data: "Splits", folder: Any) -> Path | None:
     return path
 
 
-def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_json: bool) -> None:
+def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_json: bool, advice: str) -> None:
     result = model.evaluate(data.test)
     files = {"model": folder.model, "history": folder.history, "curves": folder.curves}
     if as_json:
         places = {name: str(path) for name, path in files.items()}
         found = {"found": data.found} if data.found else {}
-        print_json({**result.to_json(), **found, "classes": list(data.classes), "epochs": history.to_json(), **places})
+        said = {"advice": advice} if advice else {}
+        print_json(
+            {**result.to_json(), **found, "classes": list(data.classes), "epochs": history.to_json(), **places, **said}
+        )
         return
     typer.echo(f"test accuracy: {100 * result.accuracy:.2f} %")
+    if advice:
+        typer.echo(advice)
     for name, path in files.items():
         typer.echo(f"{name}: {path}")

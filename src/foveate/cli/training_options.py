@@ -10,7 +10,9 @@ from foveate.cli.output import LARGEST
 DatasetArgument = Annotated[
     str, typer.Argument(help="A dataset's name, a folder with one subfolder per class, or shards (a folder or URL).")
 ]
-NetOption = Annotated[str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: vgg6).")]
+NetOption = Annotated[
+    str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: chosen from the data).")
+]
 FromOption = Annotated[
     Path | None,
     typer.Option(
@@ -26,9 +28,16 @@ FreezeOption = Annotated[
     list[str] | None,
     typer.Option(help="Layers or arrays that do not learn, such as conv1 or 'features.*'; may be repeated."),
 ]
-EpochsOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of passes over the data.")]
-BatchSizeOption = Annotated[int, typer.Option(min=1, max=LARGEST, help="Batch size.")]
-RateOption = Annotated[float, typer.Option(help="Peak learning rate of the one-cycle schedule.")]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Number of passes over the data (default: chosen from the data).")
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Batch size (default: chosen from the data).")
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate of the one-cycle schedule (default: chosen from the data)."),
+]
 FindRateOption = Annotated[
     bool,
     typer.Option(
@@ -47,10 +56,18 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Let the run 
 CheckpointOption = Annotated[
     int | None, typer.Option(min=1, max=LARGEST, help="Save a checkpoint every N steps, not only after each epoch.")
 ]
+ShiftOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=LARGEST,
+        help="Move training samples by up to this many positions, at random (default: chosen from the data).",
+    ),
+]
 AugmentOption = Annotated[
     bool | None,
     typer.Option(
         "--augment/--no-augment",
-        help="Flip half of the training images, chosen at random (default: yes, but not for mnist's digits).",
+        help="Flip half of the training images, chosen at random (default: yes, unless that changes what they mean).",
     ),
 ]

@@ -1,6 +1,8 @@
 """Training: the loop over a network's state, what it measures, and what it shows."""
 
+from foveate.training.advice import advice
 from foveate.training.arguments import FIT_HINTS, check_every, check_made, given_task
+from foveate.training.choices import Choices, choose, choose_network, choose_pace
 from foveate.training.claim import Words, claimed, in_claimed_folder
 from foveate.training.compatibility import (
     check_arguments,
@@ -37,6 +39,7 @@ from foveate.training.streaming import answers_at_once, answers_one_by_one
 
 __all__ = [
     "FIT_HINTS",
+    "Choices",
     "Epoch",
     "Evaluation",
     "Examined",
@@ -48,6 +51,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "RunFolder",
+    "advice",
     "Words",
     "answers_at_once",
     "answers_one_by_one",
@@ -61,6 +65,9 @@ __all__ = [
     "check_preprocessing",
     "check_rates",
     "check_training",
+    "choose",
+    "choose_network",
+    "choose_pace",
     "claimed",
     "class_count",
     "default_schedule",

@@ -36,6 +36,12 @@ OF_TRAINED = 0.2
 ADAPTIVE_RATE = 0.003
 """The learning rate of optimisers that scale their steps themselves."""
 
+MANY_SAMPLES = 20_000
+"""More samples than that are not moved at random."""
+
+SIDE_PER_SHIFT = 12
+"""Samples are moved by up to their shortest side by this."""
+
 SMALLEST_IMAGE = 8
 """The sides of the smallest images that vgg6 takes."""
 
@@ -87,6 +93,7 @@ def choose(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     flip: bool | None = None,
+    shift: int | None = None,
     images: bool | None = None,
     trained: bool = False,
 ) -> Choices:
@@ -99,6 +106,7 @@ def choose(
         batch_size: samples in a step.
         learning_rate: the peak of the one-cycle schedule.
         flip: whether to mirror half of the images (default: if they are images whose meaning it leaves).
+        shift: by how many positions samples are moved at random, at most.
         images: whether the samples show things that may be mirrored (default: grey or RGB uint8 arrays do).
         trained: whether the network has been trained before.
 
@@ -112,7 +120,9 @@ def choose(
     if isinstance(network, Graph):
         net, graph = "", network
     else:
-        net = network or _network(dataset, reasons)
+        net = network or ""
+        if not net:
+            net, reasons["network"] = choose_network(dataset)
         graph = zoo.make(net, input_shape=dataset.shape, classes=_classes(dataset))
     pace = choose_pace(
         len(dataset), graph, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, trained=trained
@@ -121,7 +131,10 @@ def choose(
     if flip is None:
         found = mirroring(dataset, images)
         flip, reasons["mirroring"] = found.allowed, _mirroring_line(found)
-    return Choices(net, pace.batch_size, pace.epochs, pace.learning_rate, Augmentation(flip=flip), reasons)
+    if shift is None:
+        shift = _shift(dataset, reasons)
+    changes = Augmentation(flip=flip, shift=shift)
+    return Choices(net, pace.batch_size, pace.epochs, pace.learning_rate, changes, reasons)
 
 
 def choose_pace(
@@ -136,14 +149,19 @@ def choose_pace(
 ) -> Choices:
     """Batch size, epochs and learning rate for a number of training samples; arguments as for `choose`."""
     reasons: dict[str, str] = {}
-    batch = batch_size or _batch_size(samples, reasons)
-    passes = epochs or _epochs(samples, batch, reasons)
-    rate = learning_rate or _learning_rate(batch, graph, optimizer or SGD(), trained, reasons)
-    return Choices("", batch, passes, rate, reasons=reasons)
+    batch = _batch_size(samples, reasons) if batch_size is None else batch_size
+    passes = _epochs(samples, batch, reasons) if epochs is None else epochs
+    if learning_rate is None:
+        learning_rate = _learning_rate(batch, graph, optimizer or SGD(), trained, reasons)
+    return Choices("", batch, passes, learning_rate, reasons=reasons)
 
 
-def _network(dataset: Dataset, reasons: dict[str, str]) -> str:
-    """The network for samples of this shape."""
+def choose_network(dataset: Dataset) -> tuple[str, str]:
+    """The name of the network for samples of this shape, and a line with the reason.
+
+    Raises:
+        DataError: no network of the zoo takes such samples.
+    """
     shape, axes = dataset.shape, len(dataset.shape) - 1
     if axes not in _NETWORKS:
         raise DataError(
@@ -157,8 +175,7 @@ def _network(dataset: Dataset, reasons: dict[str, str]) -> str:
             "resnet20",
             f"images are {format_sizes(shape[1:])}, and {net} needs {SMALLEST_IMAGE}x{SMALLEST_IMAGE}",
         )
-    reasons["network"] = f"network {net}: {why}"
-    return net
+    return net, f"network {net}: {why}"
 
 
 def _batch_size(samples: int, reasons: dict[str, str]) -> int:
@@ -199,6 +216,16 @@ def _learning_rate(batch: int, graph: Graph, optimizer: Optimizer, trained: bool
     rate = float(f"{rate:.2g}")
     reasons["learning rate"] = f"learning rate {rate:g}: {why}"
     return rate
+
+
+def _shift(dataset: Dataset, reasons: dict[str, str]) -> int:
+    """By how many positions few samples are moved."""
+    sides = dataset.shape[1:]
+    shift = round(min(sides, default=0) / SIDE_PER_SHIFT)
+    if not shift or len(dataset) > MANY_SAMPLES or not isinstance(dataset.task, Classification):
+        return 0
+    reasons["shift"] = f"moved at random by up to {_counted(shift, 'position')}: a twelfth of {min(sides)}"
+    return shift
 
 
 def _mirroring_line(found: Mirroring) -> str:
