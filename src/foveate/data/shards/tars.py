@@ -28,7 +28,7 @@ class Member:
 
 
 def members(file: BinaryIO, shard: str) -> Iterator[Member]:
-    """The regular files in a tar, in order; others, and those whose names begin and end with __, are passed over.
+    """The regular files in a tar, in order; hidden ones and those whose keys begin and end with __ are passed over.
 
     Args:
         file: the tar, open for reading.
@@ -45,11 +45,11 @@ def members(file: BinaryIO, shard: str) -> Iterator[Member]:
             for info in tar:
                 tar.members = []  # type: ignore[attr-defined] # or it would remember each
                 _check(info, total, shard)
-                base = info.name.rsplit("/", 1)[-1]
-                if not info.isreg() or base.startswith(".") or (base[:2] == base[-2:] == "__"):
+                key, extension = _parted(info.name)
+                base = key.rpartition("/")[2]
+                if not info.isreg() or not base or base[:2] == base[-2:] == "__":
                     continue
                 file.seek(info.offset_data)
-                key, extension = _parted(info.name)
                 yield Member(key, extension, info.offset_data, file.read(info.size))
             file.seek(tar.offset)
             if file.read(_BLOCK) != bytes(_BLOCK):  # the module takes whatever is no header for the end
