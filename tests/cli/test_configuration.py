@@ -179,7 +179,7 @@ def test_a_refused_run_leaves_the_options_of_the_earlier_one(foveate, images, tm
     before = (tmp_path / "run.toml").read_bytes()
     result = foveate("train", "--config", tmp_path / "run.toml", "--batch-size", 8, "--resume")
     assert result.exit_code == 1
-    assert "(16 then, 8 now)" in result.stderr
+    assert "batch size: 16 then, 8 now" in result.stderr
     assert (tmp_path / "run.toml").read_bytes() == before
 
 
