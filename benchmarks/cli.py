@@ -19,6 +19,7 @@ from benchmarks import (
     fuzzing,
     layers,
     names,
+    shards,
     startup,
     stress,
     tables,
@@ -218,6 +219,24 @@ def image_folders(
     Example: python -m benchmarks folders --photographs 100
     """
     folders.folders(count, photographs, rounds, lambda line: print(line, flush=True))
+
+
+@app.command(name="shards")
+def streamed(
+    count: Annotated[int, typer.Option(min=1000, help="Images of Fashion-MNIST.")] = 50_000,
+    rounds: Rounds = 3,
+    buffer: Annotated[float, typer.Option(min=0.001, help="Megabytes of samples that are held at once.")] = 8.0,
+    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
+    json_file: JsonFile = None,
+) -> None:
+    """Time an epoch on shards against an epoch from memory, taking turns, and measure memory.
+
+    Example: python -m benchmarks shards --rounds 1
+    """
+    check_writable(json_file)
+    found = shards.shards(count, rounds, buffer, net, lambda line: print(line, flush=True))
+    if json_file is not None:
+        write_report(json_file, shards.report(found))
 
 
 app.command()(versions.versions)

@@ -4,6 +4,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -286,3 +288,35 @@ def test_the_memory_that_is_held_is_bounded(packed, monkeypatch):
     sizes = data.on_disk.shards.part.sizes
     assert max(read) * int(sizes.max()) <= 10_000 + 8 * int(sizes.max())
     assert taken == 260
+
+
+MEMORY = """
+import sys
+import numpy as np
+import foveate as fv
+from benchmarks.memory import peak
+
+data = fv.datasets.shards(sys.argv[1], buffer=4, progress=False).train
+order = data.order(0)
+batches = [order.samples[start : start + 64] for start in range(0, len(data), 64)]
+before, sums = peak(), 0
+stream = data.streamed(batches, order, threads=2)
+for batch in batches:
+    sums += int(stream.take(batch).sum(dtype=np.int64))
+stream.close()
+print(sums, (peak() - before) / 1e6)
+"""
+
+
+def test_a_process_takes_no_more_memory_than_the_buffer_and_the_batches(tmp_path):
+    """Of 48 MB of samples, 4 MB are held; besides them a piece that is being read (8 MB) and a batch (0.8 MB)."""
+    inputs = noise(4000, 3, 64, 64)
+    data = Dataset(inputs, np.arange(4000) % 2, ("a", "b"))
+    splits = fv.Splits(data, data.subset([0, 1]), data.subset([0, 1]), Preprocessing.measure(data), name="large")
+    pack(splits, tmp_path / "shards", shard_size=20, progress=False)
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "shards")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    total, megabytes = done.stdout.split()
+    assert int(total) == int(inputs.sum(dtype=np.int64))
+    assert float(megabytes) < 20

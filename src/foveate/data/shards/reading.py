@@ -138,7 +138,11 @@ class Rounds:
         found: dict[int, memoryview] = {}
         for number in np.unique(numbers).tolist():
             of_round = self._started(number).result()
-            found |= {sample: of_round[sample] for sample in batch[numbers == number].tolist()}
+            for sample in batch[numbers == number].tolist():
+                content = of_round[sample]
+                # A copy of the last samples of a round lets go of the pieces that they were read in.
+                found[sample] = content if number == numbers[-1] else memoryview(bytes(content))
+            del of_round, content
             self._count(number, int((numbers == number).sum()))
         return self._shards.checked(batch, found)
 
