@@ -31,11 +31,12 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
     from foveate.data import datasets
     from foveate.training import choose, choose_network
 
-    known = datasets.named_data(dataset)
+    known = datasets.named_data(dataset) or _packed(data)
+    of_images = bool(data.found) and not (isinstance(data.train, datasets.ShardedDataset) and not data.train.of_images)
     wanted = given["augment"]
     reasons: dict[str, str] = {}
     if given["origin"] is None and given["net"] is None:
-        if data.found and given["size"] is None:
+        if of_images and given["size"] is None:
             reasons["input"] = _size_line(data)
         reasons["network"] = choose_network(data.train)[1]
     choices = choose(
@@ -46,7 +47,7 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
         learning_rate=given["learning_rate"],
         flip=datasets.DATASETS[known].mirrored if wanted is None and known is not None else wanted,
         shift=0 if wanted is False and given["shift"] is None else given["shift"],
-        images=True if data.found or known else None,
+        images=True if of_images or known else None,
         trained=given["origin"] is not None,
     )
     reasons |= choices.reasons
@@ -55,6 +56,14 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
         word = "" if choices.augmentation.flip else "not "
         reasons["mirroring"] = f"images are {word}mirrored at random: a mirrored one still {verb} its class in {known}"
     return replace(choices, reasons=reasons)
+
+
+def _packed(data: "Splits") -> str | None:
+    """The name of the dataset that was packed into shards; None for any other data."""
+    from foveate.data import datasets
+
+    origin = data.train.origin if isinstance(data.train, datasets.ShardedDataset) else None
+    return origin if origin in datasets.DATASETS else None
 
 
 def _size_line(data: "Splits") -> str:

@@ -106,7 +106,9 @@ def opened(
     preparing = preprocessing or _unmeasured(index, shape, size, fit)
     decoding = _decoding(index, preparing, place)
     parts = {
-        part: ShardedDataset(Shards(place, index.part(part)), decoding, index.classes, buffer=limit)
+        part: ShardedDataset(
+            Shards(place, index.part(part)), decoding, index.classes, buffer=limit, origin=index.origin
+        )
         for part in PARTS
         if len(index.part(part))
     }

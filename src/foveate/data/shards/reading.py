@@ -1,6 +1,6 @@
 """The bytes of samples, read from their shards: a few for now, or round by round for an epoch, a round ahead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -16,6 +16,9 @@ from foveate.data.shards.places import Place
 from foveate.errors import FileError
 
 Indices: TypeAlias = NDArray[np.int64]
+
+_Span: TypeAlias = tuple[tuple[int, int], range]
+"""Where a piece begins and ends, and which of the wanted samples are in it."""
 
 _GAP = 1 << 14
 """Bytes that are read although nobody wants them, rather than begin a new piece."""
@@ -68,8 +71,7 @@ class Shards:
         found: dict[int, memoryview] = {}
         start = int(self.part.starts[number])
         numbers, begin_of, end_of = (rows + start).tolist(), begins.tolist(), ends.tolist()
-        for (first, last), chosen in _spans(begin_of, end_of):
-            (piece,) = self.place.pieces(shard.file, [(first, last)])
+        for (first, last), chosen, piece in self._pieces(shard.file, _spans(begin_of, end_of)):
             if len(piece) != last - first:
                 raise FileError(
                     f"{self.place.called(shard.file)} is cut short: bytes {first:,} to {last:,} were wanted, but it "
@@ -83,6 +85,16 @@ class Shards:
                 found[numbers[each]] = memoryview(bytes(content)) if sparse else content
         return found
 
+    def _pieces(self, file: str, spans: Sequence[_Span]) -> Iterator[tuple[tuple[int, int], range, bytes]]:
+        """The pieces with their bytes; small ones are asked for together, which a server answers at once."""
+        waiting: list[_Span] = []
+        for place, span in enumerate(spans):
+            waiting.append(span)
+            if place + 1 == len(spans) or sum(end - begin for (begin, end), _ in waiting) >= _PIECE // 2:
+                pieces = self.place.pieces(file, [ends for ends, _ in waiting])
+                yield from ((*each, piece) for each, piece in zip(waiting, pieces, strict=True))
+                waiting = []
+
 
 @dataclass(frozen=True)
 class _Name:
@@ -95,13 +107,13 @@ class _Name:
         return self.shards.name_of(self.sample)
 
 
-def _spans(begins: Sequence[int], ends: Sequence[int]) -> list[tuple[tuple[int, int], range]]:
+def _spans(begins: Sequence[int], ends: Sequence[int]) -> list[_Span]:
     """The pieces to read for samples in order of their places, each with the samples in it.
 
     >>> _spans([0, 200, 1 << 20], [100, 300, (1 << 20) + 5])
     [((0, 300), range(0, 2)), ((1048576, 1048581), range(2, 3))]
     """
-    spans: list[tuple[tuple[int, int], range]] = []
+    spans: list[_Span] = []
     for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if spans:
             (first, last), chosen = spans[-1]

@@ -77,6 +77,9 @@ class ShardedDataset(Dataset):
     buffer: int
     """The most bytes of samples, as they are in the shards, that are held at once."""
 
+    origin: str
+    """The name of the data that were packed."""
+
     def __init__(
         self,
         shards: Shards,
@@ -84,6 +87,7 @@ class ShardedDataset(Dataset):
         classes: Sequence[str],
         *,
         buffer: int,
+        origin: str = "",
         record: Mapping[str, Any] | None = None,
     ) -> None:
         given = {
@@ -92,6 +96,7 @@ class ShardedDataset(Dataset):
             "task": Classification(tuple(classes)),
             "record": dict(record or {}),
             "buffer": buffer,
+            "origin": origin,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -104,6 +109,11 @@ class ShardedDataset(Dataset):
         """The inputs in their shards."""
         inputs: Any = self.by_input[ONLY_INPUT]
         return cast(ShardedInputs, inputs)
+
+    @property
+    def of_images(self) -> bool:
+        """Whether the samples are files of images rather than arrays."""
+        return self.on_disk.decoding.resizing is not None
 
     @property
     def checksum(self) -> int:
