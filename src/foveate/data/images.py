@@ -42,6 +42,8 @@ _GREY_MODES = ("1", "L", "I", "LA", "La")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_LYING = (5, 6, 7, 8)
 """Orientations that swap height and width."""
+_SMALL = 1 << 16
+"""Bytes in memory that may be read again and again in no time."""
 _PNG_SIGNATURE, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
 _TIFF_WIDTH, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 256, 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
@@ -266,9 +268,10 @@ def _opened(path: Path | Held) -> "Iterator[Image.Image]":
     with _sentences(path), _file(path) as file:
         from PIL import Image
 
-        guarded = GuardedFile(file, named(path))
-        with Image.open(guarded, formats=formats()) as image:  # type: ignore[arg-type]
-            guarded.pixels = prod(image.size)
+        guarded = None if _is_small(path) else GuardedFile(file, named(path))
+        with Image.open(guarded or file, formats=formats()) as image:  # type: ignore[arg-type]
+            if guarded is not None:
+                guarded.pixels = prod(image.size)
             yield image
 
 
@@ -311,6 +314,11 @@ def _sentences(path: Path | Held) -> Iterator[None]:
 
 def _file(path: Path | Held) -> BinaryIO:
     return BytesIO(path.content) if isinstance(path, Held) else open_regular(path)
+
+
+def _is_small(path: Path | Held) -> bool:
+    """Whether nothing need watch over how much of it is read."""
+    return isinstance(path, Held) and len(path.content) <= _SMALL
 
 
 def _is_empty(path: Path | Held) -> bool:
