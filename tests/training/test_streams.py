@@ -25,7 +25,7 @@ def step(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*arguments, **options)
 Program.step = step
-train(engine, place, out, resume=True)
+train(engine, place, out)
 """
 
 BUFFER = 0.02
@@ -105,7 +105,7 @@ def test_a_stream_is_evaluated_and_validated_as_from_memory(packed):
     assert streamed.epochs[0].validation_loss == from_memory.epochs[0].validation_loss
 
 
-@pytest.mark.parametrize("count", [1, 5, 8, 13])
+@pytest.mark.parametrize("count", [3, 5, 8, 13])
 def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(packed, engine, tmp_path, count):
     """Nine steps in an epoch; checkpoints after steps 3, 6, 9 and so on, most of them amid a round of reading."""
     command = [sys.executable, "-c", KILL, engine.name, str(packed), str(tmp_path), str(count)]
@@ -117,8 +117,19 @@ def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(packed, engin
 
 def test_another_buffer_is_another_order_and_does_not_resume(packed, tmp_path):
     train("reference", packed, tmp_path)
-    with pytest.raises(fv.TrainingError, match=r"different buffer of samples \(20000 then, 30000 now\)"):
+    with pytest.raises(fv.TrainingError, match=r"is from another training, .*buffer of samples: 20000 then, 30000 now"):
         train("reference", packed, tmp_path, buffer=0.03, resume=True)
+
+
+def test_the_rate_finder_and_the_top_losses_read_shards_too(packed):
+    parts = shards(packed, buffer=0.1)
+    found = []
+    for train, test in ((parts.train, parts.test), (in_memory(parts.train), in_memory(parts.test))):
+        model = fv.Model(network(), classes=parts.classes, preprocessing=parts.preprocessing, engine="reference")
+        rates = model.find_learning_rate(train, steps=20, batch_size=16, progress=False)
+        top = model.top_losses(test, 4, progress=False)
+        found.append((rates.losses.tolist(), [sample.index for sample in top.samples], top.inputs.tobytes()))
+    assert found[0] == found[1]
 
 
 def test_other_shards_do_not_resume(packed, tmp_path):
@@ -126,5 +137,5 @@ def test_other_shards_do_not_resume(packed, tmp_path):
     splits = small_splits()
     splits.train.inputs[0] ^= 4
     pack(splits, tmp_path / "other", shard_size=0.06)
-    with pytest.raises(fv.TrainingError, match="was made with different data, so training cannot resume"):
+    with pytest.raises(fv.TrainingError, match=r"training data: 260 samples then and now, but with other content"):
         train("reference", tmp_path / "other", tmp_path / "run", resume=True)

@@ -15,7 +15,7 @@ from foveate.tasks import AnyTask, heads
 from foveate.training.arguments import FIT_HINTS
 from foveate.training.compatibility import check_arguments, check_dataset, check_rates, check_training
 from foveate.training.description import whole
-from foveate.training.feed import Feed
+from foveate.training.feed import feed_of
 from foveate.training.objectives import GivenLoss, as_given, trained_losses, training_losses
 from foveate.training.programs import Programs
 from foveate.training.rate_finder import RateTest, Trial, range_test, rates_between
@@ -92,10 +92,10 @@ class Examined:
             learning_rate_factors=learning_rate_factors or {},
         )
         trial = Trial(recipe, {head.name: (chosen[head.name], head.weight) for head in outputs}, self.frozen)
-        feed = Feed(self.graph, outputs, dataset, self.preprocessing or Preprocessing.measure(dataset))
+        feed = feed_of(self.graph, outputs, dataset, self.preprocessing or Preprocessing.measure(dataset))
         state = self.engine.copied(self.state, optimizer, recipe.seed)
         with Bar(sys.stderr if progress else None, steps, "trying learning rates", patience=PATIENCE_SECONDS) as bar:
-            return range_test(state, self._programs, feed, len(dataset), trial, rates, bar)
+            return range_test(state, self._programs, feed, trial, rates, bar)
 
     @called()
     def top_losses(

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.calls import is_number
-from foveate.data import batch_indices
 from foveate.engines import State
 from foveate.engines.request import single_value_normalization
 from foveate.errors import TrainingError
@@ -108,7 +107,7 @@ def rates_between(optimizer: Optimizer, lowest: float | None, highest: float | N
 
 
 def range_test(
-    state: State, programs: Programs, feed: Feed, samples: int, trial: Trial, rates: NDArray[np.float64], bar: Bar
+    state: State, programs: Programs, feed: Feed, trial: Trial, rates: NDArray[np.float64], bar: Bar
 ) -> RateTest:
     """Train `state` for one step with each of the growing `rates`, until the loss explodes.
 
@@ -116,7 +115,6 @@ def range_test(
         state: trained in place, so a copy.
         programs: compiled programs for its graph.
         feed: the data.
-        samples: how many they are.
         trial: how to train.
         rates: the learning rate of each step.
         bar: shows how far the test is.
@@ -127,7 +125,7 @@ def range_test(
     losses: list[float] = []
     # What overflows ends the test, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"):
-        for rate, (indices, epoch) in zip(rates, _batches(state, samples, trial), strict=False):
+        for rate, (indices, epoch) in zip(rates, _batches(state, feed, trial), strict=False):
             loss = _step(state, programs, feed, trial, indices, epoch, float(rate))
             if not isfinite(loss):
                 break
@@ -163,14 +161,12 @@ def _step(
     return program.step(state, inputs, targets, learning_rate=rate).loss
 
 
-def _batches(state: State, samples: int, trial: Trial) -> Iterator[tuple[NDArray[np.int64], int]]:
+def _batches(state: State, feed: Feed, trial: Trial) -> Iterator[tuple[NDArray[np.int64], int]]:
     """Batches with their epoch, for ever."""
     merge = single_value_normalization(state.graph, 1, trial.frozen) is not None
     epoch = 0
     while True:
-        for indices in batch_indices(
-            samples, trial.recipe.batch_size, seed=trial.recipe.seed, epoch=epoch, merge_single=merge
-        ):
+        for indices in feed.batches(trial.recipe.batch_size, seed=trial.recipe.seed, epoch=epoch, merge_single=merge):
             yield indices, epoch
         epoch += 1
 

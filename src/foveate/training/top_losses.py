@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.data import Dataset, Preprocessing, batch_indices
+from foveate.data import Dataset, Preprocessing
 from foveate.engines import State
 from foveate.graph.shown import html_table
 from foveate.progress import Bar
 from foveate.tasks import Answer, Classification, Head, MultiLabel, Segmentation
 from foveate.training.compatibility import check_targets
-from foveate.training.feed import Feed
+from foveate.training.feed import feed_of
 from foveate.training.objectives import GivenLoss, measured_loss, measuring_losses
-from foveate.training.prefetch import prefetch
 from foveate.training.programs import Programs
 
 if TYPE_CHECKING:
@@ -121,10 +120,10 @@ def top_losses(
     """
     check_targets(outputs, dataset)
     losses = measuring_losses(outputs, loss)
-    feed = Feed(programs.graph, outputs, dataset, preprocessing)
-    batches = batch_indices(len(dataset), programs.size())
+    feed = feed_of(programs.graph, outputs, dataset, preprocessing)
+    batches = feed.batches(programs.size())
     found: list[SampleLoss] = []
-    with bar, closing(prefetch(feed.inputs, batches)) as prepared:
+    with bar, closing(feed.prefetched(feed.inputs, batches)) as prepared:
         for indices, inputs in zip(batches, prepared, strict=True):
             values, targets = programs.outputs(state, inputs), feed.targets(indices)
             own = sum(head.weight * _each(head, losses[head.name], values, targets) for head in outputs)
