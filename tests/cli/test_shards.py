@@ -111,3 +111,5 @@ def test_digits_are_not_mirrored_in_shards_either(foveate, tmp_path, name, flips
     result = foveate("train", tmp_path / "shards", "--epochs", 1, "--out", tmp_path / "run", "--engine", "reference")
     assert result.exit_code == 0, result.output
     assert given[0]["augmentation"].flip == flips
+    assert "network vgg6, input 1x12x12\n" in result.stdout
+    assert "median size" not in result.stdout

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ import pytest
 import foveate as fv
 from foveate.data import Dataset, Preprocessing, datasets
 from foveate.data.datasets import ShardedDataset, image_folder, pack, shards
+from foveate.data.shards.tars import TarWriter
 from tests.data.shard_files import small_splits
 from tests.data.support import noise, write_images
 
@@ -221,14 +223,36 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["mine.txt"]
 
 
-def test_nothing_remains_of_a_packing_that_fails(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("whole", [0, 3])
+def test_nothing_remains_of_a_packing_that_fails(tmp_path, monkeypatch, whole):
+    finish, left = TarWriter.finish, iter(range(whole))
 
-    monkeypatch.setattr("foveate.data.shards.tars.os.fsync", full)
+    def until_full(writer):
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        return finish(writer)
+
+    monkeypatch.setattr(TarWriter, "finish", until_full)
     with pytest.raises(fv.FileError, match='shards" cannot be written: No space left on device'):
-        pack(small_splits(), tmp_path / "shards")
+        pack(small_splits(), tmp_path / "shards", shard_size=0.06)
     assert not list((tmp_path / "shards").iterdir())
+
+
+def test_a_packing_that_was_killed_is_no_smaller_dataset(tmp_path):
+    """Its whole shards would look like those of WebDataset."""
+    program = """
+import os, signal, sys
+from foveate.data.shards import packing
+from tests.data.shard_files import small_splits
+from foveate.data.datasets import pack
+packing._check_parts = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+pack(small_splits(), sys.argv[1], shard_size=0.06)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "shards")], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert list((tmp_path / "shards").glob("train-*.tar"))
+    with pytest.raises(fv.FileError, match=r'packing ".*shards" was broken off; delete it and pack the data again'):
+        shards(tmp_path / "shards")
 
 
 @pytest.mark.parametrize("size", [0, -1, float("nan"), "large", True])

@@ -191,6 +191,17 @@ def test_what_is_not_behind_a_url_is_told_in_a_sentence(remote, tmp_path):
         found.train.inputs[:10]
 
 
+@pytest.mark.parametrize(("method", "file"), [("size", "noise/index.json"), ("ls", "noise")])
+def test_a_server_that_does_not_answer_is_told_as_that(remote, monkeypatch, method, file):
+    def fail(*_, **__):
+        raise ConnectionError("no route to host")
+
+    remote.pipe_file("/noise/readme.txt", b"no shards")
+    monkeypatch.setattr(type(remote), method, fail)
+    with pytest.raises(fv.FileError, match=rf'"memory://{file}" cannot be read: ConnectionError no route to host'):
+        shards("memory://noise")
+
+
 def test_without_fsspec_a_url_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(fv.DataError, match=r"needs fsspec, which is not installed; pip install 'foveate\[scaling\]'"):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from foveate.cli.sources import of_images
 from foveate.geometry import format_sizes
 
 if TYPE_CHECKING:
@@ -32,11 +33,10 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
     from foveate.training import choose, choose_network
 
     known = datasets.named_data(dataset) or _packed(data)
-    of_images = bool(data.found) and not (isinstance(data.train, datasets.ShardedDataset) and not data.train.of_images)
     wanted = given["augment"]
     reasons: dict[str, str] = {}
     if given["origin"] is None and given["net"] is None:
-        if of_images and given["size"] is None:
+        if of_images(data) and given["size"] is None:
             reasons["input"] = _size_line(data)
         reasons["network"] = choose_network(data.train)[1]
     choices = choose(
@@ -47,7 +47,7 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
         learning_rate=given["learning_rate"],
         flip=datasets.DATASETS[known].mirrored if wanted is None and known is not None else wanted,
         shift=0 if wanted is False and given["shift"] is None else given["shift"],
-        images=True if of_images or known else None,
+        images=True if of_images(data) or known else None,
         trained=given["origin"] is not None,
     )
     reasons |= choices.reasons

@@ -88,6 +88,13 @@ def of_shards(dataset: str) -> bool:
     return datasets.named_data(dataset) is None and are_shards(dataset)
 
 
+def of_images(data: "Splits") -> bool:
+    """Whether the data are files of images, in folders or in shards."""
+    from foveate.data.datasets import ShardedDataset
+
+    return data.train.of_images if isinstance(data.train, ShardedDataset) else bool(data.found)
+
+
 def load_data(
     dataset: str,
     options: FolderOptions = FolderOptions(),

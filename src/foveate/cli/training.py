@@ -29,6 +29,7 @@ from foveate.cli.sources import (
     SplitOption,
     TestOption,
     ValidationOption,
+    of_images,
 )
 from foveate.cli.starting import begin, default_folder, typed_words
 from foveate.cli.training_options import (
@@ -199,9 +200,10 @@ def _told(data: "Splits", net: str, listed: Path | None) -> str:
         every = "" if listed is None else f" (listed in {listed})"
         shape = format_sizes(data.train.shape)
         found = data.found
+        fit = f" ({data.preprocessing.fit})" if of_images(data) else ""
         if every:
             found = sub(r"( and [\d,]+ more)(?=; |$)", lambda count: count[1] + every, found, count=1)
-        return f"{printable(data.name)}: {found}\nnetwork {net}, input {shape} ({data.preprocessing.fit})"
+        return f"{printable(data.name)}: {found}\nnetwork {net}, input {shape}{fit}"
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     return (

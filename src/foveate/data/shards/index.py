@@ -128,6 +128,11 @@ class Index:
             "shards": [shard.to_json() for shard in self.shards],
         }
 
+    @staticmethod
+    def begin(place: Place) -> None:
+        """Write an index that says that the shards are not all there yet."""
+        place.write(INDEX, json.dumps({"format": FORMAT, "version": VERSION, "unfinished": True}).encode())
+
     def save(self, place: Place) -> None:
         """Write it beside the shards."""
         place.write(INDEX, json.dumps(self.to_json(), indent=0).encode())
@@ -194,6 +199,8 @@ def read_index(place: Place) -> Index | None:
         raise FileError(
             f"{name} is of version {printable(str(data.get('version')))}; this foveate reads version {VERSION}"
         )
+    if data.get("unfinished"):
+        raise FileError(f'packing "{place}" was broken off; delete it and pack the data again')
     try:
         index = _parsed(data)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, DataError) as error:

@@ -204,6 +204,8 @@ def _names(place: Place, rows: Sequence[_Rows]) -> tuple[str, ...]:
     if written and not listed:
         return tuple(sorted(written, key=natural_key))
     count = 1 + max((label for label in labels if isinstance(label, int)), default=-1)
+    if not listed and count > sum(len(each.labels) for each in rows) + 1000:
+        raise DataError(f'"{place}" has a sample of class {count - 1:,}, but fewer samples; number classes from 0')
     names = listed or tuple(map(str, range(count)))
     if missing := [label for label in written if label not in names]:
         raise DataError(f'{place.called(CLASSES)} does not list the class "{printable(missing[0])}"; add it')
@@ -211,8 +213,6 @@ def _names(place: Place, rows: Sequence[_Rows]) -> tuple[str, ...]:
         raise DataError(
             f"{place.called(CLASSES)} lists {len(names)} classes, but a sample is of class {count - 1}; add the missing"
         )
-    if count > sum(map(len, (each.labels for each in rows))) + 1000:
-        raise DataError(f'"{place}" has a sample of class {count - 1:,}, but fewer samples; number classes from 0')
     return names
 
 

@@ -22,7 +22,7 @@ from foveate.data.measuring import ByteSums
 from foveate.data.preprocessing import Preprocessing
 from foveate.data.reading import data_threads, in_order
 from foveate.data.shards.decoding import array_head
-from foveate.data.shards.index import Index, Shard
+from foveate.data.shards.index import INDEX, Index, Shard
 from foveate.data.shards.indexing import ARRAY, CLASSES, NUMBER
 from foveate.data.shards.opening import measured_key
 from foveate.data.shards.places import Folder
@@ -242,6 +242,8 @@ def write_shards(source: Source, folder: str | os.PathLike[str], name: str, *, s
     written: list[Path] = []
     try:
         root.mkdir(parents=True, exist_ok=True)
+        Index.begin(Folder(root))
+        written.append(root / INDEX)
         total = sum(source.count(part) for part in PARTS)
         samples = chain.from_iterable(((part, each) for each in source.samples(part)) for part in PARTS)
         shards = _write(root, watched(samples, total, "packing", progress=progress), int(size * 1e6), written)

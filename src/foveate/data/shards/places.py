@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, ClassVar, cast
 
 from foveate.calls import path_from
@@ -51,7 +52,7 @@ class Place(ABC):
 
     def called(self, file: str) -> str:
         """A file as sentences call it."""
-        return named(f"{self}/{file}")
+        return named(f"{self}/{file}".rstrip("/"))
 
 
 class Folder(Place):
@@ -101,7 +102,7 @@ class Folder(Place):
 
     def write(self, file: str, content: bytes) -> None:
         """As for any place, whole or not at all."""
-        partial = self.path / f".{file}.partial"
+        partial = self.path / f".{file}.{token_hex(4)}.partial"
         try:
             with partial.open("wb") as opened:
                 opened.write(content)
@@ -145,23 +146,27 @@ class Remote(Place):
         """As for any place."""
         try:
             entries = self._system.ls(self._root, detail=True)
-        except Exception:  # a server that lists nothing, or that cannot be reached: the index says what there is
+        except (FileNotFoundError, NotImplementedError):  # some servers list nothing: the index says what there is
             return []
+        except Exception as error:
+            raise self._unreadable("", error) from None
         return sorted(str(each["name"]).rsplit("/", 1)[-1] for each in entries if each.get("type") == "file")
 
     def size(self, file: str) -> int | None:
         """As for any place."""
         try:
             found = self._system.size(f"{self._root}/{file}")
-        except Exception:
+        except FileNotFoundError:
             return None
+        except Exception as error:  # each protocol has errors of its own
+            raise self._unreadable(file, error) from None
         return None if found is None else int(found)
 
     def open(self, file: str) -> BinaryIO:
         """As for any place."""
         try:
             return cast(BinaryIO, self._system.open(f"{self._root}/{file}", "rb"))
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:
             raise self._unreadable(file, error) from None
 
     def pieces(self, file: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
