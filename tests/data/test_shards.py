@@ -223,6 +223,12 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["mine.txt"]
 
 
+def test_a_folder_of_images_with_a_tar_beside_the_classes_is_one_of_images(packed, tmp_path):
+    root = write_images(tmp_path / "photos", {"a": 12, "b": 12})
+    shutil.copy(packed / "train-000000.tar", root / "backup.tar")
+    assert datasets.load(root).train.shape == (3, 9, 7)
+
+
 @pytest.mark.parametrize("whole", [0, 3])
 def test_nothing_remains_of_a_packing_that_fails(tmp_path, monkeypatch, whole):
     finish, left = TarWriter.finish, iter(range(whole))

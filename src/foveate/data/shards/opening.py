@@ -127,16 +127,18 @@ def opened(
 
 
 def are_shards(name: str | os.PathLike[str]) -> bool:
-    """Whether this is a URL, or a folder with an index of shards or with tar files in it."""
+    """Whether this is a URL, or a folder with tar files or their index, and with no other folders in it."""
     if is_url(name):
         return True
     place = place_of(name)
     if not isinstance(place, Folder) or not place.path.is_dir():
         return False
     files = place.files()
-    if any(file.lower().endswith(".tar") for file in files):
+    tars, indexed = any(file.lower().endswith(".tar") for file in files), INDEX in files
+    if tars and indexed:
         return True
-    return INDEX in files and not any(each.is_dir() for each in place.path.iterdir())
+    # A folder of images may have a tar file beside the classes' folders.
+    return (tars or indexed) and not any(each.is_dir() and each.name[0] != "." for each in place.path.iterdir())
 
 
 def _bytes_of(buffer: object) -> int:
