@@ -28,6 +28,16 @@ class Storage:
     offset: int = 0
     pinned: bool = False
     held: bool = False
+    whole: "Storage | None" = None
+    """The storage that this one is a part of, from byte `begin` on; it has no place of its own."""
+    begin: int = 0
+
+    def within(self) -> tuple["Storage", int]:
+        """The storage that has a place, and where in it this one begins."""
+        if self.whole is None:
+            return self, 0
+        outer, begin = self.whole.within()
+        return outer, begin + self.begin
 
 
 @dataclass(eq=False)
@@ -103,6 +113,20 @@ class Plan:
         operands = {"dst": target, **{f"src_{number}": source for number, source in enumerate(sources)}}
         self.run(_native.sum(target.layout.bytes // 4, len(sources), relu), operands)
 
+    def part(self, whole: Array, layout: _native.Layout, begin: int) -> Array:
+        """The numbers of `whole` from byte `begin` on as an array; they are contiguous."""
+        storage = Storage(whole.storage.space, layout.bytes, whole=whole.storage, begin=begin)
+        return Array(layout, storage)
+
+    def joined(self, array: Array, whole: Array, begin: int) -> bool:
+        """Whether `array` will lie in `whole` from byte `begin` on, which its storage must not forbid."""
+        storage = array.storage
+        free = storage.space == WORKSPACE and storage.whole is None and not storage.pinned
+        if not free or storage.bytes != array.layout.bytes:
+            return False
+        storage.whole, storage.begin = whole.storage, begin
+        return True
+
     def in_layout(self, array: Array, layout: _native.Layout) -> Array:
         """`array`, or a copy of it in `layout`, made once."""
         for known in (array, *array.copies):
@@ -132,15 +156,23 @@ class Plan:
         """
         end = len(self.steps)
         lifetimes: dict[int, tuple[Storage, int, int]] = {}
+        parts: list[Storage] = []
         for index, step in enumerate(self.steps):
             for _, array in step.operands:
-                storage = array.storage
-                if storage.space == WORKSPACE:
-                    first = lifetimes.get(id(storage), (storage, index, index))[1]
+                storage, outer = array.storage, array.storage.within()[0]
+                if storage is not outer:
+                    parts.append(storage)
+                if outer.space == WORKSPACE:
+                    _, first, until = lifetimes.get(id(outer), (outer, index, index))
                     reread = reread_from is not None and first < reread_from <= index
-                    last = end if storage.pinned or reread else index
-                    lifetimes[id(storage)] = (storage, 0 if storage.held else first, last)
-        return place_greedily(list(lifetimes.values()))
+                    last = end if storage.pinned or outer.pinned or reread else index
+                    held = storage.held or outer.held
+                    lifetimes[id(outer)] = (outer, 0 if held else first, max(until, last))
+        total = place_greedily(list(lifetimes.values()))
+        for part in parts:
+            outer, begin = part.within()
+            part.space, part.offset = outer.space, outer.offset + begin
+        return total
 
 
 def place_greedily(lifetimes: list[tuple[Storage, int, int]]) -> int:

@@ -9,6 +9,7 @@ from foveate.engines.native.rules.base import Rule
 from foveate.engines.native.rules.boxes import BoxRule
 from foveate.engines.native.rules.callback import CallbackRule
 from foveate.engines.native.rules.combining import AffineRule, CombiningRule, ExtremeRule, SpreadPReLURule
+from foveate.engines.native.rules.concatenation import ConcatenateRule
 from foveate.engines.native.rules.last_axis import LastAxisRule
 from foveate.engines.native.rules.matrices import MatMulRule
 from foveate.engines.native.rules.movement import SliceRule, TransposeRule
@@ -22,7 +23,6 @@ from foveate.engines.native.rules.sample_normalization import LocalResponseRule,
 from foveate.engines.native.rules.structure import (
     AddRule,
     ChannelShuffleRule,
-    ConcatenateRule,
     DropoutRule,
     FlattenRule,
     MultiplyRule,

@@ -14,6 +14,7 @@ from foveate.engines.native.rules.base import (
     activated,
     activation_backward,
     blocks_of_channels,
+    channels_last,
     in_fast_layout,
 )
 from foveate.layers.normalization import BatchNormalization
@@ -123,5 +124,6 @@ def _as_image(ledger: Ledger, array: Array) -> Array:
     dims = array.layout.dims
     if len(dims) >= 4:
         known = array.layout.is_plain or blocks_of_channels(array.layout) is not None
+        known = known or (ledger.can_derive and array.layout == channels_last(dims))
         return array if known else ledger.plan.in_layout(array, _native.Layout.channel_blocked(dims, 16))
     return ledger.plan.reshaped(array, [*dims[:2], 1, prod(dims[2:])])

@@ -1,4 +1,4 @@
-"""Add, Multiply, Flatten, Concatenate, ChannelShuffle, pixel shuffles and dropout."""
+"""Add, Multiply, Flatten, ChannelShuffle, pixel shuffles and dropout."""
 
 from math import prod
 
@@ -9,13 +9,12 @@ from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, activation_backward, blocks_of_channels
+from foveate.engines.native.rules.base import Result, Rule, activation_backward
 from foveate.engines.native.rules.resizing import gather
 from foveate.engines.random import stream_key
 from foveate.engines.request import Request
 from foveate.graph import Node
-from foveate.layers import ChannelShuffle, Concatenate, SpatialDropout
-from foveate.layers.options import axis_number
+from foveate.layers import ChannelShuffle, SpatialDropout
 from foveate.layers.pixels import PixelMoving
 from foveate.layers.structure import Dropping
 
@@ -158,61 +157,6 @@ class FlattenRule(Rule[None]):
         """A view back."""
         source = group.head.inputs[0]
         ledger.add_gradient(source, ledger.plan.reshaped(gradient, ledger.dims(source)))
-
-
-class ConcatenateRule(Rule[None]):
-    """oneDNN's concatenation, along the channels or another axis."""
-
-    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Copy every input to its place."""
-        values = [ledger.values[name] for name in group.head.inputs]
-        target = self._target(ledger, group, values)
-        values = [ledger.plan.in_layout(value, self._like(value, target)) for value in values]
-        operation = _native.concatenation([value.layout for value in values], target, self._axis(group))
-        output = ledger.plan.new(target)
-        operands = {f"src_{number}": value for number, value in enumerate(values)}
-        ledger.plan.run(operation, {**operands, "dst": output})
-        return Result(output, None)
-
-    def _target(self, ledger: Ledger, group: Group, values: list[Array]) -> _native.Layout:
-        """Blocks of channels if every input consists of whole blocks, else the plain layout."""
-        dims = ledger.dims(group.output)
-        blocks = {blocks_of_channels(value.layout) for value in values} - {None}
-        if len(blocks) == 1:
-            (block,) = blocks
-            whole = all(value.layout.dims[1] % block == 0 for value in values) if block is not None else False
-            if block is not None and (whole or self._axis(group) != 1):
-                return _native.Layout.channel_blocked(dims, block)
-        return _native.Layout.plain(dims)
-
-    def _axis(self, group: Group) -> int:
-        """The axis, the batch being the first."""
-        assert isinstance(group.head.layer, Concatenate)
-        return axis_number(group.head.layer.axis, group.head.output_shape) + 1
-
-    def _like(self, value: Array, target: _native.Layout) -> _native.Layout:
-        block = blocks_of_channels(target)
-        dims = value.layout.dims
-        return _native.Layout.plain(dims) if block is None else _native.Layout.channel_blocked(dims, block)
-
-    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Cut out every input's share; if that splits blocks of channels, from the plain layout."""
-        plan, start, axis = ledger.plan, 0, self._axis(group)
-        for name in group.head.inputs:
-            dims = ledger.dims(name)
-            offsets = [start if each == axis else 0 for each in range(len(dims))]
-            start += dims[axis]
-            if not ledger.wants_gradient(name):
-                continue
-            part = gradient.layout.part(dims, offsets)
-            whole = gradient
-            if part is None:
-                whole = plan.plain(gradient)
-                part = whole.layout.part(dims, offsets)
-            assert part is not None, "a plain layout can be cut anywhere"
-            share = plan.new(ledger.values[name].layout)
-            plan.run(_native.reorder_operation(part, share.layout), {"src": Array(part, whole.storage), "dst": share})
-            ledger.add_gradient(name, share)
 
 
 class DropoutRule(Rule[Array | None]):
