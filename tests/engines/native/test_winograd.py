@@ -40,6 +40,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
         (64, 16, 7, 7, 2, 33),
         (16, 160, 5, 33, ((0, 2), (1, 0)), 9),
         (32, 32, 1, 29, 1, 40),
+        (17, 33, 9, 11, 1, 30),
+        (24, 16, 12, 7, 0, 33),
+        (16, 50, 6, 6, 2, 40),
     ],
 )
 def test_forward_and_backward_equal_the_definition(channels, filters, height, width, padding, batch_size, threads):
@@ -66,9 +69,10 @@ def test_forward_and_backward_equal_the_definition(channels, filters, height, wi
     assert relative_error(our_weight, to_weight) < 3e-6
 
 
-def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel():
+@pytest.mark.parametrize("filters", [32, 25])
+def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel(filters: int):
     graph = fv.Sequential(
-        fv.Conv2d(32, 3, padding=1), fv.BatchNorm2d(), fv.ReLU(), fv.Conv2d(16, 3, padding=1), fv.ReLU()
+        fv.Conv2d(filters, 3, padding=1), fv.BatchNorm2d(), fv.ReLU(), fv.Conv2d(18, 3, padding=1), fv.ReLU()
     ).build((16, 20, 20))
     x = np.random.default_rng(0).standard_normal((16, 16, 20, 20))
     exact, native = ReferenceEngine(np.float64), get_engine("native")
@@ -99,7 +103,7 @@ def test_few_tiles_are_left_to_the_direct_convolution():
         fv.Conv2d(16, 3, stride=2, padding=1),
         fv.Conv2d(16, 3, dilation=2, padding=2),
         fv.Conv2d(16, 3, groups=16, padding=1),
-        fv.Conv2d(24, 3, padding=1),
+        fv.Conv2d(12, 3, padding=1),
         fv.Conv2d(16, 5, padding=2),
     ],
     ids=lambda layer: layer.describe(),

@@ -43,7 +43,7 @@ def winograd_fits(node: Node, batch_size: int) -> bool:
     if not _native.winograd_available():
         return False
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
-    blocked = node.input_shapes[0][0] % BLOCK == 0 and node.output_shape[0] % BLOCK == 0
+    blocked = min(node.input_shapes[0][0], node.output_shape[0]) >= BLOCK
     padded = all(max(window.padding) <= 2 for window in node.windows or ())
     down, across = (-(-size // BACKWARD_TILE) for size in node.output_shape[1:])
     return plain and blocked and padded and batch_size * down * across >= FEWEST_TILES
@@ -71,7 +71,8 @@ class WinogradForward(ToOutput):
         else:
             filters = _transformed(ledger, sizes, ledger.parameter_in(node, "weight", layout), flipped=False)
         source, relu = ledger.values[node.inputs[0]], group.activation is not None
-        output = _convolve(ledger, sizes, source, filters, {"bias": bias_of(ledger, group)}, relu=relu)
+        bias = _in_whole_blocks(ledger, bias_of(ledger, group))
+        output = _convolve(ledger, sizes, source, filters, {"bias": bias}, relu=relu)
         return Multiplied(output, source)
 
 
@@ -100,7 +101,8 @@ class WinogradToWeights(ToWeights):
     def accepts(self, group: Group, request: Request) -> bool:
         """Whether to use it: only without bias, if the sums stay in the cache, and if no gradients are kept."""
         node = group.head
-        sums = (BACKWARD_TILE + 2) ** 2 * node.input_shapes[0][0] * node.output_shape[0] * 4
+        channels, filters = (_whole([1, shape[0]])[1] for shape in (node.input_shapes[0], node.output_shape))
+        sums = (BACKWARD_TILE + 2) ** 2 * channels * filters * 4
         biased = getattr(node.layer, "bias", False)
         fits = winograd_fits(node, request.batch_size) and not request.differentiable
         return fits and not biased and sums <= LARGEST_SUMS
@@ -134,13 +136,28 @@ class _Sizes:
 
     @property
     def shape(self) -> _native.WinogradShape:
-        """The same for C++."""
-        return _native.WinogradShape(self.source, self.target, self.begins, self.tile)
+        """The same for C++, which computes whole blocks: channels beyond those that there are hold zeros."""
+        return _native.WinogradShape(_whole(self.source), _whole(self.target), self.begins, self.tile)
 
     @property
     def filter_layout(self) -> _native.Layout:
         """The layout of the transformed filters."""
         return _native.Layout.plain([self.shape.weight_numbers])
+
+
+def _whole(dims: list[int]) -> list[int]:
+    """The axes with as many channels as fill the last block."""
+    return [dims[0], -(-dims[1] // BLOCK) * BLOCK, *dims[2:]]
+
+
+def _in_whole_blocks(ledger: Ledger, bias: Array | None) -> Array | None:
+    """The bias with zeros for the channels that fill the last block."""
+    if bias is None or bias.layout.dims[0] % BLOCK == 0:
+        return bias
+    layout = _native.Layout.plain([-(-bias.layout.dims[0] // BLOCK) * BLOCK])
+    longer = ledger.plan.new(layout)
+    ledger.plan.run(_native.pad(bias.layout, layout, [0]), {"src": bias, "dst": longer})
+    return longer
 
 
 def _begins(node: Node) -> list[int]:
