@@ -11,6 +11,7 @@ NB_MODULE(_native, module) {
   foveate::init_primitive(module);
   foveate::init_convolution(module);
   foveate::init_depthwise(module);
+  foveate::init_filter_gradient(module);
   foveate::init_linear(module);
   foveate::init_matmul(module);
   foveate::init_pooling(module);
@@ -20,6 +21,7 @@ NB_MODULE(_native, module) {
   foveate::init_dropout(module);
   foveate::init_binary(module);
   foveate::init_boxes(module);
+  foveate::init_box_channels(module);
   foveate::init_combining(module);
   foveate::init_moving(module);
   foveate::init_reduction(module);

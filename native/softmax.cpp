@@ -1,4 +1,4 @@
-// Softmax and its logarithm over the channels, in the plain layout. A NaN makes its whole row NaN, as an infinity does.
+// Softmax and its logarithm along an axis, whose numbers lie equally far apart. A NaN makes its whole row NaN, as an infinity does.
 #include <omp.h>
 
 #include <algorithm>
@@ -45,6 +45,22 @@ class Rows : public Kernel {
     }
   }
 
+  // Whether rows that lie beside each other fill vectors, each a lane.
+  bool in_columns() const { return tiling_.positions >= vector_kernels().lanes; }
+
+  // Calls work(first number, columns) for some columns of a sample at a time.
+  template <class Work>
+  void each_columns(const Work& work) const {
+    constexpr std::int64_t together = 128;
+    const std::int64_t parts = std::max<std::int64_t>(1, tiling_.positions / together);
+#pragma omp parallel for schedule(static) if (samples_ * tiling_.channels * tiling_.positions > 16384)
+    for (std::int64_t task = 0; task < samples_ * parts; ++task) {
+      const std::int64_t begin = task % parts * together;
+      const std::int64_t end = task % parts + 1 == parts ? tiling_.positions : begin + together;
+      work(task / parts * tiling_.channels * tiling_.positions + begin, end - begin);
+    }
+  }
+
   std::int64_t samples_;
   Tiling tiling_;
   bool logarithm_;
@@ -58,7 +74,13 @@ class Softmax : public Rows {
 
   void execute(const Addresses& addresses, Run&) const override {
     const auto* source = static_cast<const float*>(addresses[0]);
-    each_row(source, source, static_cast<float*>(addresses[1]),
+    auto* target = static_cast<float*>(addresses[1]);
+    if (in_columns())
+      return each_columns([&](std::int64_t first, std::int64_t width) {
+        vector_kernels().softmax_columns(source + first, target + first, tiling_.channels, tiling_.positions, width,
+                                         logarithm_);
+      });
+    each_row(source, source, target,
              [this](const float* x, const float*, float* y) { (logarithm_ ? logarithm(x, y) : shares(x, y)); });
   }
 
@@ -91,8 +113,15 @@ class SoftmaxBackward : public Rows {
   std::string name() const override { return "softmax backward"; }
 
   void execute(const Addresses& addresses, Run&) const override {
-    each_row(static_cast<const float*>(addresses[0]), static_cast<const float*>(addresses[1]),
-             static_cast<float*>(addresses[2]), [this](const float* y, const float* dy, float* dx) { row(y, dy, dx); });
+    const auto* known = static_cast<const float*>(addresses[0]);
+    const auto* gradient = static_cast<const float*>(addresses[1]);
+    auto* result = static_cast<float*>(addresses[2]);
+    if (in_columns())
+      return each_columns([&](std::int64_t first, std::int64_t width) {
+        vector_kernels().softmax_columns_backward(known + first, gradient + first, result + first, tiling_.channels,
+                                                  tiling_.positions, width, logarithm_);
+      });
+    each_row(known, gradient, result, [this](const float* y, const float* dy, float* dx) { row(y, dy, dx); });
   }
 
  private:

@@ -233,7 +233,14 @@ const VectorKernels kernels{"foveate:" FOVEATE_NAME(FOVEATE_ISA),
                             channel_moments,
                             normalize_channels,
                             channel_gradient_sums,
-                            channel_gradients};
+                            channel_gradients,
+                            filter_gradient,
+                            softmax_columns,
+                            softmax_columns_backward,
+                            box_means,
+                            box_means_backward,
+                            box_norms,
+                            box_norms_backward};
 
 }  // namespace FOVEATE_ISA
 

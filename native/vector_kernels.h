@@ -66,6 +66,19 @@ struct ChannelScales {
   const float *scale, *shift;
 };
 
+// One plane of a convolution in groups of as many outputs as inputs, `members`, with channels in blocks of `pitch`.
+struct FilterShape {
+  std::int64_t members, pitch, size[2], outputs[2], kernel[2], stride[2], dilation[2], begin[2];
+};
+
+// Boxes over three axes of a plane of `channels` side by side: where each begins and ends, between which boxes each
+// position lies, and for means by what the sum of each is multiplied.
+struct BoxShape {
+  std::int64_t channels, size[3], outputs[3];
+  const std::int64_t *begins[3], *ends[3], *firsts[3], *lasts[3];
+  const double* factors;
+};
+
 // Which tap won; the largest number is that of none.
 using Winner = std::uint8_t;
 using WideWinner = std::int32_t;
@@ -110,6 +123,19 @@ struct VectorKernels {
                                 Sums* sums);
   void (*channel_gradients)(const ChannelStrip& strip, const ChannelScales& by, const Sums* means, const float* x,
                             const float* dy, float* dx);
+  // Adds one plane's share of each filter's gradient to sums of (member, tap, lane), and that of the bias behind them.
+  void (*filter_gradient)(const FilterShape& shape, const float* x, const float* dy, double* sums);
+  // Softmax or its logarithm of `width` columns, at least a vector's, of `count` numbers that lie `stride` apart.
+  void (*softmax_columns)(const float* x, float* y, std::int64_t count, std::int64_t stride, std::int64_t width,
+                          bool logarithm);
+  void (*softmax_columns_backward)(const float* y, const float* dy, float* dx, std::int64_t count, std::int64_t stride,
+                                   std::int64_t width, bool logarithm);
+  // Of each box; on the way back `shares` has room for a number of each output.
+  void (*box_means)(const BoxShape& boxes, const float* x, float* y);
+  void (*box_means_backward)(const BoxShape& boxes, const float* dy, float* dx, double* shares);
+  void (*box_norms)(const BoxShape& boxes, double norm, const float* x, float* y);
+  void (*box_norms_backward)(const BoxShape& boxes, double norm, const float* x, const float* y, const float* dy,
+                             float* dx, double* shares);
 };
 
 #if defined(FOVEATE_ISA)
@@ -135,6 +161,16 @@ void channel_gradient_sums(const ChannelStrip& strip, const ChannelScales& by, c
                            Sums* sums);
 void channel_gradients(const ChannelStrip& strip, const ChannelScales& by, const Sums* means, const float* x,
                        const float* dy, float* dx);
+void filter_gradient(const FilterShape& shape, const float* x, const float* dy, double* sums);
+void softmax_columns(const float* x, float* y, std::int64_t count, std::int64_t stride, std::int64_t width,
+                     bool logarithm);
+void softmax_columns_backward(const float* y, const float* dy, float* dx, std::int64_t count, std::int64_t stride,
+                              std::int64_t width, bool logarithm);
+void box_means(const BoxShape& boxes, const float* x, float* y);
+void box_means_backward(const BoxShape& boxes, const float* dy, float* dx, double* shares);
+void box_norms(const BoxShape& boxes, double norm, const float* x, float* y);
+void box_norms_backward(const BoxShape& boxes, double norm, const float* x, const float* y, const float* dy, float* dx,
+                        double* shares);
 }  // namespace FOVEATE_ISA
 #endif
 

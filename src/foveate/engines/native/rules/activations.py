@@ -7,7 +7,7 @@ from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward
+from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward, blocks_of_channels
 from foveate.engines.native.rules.pooling import maximum
 from foveate.engines.request import Request
 from foveate.graph import Node
@@ -74,8 +74,10 @@ class SoftmaxRule(Rule[Array]):
     """Softmax along an axis, or its logarithm."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array]:
-        """Apply it in the plain layout."""
-        source = ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        """Apply it in the plain layout, or along positions where channels lie in blocks."""
+        source = ledger.values[group.head.inputs[0]]
+        if self._block(group, source) is None:
+            source = ledger.plan.plain(source)
         output = ledger.plan.new(source.layout)
         ledger.plan.run(
             _native.softmax(*self._sizes(group, output), self._logarithm(group)), {"src": source, "dst": output}
@@ -87,15 +89,25 @@ class SoftmaxRule(Rule[Array]):
         output, plan = saved, ledger.plan
         result = plan.new(output.layout)
         operation = _native.softmax_backward(*self._sizes(group, output), self._logarithm(group))
-        plan.run(operation, {"dst": output, "diff_dst": plan.plain(gradient), "diff_src": result})
+        plan.run(operation, {"dst": output, "diff_dst": plan.in_layout(gradient, output.layout), "diff_src": result})
         ledger.add_gradient(group.head.inputs[0], result)
 
     def _sizes(self, group: Group, array: Array) -> tuple[int, int, int]:
         """Rows, numbers that belong together, and how far these lie apart."""
+        dims, axis = array.layout.dims, self._axis(group)
+        block = self._block(group, array) or 1
+        return prod(dims[:axis]) // block, dims[axis], prod(dims[axis + 1 :]) * block
+
+    def _block(self, group: Group, array: Array) -> int | None:
+        """The length of the blocks of channels that stay together; None if there are none or they are divided."""
+        block = blocks_of_channels(array.layout)
+        whole = block is not None and array.layout.dims[1] % block == 0 and self._axis(group) != 1
+        return block if whole else None
+
+    def _axis(self, group: Group) -> int:
+        """The axis, the batch being the first."""
         assert isinstance(group.head.layer, Softmax | LogSoftmax)
-        dims = array.layout.dims
-        axis = axis_number(group.head.layer.axis, dims[1:]) + 1
-        return prod(dims[:axis]), dims[axis], prod(dims[axis + 1 :])
+        return axis_number(group.head.layer.axis, group.head.output_shape) + 1
 
     def _logarithm(self, group: Group) -> bool:
         return isinstance(group.head.layer, LogSoftmax)

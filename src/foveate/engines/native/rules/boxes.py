@@ -1,18 +1,17 @@
-"""Pooling over boxes of different sizes, or cut off at the end: means as weighted sums, maxima and norms by kernels."""
+"""Pooling over boxes of different sizes, or cut off at the end: means, maxima and norms by kernels of our own."""
 
 from dataclasses import dataclass
-from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule
+from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels
 from foveate.engines.native.rules.resizing import resized, resized_backward
 from foveate.engines.request import Request
 from foveate.geometry import Window, adaptive_bins
 from foveate.graph import Node
-from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptivePooling
+from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.pooling import AveragePooling, LPPooling
 from foveate.layers.resize import Taps
 
@@ -36,7 +35,7 @@ class Boxed:
 
 
 class BoxRule(Rule[Boxed]):
-    """Windows of different sizes, in the plain layout."""
+    """Windows of different sizes, in the plain layout; means and norms where channels lie in blocks, if they do."""
 
     def accepts(self, node: Node, request: Request) -> bool:
         """Whether every box has a position."""
@@ -45,7 +44,13 @@ class BoxRule(Rule[Boxed]):
     def forward(self, ledger: Ledger, group: Group) -> Result[Boxed]:
         """Pool each box."""
         node, plan = group.head, ledger.plan
-        source, winners = plan.plain(ledger.values[node.inputs[0]]), None
+        source, winners = ledger.values[node.inputs[0]], None
+        block = blocks_of_channels(source.layout)
+        if block is not None and not isinstance(node.layer, AdaptiveMaximumPooling):
+            output = plan.new(_native.Layout.channel_blocked(ledger.dims(node.name), block))
+            plan.run(_native.channel_boxes(*_in_blocks(ledger, node, block)), {"src": source, "dst": output})
+            return Result(output, Boxed(source, output, None))
+        source = plan.plain(source)
         if isinstance(node.layer, AdaptiveAveragePooling | AveragePooling):
             output = resized(ledger, source, _means(node))
             return Result(output, Boxed(source, output, None))
@@ -63,6 +68,10 @@ class BoxRule(Rule[Boxed]):
         node, plan = group.head, ledger.plan
         if not ledger.wants_gradient(node.inputs[0]):
             return
+        block = blocks_of_channels(saved.source.layout)
+        if block is not None:
+            ledger.add_gradient(node.inputs[0], self._to_blocks(ledger, node, saved, gradient, block))
+            return
         gradient = plan.plain(gradient)
         if isinstance(node.layer, AdaptiveAveragePooling | AveragePooling):
             dims = saved.source.layout.dims
@@ -77,6 +86,15 @@ class BoxRule(Rule[Boxed]):
             operation = _native.box_maximum_backward(_boxes(ledger, node))
             plan.run(operation, {"diff_dst": gradient, "winners": saved.winners, "diff_src": result})
         ledger.add_gradient(node.inputs[0], result)
+
+    def _to_blocks(self, ledger: Ledger, node: Node, saved: Boxed, gradient: Array, block: int) -> Array:
+        plan = ledger.plan
+        result = plan.new(saved.source.layout)
+        operands = {"diff_dst": plan.in_layout(gradient, saved.output.layout), "diff_src": result}
+        if isinstance(node.layer, LPPooling):
+            operands |= {"src": saved.source, "dst": saved.output}
+        plan.run(_native.channel_boxes_backward(*_in_blocks(ledger, node, block)), operands)
+        return result
 
 
 def _axes(node: Node) -> list[Axis]:
@@ -111,11 +129,26 @@ def _means(node: Node) -> list[Taps]:
 
 
 def _boxes(ledger: Ledger, node: Node) -> _native.Boxes:
-    axes = _axes(node)
+    return _native.Boxes(ledger.batch_size * node.input_shapes[0][0], *_three_axes(_axes(node)))
+
+
+_Sides = list[list[int]]
+
+
+def _three_axes(axes: list[Axis]) -> tuple[list[int], _Sides, _Sides]:
+    """Sizes, and where boxes begin and end, with axes of one position before those that there are."""
     axes = [Axis(1, ((0, 1),), (1,))] * (3 - len(axes)) + axes
-    return _native.Boxes(
-        ledger.batch_size * prod(node.input_shapes[0][:1]),
-        [axis.size for axis in axes],
-        [[begin for begin, _ in axis.bins] for axis in axes],
-        [[end for _, end in axis.bins] for axis in axes],
-    )
+    begins, ends = ([[box[side] for box in axis.bins] for axis in axes] for side in (0, 1))
+    return [axis.size for axis in axes], begins, ends
+
+
+def _in_blocks(
+    ledger: Ledger, node: Node, block: int
+) -> tuple[int, int, list[int], _Sides, _Sides, list[list[float]], float]:
+    """What the kernels for blocks of channels are made from: norms have no weights, and means are the norm 0."""
+    axes = _axes(node)
+    planes = ledger.batch_size * -(-node.input_shapes[0][0] // block)
+    if isinstance(node.layer, LPPooling):
+        return (planes, block, *_three_axes(axes), [], node.layer.norm_type)
+    weights = [[1.0]] * (3 - len(axes)) + [[1 / count for count in axis.counts] for axis in axes]
+    return (planes, block, *_three_axes(axes), weights, 0.0)

@@ -7,14 +7,14 @@ from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.products import is_product
-from foveate.engines.native.rules import depthwise, direct, winograd
+from foveate.engines.native.rules import depthwise, direct, grouped, winograd
 from foveate.engines.native.rules.base import Result, Rule, activation_backward
 from foveate.engines.native.rules.ways import Multiplied, ToData, ToOutput, ToWeights
 from foveate.engines.request import Request
 from foveate.graph import Node
 
 FORWARD: tuple[ToOutput, ...] = (winograd.WinogradForward(), depthwise.DepthwiseForward(), direct.DirectForward())
-TO_WEIGHTS: tuple[ToWeights, ...] = (winograd.WinogradToWeights(), direct.DirectToWeights())
+TO_WEIGHTS: tuple[ToWeights, ...] = (winograd.WinogradToWeights(), grouped.GroupedToWeights(), direct.DirectToWeights())
 TO_DATA: tuple[ToData, ...] = (winograd.WinogradToData(), direct.DirectToData())
 
 
