@@ -13,13 +13,13 @@ COPIES = ("concatenation", "reorder")
 
 
 def chain(*, twice: bool = False, odd: bool = False) -> Graph:
-    """Each layer's output behind what it read, as in a DenseNet; or a value twice, or one of three channels."""
+    """Each layer's output beside what it read, as in a DenseNet; or a value twice, or one of three channels."""
     builder = GraphBuilder()
     given = builder.input((16, 6, 8), "input")
     value = builder.add(fv.Conv2d(3 if odd else 16, 3, padding=1, bias=False), given)
-    for _ in range(3):
+    for number in range(4):
         made = builder.add(fv.Conv2d(16, 3, padding=1), builder.add(fv.ReLU(), value))
-        value = builder.add(fv.Concatenate(), value, made)
+        value = builder.add(fv.Concatenate(), *((value, made) if number % 2 else (made, value)))
     if twice:
         value = builder.add(fv.Concatenate(), value, value)
     side = builder.add(fv.Sigmoid(), value)
