@@ -34,6 +34,7 @@ void init_gather(nanobind::module_& module);
 void init_group_normalization(nanobind::module_& module);
 void init_channel_normalization(nanobind::module_& module);
 void init_softmax(nanobind::module_& module);
+void init_summing(nanobind::module_& module);
 void init_transposed(nanobind::module_& module);
 void init_loss(nanobind::module_& module);
 void init_cross_entropy(nanobind::module_& module);

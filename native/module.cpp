@@ -30,6 +30,7 @@ NB_MODULE(_native, module) {
   foveate::init_group_normalization(module);
   foveate::init_channel_normalization(module);
   foveate::init_softmax(module);
+  foveate::init_summing(module);
   foveate::init_transposed(module);
   foveate::init_loss(module);
   foveate::init_cross_entropy(module);

@@ -35,6 +35,14 @@ LAYERS: list[tuple[fv.Layer, Shape]] = [
     (fv.Conv2d(32, 3, padding=1, groups=8), PLANE),
     (fv.Conv2d(32, (1, 5), stride=(3, 1), groups=8), PLANE),
     (fv.Conv2d(32, 3, padding=3, groups=4), PLANE),
+    (fv.Maxout(2), (32, 4, 8)),
+    (fv.Maxout(4), PLANE),
+    (fv.ChannelShuffle(4), PLANE),
+    (fv.PixelShuffle(2), PLANE),
+    (fv.PixelUnshuffle(2), (32, 6, 8)),
+    (fv.Affine(), PLANE),
+    (fv.Affine(axes=None), PLANE),
+    (fv.PReLU(axes=(1,)), PLANE),
 ]
 
 

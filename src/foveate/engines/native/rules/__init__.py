@@ -22,11 +22,10 @@ from foveate.engines.native.rules.resizing import ResizeRule, UpsampleRule
 from foveate.engines.native.rules.sample_normalization import LocalResponseRule, SampleNormalizationRule
 from foveate.engines.native.rules.structure import (
     AddRule,
-    ChannelShuffleRule,
     DropoutRule,
     FlattenRule,
+    MovementRule,
     MultiplyRule,
-    PixelRule,
 )
 from foveate.engines.request import Request
 from foveate.layers import (
@@ -90,8 +89,7 @@ _FAMILIES: tuple[tuple[tuple[type[Layer], ...], tuple[Rule[Any], ...]], ...] = (
     ((Multiply,), (MultiplyRule(),)),
     ((Reduce,), (ReduceRule(),)),
     ((Concatenate,), (ConcatenateRule(),)),
-    ((ChannelShuffle,), (ChannelShuffleRule(),)),
-    ((PixelMoving,), (PixelRule(),)),
+    ((ChannelShuffle, PixelMoving), (MovementRule(),)),
     ((Resize,), (ResizeRule(),)),
     ((Upsample,), (UpsampleRule(),)),
     ((Flatten, Reshape), (FlattenRule(),)),

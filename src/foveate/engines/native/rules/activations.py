@@ -7,8 +7,15 @@ from foveate.engines.native.elementwise import elementwise
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, activated, activation_backward, blocks_of_channels
-from foveate.engines.native.rules.pooling import maximum
+from foveate.engines.native.rules.base import (
+    Result,
+    Rule,
+    activated,
+    activation_backward,
+    blocks_of_channels,
+    channels_last,
+)
+from foveate.engines.native.rules.pooling import LANES, maximum
 from foveate.engines.request import Request
 from foveate.graph import Node
 from foveate.layers import LogSoftmax, Maxout, PReLU, Softmax
@@ -118,34 +125,38 @@ class MaxoutRule(Rule[Array | None]):
 
     def forward(self, ledger: Ledger, group: Group) -> Result[Array | None]:
         """Pool the pieces; which of them won is saved."""
-        plan = ledger.plan
-        source = plan.reshaped(ledger.values[group.head.inputs[0]], self._dims(ledger, group, pooled=False))
-        output, winners = maximum(ledger, plan.plain(source), self._planes(ledger, group), self._target(ledger, group))
-        return Result(plan.reshaped(output, ledger.dims(group.output)), winners)
+        given = ledger.plan.plain(ledger.values[group.head.inputs[0]])
+        source, target = self._layouts(ledger, group)
+        planes = self._planes(ledger, group)
+        output, winners = maximum(ledger, Array(source, given.storage), planes, target)
+        return Result(Array(ledger.plain_layout(group.output), output.storage), winners)
 
     def backward(self, ledger: Ledger, group: Group, saved: Array | None, gradient: Array) -> None:
         """Send the gradient to each maximum's winner."""
         plan, name = ledger.plan, group.head.inputs[0]
-        result = plan.new(self._source(ledger, group))
-        gradient = plan.plain(plan.reshaped(gradient, self._dims(ledger, group, pooled=True)))
-        operands = {"diff_dst": gradient, "winners": saved, "diff_src": result}
+        source, target = self._layouts(ledger, group)
+        result = plan.new(source)
+        arriving = Array(target, plan.plain(gradient).storage)
+        operands = {"diff_dst": arriving, "winners": saved, "diff_src": result}
         plan.run(_native.maximum_backward(self._planes(ledger, group)), operands)
-        ledger.add_gradient(name, plan.reshaped(result, ledger.dims(name)))
+        ledger.add_gradient(name, Array(ledger.plain_layout(name), result.storage))
 
     def _planes(self, ledger: Ledger, group: Group) -> _native.Planes:
         layer = group.head.layer
         assert isinstance(layer, Maxout)
         window = _native.Window([layer.pieces, 1], [layer.pieces, 1], [1, 1], [0, 0], [0, 0])
-        return _native.Planes(self._source(ledger, group), self._target(ledger, group), window)
+        return _native.Planes(*self._layouts(ledger, group), window)
 
-    def _source(self, ledger: Ledger, group: Group) -> _native.Layout:
-        return _native.Layout.plain(self._dims(ledger, group, pooled=False))
+    def _layouts(self, ledger: Ledger, group: Group) -> tuple[_native.Layout, _native.Layout]:
+        """The plain numbers of input and output, told as planes of pieces.
 
-    def _target(self, ledger: Ledger, group: Group) -> _native.Layout:
-        return _native.Layout.plain(self._dims(ledger, group, pooled=True))
-
-    def _dims(self, ledger: Ledger, group: Group, *, pooled: bool) -> list[int]:
+        Positions lie side by side, as channels do in the layout with channels last: if they fill vectors, they are
+        called channels.
+        """
         shape, layer = group.head.input_shapes[0], group.head.layer
         assert isinstance(layer, Maxout)
-        pieces = 1 if pooled else layer.pieces
-        return [ledger.batch_size, shape[0] // layer.pieces, pieces, prod(shape[1:])]
+        planes, positions = ledger.batch_size * shape[0] // layer.pieces, prod(shape[1:])
+        if positions % LANES == 0:
+            return channels_last([planes, positions, layer.pieces, 1]), channels_last([planes, positions, 1, 1])
+        made = [_native.Layout.plain([planes, 1, pieces, positions]) for pieces in (layer.pieces, 1)]
+        return made[0], made[1]

@@ -19,7 +19,7 @@ from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalM
 MOST_TAPS = 1024
 """The longest window that oneDNN averages: it sums into one float32, whose rounding would exceed the answer's own."""
 
-_LANES = 16
+LANES = 16
 """Channels that divide into whole vectors, whatever the instructions."""
 
 
@@ -71,12 +71,12 @@ class PoolingRule(Rule[Pooled]):
 
     def _maximum(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
         dims = source.layout.dims
-        whole = dims[1] % _LANES == 0
+        whole = dims[1] % LANES == 0
         if whole and source.layout == channels_last(dims):
             target = channels_last(pool.output_dims)
         else:
             if whole and blocks_of_channels(source.layout) is None:  # number by number it would take many times as long
-                source = ledger.plan.in_layout(source, _native.Layout.channel_blocked(dims, _LANES))
+                source = ledger.plan.in_layout(source, _native.Layout.channel_blocked(dims, LANES))
             source, target = _as_it_lies(ledger, source, pool)
         planes = _native.Planes(source.layout, target, pool.window)
         output, winners = maximum(ledger, source, planes, target)

@@ -1,16 +1,14 @@
 """Add, Multiply, Flatten, ChannelShuffle, pixel shuffles and dropout."""
 
+from collections.abc import Sequence
 from math import prod
-
-import numpy as np
-from numpy.typing import NDArray
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
 from foveate.engines.native.plan import Array
 from foveate.engines.native.rules.base import Result, Rule, activation_backward
-from foveate.engines.native.rules.resizing import gather
+from foveate.engines.native.rules.movement import reordered
 from foveate.engines.random import stream_key
 from foveate.engines.request import Request
 from foveate.graph import Node
@@ -94,56 +92,36 @@ class MultiplyRule(Rule[list[Array]]):
         return plan.reshaped(share, ledger.dims(name))
 
 
-class ChannelShuffleRule(Rule[None]):
-    """Channels copied to their new places (oneDNN's shuffle falls back to its reference implementation)."""
+class MovementRule(Rule[None]):
+    """ChannelShuffle and the pixel shuffles: every value of a sample copied to its place, in the plain layout."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Groups of channels interleaved."""
-        order = self._order(group)
-        return Result(self._moved(ledger, ledger.values[group.head.inputs[0]], order), None)
-
-    def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
-        """Move each channel back to where it came from."""
-        order = self._order(group)
-        opposite = sorted(range(len(order)), key=order.__getitem__)
-        ledger.add_gradient(group.head.inputs[0], self._moved(ledger, gradient, opposite))
-
-    def _order(self, group: Group) -> list[int]:
-        """Output channel k*G + g comes from g*K + k."""
-        assert isinstance(group.head.layer, ChannelShuffle)
-        groups, channels = group.head.layer.groups, group.head.output_shape[0]
-        return [c % groups * (channels // groups) + c // groups for c in range(channels)]
-
-    def _moved(self, ledger: Ledger, source: Array, order: list[int]) -> Array:
-        plan, dims = ledger.plan, source.layout.dims
-        flat = plan.reshaped(plan.plain(source), [dims[0], 1, dims[1], prod(dims[2:])])
-        return plan.reshaped(gather(ledger, flat, [order, list(range(prod(dims[2:])))]), dims)
-
-
-class PixelRule(Rule[None]):
-    """Every value of a sample copied to its place, in the plain layout."""
-
-    def forward(self, ledger: Ledger, group: Group) -> Result[None]:
-        """Move channels to positions, or back."""
+        """Split the axes, put them into another order, join them."""
+        split, order = self._movement(group)
         source = ledger.values[group.head.inputs[0]]
-        return Result(self._moved(ledger, source, self._order(group), ledger.dims(group.output)), None)
+        return Result(self._moved(ledger, source, split, order, ledger.dims(group.output)), None)
 
     def backward(self, ledger: Ledger, group: Group, saved: None, gradient: Array) -> None:
         """Move every value back to where it came from."""
-        name, opposite = group.head.inputs[0], np.argsort(self._order(group))
-        ledger.add_gradient(name, self._moved(ledger, gradient, opposite, ledger.dims(name)))
+        name, (split, order) = group.head.inputs[0], self._movement(group)
+        opposite = sorted(range(len(order)), key=order.__getitem__)
+        made = [split[axis] for axis in order]
+        ledger.add_gradient(name, self._moved(ledger, gradient, made, opposite, ledger.dims(name)))
 
-    def _order(self, group: Group) -> NDArray[np.intp]:
-        """For each place in the output, its place in the input."""
+    def _movement(self, group: Group) -> tuple[Sequence[int], Sequence[int]]:
+        """Sizes of the split axes, and their order in the output."""
         layer, (shape,) = group.head.layer, group.head.input_shapes
+        if isinstance(layer, ChannelShuffle):  # output channel k*G + g comes from g*K + k
+            return (layer.groups, shape[0] // layer.groups, prod(shape[1:])), (1, 0, 2)
         assert isinstance(layer, PixelMoving)
-        split, order = layer.movement(shape)
-        return np.arange(prod(shape)).reshape(split).transpose(order).ravel()
+        return layer.movement(shape)
 
-    def _moved(self, ledger: Ledger, source: Array, order: NDArray[np.intp], dims: list[int]) -> Array:
+    def _moved(
+        self, ledger: Ledger, source: Array, split: Sequence[int], order: Sequence[int], dims: list[int]
+    ) -> Array:
         plan = ledger.plan
-        flat = plan.reshaped(plan.plain(source), [dims[0], 1, len(order)])
-        return plan.reshaped(gather(ledger, flat, [order.tolist()]), dims)
+        parts = plan.reshaped(plan.plain(source), [ledger.batch_size, *split])
+        return plan.reshaped(plan.plain(reordered(ledger, parts, order)), dims)
 
 
 class FlattenRule(Rule[None]):
