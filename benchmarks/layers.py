@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import environment, tables
+from benchmarks import environment, peaks, tables
 from benchmarks.compare import FOVEATE, Case, Settings, Tell, compare
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import find_modes
+from benchmarks.plots import plot_layers
 from benchmarks.reports import check_writable, write_report
 from benchmarks.sandwiches import PREFIX, Sandwich, sandwiches
 from benchmarks.workers import Kind
@@ -33,12 +34,14 @@ def layers(
         int | None, typer.Option(min=1, help="Threads for every framework (default: all cores).")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every time and ratio to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the ratios into this file, such as layers.png.")] = None,
 ) -> None:
     """Time each layer of the library.
 
     Example: python -m benchmarks layers --only norm,pool --json layers.json
     """
     check_writable(json_file)
+    check_writable(plot)
     words = [word.strip().lower() for word in only.split(",") if word.strip()]
     chosen = [each for each in sandwiches() if not words or any(word in each.name.lower() for word in words)]
     if not chosen:
@@ -49,6 +52,7 @@ def layers(
         "title": f"One layer between convolutions, median of {rounds} rounds",
         "environment": environment.describe(count),
         "settings": {"rounds": rounds, "seconds": seconds},
+        "peaks": peaks.measured_apart(count),
         "results": [],
     }
     progress = Console(stderr=True)
@@ -58,6 +62,7 @@ def layers(
             for row in measure(settings, chosen, status.update):
                 report["results"].append(row)
                 write_report(json_file, report)
+                plot_layers(plot, report)
                 progress.print(tables.layer_sentence(row), soft_wrap=True, highlight=False)
     tables.print_layers(Console(), report)
 
@@ -72,6 +77,7 @@ def measure(settings: Settings, chosen: Sequence[Sandwich], tell: Tell) -> Itera
     """The row of each layer as soon as it is there. What is without a layer is timed once for all that share it."""
     seen: dict[str, Mapping[str, Any]] = {}
     bases = {each.name: each.alone() for each in chosen}
+    by_name = {each.name: each for each in chosen}
     cases: list[Case] = []
     for each in chosen:
         for whole in filter(None, (bases[each.name], each)):
@@ -81,8 +87,10 @@ def measure(settings: Settings, chosen: Sequence[Sandwich], tell: Tell) -> Itera
     for result in compare(settings, cases, tell):
         seen[result["net"]] = result
         if result["net"] in bases:
-            base = bases[result["net"]]
-            yield row(settings.kind, result, None if base is None else seen[base.name])
+            base, each = bases[result["net"]], by_name[result["net"]]
+            made = row(settings.kind, result, None if base is None else seen[base.name])
+            flops, moved = each.work(training=settings.kind == "train")
+            yield made | {"flops": flops, "bytes": moved}
 
 
 def row(kind: Kind, whole: Mapping[str, Any], base: Mapping[str, Any] | None) -> dict[str, Any]:

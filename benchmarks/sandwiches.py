@@ -50,6 +50,23 @@ class Sandwich:
             return None
         return Sandwich(None, self.shape, self.batch_size, self.inputs)
 
+    def work(self, *, training: bool) -> tuple[int, int]:
+        """Operations and bytes of the layer itself, for a batch: each array read or written once by each direction.
+
+        The way back takes as many operations for the input's gradient, and for that of weights.
+        """
+        if self.layer is None:
+            return 0, 0
+        shapes = [self.shape] * self.inputs
+        read, written = self.inputs * prod(self.shape), prod(self.layer.output_shape(shapes))
+        weights = sum(prod(each.shape) for each in self.layer.parameters(shapes).values())
+        cost = self.layer.cost(shapes)
+        ways = 1 if not training else 3 if cost.macs else 2
+        moved = self.batch_size * (read + written) + weights
+        if training:
+            moved += self.batch_size * (2 * read + written) + 2 * weights
+        return ways * self.batch_size * cost.flops, 4 * moved
+
     def graph(self) -> Graph:
         """The network, which ends in ten classes so that it can be trained."""
         builder = GraphBuilder(name=self.name)

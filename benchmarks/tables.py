@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks.compare import FOVEATE
 from benchmarks.environment import sentence
 from benchmarks.modes import MODES
+from benchmarks.peaks import Peaks
 
 NOISY = 0.5
 """A spread between rounds, in medians, from which on the table says that something else was running."""
@@ -72,7 +73,7 @@ def print_layers(console: Console, report: Mapping[str, Any]) -> None:
         return
     table = _table(report["title"])
     table.add_column("layer")
-    for heading in ("", "foveate", "PyTorch", "ratio"):
+    for heading in ("", "foveate", "PyTorch", "GFLOP/s", "GB/s", "peak", "ratio"):
         table.add_column(heading, justify="right", style="bold" if heading == "ratio" else "")
     for each in rows:
         theirs = min(seconds for name, seconds in each["added"].items() if name != FOVEATE)
@@ -81,14 +82,29 @@ def print_layers(console: Console, report: Mapping[str, Any]) -> None:
             f"{each['layer']}, batch {each['batch_size']}{'' if each['alone'] else ' *'}",
             each["kind"],
             *times,
+            *_rates(each, report["peaks"]),
             _ratio(each["ratio"]),
         )
     console.print(table)
+    most = Peaks(**report["peaks"])
+    _say(
+        console,
+        f"Peak: the larger share of {most.flops / 1e9:.0f} GFLOP/s and {most.bytes / 1e9:.0f} GB/s, both measured.",
+    )
     mean = exp(fmean(log(each["ratio"]) for each in rows))
     _say(console, f"{len(rows)} rows, geometric mean {mean:.2f}. Milliseconds that the layer adds to two convolutions.")
     if not all(each["alone"] for each in rows):
         _say(console, "* with both convolutions, as it leaves fewer positions to the second.")
     _say(console, sentence(report["environment"]))
+
+
+def _rates(row: Mapping[str, Any], peaks: Mapping[str, float]) -> tuple[str, str, str]:
+    """Operations and bytes in a second, and the share of the machine's peaks; only of what has a time of its own."""
+    seconds = row["added"][FOVEATE]
+    if not row["alone"] or seconds <= 0:
+        return "-", "-", "-"
+    share = Peaks(**peaks).share(row["flops"], row["bytes"], seconds)
+    return f"{row['flops'] / seconds / 1e9:.1f}", f"{row['bytes'] / seconds / 1e9:.1f}", f"{share:.0%}"
 
 
 def layer_sentence(row: Mapping[str, Any]) -> str:

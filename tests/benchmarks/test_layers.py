@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import foveate as fv
 from benchmarks.cli import main
 from benchmarks.layers import row
+from benchmarks.peaks import Peaks
 from benchmarks.sandwiches import Sandwich, sandwiches
 from foveate.layers.registry import built_in_layers
 
@@ -59,11 +61,41 @@ def test_a_row_is_what_the_layer_adds():
 
 def test_a_layer_is_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     options = ["--only", "groupnorm", "--kinds", "forward", "--rounds", "1", "--seconds", "0.01", "--threads", "1"]
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "layers", *options, "--json", str(tmp_path / "layers.json")])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "benchmarks",
+            "layers",
+            *options,
+            "--json",
+            str(tmp_path / "layers.json"),
+            "--plot",
+            str(tmp_path / "layers.png"),
+        ],
+    )
     with pytest.raises(SystemExit) as end:
         main()
     printed = capsys.readouterr()
     assert end.value.code in (None, 0), printed.err
     (made,) = json.loads((tmp_path / "layers.json").read_text())["results"]
     assert made["layer"] == "GroupNorm 8, 64x56x56"
+    assert (made["flops"], made["bytes"]) == (
+        32 * fv.GroupNorm(8).cost([(64, 56, 56)]).flops,
+        4 * (2 * 32 * 64 * 3136 + 128),
+    )
     assert "geometric mean" in printed.out
+    assert "both measured" in printed.out
+    with Image.open(tmp_path / "layers.png") as drawn:
+        assert drawn.width > 500
+
+
+def test_work_is_counted_once_for_each_direction():
+    product = Sandwich(fv.Conv2d(8, 1, bias=False), (4, 5, 6), 3)
+    assert product.work(training=False) == (3 * 2 * 4 * 8 * 30, 4 * (3 * (4 + 8) * 30 + 32))
+    assert product.work(training=True) == (3 * 3 * 2 * 4 * 8 * 30, 4 * (3 * (3 * 4 + 2 * 8) * 30 + 3 * 32))
+    assert Sandwich(None, (4, 5, 6), 3).work(training=True) == (0, 0)
+
+
+def test_the_share_of_the_peaks_is_the_larger_one():
+    assert Peaks(flops=10.0, bytes=4.0).share(flops=5.0, moved=3.0, seconds=1.0) == 0.75
