@@ -28,6 +28,7 @@ from benchmarks import (
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
+from benchmarks.peers import PEERS, Peer, find_peers
 from benchmarks.reports import check_writable, write_report
 from benchmarks.workers import Kind
 from foveate import FoveateError, zoo
@@ -75,6 +76,9 @@ def forward(
     nets: Nets = _ALL_NETS,
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, with commas between.")] = "1,64",
     modes: Modes = _ALL_MODES,
+    peers: Annotated[str, typer.Option(help="Other runtimes, with commas between; those that are installed run.")] = (
+        ",".join(PEERS)
+    ),
     rounds: Rounds = 7,
     seconds: Seconds = 0.5,
     threads: Threads = None,
@@ -85,7 +89,8 @@ def forward(
     Example: python -m benchmarks forward --nets lenet5,vgg6 --batch-sizes 1,64
     """
     cases = [Case(net, size) for net in _networks(nets) for size in _sizes(batch_sizes)]
-    _compare("forward", "Inference", cases, modes, rounds, seconds, threads, json_file)
+    present = [peer for peer in find_peers(peers.split(",")) if peer.installed]
+    _compare("forward", "Inference", cases, modes, rounds, seconds, threads, json_file, present)
 
 
 @app.command(name="startup")
@@ -262,15 +267,20 @@ def _compare(
     seconds: float,
     threads: int | None,
     json_file: Path | None,
+    peers: Sequence[Peer] = (),
 ) -> None:
     check_writable(json_file)
     count = threads or physical_cores()
-    settings = Settings(kind, find_modes(modes.split(",")), rounds, seconds, count)
+    settings = Settings(kind, find_modes(modes.split(",")), rounds, seconds, count, peers)
     report: dict[str, Any] = {
         "benchmark": kind,
         "title": f"{title}, median of {rounds} rounds",
         "environment": environment.describe(count),
-        "settings": {"modes": [mode.name for mode in settings.modes], "rounds": rounds, "seconds": seconds},
+        "settings": {
+            "modes": [*(mode.name for mode in settings.modes), *(peer.name for peer in settings.peers)],
+            "rounds": rounds,
+            "seconds": seconds,
+        },
     }
     report["results"] = results = list[dict[str, Any]]()
     progress = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Comparisons of foveate with PyTorch's modes: prepare all workers, check their answers, time them in turn."""
+"""Comparisons of foveate with PyTorch's modes and other runtimes: prepare all workers, check answers, time in turn."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import AS_WRITTEN, Mode
+from benchmarks.peers import Peer
 from benchmarks.workers import CHECKED_STEPS, Job, Kind, Worker
 
 FOVEATE = "foveate"
@@ -46,6 +47,7 @@ class Settings:
     rounds: int
     seconds: float
     threads: int
+    peers: Sequence[Peer] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _complete(crew: dict[str, Worker], settings: Settings, folder: Path, stack: 
     if find_spec("torch") is None:
         raise BenchmarkError("there is no PyTorch to compare with; install it: pip install torch==2.13.0")
     modules = {FOVEATE: "foveate_worker", **{mode.name: "pytorch_worker" for mode in settings.modes}}
+    modules |= {peer.name: "onnx_worker" for peer in settings.peers}
     for name, module in modules.items():
         if name not in crew or crew[name].ended:
             crew[name] = Worker(name, f"benchmarks.{module}", settings.threads, folder)

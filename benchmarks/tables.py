@@ -13,6 +13,7 @@ from benchmarks.compare import FOVEATE
 from benchmarks.environment import sentence
 from benchmarks.modes import MODES
 from benchmarks.peaks import Peaks
+from benchmarks.peers import PEERS
 
 NOISY = 0.5
 """A spread between rounds, in medians, from which on the table says that something else was running."""
@@ -26,14 +27,14 @@ def print_comparison(console: Console, report: Mapping[str, Any]) -> None:
         return
     table = _table(report["title"])
     table.add_column("network", no_wrap=True)
-    for heading in ("batch", "foveate", *(MODES[mode].heading for mode in modes)):
+    for heading in ("batch", "foveate", *((MODES.get(mode) or PEERS[mode]).heading for mode in modes)):
         table.add_column(heading, justify="right")
     for heading in ("ratio to\nbest", "ratio to\nwritten"):
         table.add_column(heading, justify="right", style="bold")
     for result in results:
         table.add_row(*_comparison_row(result, modes))
     console.print(table)
-    _say(console, "Times in milliseconds; ratios are PyTorch's time by foveate's: above 1, foveate is faster.")
+    _say(console, "Times in milliseconds; ratios are the other's time by foveate's: above 1, foveate is faster.")
     _say(console, _agreement(results))
     _say(console, sentence(report["environment"]))
     for result in results:

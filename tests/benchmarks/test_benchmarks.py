@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_network_that_fails_costs_its_own_row_only(benchmarks, monkeypatch, tm
         return prepare(worker, job)
 
     monkeypatch.setattr(Worker, "prepare", failing)
-    options = ("--nets", "lenet5", "--batch-sizes", "1,2,3", "--modes", "as-written", "--json", file)
+    options = ("--nets", "lenet5", "--batch-sizes", "1,2,3", "--modes", "as-written", "--peers", "", "--json", file)
     status, output, error = benchmarks("forward", *options, *QUICK)
     assert status == 1
     assert seen == [1]
@@ -132,7 +133,18 @@ def test_a_mode_that_fails_costs_its_own_cell_only(benchmarks, monkeypatch, tmp_
 
     monkeypatch.setattr(Worker, "prepare", failing)
     monkeypatch.setattr(Worker, "time", ending)
-    options = ("--nets", "lenet5", "--batch-sizes", "1,2", "--modes", "as-written,channels_last", "--json", file)
+    options = (
+        "--nets",
+        "lenet5",
+        "--batch-sizes",
+        "1,2",
+        "--modes",
+        "as-written,channels_last",
+        "--peers",
+        "",
+        "--json",
+        file,
+    )
     status, output, error = benchmarks("forward", *options, *QUICK)
     assert status == 1
     assert "the channels_last worker: out of memory" in error
@@ -193,6 +205,34 @@ def test_forward_reports_every_batch_size(benchmarks, tmp_path):
     assert [result["batch_size"] for result in results] == [1, 3]
     assert all(result["differences"]["channels_last"]["output"] < 1e-5 for result in results)
     assert all(result["ratio_to_as_written"] is None for result in results)
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+def test_another_runtime_computes_the_same_and_one_that_cannot_costs_its_own_cell_only(
+    benchmarks, monkeypatch, tmp_path
+):
+    prepare, file = Worker.prepare, tmp_path / "forward.json"
+
+    def failing(worker: Worker, job: Job):
+        if worker.name == "onnxruntime" and job.batch_size == 2:
+            raise BenchmarkError("the onnxruntime worker: it has no such operator")
+        return prepare(worker, job)
+
+    monkeypatch.setattr(Worker, "prepare", failing)
+    options = ("--nets", "lenet5", "--batch-sizes", "1,2", "--modes", "as-written", "--peers", "onnxruntime")
+    status, output, error = benchmarks("forward", *options, "--json", file, *QUICK)
+    assert status == 1
+    assert "runtime" in output
+    assert "it has no such operator" in error
+    first, second = json.loads(file.read_text())["results"]
+    assert first["differences"]["onnxruntime"]["output"] < 1e-5
+    assert set(second["medians"]) == {"foveate", "as_written"}
+
+
+def test_a_peer_that_nobody_knows_is_named(benchmarks):
+    status, _, error = benchmarks("forward", "--peers", "onnxruntime,tensorflow", *QUICK)
+    assert status == 1
+    assert 'there is no peer "tensorflow"; the peers are onnxruntime, openvino' in error
 
 
 def test_startup_times_each_command(benchmarks, monkeypatch, tmp_path):
