@@ -1,13 +1,13 @@
 """Add, Multiply, Flatten, ChannelShuffle, pixel shuffles and dropout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 from foveate.engines.native import _native
 from foveate.engines.native.group import Group
 from foveate.engines.native.ledger import Ledger
-from foveate.engines.native.plan import Array
-from foveate.engines.native.rules.base import Result, Rule, activation_backward
+from foveate.engines.native.plan import Array, Plan
+from foveate.engines.native.rules.base import Result, Rule, activation_backward, blocks_of_channels, channels_last
 from foveate.engines.native.rules.movement import reordered
 from foveate.engines.random import stream_key
 from foveate.engines.request import Request
@@ -15,6 +15,11 @@ from foveate.graph import Node
 from foveate.layers import ChannelShuffle, SpatialDropout
 from foveate.layers.pixels import PixelMoving
 from foveate.layers.structure import Dropping
+
+LayoutOf = Callable[[list[int]], _native.Layout]
+"""From dims to a layout."""
+
+_plain: LayoutOf = _native.Layout.plain
 
 
 class AddRule(Rule[Array]):
@@ -45,24 +50,27 @@ class MultiplyRule(Rule[list[Array]]):
     """A product; an input with a single position is repeated over the others'."""
 
     def forward(self, ledger: Ledger, group: Group) -> Result[list[Array]]:
-        """Multiply two at a time, the larger first, in the plain layout."""
+        """Multiply two at a time, the larger first; in the layout of that one, if nothing goes back."""
         node, plan = group.head, ledger.plan
-        total, *rest = self._factors(ledger, group)
+        like, channels = _plain, {shape[0] for shape in node.input_shapes}
+        if ledger.can_derive and len(node.output_shape) > 1 and len(channels) == 1:
+            like = _layouts_like(ledger.values[self._order(group)[0]].layout)
+        total, *rest = self._factors(ledger, group, like)
         partial = []
         for factor in rest:
             partial.append(total)
-            total = self._product(ledger, total, factor, ledger.dims(node.name))
+            total = self._product(ledger, total, factor, like(ledger.dims(node.name)))
         return Result(plan.reshaped(total, ledger.dims(node.name)), partial)
 
     def backward(self, ledger: Ledger, group: Group, saved: list[Array], gradient: Array) -> None:
         """For each input, the gradient times all others, summed if the input was repeated."""
         node, plan = group.head, ledger.plan
-        first, *rest = self._factors(ledger, group)
-        gradient = plan.plain(gradient)
+        first, *rest = self._factors(ledger, group, _plain)
+        gradient, layout = plan.plain(gradient), ledger.plain_layout(node.name)
         for factor, before, name in reversed(list(zip(rest, saved, self._order(group)[1:], strict=True))):
-            share = self._product(ledger, gradient, before, ledger.dims(node.name))
+            share = self._product(ledger, gradient, before, layout)
             ledger.add_gradient(name, self._summed(ledger, share, factor, name))
-            gradient = self._product(ledger, gradient, factor, ledger.dims(node.name))
+            gradient = self._product(ledger, gradient, factor, layout)
         name = self._order(group)[0]
         ledger.add_gradient(name, self._summed(ledger, gradient, first, name))
 
@@ -72,13 +80,14 @@ class MultiplyRule(Rule[list[Array]]):
         pairs = zip(group.head.inputs, group.head.input_shapes, strict=True)
         return [name for name, _ in sorted(pairs, key=lambda pair: pair[1] != full)]
 
-    def _factors(self, ledger: Ledger, group: Group) -> list[Array]:
+    def _factors(self, ledger: Ledger, group: Group, like: LayoutOf) -> list[Array]:
         plan, axes = ledger.plan, len(group.head.output_shape) + 1
-        arrays = [plan.plain(ledger.values[name]) for name in self._order(group)]
-        return [plan.reshaped(a, [*a.layout.dims, *(1,) * (axes - len(a.layout.dims))]) for a in arrays]
+        arrays = [ledger.values[name] for name in self._order(group)]
+        whole = [a if len(a.layout.dims) == axes else _with_axes(plan, a, axes) for a in arrays]
+        return [plan.in_layout(a, like(a.layout.dims)) for a in whole]
 
-    def _product(self, ledger: Ledger, left: Array, right: Array, dims: list[int]) -> Array:
-        target = ledger.plan.new(_native.Layout.plain(dims))
+    def _product(self, ledger: Ledger, left: Array, right: Array, layout: _native.Layout) -> Array:
+        target = ledger.plan.new(layout)
         operation = _native.multiply(left.layout, right.layout, target.layout)
         ledger.plan.run(operation, {"src": left, "second_src": right, "dst": target})
         return target
@@ -90,6 +99,19 @@ class MultiplyRule(Rule[list[Array]]):
             plan.run(_native.sum_along(share.layout, total.layout), {"src": share, "dst": total})
             share = total
         return plan.reshaped(share, ledger.dims(name))
+
+
+def _with_axes(plan: Plan, array: Array, axes: int) -> Array:
+    """With axes of one position at the end."""
+    return plan.reshaped(plan.plain(array), [*array.layout.dims, *(1,) * (axes - len(array.layout.dims))])
+
+
+def _layouts_like(layout: _native.Layout) -> LayoutOf:
+    """The layouts of the same kind: channels last or in blocks, else plain."""
+    block = blocks_of_channels(layout)
+    if block is not None:
+        return lambda dims: _native.Layout.channel_blocked(dims, block)
+    return channels_last if layout == channels_last(layout.dims) and not layout.is_plain else _plain
 
 
 class MovementRule(Rule[None]):
