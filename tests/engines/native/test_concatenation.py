@@ -75,3 +75,14 @@ def test_values_with_two_readers_keep_their_numbers():
     np.testing.assert_allclose(ours.output, expected.output, rtol=1e-4, atol=1e-5)
     for each, gradient in expected.gradients.items():
         assert relative_error(ours.gradients[each], gradient) < 1e-4, each
+
+
+def test_gradients_of_inputs_that_are_only_concatenated_are_their_own_part_of_the_whole():
+    """No step reads them: they are read after the run alone."""
+    builder = GraphBuilder()
+    values = [builder.input((16, *positions), f"input{number}") for number, positions in enumerate(((2, 3), (2, 3)))]
+    graph = builder.build(builder.add(fv.Concatenate(), *values), quiet=True)
+    inputs, seed = random_inputs(graph, 1), random_seed(graph, 1)
+    gradients = run(get_engine("native"), graph, {}, inputs, seed).gradients
+    np.testing.assert_array_equal(gradients["input0"], seed[:, :16].astype(np.float32))
+    np.testing.assert_array_equal(gradients["input1"], seed[:, 16:].astype(np.float32))

@@ -78,6 +78,7 @@ class Plan:
         self.steps: list[Step] = []
         self.phase = "forward"
         self.node = ""
+        self._parts: list[Storage] = []
 
     @contextmanager
     def at(self, node: str) -> Iterator[None]:
@@ -116,6 +117,7 @@ class Plan:
     def part(self, whole: Array, layout: _native.Layout, begin: int) -> Array:
         """The numbers of `whole` from byte `begin` on as an array; they are contiguous."""
         storage = Storage(whole.storage.space, layout.bytes, whole=whole.storage, begin=begin)
+        self._parts.append(storage)
         return Array(layout, storage)
 
     def joined(self, array: Array, whole: Array, begin: int) -> bool:
@@ -125,6 +127,7 @@ class Plan:
         if not free or storage.bytes != array.layout.bytes:
             return False
         storage.whole, storage.begin = whole.storage, begin
+        self._parts.append(storage)
         return True
 
     def in_layout(self, array: Array, layout: _native.Layout) -> Array:
@@ -156,20 +159,21 @@ class Plan:
         """
         end = len(self.steps)
         lifetimes: dict[int, tuple[Storage, int, int]] = {}
-        parts: list[Storage] = []
+        for part in self._parts:  # which no step may read, but who asks for it after the run
+            outer = part.within()[0]
+            outer.pinned |= part.pinned
+            outer.held |= part.held
         for index, step in enumerate(self.steps):
             for _, array in step.operands:
-                storage, outer = array.storage, array.storage.within()[0]
-                if storage is not outer:
-                    parts.append(storage)
-                if outer.space == WORKSPACE:
-                    _, first, until = lifetimes.get(id(outer), (outer, index, index))
+                storage = array.storage.within()[0]
+                if storage.space == WORKSPACE:
+                    first = lifetimes.get(id(storage), (storage, index, index))[1]
                     reread = reread_from is not None and first < reread_from <= index
-                    last = end if storage.pinned or outer.pinned or reread else index
-                    held = storage.held or outer.held
-                    lifetimes[id(outer)] = (outer, 0 if held else first, max(until, last))
+                    last = end if storage.pinned or reread else index
+                    last = max(last, lifetimes.get(id(storage), (storage, first, last))[2])
+                    lifetimes[id(storage)] = (storage, 0 if storage.held else first, last)
         total = place_greedily(list(lifetimes.values()))
-        for part in parts:
+        for part in self._parts:
             outer, begin = part.within()
             part.space, part.offset = outer.space, outer.offset + begin
         return total
