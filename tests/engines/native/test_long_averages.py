@@ -9,7 +9,7 @@ import foveate as fv
 from foveate.engines import get_engine
 from foveate.engines.reference import ReferenceEngine
 from foveate.graph import Block
-from tests.support import relative_error, state_with
+from tests.support import random_arrays, random_inputs, relative_error, state_with
 
 CASES: dict[str, tuple[list[Block], tuple[int, ...]]] = {
     "global": ([fv.GlobalAvgPool2d()], (5, 56, 57)),
@@ -40,3 +40,19 @@ def test_they_are_right_to_the_last_digit(name: str):
     (ours, our_gradient), (exact, gradient) = results
     assert np.abs(ours / exact - 1).max() <= 1.2e-7
     assert relative_error(our_gradient, gradient) <= 3e-6
+
+
+@pytest.mark.parametrize("pooling", [fv.GlobalAvgPool2d(), fv.AdaptiveAvgPool2d((1, 2))], ids=str)
+def test_channels_that_lie_last_are_averaged_where_they_lie(pooling: fv.Layer):
+    """In inference products may leave them so."""
+    graph = fv.Sequential(fv.Conv2d(32, 1, bias=False), pooling).build((32, 66, 70), quiet=True)
+    x, arrays = random_inputs(graph, 4), random_arrays(graph)
+    engines = (get_engine("native"), ReferenceEngine(np.float64))
+    programs = [engine.compile(graph, batch_size=4, mode="inference") for engine in engines]
+    output, exact = (
+        program.forward(state_with(engine, graph, arrays), x)[graph.only_output]
+        for engine, program in zip(engines, programs, strict=True)
+    )
+    assert relative_error(output, exact) < 1e-6
+    last = [step for step in programs[0].steps() if step.layouts.get("dst") == "acdb"]
+    assert not last or not any(step.operation == "reorder" and step.bytes > 2**20 for step in programs[0].steps()[1:])

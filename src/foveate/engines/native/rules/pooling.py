@@ -13,7 +13,7 @@ from foveate.engines.native.rules.base import Result, Rule, blocks_of_channels, 
 from foveate.engines.request import Request
 from foveate.geometry import Window
 from foveate.graph import Node
-from foveate.layers.adaptive import AdaptiveMaximumPooling, AdaptivePooling
+from foveate.layers.adaptive import AdaptiveAveragePooling, AdaptiveMaximumPooling, AdaptivePooling
 from foveate.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaximumPooling, MaxPooling
 
 MOST_TAPS = 1024
@@ -83,6 +83,11 @@ class PoolingRule(Rule[Pooled]):
         return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, winners))
 
     def _average(self, ledger: Ledger, group: Group, pool: _Pool, source: Array) -> Result[Pooled]:
+        if _means_of_tiles(ledger, group.head, source.layout):
+            target = channels_last(pool.output_dims)
+            output = ledger.plan.new(target)
+            ledger.plan.run(_means(source.layout.dims, pool.output_dims), {"src": source, "dst": output})
+            return Result(ledger.plan.reshaped(output, ledger.dims(group.output)), Pooled(source.layout, target, None))
         source, target = _as_it_lies(ledger, source, pool)
         output = ledger.plan.new(target)
         operation = _native.average(_native.Planes(source.layout, target, pool.window), pool.kind == "average")
@@ -116,6 +121,24 @@ def maximum(
         winners = ledger.plan.new(_native.Layout.plain([-(-planes.winner_bytes // 4)]))
     ledger.plan.run(_native.maximum(planes), {"src": source, "dst": output, "winners": winners})
     return output, winners
+
+
+def _means_of_tiles(ledger: Ledger, node: Node, layout: _native.Layout) -> bool:
+    """Whether channels lie last, and there is a sample for each thread: a kernel takes a whole sample."""
+    tiles = isinstance(node.layer, GlobalAveragePooling | AdaptiveAveragePooling)
+    fits = layout == channels_last(layout.dims) and layout.dims[1] % LANES == 0
+    return tiles and fits and ledger.batch_size >= ledger.threads
+
+
+def _means(dims: list[int], made: list[int]) -> _native.Operation:
+    """The means of tiles of equal sizes, of channels that lie side by side."""
+    missing = 5 - len(dims)
+    sizes, counts = ([1] * missing + each[2:] for each in (dims, made))
+    lengths = [size // count for size, count in zip(sizes, counts, strict=True)]
+    begins = [[i * length for i in range(count)] for length, count in zip(lengths, counts, strict=True)]
+    ends = [[begin + length for begin in axis] for length, axis in zip(lengths, begins, strict=True)]
+    weights = [[1 / length] * count for length, count in zip(lengths, counts, strict=True)]
+    return _native.channel_boxes(dims[0], dims[1], sizes, begins, ends, weights, 0.0)
 
 
 def _as_it_lies(ledger: Ledger, source: Array, pool: _Pool) -> tuple[Array, _native.Layout]:
