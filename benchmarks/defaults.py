@@ -42,8 +42,8 @@ class Setting:
 
 # Network, and factors of the batch size, the learning rate and the epochs; what tells most comes first.
 _AROUND: tuple[tuple[str, float, float, float], ...] = (
-    ("other", 1, 1, 1), ("same", 1, 3, 1), ("same", 1, 1 / 3, 1), ("same", 1, 1, 2), ("same", 2, 2, 1),
-    ("same", 1, 1, 1 / 2), ("other", 1, 3, 1), ("same", 1 / 2, 1 / 2, 1), ("other", 1, 1, 2), ("other", 1, 1 / 3, 1),
+    ("other", 1, 1, 1), ("same", 1, 3, 1), ("same", 1, 1 / 3, 1), ("same", 1, 1, 1 / 2), ("same", 2, 2, 1),
+    ("same", 1, 1, 2), ("other", 1, 3, 1), ("same", 1 / 2, 1 / 2, 1), ("other", 1, 1, 2), ("other", 1, 1 / 3, 1),
     ("same", 4, 4, 1), ("same", 1, 3, 2), ("same", 1, 1 / 3, 2), ("other", 2, 2, 1), ("other", 1 / 2, 1 / 2, 1),
     ("same", 4, 1, 1), ("same", 1, 10, 1), ("same", 1, 1 / 10, 2), ("other", 1, 3, 2),
 )  # fmt: skip

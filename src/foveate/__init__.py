@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from foveate.engines import set_threads
     from foveate.interop import from_onnx, from_torch, to_onnx
     from foveate.model import Evaluation, Model, load
+    from foveate.training import Choices, choose
 
 try:
     __version__ = version("foveate")
@@ -69,6 +70,8 @@ except PackageNotFoundError:
 
 _LAZY = {
     "Augmentation": "foveate.data",
+    "Choices": "foveate.training",
+    "choose": "foveate.training",
     "Dataset": "foveate.data",
     "Evaluation": "foveate.model",
     "from_onnx": "foveate.interop",
@@ -97,6 +100,8 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "BinaryCrossEntropy",
     "CallError",
     "ChannelsLastWarning",
+    "Choices",
+    "choose",
     "Concat",
     "Constant",
     "Cosine",

@@ -65,7 +65,13 @@ def test_rates_are_lower_where_training_is_less_stable():
 
 @pytest.mark.parametrize(
     ("shape", "net"),
-    [((9, 3, 24, 24), "vgg6"), ((9, 1, 5, 30), "resnet20"), ((9, 2, 500), "audio4"), ((9, 1, 16, 16, 16), "volume3d")],
+    [
+        ((9, 3, 24, 24), "vgg6"),
+        ((9, 3, 32, 40), "resnet20"),
+        ((9, 1, 5, 30), "resnet20"),
+        ((9, 2, 500), "audio4"),
+        ((9, 1, 16, 16, 16), "volume3d"),
+    ],
 )
 def test_the_network_follows_the_shape(shape, net):
     choices = choose(data(*shape, dtype=np.float32))

@@ -31,7 +31,7 @@ from foveate.text import named, printable
 LONGEST_SIDE = 128
 """Images without a given size are scaled down to this, so photographs do not fill the memory."""
 
-MANY_IMAGES = 5000
+MANY_IMAGES = 1000
 LONGEST_OF_MANY = 64
 """More images than that are scaled down to this, which makes an epoch four times as fast."""
 
@@ -69,7 +69,7 @@ def image_folder(
         seed: chooses which images are for validation and test.
         progress: whether to show a live bar, on a terminal or in a notebook, if reading takes over two seconds.
         size: height and width, or one number for both (default: the median ones, scaled down to 128 on the longer
-            side, or to 64 if there are more than 5,000 images).
+            side, or to 64 if there are more than 1,000 images).
         fit: how images of other proportions are brought to that size: "crop", "pad" or "stretch".
         split: the shares of training, validation and test.
         validation: another folder with the images for validation; the classes' folders have the same names.
@@ -247,7 +247,7 @@ def _is_of_images(shape: object) -> bool:
 def longest_side(count: int) -> int:
     """What the longer side of as many images is scaled down to.
 
-    >>> longest_side(5000), longest_side(5001)
+    >>> longest_side(1000), longest_side(1001)
     (128, 64)
     """
     return LONGEST_OF_MANY if count > MANY_IMAGES else LONGEST_SIDE

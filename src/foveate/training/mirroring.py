@@ -63,7 +63,10 @@ def mirroring(dataset: Dataset, images: bool | None = None) -> Mirroring:
         return Mirroring(False, "the targets would have to be mirrored too")
     if named := _named_after(dataset.classes):
         return Mirroring(False, named)
-    return _as_they_look(dataset.by_input[dataset.image_input], dataset.labels, len(dataset.classes))
+    inputs = dataset.by_input[dataset.image_input]
+    if not isinstance(inputs, np.ndarray):  # on disks far away, from which few images cost as much as all
+        return Mirroring(True, "no class is named after a sign or a side")
+    return _as_they_look(inputs, dataset.labels, len(dataset.classes))
 
 
 def _named_after(classes: Sequence[str]) -> str:
