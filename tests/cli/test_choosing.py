@@ -127,3 +127,22 @@ def test_one_class_is_refused(foveate, drawn, tmp_path):
     result = foveate("train", drawn({"cat": noise(30)}), "--engine", "reference", "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert "has one class only, cat; a network learns to tell classes apart" in result.output
+
+
+def test_a_file_of_arrays_is_trained_on_and_evaluated(foveate, tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    waves = np.sin(np.arange(400) * np.where(labels, 0.7, 0.2)[:, None]) + 0.1 * random.standard_normal((60, 400))
+    np.savez(tmp_path / "tones.npz", inputs=waves[:, None].astype(np.float32), labels=np.where(labels, "high", "low"))
+    options = ("--engine", "native", "--epochs", 6, "--out", tmp_path / "run")
+    told = lines(foveate("train", tmp_path / "tones.npz", *options))
+    assert told["network audio4"] == "the zoo's small network for signals over one axis"
+    assert told["images are not mirrored at random"] == "only images have a left and a right to exchange"
+    assert told["moved at random by up to 33 positions"] == "a twelfth of 400"
+    assert told["test accuracy"] == "100.00 %"
+    said = foveate("evaluate", tmp_path / "run" / "model.safetensors", tmp_path / "tones.npz")
+    assert said.output.startswith("accuracy: 100.00 % of 6 samples"), said.output
+    np.savez(tmp_path / "one.npz", inputs=waves[:, None], labels=np.zeros(60, int))
+    result = foveate("train", tmp_path / "one.npz", "--out", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "has one class only, 0" in result.stderr

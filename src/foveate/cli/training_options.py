@@ -8,7 +8,10 @@ import typer
 from foveate.cli.output import LARGEST
 
 DatasetArgument = Annotated[
-    str, typer.Argument(help="A dataset's name, a folder with one subfolder per class, or shards (a folder or URL).")
+    str,
+    typer.Argument(
+        help="A dataset's name, a folder with one subfolder per class, a .npz file, or shards (a folder or URL)."
+    ),
 ]
 NetOption = Annotated[
     str | None, typer.Option(help="Name of a network; `foveate zoo` lists them (default: chosen from the data).")

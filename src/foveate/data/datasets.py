@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from foveate.calls import called, path_from
+from foveate.data.array_sets import array_set, is_array_set
 from foveate.data.cifar_sets import CIFAR10, CIFAR100, cifar10, cifar100
 from foveate.data.contact_sheet import ContactSheet, contact_sheet
 from foveate.data.dataset import Splits
@@ -30,6 +31,7 @@ __all__ = [
     "HeldOut",
     "ShardedDataset",
     "SkippedImagesWarning",
+    "array_set",
     "cifar10",
     "cifar100",
     "contact_sheet",
@@ -103,7 +105,7 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
     Args:
         name: a name in `DATASETS`; the path of a folder with the files of one of them, or of a CIFAR archive; or the
             path of a folder with one subfolder of images for each class (see `image_folder`), or of shards or their URL
-            (see `shards`).
+            (see `shards`); or of a .npz file of arrays (see `array_set`).
         seed: chooses which samples are for validation.
         shape: the shape of a folder's images (default: as `image_folder` chooses); a named dataset keeps its own.
 
@@ -122,11 +124,13 @@ def load(name: str | Path, *, seed: int = 0, shape: Shape | None = None) -> Spli
         return DATASETS[known].load(seed=seed, folder=name)
     if are_shards(name):
         return shards(name, shape=shape, seed=seed)
+    if is_array_set(name) and Path(name).exists():
+        return array_set(name, seed=seed)
     if Path(name).is_dir():
         return image_folder(name, shape=shape, seed=seed)
     raise DataError(
         f'there is no dataset and no folder "{name}".{nearest(str(name), DATASETS)}; or give the path of a '
-        "folder with one subfolder of images for each class"
+        "folder with one subfolder of images for each class, or of a .npz file with the arrays inputs and labels"
     )
 
 

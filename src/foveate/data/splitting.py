@@ -72,7 +72,7 @@ class Placement:
     def _stratified(self, contents: Iterable[str]) -> dict[str, str]:
         """The parts of the images of one class."""
         drawn = sorted(contents, key=lambda content: _draw(content, self.seed))
-        _, validation, test = _counts(len(drawn), self.shares)
+        _, validation, test = part_counts(len(drawn), self.shares)
         held = {
             content: "test" if place < test else "validation"
             for place, content in enumerate(drawn[: test + validation])
@@ -139,7 +139,7 @@ def _draw(content: str, seed: int) -> int:
     return int.from_bytes(blake2b(content.encode(), digest_size=8, key=key).digest(), "little")
 
 
-def _counts(count: int, shares: tuple[float, float, float]) -> tuple[int, int, int]:
+def part_counts(count: int, shares: tuple[float, float, float]) -> tuple[int, int, int]:
     """How many of a class go into each part: all three get one if they can, training first, then the test."""
     if count < 3:
         return min(1, count), 0, max(0, count - 1) if shares[2] else 0
