@@ -38,7 +38,7 @@ def lines(result):
 
 
 def test_each_choice_has_a_line_and_what_is_typed_has_none(foveate, images, tmp_path):
-    options = ("--engine", "reference", "--out", tmp_path / "run")
+    options = ("--engine", "reference", "--out", tmp_path / "run", "--overwrite")
     told = lines(foveate("train", images, "--epochs", 1, *options))
     assert told["input 1x8x8"] == "the images' median size, at most 128 pixels on the longer side"
     assert told["network vgg6"] == "the zoo's small network for images"
@@ -93,7 +93,19 @@ def test_named_datasets_keep_their_recipe(monkeypatch, name, mirrored):
 def test_a_training_that_ends_at_chance_says_so_and_what_to_try(foveate, drawn, tmp_path):
     """Pure noise: nothing can be learnt of it that helps with other noise."""
     folder = drawn({"one": noise(40), "two": noise(40, seed=1)})
-    options = ("--epochs", 2, "--batch-size", 64, "--engine", "reference", "--seed", 1, "--out", tmp_path / "run")
+    options = (
+        "--epochs",
+        2,
+        "--batch-size",
+        64,
+        "--engine",
+        "reference",
+        "--seed",
+        1,
+        "--out",
+        tmp_path / "run",
+        "--overwrite",
+    )
     result = foveate("train", folder, *options)
     assert result.exit_code == 0
     assert "of 8 samples is no better than guessing (50.0 %)" in result.output

@@ -190,18 +190,20 @@ def test_a_found_learning_rate_is_trained_with_and_saved(foveate, images, tmp_pa
     assert result.exit_code == 0, result.output
     rate = tomllib.loads((first / "run.toml").read_text(encoding="utf-8"))["learning-rate"]
     assert seen["schedule"] == fv.OneCycle(rate)
-    assert f"learning rate {rate:.3g}, found by trying ({first / 'lr_finder.png'})" in result.stdout.splitlines()
+    assert f"learning rate {rate:.3g}: found by trying ({first / 'lr_finder.png'})" in result.stdout.splitlines()
     with Image.open(first / "lr_finder.png") as image:
         assert image.format == "PNG"
     data = fv.datasets.image_folder(images, seed=0)
     model = fv.Model(fv.zoo.make("vgg6", input_shape=(1, 8, 8), classes=3), engine="reference")
-    flips = fv.Augmentation(flip=True)
-    assert model.find_learning_rate(data.train, batch_size=16, augmentation=flips).suggestion == pytest.approx(rate)
+    changes = fv.Augmentation(flip=True, shift=1)
+    assert model.find_learning_rate(data.train, batch_size=16, augmentation=changes).suggestion == pytest.approx(rate)
     result = foveate("train", "--config", first / "run.toml", "--out", second)
     assert result.exit_code == 0, result.output
     assert same(first, second)
     assert not (second / "lr_finder.png").exists()
-    result = foveate("train", "--config", first / "run.toml", "--find-learning-rate", "--out", second, "--seed", 2)
+    result = foveate(
+        "train", "--config", first / "run.toml", "--find-learning-rate", "--out", second, "--seed", 2, "--overwrite"
+    )
     assert result.exit_code == 0, result.output
     assert (second / "lr_finder.png").exists()
 
