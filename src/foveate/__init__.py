@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from foveate.engines import set_threads
     from foveate.interop import from_onnx, from_torch, to_onnx
     from foveate.model import Evaluation, Model, load
-    from foveate.training import Choices, choose
+    from foveate.training import Callback, Choices, JSONLines, TensorBoard, Training, choose
 
 try:
     __version__ = version("foveate")
@@ -72,15 +72,19 @@ _LAZY = {
     "Augmentation": "foveate.data",
     "Choices": "foveate.training",
     "choose": "foveate.training",
+    "Callback": "foveate.training",
     "Dataset": "foveate.data",
     "Evaluation": "foveate.model",
     "from_onnx": "foveate.interop",
     "from_torch": "foveate.interop",
+    "JSONLines": "foveate.training",
     "Model": "foveate.model",
     "Preprocessing": "foveate.data",
     "Splits": "foveate.data",
     "load": "foveate.model",
     "set_threads": "foveate.engines",
+    "TensorBoard": "foveate.training",
+    "Training": "foveate.training",
     "to_onnx": "foveate.interop",
 }
 _LAZY_MODULES = {
@@ -98,6 +102,7 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "AdamW",
     "Augmentation",
     "BinaryCrossEntropy",
+    "Callback",
     "CallError",
     "ChannelsLastWarning",
     "Choices",
@@ -124,6 +129,7 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "GraphBuilder",
     "GraphError",
     "Huber",
+    "JSONLines",
     "L1",
     "LayerError",
     "Lion",
@@ -149,8 +155,10 @@ __all__ = [  # noqa: PLE0604 (those of layers first, which are strings too)
     "Splits",
     "Step",
     "tasks",
+    "TensorBoard",
     "testing",
     "to_onnx",
+    "Training",
     "TrainingError",
     "zoo",
 ]

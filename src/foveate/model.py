@@ -1,7 +1,6 @@
 """A model: a graph with its state, task and preprocessing, ready to be trained, used and saved."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import ArrayLike
 from foveate.calls import Called, called, path_from
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
-from foveate.data.splitting import both
 from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
 from foveate.engines.base import FloatArray, Mode
 from foveate.engines.folding import FusionReport, fused
@@ -22,6 +20,7 @@ from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
     FIT_HINTS,
+    Callback,
     Evaluation,
     Examined,
     FineTuned,
@@ -30,20 +29,13 @@ from foveate.training import (
     Job,
     Programs,
     Progress,
-    Recipe,
-    RunFolder,
     answers_at_once,
     answers_one_by_one,
     arrays_in_turn,
-    as_given,
-    check_arguments,
+    assembled,
     check_dataset,
-    check_every,
     check_made,
     check_preprocessing,
-    check_rates,
-    check_training,
-    default_schedule,
     evaluate,
     fit,
     given_task,
@@ -53,7 +45,6 @@ from foveate.training import (
     prepared_inputs,
     trained_losses,
     training_facts,
-    training_losses,
     whole,
 )
 
@@ -125,10 +116,17 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
         learning_rate_factors: Mapping[str, float] | None = None,
         loss: GivenLoss = None,
         augmentation: Augmentation | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        ema: float | None = None,
+        patience: int | None = None,
+        keep_best: bool = True,
+        callbacks: Sequence[Callback] = (),
         out: str | Path | None = None,
         progress: bool | Progress = True,
         resume: bool = False,
         overwrite: bool = False,
+        extend: bool = False,
         checkpoint_every: int | None = None,
     ) -> History:
         """Train on `dataset`; Ctrl-C ends training between two steps and keeps what was learnt.
@@ -138,7 +136,7 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
 
         Args:
             dataset: the data to train on.
-            validation: the data to measure on after each epoch.
+            validation: the data to measure on after each epoch; not to be what the model is tested on in the end.
             epochs: passes over the data.
             batch_size: samples in a step; the last of an epoch may have fewer.
             optimizer: how the parameters are updated (default: SGD with Nesterov momentum and weight decay).
@@ -147,14 +145,22 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
                 takes, such as {"features.*": 0.1}; the last one that matches counts (default: 1 everywhere).
             loss: what is minimised (default: the task's own); for several outputs, a mapping by output.
             augmentation: random changes to the inputs (default: none).
+            clip_norm: the most that the norm of all gradients together may be; they are scaled down to it.
+            accumulate: how many batches make a step: their gradients are added up, each batch normalises by itself.
+            ema: decay of a running average of the parameters and statistics, such as 0.999; it is what is measured in
+                validation, and what the model has in the end.
+            patience: stop when validation has been no better for this many epochs.
+            keep_best: with validation, the model has the parameters of the epoch that was best there, not of the last.
+            callbacks: objects that are told of steps and epochs, see the model, and can stop; see `Callback`.
             out: a folder for model.safetensors, history.csv, curves.png and a checkpoint after each epoch.
             progress: whether to show a live bar, or lines if the output is neither a terminal nor a notebook.
             resume: continue from the checkpoint in `out`.
             overwrite: let a run that `out` holds be replaced.
+            extend: with `resume`, let a run of fewer epochs go on to `epochs`; the schedule is stretched over all.
             checkpoint_every: also write a checkpoint every this many steps.
 
         Returns:
-            a row for each epoch; `interrupted` is set if Ctrl-C ended it.
+            a row for each epoch; `interrupted`, `stopped` and `best` say how it ended and what was kept.
 
         Raises:
             DataError: the data do not fit the network.
@@ -162,43 +168,36 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
                     before); `out` holds a run already, or nothing to resume from, or another training writes to it.
             FileError: a file in `out` cannot be read or written.
         """
-        check_every(checkpoint_every)
-        parts = [dataset] if validation is None else [dataset, validation]
-        check_arguments(self.graph, parts, self.frozen, optimizer, schedule)
-        check_rates(self.graph, self.frozen, learning_rate_factors or {})
-        task = self.task or dataset.task
-        outputs = check_training(self.graph, task, parts, augmentation)
-        optimizer = optimizer or SGD()
-        recipe = Recipe(
+        job = assembled(
+            self,
+            dataset,
+            validation=validation,
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
-            schedule=schedule or default_schedule(optimizer),
-            loss=as_given(training_losses(outputs, loss)),
-            augmentation=augmentation or Augmentation(),
-            seed=self.seed + whole(self.training.get("trainings")),
-            learning_rate_factors=learning_rate_factors or {},
-        )
-        preprocessing = self.preprocessing or Preprocessing.measure(dataset)
-        job = Job(
-            # Its own, so the model stays as it is should training fail.
-            state=self.engine.copied(self.state, optimizer, recipe.seed),
-            programs=self._programs,
-            recipe=recipe,
-            train=dataset,
-            preprocessing=preprocessing,
-            description=replace(self._description(task, preprocessing), splits=both(self.splits, dataset.record)),
-            validation=validation,
-            folder=None if out is None else RunFolder(path_from(out, "out")),
+            schedule=schedule,
+            learning_rate_factors=learning_rate_factors,
+            loss=loss,
+            augmentation=augmentation,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            ema=ema,
+            patience=patience,
+            keep_best=keep_best,
+            callbacks=callbacks,
+            out=out,
+            resume=resume,
+            extend=extend,
             checkpoint_every=checkpoint_every,
-            frozen=self.frozen,
-            task=task,
         )
         history = fit(job, make_progress(progress), resume=resume)
-        self._take(job, history)
+        self._take(job, job.state, history)
+        self._programs.release()
         if job.folder is not None:
             self.save(job.folder.model)
             job.folder.write(history)
+        if history.failure is not None:
+            raise history.failure
         return history
 
     def evaluate(
@@ -371,13 +370,19 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
         """Everything but the arrays, as in the model's file: plain data."""
         return self._description(self.task, self.preprocessing).to_json()
 
-    def _take(self, job: Job, history: History) -> None:
+    def _take(self, job: Job, state: State, history: History) -> None:
         """Make the result of training this model's own."""
-        self.state = job.state
-        self._programs.release()
+        self.state = state
         self.task, self.preprocessing = job.task, job.preprocessing
         self.splits = dict(job.description.splits)
         self.training = training_facts(self.training, job, history)
+
+    def _seen(self, job: Job, state: State, history: History) -> "Model":
+        """This model as it is while it is trained, for callbacks."""
+        seen = object.__new__(type(self))
+        seen.__dict__.update(self.__dict__)
+        seen._take(job, state, history)
+        return seen
 
     def _description(self, task: AnyTask | None, preprocessing: Preprocessing | None) -> ModelDescription:
         return ModelDescription(

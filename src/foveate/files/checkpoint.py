@@ -32,7 +32,9 @@ class Checkpoint:
 
     `arrays` are parameters, statistics and the optimiser's slots ("momentum/conv1.weight"), `slots` the names before
     the slash; `position` counts the batches done in `epoch` (from 0), `totals` what was measured in them; `history` has
-    a row for each finished epoch; `configuration` is what must not change when training resumes.
+    a row for each finished epoch; `configuration` is what must not change when training resumes. `copies` are the
+    names of further sets of parameters and statistics: "trained", those that steps change, if the plain names have
+    their running average, and "best", those of the best epoch ("best/conv1.weight").
     """
 
     description: ModelDescription
@@ -44,6 +46,7 @@ class Checkpoint:
     totals: Mapping[str, float]
     history: Sequence[Mapping[str, Any]]
     configuration: Mapping[str, Any]
+    copies: tuple[str, ...] = ()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,6 +64,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "totals": dict(checkpoint.totals),
         "history": [dict(row) for row in checkpoint.history],
         "configuration": dict(checkpoint.configuration),
+        **({"copies": list(checkpoint.copies)} if checkpoint.copies else {}),
     }
     write_container(path, CHECKPOINT, checkpoint.arrays, document)
 
@@ -77,7 +81,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise FileError(f"{path} holds a {header.kind}; expected a checkpoint, from which training can continue")
         checkpoint = _described(path, header)
         # Before they are read: a file must not be larger than its network.
-        check_shapes(path, header.shapes, shapes_of(checkpoint.description, checkpoint.slots))
+        check_shapes(path, header.shapes, shapes_of(checkpoint.description, checkpoint.slots, checkpoint.copies))
         return replace(checkpoint, arrays=read_container(path, FEATURES)[1])
 
 
@@ -96,6 +100,7 @@ def _described(path: Path, header: Header) -> Checkpoint:
             totals={str(name): float(value) for name, value in document["totals"].items()},
             history=[dict(row) for row in document["history"]],
             configuration=dict(document["configuration"]),
+            copies=tuple(str(copy) for copy in document.get("copies", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileError(f"{path} is damaged: its training state cannot be read ({printable(error)})") from None

@@ -47,12 +47,13 @@ def read_description(path: Path) -> ModelDescription:
         return _description(path)
 
 
-def shapes_of(description: ModelDescription, slots: Sequence[str] = ()) -> dict[str, Shape]:
-    """The arrays that a file of this model has, with the optimiser's `slots` if there are any."""
+def shapes_of(description: ModelDescription, slots: Sequence[str] = (), copies: Sequence[str] = ()) -> dict[str, Shape]:
+    """The arrays that a file of this model has, with the optimiser's `slots` and further `copies` if there are any."""
     graph = description.graph
     shapes = {name: parameter.shape for name, parameter in graph.parameters.items()}
     of_slots = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
-    return {**shapes, **{name: statistic.shape for name, statistic in graph.statistics.items()}, **of_slots}
+    shapes |= {name: statistic.shape for name, statistic in graph.statistics.items()}
+    return {**shapes, **of_slots, **{f"{copy}/{name}": shape for copy in copies for name, shape in shapes.items()}}
 
 
 def _description(path: Path) -> ModelDescription:

@@ -16,7 +16,7 @@ def described(value: Any) -> dict[str, Any]:
     Raises:
         TrainingError: an option is not plain data.
     """
-    known = [each for each in fields(value) if not _is_new_at_default(each, getattr(value, each.name))]
+    known = [each for each in fields(value) if not is_new_at_default(each, getattr(value, each.name))]
     plain = {"type": type(value).__name__, **{each.name: getattr(value, each.name) for each in known}}
     for name, option in plain.items():
         try:
@@ -51,5 +51,6 @@ def check_own(value: object, base: type, example: str) -> None:
     described(value)
 
 
-def _is_new_at_default(option: "Field[Any]", value: object) -> bool:
+def is_new_at_default(option: "Field[Any]", value: object) -> bool:
+    """Whether an option is newer than the first files, which do not have it, and says what held before."""
     return "since" in option.metadata and option.default is not MISSING and value == option.default

@@ -2,6 +2,8 @@
 
 from foveate.training.advice import advice
 from foveate.training.arguments import FIT_HINTS, check_every, check_made, given_task
+from foveate.training.assembling import assembled
+from foveate.training.callbacks import Callback, Training
 from foveate.training.choices import Choices, choose, choose_network, choose_pace
 from foveate.training.claim import Words, claimed, in_claimed_folder
 from foveate.training.compatibility import (
@@ -21,6 +23,7 @@ from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.inputs import prepared_inputs
 from foveate.training.job import Job
+from foveate.training.loggers import JSONLines, TensorBoard
 from foveate.training.loop import fit
 from foveate.training.metrics import (
     Evaluation,
@@ -40,12 +43,14 @@ from foveate.training.streaming import answers_at_once, answers_one_by_one
 __all__ = [
     "FIT_HINTS",
     "Choices",
+    "Callback",
     "Epoch",
     "Evaluation",
     "Examined",
     "FineTuned",
     "GivenLoss",
     "History",
+    "JSONLines",
     "Job",
     "Programs",
     "Progress",
@@ -53,10 +58,13 @@ __all__ = [
     "RunFolder",
     "advice",
     "Words",
+    "TensorBoard",
+    "Training",
     "answers_at_once",
     "answers_one_by_one",
     "arrays_in_turn",
     "as_given",
+    "assembled",
     "check_arguments",
     "check_classes",
     "check_dataset",

@@ -18,7 +18,16 @@ FIT_HINTS: Mapping[str, str] = {
     "learning_rate": "the learning rate belongs to the schedule, schedule=OneCycle(0.1)",
     "validation_data": "it is called validation, and is a Dataset",
     "validation_split": "give validation= a Dataset",
-    "callbacks": "progress= takes an object that is notified of every step and epoch",
+    "callback": "it is called callbacks, a list of objects whose classes derive from foveate.Callback",
+    "early_stopping": "it is called patience, the number of epochs without a better validation",
+    "early_stopping_patience": "it is called patience, the number of epochs without a better validation",
+    "clipnorm": "it is called clip_norm",
+    "gradient_clip_val": "it is called clip_norm",
+    "max_grad_norm": "it is called clip_norm",
+    "accumulate_grad_batches": "it is called accumulate",
+    "gradient_accumulation_steps": "it is called accumulate",
+    "ema_decay": "it is called ema",
+    "max_epochs": "it is called epochs",
     "verbose": "it is called progress",
 }
 """Replies to arguments that `fit` has in other libraries."""

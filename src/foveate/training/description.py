@@ -17,6 +17,8 @@ def training_facts(before: Mapping[str, Any], job: Job, history: History) -> dic
         "samples": len(job.train),
         "recipe": job.recipe.to_json(),
         "history": history.to_json(),
+        **({"stopped": history.stopped} if history.stopped else {}),
+        **({"best": history.best} if history.best is not None else {}),
     }
 
 

@@ -108,16 +108,24 @@ def format_metric(metric: str, value: float) -> str:
 
 @dataclass
 class History:
-    """The epochs of one training run, and whether it was interrupted before the last."""
+    """The epochs of one training run, and how it ended.
+
+    `interrupted` says whether Ctrl-C ended it before the last epoch, `stopped` why it stopped early by itself (empty if
+    it did not), and `best` is the epoch whose parameters the model has, if the best one in validation was kept.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
+    stopped: str = field(default="", compare=False)
+    best: int | None = field(default=None, compare=False)
+    failure: Exception | None = field(default=None, compare=False, repr=False)
+    """What a callback raised."""
 
     def __len__(self) -> int:
         return len(self.epochs)
 
     def __repr__(self) -> str:
-        stopped = ", interrupted" if self.interrupted else ""
+        stopped = ", interrupted" if self.interrupted else f", stopped: {self.stopped}" if self.stopped else ""
         last = f", {self.epochs[-1]}" if self.epochs else ""
         return f"History({len(self)} epoch{'s' * (len(self) != 1)}{stopped}{last})"
 

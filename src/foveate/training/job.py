@@ -1,12 +1,16 @@
 """What a training run is given: the state, the data and the recipe; and what it counts as it goes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from foveate.data import Dataset, Preprocessing
 from foveate.engines import State, StepResult
 from foveate.files import ModelDescription
 from foveate.tasks import AnyTask
+from foveate.training.callbacks import Callback
 from foveate.training.folder import RunFolder
+from foveate.training.history import History
 from foveate.training.programs import Programs
 from foveate.training.recipe import Recipe
 
@@ -35,7 +39,8 @@ class Totals:
 class Job:
     """What is trained, on what, and how; `description` is the model that checkpoints describe.
 
-    `task` defaults to that of the data.
+    `task` defaults to that of the data. `extend` lets a checkpoint of fewer epochs go on; `callbacks` are told of steps
+    and epochs, and `model_of` makes the model that they see of the state and the history so far.
     """
 
     state: State
@@ -49,3 +54,6 @@ class Job:
     checkpoint_every: int | None = None
     frozen: frozenset[str] = frozenset()
     task: AnyTask | None = None
+    extend: bool = False
+    callbacks: Sequence[Callback] = ()
+    model_of: Callable[[State, History], Any] | None = None

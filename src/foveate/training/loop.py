@@ -4,10 +4,11 @@ The order of samples, and how they are changed, depends only on seed, epoch and 
 was stopped at any instant resumes from its last checkpoint and ends with the same bits.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -16,18 +17,21 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines import StepResult
+from foveate.engines import Program, StepResult
+from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
 from foveate.files import Checkpoint, read_checkpoint, write_checkpoint
 from foveate.graph import Node, Schedule
 from foveate.log import logger
 from foveate.tasks import Classification, Metrics, heads
+from foveate.training.callbacks import Training
 from foveate.training.divergence import diverged, first_without_numbers
 from foveate.training.feed import feed_of
 from foveate.training.history import ACCURACY, Epoch, History
 from foveate.training.interruption import interruptible
 from foveate.training.job import Job, Totals
+from foveate.training.keeping import Kept, told
 from foveate.training.metrics import Evaluation, evaluate
 from foveate.training.objectives import training_losses
 from foveate.training.progress import Progress
@@ -56,27 +60,30 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
         TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or dataset.
         FileError: a checkpoint cannot be read or written.
     """
-    run = _Run(job)
+    run = _Run(job, progress)
     if resume and job.folder is not None and job.folder.checkpoint.exists():
         run.restore(job.folder.checkpoint)
     # What overflows is found by the loop itself and told in a sentence, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"), interruptible() as interrupted, progress:
-        progress.start(job.recipe.epochs, run.steps, run.step)
-        while run.epoch < job.recipe.epochs and not interrupted():
-            if run.train(progress, interrupted):
-                progress.epoch(run.finish_epoch())
-                run.save()
-        run.history.interrupted = run.epoch < job.recipe.epochs
-        if run.history.interrupted:
-            run.save()
+        try:
+            progress.start(job.recipe.epochs, run.steps, run.step)
+            run.announce()
+            while run.epoch < job.recipe.epochs and not run.has_ended() and not interrupted():
+                if run.train(interrupted):
+                    progress.epoch(run.finish_epoch())
+                    run.save()
+                    run.tell("on_epoch")
+            run.conclude()
+        finally:
+            run.tell("on_end")
     return run.history
 
 
 class _Run:
     """A training run in progress: the epoch, the batches done in it, what they measured, and the epochs before."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, progress: Progress) -> None:
+        self.job, self._progress = job, progress
         self.epoch = 0
         self.position = 0
         self.totals = Totals()
@@ -87,7 +94,11 @@ class _Run:
         self._feed = feed_of(graph, self._heads, job.train, job.preprocessing)
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
-        self._batches = len(self._indices())
+        self._updates = len(self._groups())
+        self._kept = Kept(job, Metrics(self._heads).headline[1])
+        self._notes: list[str] = []
+        self._extended_from = 0
+        self._seen = Training(job.recipe.epochs, self.steps)
         self._configuration = configuration_of(job) if job.folder is not None else {}
 
     @cached_property
@@ -99,29 +110,88 @@ class _Run:
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
-        return self.job.recipe.epochs * self._batches
+        return self.job.recipe.epochs * self._updates
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return self.epoch * self._batches + self.position
+        return self.epoch * self._updates + self.position
 
-    def train(self, progress: Progress, stop: Callable[[], bool]) -> bool:
-        """Train on the rest of the epoch's batches; False if `stop` ended it before the last."""
-        remaining = self._indices()[self.position :]
+    def announce(self) -> None:
+        """Say what is worth knowing of where the training begins."""
+        self._seen = Training(self.job.recipe.epochs, self.steps, self.step, self.epoch + 1, history=self.history)
+        if self.job.model_of is not None:
+            self._seen.make_model = partial(self.job.model_of, self._kept.shown, self.history)
+        if self._extended_from:
+            rate = self._schedule.rates(min(self.step, self.steps - 1), self.steps)[0]
+            self._notes.append(
+                f"extended from {self._extended_from} to {self.job.recipe.epochs} epochs: the schedule is stretched "
+                f"over all of them, so the learning rate goes on at {rate:.3g}"
+            )
+        for note in self._notes:
+            self._progress.note(note)
+
+    def has_ended(self) -> bool:
+        """Whether training ends before its last epoch: by a callback, or because validation gets no better."""
+        patience = self.job.recipe.patience
+        waited = self._kept.waited_for_better(self.history.epochs)
+        if self._seen.reason is None and patience is not None and waited >= patience:
+            self._seen.reason = f"no better in validation for {patience} epoch{'s' * (patience > 1)}"
+        return self._is_stopped
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._seen.reason is not None or self.history.failure is not None
+
+    def train(self, interrupted: Callable[[], bool]) -> bool:
+        """Train on the rest of the epoch's batches; False if it was stopped before the last."""
+        groups = self._groups()[self.position :]
+        if self.position == 0:
+            self._kept.before_epoch(self.history.epochs)
         since = perf_counter()
-        with closing(self._feed.prefetched(self._prepare, remaining)) as batches:
-            for samples, inputs, targets in self._awaited(batches):
-                result = self._step(samples, inputs, targets)
-                self.totals.add(result, samples)
+        with closing(
+            self._feed.prefetched(self._prepare, [indices for group in groups for indices in group])
+        ) as batches:
+            awaited = self._awaited(batches)
+            for group in groups:
+                result, samples = self._update(group, awaited)
                 now = perf_counter()
                 self.totals.seconds, since = self.totals.seconds + now - since, now
-                progress.step(self.epoch + 1, samples, *self._means(), result.loss)
+                self._progress.step(self.epoch + 1, samples, *self._means(), result.loss)
+                if self.job.callbacks:
+                    self._seen.loss, self._seen.norm = result.loss, result.norm
+                    self.tell("on_step")
                 if self._is_due():
                     self.save()
-                if stop():
+                if interrupted() or self._is_stopped:
                     break
-        return self.position >= self._batches
+        return self.position >= self._updates
+
+    def tell(self, event: str) -> None:
+        """Tell the callbacks; the first error of one ends the training."""
+        seen = self._seen
+        seen.step, seen.learning_rate = self.step, self.totals.learning_rate or seen.learning_rate
+        seen.epoch = self.epoch if event == "on_epoch" else min(self.epoch + 1, self.job.recipe.epochs)
+        for callback in self.job.callbacks:
+            try:
+                getattr(callback, event)(seen)
+            except Exception as error:
+                self.history.failure = self.history.failure or error
+
+    def conclude(self) -> None:
+        """Write down why training ended, and make the parameters that are kept the state's."""
+        history, reason = self.history, self._seen.reason
+        unfinished = self.epoch < self.job.recipe.epochs
+        if unfinished and reason is not None and history.failure is None:
+            history.stopped = reason
+            self._progress.note(f"stopped after epoch {len(history)} of {self.job.recipe.epochs}: {reason}")
+        history.interrupted = unfinished and not history.stopped
+        if unfinished:
+            self.save()
+        history.best = self._kept.conclude(history.epochs, self.position)
+        if history.best is not None and history.best < len(history):
+            best = history.epochs[history.best - 1]
+            self._progress.note(f"the model is that of epoch {best.epoch}, the best in validation ({told(best)})")
 
     def _awaited(self, batches: Iterator[Prepared]) -> Iterator[Prepared]:
         """The batches, with the time that the engine waits for each."""
@@ -164,9 +234,10 @@ class _Run:
         folder, state = self.job.folder, self.job.state
         if folder is None:
             return
+        sets = self._kept.sets(self.history.epochs, self.position)
         checkpoint = Checkpoint(
             description=self.job.description,
-            arrays=arrays_in_turn(state, slots=True),
+            arrays=arrays_in_turn(state, slots=True, sets=sets),
             slots=self.job.recipe.optimizer.slots,
             step_count=state.step_count,
             epoch=self.epoch,
@@ -174,6 +245,7 @@ class _Run:
             totals=asdict(self.totals),
             history=self.history.to_json(),
             configuration=self._configuration,
+            copies=tuple(copy for copy in sets if copy),
         )
         write_checkpoint(folder.checkpoint, checkpoint)
         self.history.to_csv(folder.history)
@@ -183,17 +255,24 @@ class _Run:
         checkpoint = read_checkpoint(path)
         state = self.job.state
         then = {"network": checkpoint.description.graph, **checkpoint.configuration}
-        check_same(path, then, {"network": state.graph, **self._configuration})
+        now = {"network": state.graph, **self._configuration}
+        epochs = then.get("epochs")
+        if self.job.extend and isinstance(epochs, int) and epochs < self.job.recipe.epochs:
+            then["epochs"], self._extended_from = self.job.recipe.epochs, epochs
+        check_same(path, then, now)
         try:
-            for name in state.names(slots=True):
-                state.load(name, checkpoint.arrays[name])
             # Until format 2, every sample counted.
             self.totals = Totals(**{"counted": checkpoint.totals.get("samples", 0.0), **checkpoint.totals})
             self.history = History.from_json(checkpoint.history)
+            for name in state.names(slots=True):
+                if "/" in name:
+                    state.load(name, checkpoint.arrays[name])
+            if not self._kept.restore(checkpoint.arrays, self.history.epochs, checkpoint.position):
+                self._notes.append(f"{path} lacks the parameters of the best epoch, so those of the last one are kept")
         except (KeyError, TypeError, FileError) as error:
             raise FileError(f"{path} is damaged: its training state cannot be read ({error})") from None
-        if checkpoint.position > self._batches or not self.totals.samples >= checkpoint.position:
-            raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._batches} cannot come next")
+        if checkpoint.position > self._updates or not self.totals.samples >= checkpoint.position:
+            raise FileError(f"{path} is damaged: batch {checkpoint.position} of {self._updates} cannot come next")
         state.step_count = checkpoint.step_count
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
         logger.info("continuing from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
@@ -204,7 +283,7 @@ class _Run:
             return None
         options = {"loss": job.recipe.loss, "task": job.task}
         try:
-            measured = evaluate(job.state, job.programs, job.validation, job.preprocessing, **options)  # type: ignore[arg-type]
+            measured = evaluate(self._kept.shown, job.programs, job.validation, job.preprocessing, **options)  # type: ignore[arg-type]
         except DataError as error:  # all else was found before training
             raise self._diverged("the network's output in validation", "NaN or infinite") from error
         if not isfinite(measured.loss):
@@ -217,31 +296,51 @@ class _Run:
         accuracy = totals.correct / max(totals.counted, 1.0) if self._is_classification else None
         return totals.loss / totals.samples, accuracy
 
-    def _step(
-        self, samples: int, inputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
-    ) -> StepResult:
-        recipe = self.job.recipe
+    def _update(self, group: Sequence[NDArray[np.int64]], batches: Iterator[Prepared]) -> tuple[StepResult, int]:
+        """Take the batches of one update; returns the last result with the mean loss, and the number of samples."""
+        recipe, total, loss = self.job.recipe, sum(map(len, group)), 0.0
         rate, momentum = self._schedule.rates(self.step, self.steps)
         self.totals.learning_rate = rate
-        program = self.job.programs.get(
+        for number, (samples, inputs, targets) in enumerate(islice(batches, len(group))):
+            options: StepOptions = {"learning_rate": rate, "momentum": momentum}
+            if recipe.accumulate > 1:
+                last = number == len(group) - 1
+                options |= {"share": samples / total, "first": number == 0, "last": last, "update": self.step}
+            result = self._program(samples).step(self.job.state, inputs, targets, **options)
+            self.totals.add(result, samples)
+            loss += result.loss * samples / total
+            if not result.is_finite:
+                self.position += 1
+                raise self._overflown(result, inputs)
+        self._kept.follow(self.step)
+        self.position += 1
+        return result._replace(loss=loss if len(group) > 1 else result.loss), total
+
+    def _program(self, samples: int) -> Program:
+        recipe = self.job.recipe
+        return self.job.programs.get(
             batch_size=samples,
             mode="training",
             loss={head.name: (self._losses[head.name], head.weight) for head in self._heads},
             optimizer=recipe.optimizer,
             freeze=sorted(self.job.frozen),
             learning_rate_factors=recipe.learning_rate_factors,
+            clip_norm=recipe.clip_norm,
+            accumulate=recipe.accumulate > 1,
         )
-        result = program.step(self.job.state, inputs, targets, learning_rate=rate, momentum=momentum)
-        self.position += 1
-        if not isfinite(result.loss):
-            job = self.job
-            first = first_without_numbers(job.programs.engine, job.state, inputs, frozen=job.frozen)
-            raise self._diverged("the loss", result.loss, first)
-        return result
 
-    def _indices(self) -> list[NDArray[np.int64]]:
+    def _overflown(self, result: StepResult, inputs: Mapping[str, NDArray[Any]]) -> TrainingError:
+        if isfinite(result.loss):
+            return self._diverged("the norm of the gradients", result.norm)
+        job = self.job
+        first = first_without_numbers(job.programs.engine, job.state, inputs, frozen=job.frozen)
+        return self._diverged("the loss", result.loss, first)
+
+    def _groups(self) -> list[list[NDArray[np.int64]]]:
+        """The epoch's batches, those of each update together."""
         recipe = self.job.recipe
-        return self._feed.batches(recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge)
+        batches = self._feed.batches(recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge)
+        return [batches[begin : begin + recipe.accumulate] for begin in range(0, len(batches), recipe.accumulate)]
 
     def _prepare(self, indices: NDArray[np.int64]) -> Prepared:
         """The size of a batch, its augmented, normalised inputs and its targets; runs in the background."""
@@ -251,7 +350,7 @@ class _Run:
 
     def _is_due(self) -> bool:
         every = self.job.checkpoint_every
-        return every is not None and self.step % every == 0 and self.position < self._batches
+        return every is not None and self.step % every == 0 and self.position < self._updates
 
     def _check_parameters(self) -> None:
         """Check the last step's update, which no loss of this epoch shows."""

@@ -26,6 +26,9 @@ class Progress:
     def epoch(self, row: Epoch) -> None:
         """An epoch is finished."""
 
+    def note(self, text: str) -> None:
+        """Something worth a line has happened: training stopped early, or goes on for longer."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -48,7 +51,11 @@ class Lines(Progress):
 
     def epoch(self, row: Epoch) -> None:
         """Write the epoch's figures at once."""
-        self._stream.write(f"{row}\n")
+        self.note(str(row))
+
+    def note(self, text: str) -> None:
+        """Write a line at once."""
+        self._stream.write(f"{text}\n")
         self._stream.flush()
 
 
@@ -80,8 +87,12 @@ class LiveBar(Progress):
 
     def epoch(self, row: Epoch) -> None:
         """Print the epoch's figures above the bar; validation does not count in the next epoch's images/s."""
-        self._bar.print(broken(str(row), get_terminal_size().columns) if self._stream.isatty() else str(row))
+        self.note(str(row))
         self._samples, self._since = 0, monotonic()
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.print(broken(text, get_terminal_size().columns) if self._stream.isatty() else text)
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
