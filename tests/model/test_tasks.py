@@ -107,8 +107,8 @@ def test_numbers(engine):
     assert found["r2"] == pytest.approx(sklearn_metrics.r2_score(test.targets, values))
     assert found["r2"] > 0.5
     assert found.loss == pytest.approx(sklearn_metrics.mean_squared_error(test.targets, values))
-    assert history.epochs[-1].validation_metric == round(found["mae"], 6)
-    assert history.epochs[-1].validation_loss == round(found.loss, 6)
+    assert history.epochs[history.best - 1].validation_metric == round(found["mae"], 6)
+    assert history.epochs[history.best - 1].validation_loss == round(found.loss, 6)
     assert [name for name, _ in model.answers(test.inputs[:1])[0]] == ["brightness", "contrast"]
 
 
