@@ -176,14 +176,14 @@ def test_training_stops_when_validation_gets_no_better(engine, make_job, tmp_pat
 
 
 def test_accumulated_batches_train_as_one_large_batch(engine, make_job, data):
-    """26 samples: three batches of 10, 10 and 6 are updates of 20 and 6."""
+    """26 samples: batches of 8, 8, 8 and 2 make updates of 16 and 10."""
     graph = fv.Sequential(fv.Conv2d(4, 3), fv.LeakyReLU(), fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 6, 6))
-    whole = make_job(engine, graph=graph, recipe=replace(RECIPE, batch_size=20))
-    parts = make_job(engine, graph=graph, recipe=replace(RECIPE, batch_size=10, accumulate=2))
+    whole = make_job(engine, graph=graph, recipe=replace(RECIPE, batch_size=16))
+    parts = make_job(engine, graph=graph, recipe=replace(RECIPE, batch_size=8, accumulate=2))
     histories, seen = [], Seen()
     for job, progress in ((whole, Progress()), (parts, seen)):
         histories.append(fit(job, progress))
-    assert seen.samples == [20, 6] * 3
+    assert seen.samples == [16, 10] * 3
     assert seen.calls[0] == ("start", 3, 6, 0)
     for name, array in plain(whole).items():
         np.testing.assert_allclose(parts.state.read(name), array, rtol=1e-4, atol=1e-6, err_msg=name)
