@@ -124,8 +124,9 @@ KINDS = [
      'engine is 3; give "native", "torch", "reference" or an Engine, or leave it out'),
     (lambda m: m.fit(IMAGES, [0, 1]), fv.CallError,
      "fit: only dataset can be given without a name, but there is [0, 1]; by name it takes validation, epochs, "
-     "batch_size, optimizer, schedule, learning_rate_factors, loss, augmentation, out, progress, resume, overwrite, "
-     "checkpoint_every: images and labels go into one Dataset, fit(Dataset(images, labels, classes))"),
+     "batch_size, optimizer, schedule, learning_rate_factors, loss, augmentation, clip_norm, accumulate, ema, "
+     "patience, keep_best, callbacks, out, progress, resume, overwrite, extend, checkpoint_every: "
+     "images and labels go into one Dataset, fit(Dataset(images, labels, classes))"),
     (lambda m: m.fit(DATA, lr=0.1), fv.CallError,
      "fit: there is no option lr: the learning rate belongs to the schedule, schedule=OneCycle(0.1)"),
     (lambda m: m.fit(DATA, checkpoint_every=1.5), fv.TrainingError,
