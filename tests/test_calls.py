@@ -125,7 +125,8 @@ KINDS = [
     (lambda m: m.fit(IMAGES, [0, 1]), fv.CallError,
      "fit: only dataset can be given without a name, but there is [0, 1]; by name it takes validation, epochs, "
      "batch_size, optimizer, schedule, learning_rate_factors, loss, augmentation, clip_norm, accumulate, ema, "
-     "patience, keep_best, callbacks, out, progress, resume, overwrite, extend, checkpoint_every: "
+     "patience, keep_best, callbacks, out, progress, resume, overwrite, extend, checkpoint_every, "
+     "checkpoint_minutes, keep_checkpoints: "
      "images and labels go into one Dataset, fit(Dataset(images, labels, classes))"),
     (lambda m: m.fit(DATA, lr=0.1), fv.CallError,
      "fit: there is no option lr: the learning rate belongs to the schedule, schedule=OneCycle(0.1)"),

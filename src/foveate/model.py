@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from foveate.calls import Called, called, path_from
 from foveate.data import Augmentation, Dataset, Preprocessing
 from foveate.data.preprocessing import ImageLike
-from foveate.engines import Engine, Program, State, StepInfo, default_engine, get_engine
-from foveate.engines.base import FloatArray, Mode
+from foveate.engines import Engine, State, default_engine, get_engine
+from foveate.engines.base import FloatArray
 from foveate.engines.folding import FusionReport, fused
 from foveate.engines.initializers import blank
 from foveate.errors import DataError, FileError
 from foveate.files import ModelDescription, Portable, read_model, write_model
-from foveate.graph import SGD, CrossEntropy, Graph, Optimizer, Schedule, Summary
+from foveate.graph import Graph, Optimizer, Schedule
 from foveate.tasks import Answer, AnyTask, Classification, Head, Several, class_names, heads
 from foveate.training import (
     FIT_HINTS,
@@ -26,6 +26,7 @@ from foveate.training import (
     FineTuned,
     GivenLoss,
     History,
+    Inspected,
     Job,
     Programs,
     Progress,
@@ -46,12 +47,13 @@ from foveate.training import (
     trained_losses,
     training_facts,
     whole,
+    write_results,
 )
 
 __all__ = ["Evaluation", "FusionReport", "Model", "load"]
 
 
-class Model(FineTuned, Examined, Portable, metaclass=Called):
+class Model(FineTuned, Examined, Inspected, Portable, metaclass=Called):
     """A graph with its parameters, its task, and the preprocessing of its inputs.
 
     Args:
@@ -128,6 +130,8 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
         overwrite: bool = False,
         extend: bool = False,
         checkpoint_every: int | None = None,
+        checkpoint_minutes: float | None = 10.0,
+        keep_checkpoints: int = 2,
     ) -> History:
         """Train on `dataset`; Ctrl-C ends training between two steps and keeps what was learnt.
 
@@ -158,6 +162,8 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
             overwrite: let a run that `out` holds be replaced.
             extend: with `resume`, let a run of fewer epochs go on to `epochs`; the schedule is stretched over all.
             checkpoint_every: also write a checkpoint every this many steps.
+            checkpoint_minutes: also write one if the last is this many minutes old; None for no such ones.
+            keep_checkpoints: how many are kept; if the latest is damaged, training resumes from the one before.
 
         Returns:
             a row for each epoch; `interrupted`, `stopped` and `best` say how it ended and what was kept.
@@ -189,13 +195,14 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
             resume=resume,
             extend=extend,
             checkpoint_every=checkpoint_every,
+            checkpoint_minutes=checkpoint_minutes,
+            keep_checkpoints=keep_checkpoints,
         )
         history = fit(job, make_progress(progress), resume=resume)
         self._take(job, job.state, history)
         self._programs.release()
         if job.folder is not None:
-            self.save(job.folder.model)
-            job.folder.write(history)
+            write_results(job.folder, self.save, history)
         if history.failure is not None:
             raise history.failure
         return history
@@ -316,22 +323,6 @@ class Model(FineTuned, Examined, Portable, metaclass=Called):
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, or a DataError if the model has none."""
         return class_names(self.task)
-
-    def program(self, batch_size: int = 1, mode: Mode = "inference") -> Program:
-        """The compiled program for `batch_size` in `mode`; its `steps()` list what runs, with layouts and bytes."""
-        if mode == "training":
-            known = () if self.task is None else self._heads()
-            loss = {head.name: (head.loss(), head.weight) for head in known} or CrossEntropy()
-            return self._programs.get(batch_size=batch_size, mode=mode, loss=loss, optimizer=SGD())
-        return self._programs.get(batch_size=batch_size, mode=mode)
-
-    def steps(self, batch_size: int = 1, mode: Mode = "inference") -> list[StepInfo]:
-        """What the compiled program runs, in order; print each to see node, implementation, layouts and bytes."""
-        return self.program(batch_size, mode).steps()
-
-    def summary(self) -> Summary:
-        """A table of the layers with shapes, parameters and costs."""
-        return self.graph.summary()
 
     def fuse(self) -> "Model":
         """A new model whose convolutions and linear layers absorb the batch normalisations after them.

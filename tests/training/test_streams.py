@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import foveate as fv
 from foveate.data.datasets import pack, shards
+from foveate.training import RunFolder
 from foveate.training.feed import Feed
 from tests.data.shard_files import small_splits
 
@@ -58,7 +60,7 @@ def train(engine, place, out=None, *, buffer=BUFFER, data=None, resume=False, va
         augmentation=fv.Augmentation(shift=1, flip=True),
         out=out,
         progress=False,
-        resume=resume,
+        resume=resume or (out is not None and bool(RunFolder(Path(out)).checkpoints())),
         checkpoint_every=None if out is None else 3,
     )
     return {name: model.read(name) for name in model.state.names()}
@@ -117,7 +119,7 @@ def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(packed, engin
 
 def test_another_buffer_is_another_order_and_does_not_resume(packed, tmp_path):
     train("reference", packed, tmp_path)
-    with pytest.raises(fv.TrainingError, match=r"is from another training, .*buffer of samples: 20000 then, 30000 now"):
+    with pytest.raises(fv.TrainingError, match="buffer of samples: 20000 then, 30000 now"):
         train("reference", packed, tmp_path, buffer=0.03, resume=True)
 
 
@@ -137,5 +139,5 @@ def test_other_shards_do_not_resume(packed, tmp_path):
     splits = small_splits()
     splits.train.inputs[0] ^= 4
     pack(splits, tmp_path / "other", shard_size=0.06)
-    with pytest.raises(fv.TrainingError, match=r"training data: 260 samples then and now, but with other content"):
+    with pytest.raises(fv.TrainingError, match="training data: 260 samples then and now, but with other content"):
         train("reference", tmp_path / "other", tmp_path / "run", resume=True)

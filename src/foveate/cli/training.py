@@ -42,6 +42,8 @@ from foveate.cli.training_options import (
     FindRateOption,
     FreezeOption,
     FromOption,
+    KeepOption,
+    MinutesOption,
     NetOption,
     OutOption,
     OverwriteOption,
@@ -82,6 +84,8 @@ def train(
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     checkpoint_every: CheckpointOption = None,
+    checkpoint_minutes: MinutesOption = 10.0,
+    keep_checkpoints: KeepOption = 2,
     augment: AugmentOption = None,
     shift: ShiftOption = None,
     size: SizeOption = None,
@@ -135,6 +139,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
         checkpoint_every=checkpoint_every,
+        checkpoint_minutes=checkpoint_minutes,
+        keep_checkpoints=keep_checkpoints,
     )
     if history.interrupted:
         raise TrainingError(

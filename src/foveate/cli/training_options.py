@@ -74,3 +74,12 @@ AugmentOption = Annotated[
         help="Flip half of the training images, chosen at random (default: yes, unless that changes what they mean).",
     ),
 ]
+MinutesOption = Annotated[float, typer.Option(help="Save one as well when the last is this many minutes old.")]
+KeepOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=LARGEST,
+        help="How many checkpoints are kept; if the latest is damaged, the one before is used.",
+    ),
+]

@@ -69,6 +69,10 @@ class State(ABC):
         self._check_name(name)
         return self._read(name)
 
+    def looks_finite(self) -> bool:
+        """Whether a quick look at parameters and statistics finds no NaN or infinity; True if no look is quick."""
+        return True
+
     def load(self, name: str, array: ArrayLike) -> None:
         """Replace the array called `name`.
 

@@ -3,7 +3,7 @@
 Randomness is counter-based, so only the seed, the epoch and the position in it need be kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,8 @@ class Checkpoint:
     copies: tuple[str, ...] = ()
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically.
+def write_checkpoint(path: Path, checkpoint: Checkpoint, before: Callable[[], object] = lambda: None) -> None:
+    """Write a checkpoint atomically; `before` is called when it is on the disk, just before it gets its name.
 
     Raises:
         FileError: an array holds NaN or infinity, or the file cannot be written; an earlier file is untouched.
@@ -66,7 +66,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "configuration": dict(checkpoint.configuration),
         **({"copies": list(checkpoint.copies)} if checkpoint.copies else {}),
     }
-    write_container(path, CHECKPOINT, checkpoint.arrays, document)
+    write_container(path, CHECKPOINT, checkpoint.arrays, document, before)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -22,6 +22,7 @@ from foveate.training.fine_tuning import FineTuned
 from foveate.training.folder import RunFolder
 from foveate.training.history import Epoch, History
 from foveate.training.inputs import prepared_inputs
+from foveate.training.inspecting import Inspected
 from foveate.training.job import Job
 from foveate.training.loggers import JSONLines, TensorBoard
 from foveate.training.loop import fit
@@ -37,19 +38,21 @@ from foveate.training.objectives import GivenLoss, as_given, trained_losses, tra
 from foveate.training.programs import Programs
 from foveate.training.progress import Progress, make_progress
 from foveate.training.recipe import Recipe, default_schedule
-from foveate.training.saving import arrays_in_turn
+from foveate.training.saving import CheckpointWarning, arrays_in_turn, write_results
 from foveate.training.streaming import answers_at_once, answers_one_by_one
 
 __all__ = [
     "FIT_HINTS",
     "Choices",
     "Callback",
+    "CheckpointWarning",
     "Epoch",
     "Evaluation",
     "Examined",
     "FineTuned",
     "GivenLoss",
     "History",
+    "Inspected",
     "JSONLines",
     "Job",
     "Programs",
@@ -95,4 +98,5 @@ __all__ = [
     "training_facts",
     "training_losses",
     "whole",
+    "write_results",
 ]

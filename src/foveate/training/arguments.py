@@ -1,9 +1,10 @@
 """Checks what a model is made of and called with; anything else is refused in a sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
-from foveate.calls import kind
+from foveate.calls import is_number, kind
 from foveate.data import Dataset, Preprocessing
 from foveate.engines import Engine
 from foveate.errors import DataError, EngineError, GraphError, TrainingError
@@ -72,10 +73,14 @@ def check_data(dataset: object) -> None:
         raise DataError(f"the data are {kind(dataset)}, not a Dataset; make one with Dataset(inputs, targets, classes)")
 
 
-def check_every(steps: object) -> None:
-    """Refuse anything but the number of steps between checkpoints, or None for no such checkpoints."""
+def check_every(steps: object, minutes: object, kept: object) -> None:
+    """Refuse anything but the number of steps or minutes between checkpoints, or None, and how many are kept."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise TrainingError(f"checkpoint_every is {steps!r}; it must be an int of at least 1 step, or None")
+    if minutes is not None and (not is_number(minutes) or not 0 < minutes < inf):  # type: ignore[operator]
+        raise TrainingError(f"checkpoint_minutes is {minutes!r}; it must be a positive number of minutes, or None")
+    if isinstance(kept, bool) or not isinstance(kept, int) or kept < 1:
+        raise TrainingError(f"keep_checkpoints is {kept!r}; it must be an int of at least 1")
 
 
 def _no_graph(given: Any) -> str:

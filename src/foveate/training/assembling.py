@@ -66,6 +66,8 @@ class Given(TypedDict):
     resume: bool
     extend: bool
     checkpoint_every: int | None
+    checkpoint_minutes: float | None
+    keep_checkpoints: int
 
 
 def assembled(learner: Learner, dataset: Dataset, **given: Unpack[Given]) -> Job:
@@ -110,6 +112,8 @@ def assembled(learner: Learner, dataset: Dataset, **given: Unpack[Given]) -> Job
         validation=validation,
         folder=None if given["out"] is None else RunFolder(path_from(given["out"], "out")),
         checkpoint_every=given["checkpoint_every"],
+        checkpoint_minutes=given["checkpoint_minutes"],
+        keep_checkpoints=given["keep_checkpoints"],
         frozen=learner.frozen,
         task=task,
         extend=given["extend"],
@@ -126,7 +130,7 @@ def _check_way_of_going_on(given: Given) -> None:
         raise TrainingError("extend=True lets a run go on for more epochs; give resume=True and out= with it")
     if given["patience"] is not None and given["validation"] is None:
         raise TrainingError("patience= counts epochs in which validation gets no better; give validation= a Dataset")
-    check_every(given["checkpoint_every"])
+    check_every(given["checkpoint_every"], given["checkpoint_minutes"], given["keep_checkpoints"])
     callbacks: object = given["callbacks"]
     for each in callbacks if isinstance(callbacks, list | tuple) else (callbacks,):
         if not isinstance(each, Callback):

@@ -52,6 +52,8 @@ class Job:
     validation: Dataset | None = None
     folder: RunFolder | None = None
     checkpoint_every: int | None = None
+    checkpoint_minutes: float | None = None
+    keep_checkpoints: int = 1
     frozen: frozenset[str] = frozenset()
     task: AnyTask | None = None
     extend: bool = False

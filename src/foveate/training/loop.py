@@ -21,7 +21,7 @@ from foveate.engines import Program, StepResult
 from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
-from foveate.files import Checkpoint, read_checkpoint, write_checkpoint
+from foveate.files import Checkpoint, read_checkpoint
 from foveate.graph import Node, Schedule
 from foveate.log import logger
 from foveate.tasks import Classification, Metrics, heads
@@ -36,7 +36,7 @@ from foveate.training.metrics import Evaluation, evaluate
 from foveate.training.objectives import training_losses
 from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
-from foveate.training.saving import arrays_in_turn
+from foveate.training.saving import Saving, arrays_in_turn
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
@@ -45,24 +45,24 @@ Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArra
 def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
     """Train to the end of the recipe, or until Ctrl-C.
 
-    With a folder, a checkpoint and the history are written after every epoch, after every `checkpoint_every` steps, and
-    when interrupted.
+    With a folder, a checkpoint and the history are written after every epoch, after every `checkpoint_every` steps,
+    `checkpoint_minutes` after the last, and when interrupted; a warning tells of one that cannot be.
 
     Args:
         job: what to train; its state is changed in place.
         progress: how progress is shown.
-        resume: continue from the folder's checkpoint if there is one.
+        resume: continue from the folder's checkpoint.
 
     Returns:
         a row for each epoch; `interrupted` is set if Ctrl-C ended it.
 
     Raises:
         TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or dataset.
-        FileError: a checkpoint cannot be read or written.
+        FileError: no checkpoint can be read.
     """
     run = _Run(job, progress)
-    if resume and job.folder is not None and job.folder.checkpoint.exists():
-        run.restore(job.folder.checkpoint)
+    if resume and job.folder is not None:
+        run.saving.restore(run.restore)
     # What overflows is found by the loop itself and told in a sentence, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"), interruptible() as interrupted, progress:
         try:
@@ -88,6 +88,7 @@ class _Run:
         self.position = 0
         self.totals = Totals()
         self.history = History()
+        self.saving = Saving(job)
         graph, task = job.state.graph, job.task or job.train.task
         self._heads = heads(task, graph)
         self._losses = training_losses(self._heads, job.recipe.loss)
@@ -231,11 +232,12 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint and the history, if there is a folder for them."""
-        folder, state = self.job.folder, self.job.state
-        if folder is None:
-            return
-        sets = self._kept.sets(self.history.epochs, self.position)
-        checkpoint = Checkpoint(
+        self._check_parameters()
+        self.saving.write(self.step, self._checkpoint, self.history)
+
+    def _checkpoint(self) -> Checkpoint:
+        state, sets = self.job.state, self._kept.sets(self.history.epochs, self.position)
+        return Checkpoint(
             description=self.job.description,
             arrays=arrays_in_turn(state, slots=True, sets=sets),
             slots=self.job.recipe.optimizer.slots,
@@ -247,8 +249,6 @@ class _Run:
             configuration=self._configuration,
             copies=tuple(copy for copy in sets if copy),
         )
-        write_checkpoint(folder.checkpoint, checkpoint)
-        self.history.to_csv(folder.history)
 
     def restore(self, path: Path) -> None:
         """Go back to where the checkpoint at `path` was written."""
@@ -312,8 +312,10 @@ class _Run:
             if not result.is_finite:
                 self.position += 1
                 raise self._overflown(result, inputs)
-        self._kept.follow(self.step)
         self.position += 1
+        if not self.job.state.looks_finite():
+            self._check_parameters()
+        self._kept.follow(self.step - 1)
         return result._replace(loss=loss if len(group) > 1 else result.loss), total
 
     def _program(self, samples: int) -> Program:
@@ -350,10 +352,11 @@ class _Run:
 
     def _is_due(self) -> bool:
         every = self.job.checkpoint_every
-        return every is not None and self.step % every == 0 and self.position < self._updates
+        counted = every is not None and self.step % every == 0
+        return (counted or self.saving.is_due()) and self.position < self._updates
 
     def _check_parameters(self) -> None:
-        """Check the last step's update, which no loss of this epoch shows."""
+        """Check the last step's update, which no loss shows before the next."""
         state = self.job.state
         for name in state.names():
             if not np.isfinite(state.read(name)).all():

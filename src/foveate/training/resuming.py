@@ -164,7 +164,7 @@ def _both(then: Any, now: Any) -> str:
 def _value(value: Any, digits: int = 17) -> str:
     """A setting in a few words: a description as a call."""
     if isinstance(value, float):
-        return f"{value:.{digits}g}"
+        return f"{value:.{digits}g}" if digits < 17 else f"{value!r}"
     if isinstance(value, Mapping) and "type" in value:
         inside = ", ".join(f"{name}={_value(each, digits)}" for name, each in value.items() if name != "type")
         return printable(f"{value['type']}({inside})", 200)

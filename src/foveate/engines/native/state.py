@@ -11,6 +11,9 @@ from foveate.engines.native.derived import DerivedArrays
 from foveate.engines.native.packing import PackedPlace, packing_of
 from foveate.graph import Graph, Optimizer
 
+_USED = ("parameters", "statistics")
+"""What a network computes with; the other spaces are the optimiser's."""
+
 
 class NativeState(State):
     """Parameters, statistics and slots, each kind in one array."""
@@ -41,6 +44,11 @@ class NativeState(State):
                 self.spaces[space][...] = other.spaces[space]
             else:
                 _native.move_towards(self.spaces[space], other.spaces[space], share)
+
+    def looks_finite(self) -> bool:
+        """Whether the sum of their squares is finite, as no sum with NaN or infinity is."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return all(np.isfinite(np.dot(space, space)) for space in map(self.spaces.get, _USED) if space is not None)
 
     def _read(self, name: str) -> FloatArray:
         flat, place = self._find(name)

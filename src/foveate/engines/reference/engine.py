@@ -38,6 +38,10 @@ class ReferenceState(State):
         """The node's arrays by their short names."""
         return {name: self.arrays[f"{node.parameters}.{name}"] for name in names}
 
+    def looks_finite(self) -> bool:
+        """Whether all parameters and statistics are finite."""
+        return all(np.isfinite(self.arrays[name]).all() for name in self.names())
+
     def _made_from(self) -> tuple[Any, ...]:
         return *super()._made_from(), self.dtype
 
