@@ -18,7 +18,7 @@ from foveate.cli import app
 from foveate.layers import Layer
 from tests.engines.cases import ALL_CASES, Case
 from tests.interop.test_from_onnx import written
-from tests.support import relative_error
+from tests.support import random_inputs, relative_error
 
 BOUND = 1e-5
 
@@ -43,8 +43,7 @@ def back(model: fv.Model, path: Path) -> fv.Model:
     assert fv.to_onnx(model, path) <= 1e-4
     onnx.checker.check_model(path, full_check=True)
     again = fv.from_onnx(path, engine=model.engine)
-    generator = np.random.default_rng(2)
-    arrays = [generator.standard_normal((2, *shape)).astype(np.float32) for shape in model.graph.inputs.values()]
+    arrays = [array.astype(np.float32) for array in random_inputs(model.graph, 2).values()]
     made, theirs = (each.outputs(dict(zip(each.graph.inputs, arrays, strict=True))) for each in (model, again))
     for ours, other in zip(made.values(), theirs.values(), strict=True):
         assert ours.shape == other.shape

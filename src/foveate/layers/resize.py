@@ -203,7 +203,8 @@ def _smoothed(output: int, size: int, step: float, mode: str) -> tuple[int, tupl
     first, last = max(0, int(centre - support + 0.5)), min(size, int(centre + support + 0.5))
     away = [abs(position - centre + 0.5) / wide for position in range(first, last)]
     weights = [max(0.0, 1 - a) if mode == "linear" else _curve(a, CUBIC_ANTIALIASED) for a in away]
-    return _trimmed(first, [weight / sum(weights) for weight in weights], size)
+    total = sum(weights)
+    return _trimmed(first, [weight / total for weight in weights], size)
 
 
 def _curve(x: float, a: float) -> float:

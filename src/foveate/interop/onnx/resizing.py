@@ -42,8 +42,8 @@ class Sampling:
             "pytorch_half_pixel": lambda: (at + half) / factor - half if outputs > 1 else 0.0,
             "asymmetric": lambda: at / factor,
             "align_corners": lambda: at * last / steps,
-            "half_pixel_symmetric": lambda: (
-                whole * half * (1 - number(outputs) / (factor * whole)) + ((at + half) / factor - half)
+            "half_pixel_symmetric": lambda: number(  # the last sum in double precision
+                float(whole * half * (1 - number(outputs) / (factor * whole))) + (output + 0.5) / float(factor) - 0.5
             ),
             "tf_crop_and_resize": lambda: (
                 begin * last + at * (end - begin) * last / steps if outputs > 1 else half * (begin + end) * last

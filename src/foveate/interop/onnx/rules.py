@@ -56,6 +56,9 @@ from foveate.layers import (
 from foveate.layers.normalization import BatchNormalization
 from foveate.layers.sample_normalization import InstanceNormalization
 
+SMALLEST_NORM = 1e-30
+"""What nothing but zeros is divided by, so that they stay zeros."""
+
 SELU_ALPHA, SELU_GAMMA = 1.6732632, 1.050701
 
 
@@ -287,7 +290,8 @@ def _(op: Op) -> Held:
     axis = op.axis(op.get("axis", -1), op.rank())
     powers = op.add(Power(2.0) if order == 2 else Abs(), value)
     total = op.add(Reduce("sum", (axis,), keepdims=True), powers)
-    return op.then(Divide(), value, op.add(Power(0.5), total) if order == 2 else total)
+    norm = op.add(Power(0.5), total) if order == 2 else total
+    return op.then(Divide(), value, op.add(Clip(low=SMALLEST_NORM), norm))
 
 
 @rule("MeanVarianceNormalization")

@@ -109,11 +109,18 @@ def compared(model: Model, path: Path) -> Comparison:
         name: generator.standard_normal((2, *shape)).astype(np.float32) for name, shape in model.graph.inputs.items()
     }
     ours, (theirs, judge) = model.outputs(inputs), _run(path, inputs)
-    difference = max(
-        float(np.abs(one - other.reshape(one.shape)).max()) / (float(np.abs(one).max()) or 1.0)
-        for one, other in zip(ours.values(), theirs, strict=True)
-    )
+    difference = max(_difference(one, other.reshape(one.shape)) for one, other in zip(ours.values(), theirs, strict=True))
     return Comparison(difference, judge)
+
+
+def _difference(one: Array, other: Array) -> float:
+    """The largest difference, relative to the largest number; NaN and infinity are as good as themselves."""
+    differs = ~((one == other) | (np.isnan(one) & np.isnan(other)))
+    if not differs.any():
+        return 0.0
+    largest = np.abs(one[np.isfinite(one)]).max(initial=0.0)
+    found = float(np.abs(one[differs] - other[differs]).max()) / (float(largest) or 1.0)
+    return found if np.isfinite(found) else float("inf")
 
 
 def _run(path: Path, inputs: dict[str, Any]) -> tuple[list[Array], str]:
