@@ -294,3 +294,34 @@ def test_the_command_line_says_how_it_is_told_sizes(tmp_path: Path, monkeypatch:
         assert told in f"{done.output} {done.exception}", arguments
         assert "input_shape" not in done.output
     assert CliRunner().invoke(app, ["import", "a.onnx", "--input", "3x224x224"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "give the sizes of one sample, such as --input x=2x224"),
+        (["--input", "2x5"], "it has 2 inputs: give each by its name, --input NAME=3x32x32"),
+        (["--input", "x=2x5"], "such as --input z=2x224"),
+        (["--input", "x=2x5", "--input", "2x1"], "--input is given 2 times; give each input once"),
+        (["--input", "x=2x5", "--input", "w=2x1"], 'it has no input "w"; its inputs are x, z'),
+    ],
+)
+def test_the_command_line_takes_shapes_of_several_inputs(options: list[str], told: str, tmp_path: Path):
+    text = "agraph (float[N, 2, H] x, float[N, 2, W] z) => (float[N, 2, H] y) { a = Relu(x) y = Mul(a, z) }"
+    start = ["import", str(written(text, tmp_path / "a.onnx")), "-o", str(tmp_path / "a.safetensors")]
+    done = CliRunner().invoke(app, [*start, *options])
+    said = " ".join((str(done.exception) + done.output.replace("│", "")).split())
+    assert done.exit_code
+    assert told in said
+    assert CliRunner().invoke(app, [*start, "--input", "x=2x5", "--input", "z=2x1"]).exit_code == 0
+    assert dict(fv.load(tmp_path / "a.safetensors").graph.inputs) == {"x": (2, 5), "z": (2, 1)}
+
+
+def test_nan_is_as_good_as_itself_when_a_file_is_compared(tmp_path: Path):
+    model = fv.Model(fv.Sequential(fv.Log()).build((50,), quiet=True), engine="reference")
+    assert fv.to_onnx(model, tmp_path / "a.onnx") < 1e-6
+
+
+def test_a_named_network_takes_its_shape_without_a_name():
+    done = CliRunner().invoke(app, ["summary", "lenet5", "--input", "x=1x28x28"])
+    assert "lenet5 has one input; give its shape without a name" in " ".join(done.output.replace("│", "").split())

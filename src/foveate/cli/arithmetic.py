@@ -59,7 +59,7 @@ def receptive_field(
     if net_or_model is None:
         if kernel is None or layers is None:
             raise typer.BadParameter("name a network or a model file, or give --kernel and --layers")
-        if any(given is not None for given in (node, position, input_shape, classes)):
+        if input_shape or any(given is not None for given in (node, position, classes)):
             raise typer.BadParameter(
                 "--node, --position, --input and --classes go with a network, not with --kernel and --layers"
             )

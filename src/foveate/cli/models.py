@@ -1,13 +1,14 @@
 """Opens a model, whichever library wrote its file."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from foveate.cli.shapes import parse_sizes
-from foveate.errors import DataError, ShapeError
+from foveate.cli.shapes import parse_inputs
+from foveate.errors import DataError, GraphError, ShapeError
 from foveate.text import named, printable
 
 if TYPE_CHECKING:
@@ -38,24 +39,31 @@ def says_nothing(path: Path) -> str:
     )
 
 
-def imported_model(path: Path, engine: str | None, input_shape: str | None, told: str = "--input") -> "Model":
+def imported_model(path: Path, engine: str | None, input_shape: Sequence[str] | None, told: str = "--input") -> "Model":
     """The model in an ONNX file; `told` is how sizes that it leaves open are given."""
     from foveate.interop import from_onnx
 
     try:
-        return from_onnx(path, parse_sizes(input_shape, "--input"), engine=engine)
-    except ShapeError as error:
-        sizes = re.search(r"input_shape=\(([\d, ]+)\)", str(error))
-        given = "" if sizes is None else f"{told} {'x'.join(sizes[1].rstrip(', ').split(', '))}"
-        words = str(error) if sizes is None else str(error).replace(sizes[0], given)
-        raise ShapeError(words.replace("input_shape is", "--input is")) from None
+        return from_onnx(path, parse_inputs(input_shape, "--input"), engine=engine)
+    except (GraphError, ShapeError) as error:
+        words = re.sub(r"input_shape=(.*)", lambda found: _typed(found[1], told), str(error))
+        words = re.sub("give input_shape as .* to shapes", f"give each by its name, {told} NAME=3x32x32", words)
+        raise type(error)(words.replace("input_shape is", "--input is")) from None
 
 
-def open_model(path: Path, engine: str | None, input_shape: str | None = None, told: str = "--input") -> "Model":
+def _typed(shape: str, told: str) -> str:
+    """A shape in Python, or one by its name, as it is typed."""
+    name, _, sizes = shape.strip("{}").rpartition(": ")
+    return f"{told} {name.strip(chr(34)) + '=' if name else ''}{'x'.join(re.findall('[0-9]+', sizes))}"
+
+
+def open_model(
+    path: Path, engine: str | None, input_shape: Sequence[str] | None = None, told: str = "--input"
+) -> "Model":
     """The model in a file of foveate's own, or in an ONNX file; `told` as above."""
     if is_onnx(path):
         return imported_model(path, engine, input_shape, told)
-    if input_shape is not None:
+    if input_shape:
         raise typer.BadParameter("--input goes with an ONNX file; a model file has its own")
     from foveate.model import load
 

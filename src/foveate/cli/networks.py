@@ -21,7 +21,7 @@ from foveate.cli.output import (
     table,
     use_threads,
 )
-from foveate.cli.shapes import parse_sizes
+from foveate.cli.shapes import parse_inputs
 from foveate.errors import FoveateError, GraphError
 from foveate.graph import Graph, Rebuilt, nearest, rewrite
 from foveate.text import broken
@@ -43,8 +43,13 @@ class ModeName(StrEnum):
 
 NetworkArgument = Annotated[str, typer.Argument(help="Name of a network, or a model.safetensors or ONNX file.")]
 InputOption = Annotated[
-    str | None,
-    typer.Option("--input", help="Input shape of a named network or an ONNX file, channels first: 3x32x32."),
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="SHAPE",
+        help="Input shape of a named network or an ONNX file, channels first: 3x32x32. If there are several inputs, "
+        "once for each: NAME=3x32x32.",
+    ),
 ]
 ClassesOption = Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Number of classes for a named network.")]
 
@@ -134,18 +139,21 @@ def step_lines(infos: "Sequence[StepInfo]", width: int) -> list[str]:
     ]
 
 
-def find_graph(net_or_model: str, input_shape: str | None, classes: int | None) -> Graph:
+def find_graph(net_or_model: str, input_shape: "Sequence[str] | None", classes: int | None) -> Graph:
     """The network of that name, or the one in that model file."""
     from foveate import zoo
 
     path = Path(net_or_model)
     if not path.is_file() and zoo.known(net_or_model):
-        return zoo.make(net_or_model, input_shape=parse_sizes(input_shape, "--input"), classes=classes)
+        sizes = parse_inputs(input_shape, "--input")
+        if isinstance(sizes, dict):
+            raise typer.BadParameter(f"{net_or_model} has one input; give its shape without a name: 3x32x32")
+        return zoo.make(net_or_model, input_shape=sizes, classes=classes)
     if not path.exists() and path.suffix not in (".safetensors", ONNX):
         raise GraphError(f'there is no network and no file "{net_or_model}".{nearest(net_or_model, zoo.NETWORKS)}')
     if is_onnx(path) and classes is None:
         return open_model(path, None, input_shape).graph
-    if input_shape is not None or classes is not None:
+    if input_shape or classes is not None:
         raise typer.BadParameter("--input and --classes go with a network's name; a model file has its own")
     from foveate.files import read_description
 

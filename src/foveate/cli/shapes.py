@@ -1,6 +1,7 @@
 """Sizes as they are typed: 3x32x32, 5x3, 1,2."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -32,6 +33,18 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...]:
 def parse_sizes(text: str | None, option: str) -> tuple[int, ...] | None:
     """Sizes of any number of axes; None if nothing is given."""
     return None if text is None else _ints(text, option, "write sizes joined by x, channels first: 3x32x32")
+
+
+def parse_inputs(texts: Sequence[str] | None, option: str) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+    """The sizes of the only input, or those of several by their names, as NAME=3x32x32; None if nothing is given."""
+    named = {name: sizes for name, equals, sizes in (text.rpartition("=") for text in texts or ()) if equals}
+    if not texts:
+        return None
+    if not named and len(texts) == 1:
+        return parse_sizes(texts[0], option)
+    if len(named) < len(texts):
+        raise typer.BadParameter(f"{option} is given {len(texts)} times; give each input once, by its name: x=3x32x32")
+    return {name: parse_sizes(sizes, option) or () for name, sizes in named.items()}
 
 
 def parse_numbers(text: str, option: str) -> int | tuple[int, ...]:

@@ -87,7 +87,7 @@ def _taken(network: Network, input_shape: Any) -> tuple[Taking, Graph]:
     ports = [port for port in network.inputs if any(port.name in read_by(op) for op in network.operations)]
     if not ports:
         raise GraphError("its network has no input that anything depends on")
-    shapes = {port.name: _sample(port, _given(input_shape, port, ports)) for port in ports}
+    shapes = {port.name: _sample(port, _given(input_shape, port, ports), alone=len(ports) == 1) for port in ports}
     batches = {port.sizes[0] if port.sizes else "?" for port in ports}
     fixed = {size for size in batches if isinstance(size, int)}
     if len(fixed) > 1:
@@ -148,15 +148,15 @@ def _given(input_shape: Any, port: Port, ports: Sequence[Port]) -> Any:
     return input_shape
 
 
-def _sample(port: Port, given: Any) -> Shape:
-    """The shape of a sample of an input."""
+def _sample(port: Port, given: Any, *, alone: bool) -> Shape:
+    """The shape of a sample of an input, which may be the only one."""
     name = printable(port.name)
     if port.kind and TYPES.get(port.kind, "unknown").startswith(("string", "complex", "unknown")):
         raise GraphError(f"its input {name} has elements of the type {TYPES.get(port.kind, 'unknown')}")
     if port.sizes is None:
         if given is None:
             raise ShapeError(
-                f"its input {name} has no shape; give the sizes of one sample, such as input_shape=(3, 224, 224)"
+                f"its input {name} has no shape; give the sizes of one sample, {_such_as((3, 224, 224), name, alone)}"
             )
         return sample_shape(given)
     if len(port.sizes) < 2:
@@ -169,7 +169,9 @@ def _sample(port: Port, given: Any) -> Shape:
             example = tuple(
                 size if isinstance(size, int) else 3 if place == 1 else 224 for place, size in enumerate(port.sizes)
             )[1:]
-            raise ShapeError(f"its input {name} is {told}; give the sizes of one sample, such as input_shape={example}")
+            raise ShapeError(
+                f"its input {name} is {told}; give the sizes of one sample, {_such_as(example, name, alone)}"
+            )
         return sample_shape(port.sizes[1:])
     wanted = sample_shape(given, "input_shape")
     differs = len(wanted) != len(port.sizes) - 1 or any(
@@ -179,6 +181,10 @@ def _sample(port: Port, given: Any) -> Shape:
         hint = "; leave the batch out" if len(wanted) == len(port.sizes) else ""
         raise ShapeError(f"input_shape is {format_sizes(wanted)}, but its input {name} is {told} in the file{hint}")
     return wanted
+
+
+def _such_as(example: Shape, name: str, alone: bool) -> str:
+    return f"such as input_shape={example if alone else f'{{{chr(34)}{name}{chr(34)}: {example}}}'}"
 
 
 def _walked(network: Network, shapes: Shapes, batch: int) -> tuple[Taking, Graph]:

@@ -109,7 +109,9 @@ def compared(model: Model, path: Path) -> Comparison:
         name: generator.standard_normal((2, *shape)).astype(np.float32) for name, shape in model.graph.inputs.items()
     }
     ours, (theirs, judge) = model.outputs(inputs), _run(path, inputs)
-    difference = max(_difference(one, other.reshape(one.shape)) for one, other in zip(ours.values(), theirs, strict=True))
+    difference = max(
+        _difference(one, other.reshape(one.shape)) for one, other in zip(ours.values(), theirs, strict=True)
+    )
     return Comparison(difference, judge)
 
 
