@@ -19,6 +19,7 @@ from benchmarks import (
     fuzzing,
     layers,
     names,
+    precision,
     shards,
     startup,
     stress,
@@ -247,6 +248,7 @@ def streamed(
 app.command()(versions.versions)
 app.command()(layers.layers)
 app.command()(defaults.defaults)
+app.command()(precision.precision)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from foveate.cli.output import (
     DeviceOption,
     EngineOption,
     JsonOption,
+    PrecisionOption,
     ThreadsOption,
     chosen_engine,
     print_json,
@@ -52,6 +53,7 @@ def evaluate(
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on the test images of a dataset, or on the images of a folder that it has not seen.
@@ -61,7 +63,7 @@ def evaluate(
     Example: foveate evaluate runs/fashion/model.safetensors fashion-mnist --top-losses 12 --out runs/fashion
     """
     use_threads(threads)
-    loaded = prepared_model(model, chosen_engine(engine, device))
+    loaded = prepared_model(model, chosen_engine(engine, device, precision))
     held = test_images(loaded, dataset)
     result = loaded.evaluate(held.dataset, batch_size=batch_size)
     worst = None if top_losses is None else loaded.top_losses(held.dataset, top_losses, names=held.files)

@@ -119,6 +119,14 @@ class EngineName(StrEnum):
     REFERENCE = "reference"
 
 
+class PrecisionName(StrEnum):
+    """The precisions of the torch engine."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BF16 = "bf16"
+
+
 LARGEST = 2**31 - 1
 """The limit of every count that is typed; no kernel counts further."""
 
@@ -127,6 +135,10 @@ EngineOption = Annotated[EngineName | None, typer.Option(help="Engine to use (de
 DeviceOption = Annotated[
     str | None,
     typer.Option(help="Where the torch engine runs: cuda, cuda:1, mps or cpu (default: a GPU if it finds one)."),
+]
+PrecisionOption = Annotated[
+    PrecisionName | None,
+    typer.Option(help="Products of the torch engine in float32 (default), tf32 or bf16; parameters stay in float32."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (default: all cores).")]
 
@@ -159,15 +171,17 @@ def with_biases(count: int) -> str:
     return f" + {count:,} {bias_word(count)}" if count else ", no biases"
 
 
-def chosen_engine(engine: EngineName | None, device: str | None) -> str | None:
-    """The engine for `get_engine`; a device is the torch engine's."""
-    if device is None:
+def chosen_engine(engine: EngineName | None, device: str | None, precision: PrecisionName | None = None) -> str | None:
+    """The engine for `get_engine`; a device and a precision are the torch engine's."""
+    if device is None and precision is None:
         if engine is None:
             _tell_of_gpu()
         return None if engine is None else engine.value
     if engine not in (None, EngineName.TORCH):
-        raise typer.BadParameter(f"--device is for the torch engine, and --engine is {engine}; leave one of them out")
-    return f"{EngineName.TORCH}:{device}"
+        option = "--precision" if device is None else "--device"
+        raise typer.BadParameter(f"{option} is for the torch engine, and --engine is {engine}; leave one of them out")
+    place = "" if device is None else f":{device}"
+    return f"{EngineName.TORCH}{place}" + ("" if precision is None else f"+{precision}")
 
 
 def _tell_of_gpu() -> None:

@@ -19,6 +19,7 @@ from foveate.cli.output import (
     DeviceOption,
     EngineOption,
     JsonOption,
+    PrecisionOption,
     ThreadsOption,
     chosen_engine,
     print_json,
@@ -59,6 +60,7 @@ def predict(
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, a row for each answer.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print a line of JSON for each image.")] = False,
     as_json: JsonOption = False,
@@ -77,7 +79,7 @@ def predict(
     if as_csv + as_lines + as_json > 1:
         raise typer.BadParameter("--csv, --jsonl and --json are forms of one output; give one of them")
     use_threads(threads)
-    loaded = prepared_model(model, chosen_engine(engine, device))
+    loaded = prepared_model(model, chosen_engine(engine, device, precision))
     form = _CsvRows if as_csv else _JsonLines if as_lines else _Document if as_json else _Text
     printer, live = form(classes=loaded.classes is not None), not as_json
     kept = None if masks is None else Masks(masks, loaded)

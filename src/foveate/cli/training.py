@@ -16,6 +16,7 @@ from foveate.cli.output import (
     DeviceOption,
     EngineOption,
     JsonOption,
+    PrecisionOption,
     ThreadsOption,
     chosen_engine,
     print_json,
@@ -80,6 +81,7 @@ def train(
     threads: ThreadsOption = None,
     engine: EngineOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     out: OutOption = None,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
@@ -115,7 +117,7 @@ def train(
     folder = RunFolder(out or default_folder(dataset))
     context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
     reading = FolderOptions(size, fit, split, validation, test, buffer)
-    where = chosen_engine(engine, device)
+    where = chosen_engine(engine, device, precision)
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
     choices = chosen_for(dataset, data, model, context.params)

@@ -1,8 +1,10 @@
 """Engines run graphs on arrays: `reference` in NumPy defines each operation, `native` is fast, `torch` runs on GPUs."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from os import cpu_count
+from typing import Any
 
 from foveate.engines.base import State
 from foveate.engines.choice import gpu, torch_version
@@ -35,20 +37,23 @@ MOST_THREADS = 256
 """The most threads, unless there are more cores: the system may end a process that starts too many."""
 
 
+ENGINE_NAME = re.compile(r"(?P<plain>native|reference)|torch(?::(?P<device>[^+]+))?(?:\+(?P<precision>\w+))?")
+
+
 def get_engine(name: str) -> Engine:
-    """The engine called "native", "torch" or "reference"; "torch:cuda" names a device too.
+    """The engine called "native", "torch" or "reference"; "torch:cuda" names a device too, "torch+bf16" a precision.
 
     Raises:
         EngineError: there is no such engine, or it is not installed on this machine.
     """
-    plain, colon, device = name.partition(":") if isinstance(name, str) else (name, "", "")
-    if plain not in ("native", "reference", "torch") or (colon and (plain != "torch" or not device)):
+    found = ENGINE_NAME.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
         raise EngineError(f'there is no engine "{printable(name)}"; choose "native", "torch" or "reference"')
-    return _engine(plain, device)
+    return _engine(found["plain"] or "torch", found["device"], found["precision"] or "float32")
 
 
 @cache
-def _engine(name: str, device: str) -> Engine:
+def _engine(name: str, device: str | None, precision: Any) -> Engine:
     if name == "torch":
         from foveate.engines.pytorch import check_torch
 
@@ -56,7 +61,7 @@ def _engine(name: str, device: str) -> Engine:
         from foveate.engines.torch.engine import TorchEngine
 
         _use_torch_threads()
-        return TorchEngine(device or None)
+        return TorchEngine(device, precision=precision)
     if name == "reference":
         from foveate.engines.reference import ReferenceEngine
 

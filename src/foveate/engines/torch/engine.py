@@ -8,7 +8,8 @@ import torch
 from foveate.engines.engine import Engine
 from foveate.engines.request import Request
 from foveate.engines.torch.arrays import TYPES
-from foveate.engines.torch.program import TorchProgram
+from foveate.engines.torch.precision import PRECISIONS, Precision
+from foveate.engines.torch.program import Place, TorchProgram
 from foveate.engines.torch.state import TorchState
 from foveate.errors import EngineError
 from foveate.graph import Graph, Optimizer
@@ -21,16 +22,26 @@ class TorchEngine(Engine):
     Args:
         device: "cuda", "cuda:1", "mps", "cpu" ... (default: a GPU if there is one, else the CPU).
         dtype: np.float32, or np.float64 for tests.
+        precision: "float32", "tf32" (faster on NVIDIA's GPUs, with 10 bits in each factor of a product), or "bf16",
+            which computes activations and products in bfloat16; parameters, losses and updates stay in float32.
 
     Raises:
-        EngineError: this machine has no such device.
+        EngineError: this machine has no such device, or there is no such precision.
     """
 
     name: ClassVar[str] = "torch"
 
-    def __init__(self, device: str | None = None, dtype: type[np.floating] = np.float32) -> None:
+    def __init__(
+        self,
+        device: str | None = None,
+        dtype: type[np.floating] = np.float32,
+        precision: Precision = "float32",
+    ) -> None:
+        if precision not in PRECISIONS or (dtype is np.float64 and precision != "float32"):
+            raise EngineError(f'the precision is "{printable(precision)}"; it must be one of {", ".join(PRECISIONS)}')
         self.device = _checked(_best() if device is None else device, dtype)
         self.dtype = dtype
+        self.precision = precision
 
     @property
     def threads(self) -> int:
@@ -42,7 +53,7 @@ class TorchEngine(Engine):
         return TorchState(graph, optimizer, seed, self.dtype, str(self.device))
 
     def _compile(self, graph: Graph, request: Request) -> TorchProgram:
-        return TorchProgram(graph, request, self.dtype, self.device)
+        return TorchProgram(graph, request, Place(self.device, self.dtype, self.precision))
 
 
 def _best() -> str:

@@ -16,6 +16,7 @@ from foveate.engines.reference.structure import RANDOM_BITS
 from foveate.engines.torch.arrays import TYPES, to_numpy, to_tensor
 from foveate.engines.torch.joining import joined
 from foveate.engines.torch.modules import Parts, parts
+from foveate.engines.torch.precision import keeps_float32
 from foveate.errors import EngineError
 from foveate.graph import Node
 from foveate.layers import Dropout, SpatialDropout
@@ -52,6 +53,11 @@ class Operation:
     implementation: str
     parameters: Mapping[str, str]
     statistics: Mapping[str, str]
+
+    @property
+    def keeps_float32(self) -> bool:
+        """Whether it computes in float32 even if others do in bfloat16."""
+        return self.implementation == "numpy" or keeps_float32(self.node)
 
 
 def operation_of(node: Node, dtype: type[np.floating], device: torch.device) -> Operation:

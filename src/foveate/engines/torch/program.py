@@ -1,6 +1,7 @@
 """Programs of the torch engine: a graph's nodes one by one on tensors, and PyTorch's autograd for the way back."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from math import prod
@@ -13,10 +14,11 @@ from foveate.engines.losses import measure_of
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
 from foveate.engines.request import Request
-from foveate.engines.torch.arrays import Reading, to_numpy, to_tensor
+from foveate.engines.torch.arrays import TYPES, Reading, to_numpy, to_tensor
 from foveate.engines.torch.forms import Context, Operation, operation_of
 from foveate.engines.torch.losses import count_correct, is_known, measure_loss
 from foveate.engines.torch.optimizers import Learning, clip, update
+from foveate.engines.torch.precision import Precision, arithmetic, tf32
 from foveate.engines.torch.state import TorchState
 from foveate.errors import EngineError
 from foveate.graph import Graph
@@ -24,12 +26,21 @@ from foveate.graph import Graph
 Tensors = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where programs run, and in what numbers."""
+
+    device: torch.device
+    dtype: type[np.floating]
+    precision: Precision = "float32"
+
+
 class TorchProgram(Program):
     """Runs the graph node by node on a device."""
 
-    def __init__(self, graph: Graph, request: Request, dtype: type[np.floating], device: torch.device) -> None:
+    def __init__(self, graph: Graph, request: Request, place: Place) -> None:
         super().__init__(graph, request)
-        self._type, self.device = dtype, device
+        self.place = place
         self._implementations = [each.implementation for each in self.operations()]
         for each in request.losses:
             if not is_known(each.loss):
@@ -37,12 +48,12 @@ class TorchProgram(Program):
 
     def operations(self) -> list[Operation]:
         """How each node computes; a session needs its own."""
-        return [operation_of(node, self._type, self.device) for node in self.graph.nodes]
+        return [operation_of(node, self.place.dtype, self.place.device) for node in self.graph.nodes]
 
     @property
     def dtype(self) -> type[np.floating]:
         """float32, or float64 if asked for."""
-        return self._type
+        return self.place.dtype
 
     @property
     def memory(self) -> int:
@@ -54,7 +65,7 @@ class TorchProgram(Program):
 
     @property
     def _itemsize(self) -> int:
-        return np.dtype(self._type).itemsize
+        return np.dtype(self.dtype).itemsize
 
     def new_session(self) -> "TorchSession":
         """A separate session, for one caller at a time."""
@@ -83,7 +94,8 @@ class TorchSession(Session):
 
     def __init__(self, program: TorchProgram) -> None:
         super().__init__(program)
-        self.device, self._bytes = program.device, program.memory
+        self.place, self.device, self._bytes = program.place, program.place.device, program.memory
+        self._in_bf16 = program.place.precision == "bf16"
         self._operations = program.operations()
         self._last_uses = _last_uses(self.graph)
         self._read_again = {*self.request.keep, *self.graph.outputs}
@@ -152,7 +164,7 @@ class TorchSession(Session):
         """Run the nodes; `graded` if there may be a way back."""
         self._values, self._measured = {}, {}
         self._leaves = self._leaves_of(state, inputs) if graded else {}
-        with torch.set_grad_enabled(graded):
+        with torch.set_grad_enabled(graded), arithmetic(self.place.precision, self.device):
             for name, array in inputs.items():
                 self._values[name] = self._leaves[name] if name in self._leaves else to_tensor(array, self.device)
             for operation in self._operations:
@@ -177,7 +189,13 @@ class TorchSession(Session):
         # A frozen normalisation works as in inference; layers without statistics know the mode alone.
         training = self.request.measures(node) if statistics else self.request.training
         context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
-        output = operation.compute(inputs, parameters, context)
+        if self._in_bf16 and operation.keeps_float32:
+            with torch.autocast(self.device.type, enabled=False):
+                output = operation.compute([x.float() for x in inputs], parameters, context)
+        else:
+            output = operation.compute(inputs, parameters, context)
+        if node.name in self._read_again:
+            output = output.to(TYPES[self.place.dtype])
         if training:
             self._measured |= {operation.statistics[name]: tensor for name, tensor in context.statistics.items()}
         if node.name in self._read_again and any(output is each for each in inputs):
@@ -200,13 +218,14 @@ class TorchSession(Session):
         reached = {name: seed for name, seed in seeds.items() if self._values[name].requires_grad}
         found: Sequence[torch.Tensor | None] = [None] * len(wanted)
         if reached and wanted:
-            found = torch.autograd.grad(
-                [self._values[name] for name in reached],
-                list(wanted.values()),
-                list(reached.values()),
-                retain_graph=self.request.differentiable,
-                allow_unused=True,
-            )
+            with tf32(self.place.precision == "tf32", self.device):
+                found = torch.autograd.grad(
+                    [self._values[name] for name in reached],
+                    list(wanted.values()),
+                    list(reached.values()),
+                    retain_graph=self.request.differentiable,
+                    allow_unused=True,
+                )
         self._gradients = {
             name: torch.zeros_like(tensor) if gradient is None else gradient
             for (name, tensor), gradient in zip(wanted.items(), found, strict=True)
