@@ -104,7 +104,7 @@ def test_without_a_dataset_anywhere_the_usage_is_shown(configured):
         ("net = ['vgg6']", "net is a list; it must be text, in quotes"),
         ("freeze = [2020-01-01]", "freeze is a date or a time; it must be text, in quotes"),
         ('fit = "squash"', "fit is \"squash\": 'squash' is not one of 'crop', 'pad', 'stretch'"),
-        ("[schedule]\nname = 'cosine'", "[schedule] is a table, but options have none"),
+        ("[training]\nepochs = 3", "[training] is a table, but options have none"),
         ("[epochs]\nname = 'cosine'", "epochs is a table; it must be a whole number"),
         ("batch-size = 1\nbatch_size = 2", "batch-size is given twice, with a dash and with an underscore"),
         ("epochs == 1", 'options.toml" is not TOML: Invalid value (at line 1, column 9)'),
@@ -140,8 +140,16 @@ def test_a_run_saves_its_options_with_those_that_were_chosen_for_it(trained, ima
         "out": str(out),
         "augment": True,
         "shift": 1,
+        "erase": 0,
         "size": "8x8",
         "fit": "crop",
+        "schedule": "one-cycle",
+        "optimizer": "sgd",
+        "label-smoothing": 0.0,
+        "accumulate": 1,
+        "keep-best": True,
+        "checkpoint-minutes": 10.0,
+        "keep-checkpoints": 2,
     }
 
 

@@ -33,15 +33,8 @@ def test_the_configuration_of_the_guide_trains(tmp_path: Path, monkeypatch: pyte
     train("--config", "mine.toml", "--engine", "native")
     train("--config", "runs/photos/run.toml", "--out", "runs/again")
     given, kept = (tomllib.loads(Path(path).read_text("utf-8")) for path in ("mine.toml", "runs/photos/run.toml"))
-    assert kept == {
-        **given,
-        "shift": 0,
-        "size": "32x32",
-        "fit": "crop",
-        "seed": 0,
-        "engine": "native",
-        "threads": kept["threads"],
-    }
+    chosen = {"size": "32x32", "fit": "crop", "seed": 0, "engine": "native", "shift": 0, "schedule": "one-cycle"}
+    assert {**given, **chosen}.items() <= kept.items()
     one, other = (fv.load(f"runs/{name}/model.safetensors") for name in ("photos", "again"))
     assert one.graph.name == "resnet20"
     assert all(np.array_equal(one.read(name), other.read(name)) for name in one.state.names())

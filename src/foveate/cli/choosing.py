@@ -9,6 +9,7 @@ from foveate.geometry import format_sizes
 
 if TYPE_CHECKING:
     from foveate.data import Dataset, Splits
+    from foveate.graph import Optimizer
     from foveate.model import Model
     from foveate.training import Choices, History
 
@@ -20,13 +21,16 @@ def default_network(training: "Dataset") -> str:
     return choose_network(training)[0]
 
 
-def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str, Any]) -> "Choices":
+def chosen_for(
+    dataset: str, data: "Splits", model: "Model", optimizer: "Optimizer", given: Mapping[str, Any]
+) -> "Choices":
     """How to train `model`: as typed, and the rest chosen from the data.
 
     Args:
         dataset: the name or folder that was typed.
         data: its parts.
         model: what is trained.
+        optimizer: how its parameters will be updated.
         given: the options of `foveate train` by their names; None if they were not typed.
     """
     from foveate.data import datasets
@@ -48,8 +52,10 @@ def chosen_for(dataset: str, data: "Splits", model: "Model", given: Mapping[str,
         flip=datasets.DATASETS[known].mirrored if wanted is None and known is not None else wanted,
         shift=0 if wanted is False and given["shift"] is None else given["shift"],
         images=True if of_images(data) or known else None,
+        optimizer=optimizer,
         trained=given["origin"] is not None,
     )
+    choices = replace(choices, augmentation=replace(choices.augmentation, erase=given["erase"]))
     reasons |= choices.reasons
     if wanted is None and known is not None:
         verb = "shows" if choices.augmentation.flip else "does not show"

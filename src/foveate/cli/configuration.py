@@ -29,7 +29,7 @@ _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
 _TEXT = (str, int), "text, in quotes"
 """A number will do, as in size = 224."""
 
-_NOT_SAVED = ("config", "find-learning-rate", "json", "overwrite", "resume")
+_NOT_SAVED = ("config", "extend", "find-learning-rate", "json", "log", "overwrite", "resume", "tensorboard")
 """Options that do not say how to train."""
 
 

@@ -80,6 +80,7 @@ def typed_words() -> "Words":
     return Words(
         "--resume",
         "--overwrite",
+        "--extend",
         "--out",
         "Make room or mend the folder; then the same command with --resume goes on from the last checkpoint",
     )

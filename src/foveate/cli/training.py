@@ -22,6 +22,28 @@ from foveate.cli.output import (
     print_json,
     use_threads,
 )
+from foveate.cli.recipe_options import (
+    AccumulateOption,
+    AverageOption,
+    BestOption,
+    BoardOption,
+    ClipOption,
+    DecayOption,
+    EraseOption,
+    ExtendOption,
+    LinesOption,
+    MomentumOption,
+    OptimizerName,
+    OptimizerOption,
+    PatienceOption,
+    ScheduleName,
+    ScheduleOption,
+    SmoothingOption,
+    WarmupOption,
+    further_options,
+    optimizer_of,
+    schedule_of,
+)
 from foveate.cli.sources import (
     BufferOption,
     FitOption,
@@ -77,6 +99,20 @@ def train(
     learning_rate: RateOption = None,
     find_learning_rate: FindRateOption = False,
     learning_rate_factor: FactorOption = None,
+    schedule_name: ScheduleOption = ScheduleName.ONE_CYCLE,
+    warmup: WarmupOption = None,
+    optimizer: OptimizerOption = OptimizerName.SGD,
+    momentum: MomentumOption = None,
+    weight_decay: DecayOption = None,
+    label_smoothing: SmoothingOption = 0.0,
+    clip_norm: ClipOption = None,
+    accumulate: AccumulateOption = 1,
+    ema: AverageOption = None,
+    patience: PatienceOption = None,
+    keep_best: BestOption = True,
+    extend: ExtendOption = False,
+    log: LinesOption = None,
+    tensorboard: BoardOption = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
@@ -90,6 +126,7 @@ def train(
     keep_checkpoints: KeepOption = 2,
     augment: AugmentOption = None,
     shift: ShiftOption = None,
+    erase: EraseOption = 0,
     size: SizeOption = None,
     fit: FitOption = None,
     split: SplitOption = None,
@@ -101,40 +138,45 @@ def train(
 ) -> None:
     """Train a network on a dataset, and test it on the test images.
 
-    Writes model.safetensors (with class names and preprocessing), history.csv, curves.png, a checkpoint and run.toml,
-    the options of the run, to --out. Ctrl-C saves and stops; --resume continues.
+    What is not given is chosen from the data and printed with its reason.
+
+    Writes model.safetensors, history.csv, curves.png, checkpoints and run.toml (the options) to --out.
+    Ctrl-C saves and stops; --resume continues.
 
     Example: foveate train fashion-mnist --epochs 5 --out runs/fashion
     """
     from foveate.figures import png
-    from foveate.graph import OneCycle
     from foveate.training import RunFolder, claimed, make_progress
 
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
-    if learning_rate is not None:
-        OneCycle(learning_rate)  # which refuses what is no rate before anything is written
+    # What is no rate, no decay and so on is refused before anything is written.
+    schedule_of(context.params, 0.1 if learning_rate is None else learning_rate, epochs or 1)
+    updating = optimizer_of(context.params)
+    further = further_options(context.params)
     folder = RunFolder(out or default_folder(dataset))
     context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
     reading = FolderOptions(size, fit, split, validation, test, buffer)
     where = chosen_engine(engine, device, precision)
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
-    choices = chosen_for(dataset, data, model, context.params)
+    choices = chosen_for(dataset, data, model, updating, context.params)
     typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
     files: dict[Path, bytes] = {}
     if find_learning_rate:
-        found = _found_rate(context, model, data, choices, factors)
+        found = _found_rate(context, model, data, choices, learning_rate_factors=factors, optimizer=updating)
         files[folder.rates] = png(found.plot())
         line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
         choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})
     typer.echo(str(choices), err=as_json, nl=bool(choices.reasons))
     chosen = {**_chosen(data, model, choices, context.params), "out": folder.path}
     files[folder.options] = run_file(folder.options, resolved(context, **chosen))
+    schedule = schedule_of(context.params, choices.learning_rate, choices.epochs)
     history = model.fit(
         data.train,
         validation=data.validation,
-        **choices.fit_options,
+        **{**choices.fit_options, **further, "schedule": schedule},
+        optimizer=updating,
         learning_rate_factors=factors,
         out=folder.path,
         progress=save_at_start(make_progress(True, sys.stderr if as_json else sys.stdout), files),
@@ -153,14 +195,14 @@ def train(
 
 
 def _found_rate(
-    context: typer.Context, model: "Model", data: "Splits", choices: "Choices", factors: Mapping[str, float]
+    context: typer.Context, model: "Model", data: "Splits", choices: "Choices", **options: Any
 ) -> "RateTest":
     if typed(context, "learning_rate"):
         raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
     return model.find_learning_rate(
         data.train,
         batch_size=choices.batch_size,
-        learning_rate_factors=factors,
+        **options,
         augmentation=choices.augmentation,
     )
 

@@ -34,9 +34,6 @@ WITHOUT_NORMALIZATION = 0.2
 OF_TRAINED = 0.2
 """Factor of the learning rate for a network that has been trained before."""
 
-ADAPTIVE_RATE = 0.003
-"""The learning rate of optimisers that scale their steps themselves."""
-
 MANY_SAMPLES = 20_000
 """More samples than that are not moved at random."""
 
@@ -99,6 +96,7 @@ def choose(
     learning_rate: float | None = None,
     flip: bool | None = None,
     shift: int | None = None,
+    optimizer: Optimizer | None = None,
     images: bool | None = None,
     trained: bool = False,
 ) -> Choices:
@@ -115,6 +113,7 @@ def choose(
         learning_rate: the peak of the one-cycle schedule.
         flip: whether to mirror half of the images (default: if they are images whose meaning it leaves).
         shift: by how many positions samples are moved at random, at most.
+        optimizer: what the learning rate is for (default: SGD).
         images: whether the samples show things that may be mirrored (default: grey or RGB uint8 arrays do).
         trained: whether the network has been trained before.
 
@@ -145,7 +144,13 @@ def choose(
             net, reasons["network"] = choose_network(dataset)
         graph = zoo.make(net, input_shape=dataset.shape, classes=_classes(dataset))
     pace = choose_pace(
-        len(dataset), graph, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, trained=trained
+        len(dataset),
+        graph,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        trained=trained,
     )
     reasons |= pace.reasons
     if flip is None:
@@ -226,7 +231,7 @@ def _learning_rate(batch: int, graph: Graph, optimizer: Optimizer, trained: bool
         rate = PEAK_RATE * min(batch, LARGEST_BATCH) / LARGEST_BATCH
         why = f"{PEAK_RATE} at a batch of {LARGEST_BATCH}, in proportion to the batch"
     else:
-        rate, why = ADAPTIVE_RATE, f"usual for {type(optimizer).__name__}"
+        rate, why = optimizer.usual_learning_rate, f"usual for {type(optimizer).__name__}"
     if not any(isinstance(node.layer, Normalization) for node in graph.nodes):
         rate, why = rate * WITHOUT_NORMALIZATION, f"{why}; a fifth of that, as the network has no normalisation"
     elif trained:

@@ -30,6 +30,7 @@ class Words:
 
     resume: str = "resume=True"
     overwrite: str = "overwrite=True"
+    extend: str = "extend=True"
     out: str = "out"
     unsaved: str = "What was learnt is in the model: model.save(path) writes it elsewhere"
 

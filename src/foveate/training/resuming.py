@@ -75,9 +75,18 @@ def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> N
     words = words_of(RunFolder(path.parent))
     end = ". " if len(found) == 1 else "\n"
     raise TrainingError(
-        f"{named(path)} is from another training, so this one cannot resume from it:{listed}{end}Use the same, or "
-        f"start anew with {words.overwrite} or another {words.out}"
+        f"{named(path)} is from another training, so this one cannot resume from it:{listed}{end}Use the same, "
+        f"{_going_on(then, now, words.extend)}or start anew with {words.overwrite} or another {words.out}"
     )
+
+
+def _going_on(then: Mapping[str, Any], now: Mapping[str, Any], extend: str) -> str:
+    """The way out if nothing differs but that there are more epochs now."""
+    before, after = then.get("epochs"), now.get("epochs")
+    more = isinstance(before, int) and isinstance(after, int) and after > before
+    others = [*_networks(then["network"], now["network"]), *_classes(then, now), *_data(then, now)]
+    only = not others and len(list(_settings(then, now))) == 1
+    return f"let it go on with {extend}, " if more and only else ""
 
 
 def _networks(then: Graph, now: Graph) -> Iterator[str]:
