@@ -21,6 +21,9 @@ PREFIX = "layer "
 
 LAST_FILTERS = 16
 
+UNTIMED = (fv.Log, fv.Raise)
+"""Layers that make NaN of the negative numbers that a convolution gives: no step learns from that."""
+
 
 @dataclass(frozen=True)
 class Sandwich:
@@ -115,7 +118,8 @@ def _all() -> Iterator[Sandwich]:
         fv.ReLU(), fv.ReLU6(), fv.Hardtanh(-1, 1), fv.LeakyReLU(), fv.ELU(), fv.SELU(), fv.CELU(), fv.SiLU(), fv.GELU(),
         fv.GELU("tanh"), fv.Mish(), fv.Softplus(), fv.Sigmoid(), fv.Tanh(), fv.Hardswish(), fv.Hardsigmoid(),
         fv.PReLU(), fv.PReLU(per_channel=True), fv.PReLU(axes=(0, 1, 2)), fv.Maxout(2), fv.Softmax(), fv.LogSoftmax(),
-        fv.Softmax(axis=2), fv.Clip(-1, 1), fv.Rescale(2, 1), fv.Power(2), fv.Exp(), fv.Abs(),
+        fv.Softmax(axis=2), fv.Clip(-1, 1), fv.Rescale(2, 1), fv.Power(2), fv.Exp(), fv.Abs(), fv.Erf(),
+        fv.ThresholdedReLU(),
     )  # fmt: skip
     yield from _plane(
         fv.Affine(), fv.Affine(axes=None), _dropout(fv.Dropout), _dropout(fv.SpatialDropout), fv.Flatten(),
@@ -128,8 +132,11 @@ def _all() -> Iterator[Sandwich]:
     )  # fmt: skip
     yield from (
         Sandwich(layer, PLANE, 32, inputs=2)
-        for layer in (fv.Add(), fv.Multiply(), fv.Subtract(), fv.Divide(), fv.Concatenate(), fv.Concatenate(axis=1))
-    )
+        for layer in (
+            fv.Add(), fv.Multiply(), fv.Subtract(), fv.Divide(), fv.Maximum(), fv.Minimum(), fv.MatMul(),
+            fv.Concatenate(), fv.Concatenate(axis=1),
+        )
+    )  # fmt: skip
     yield from _everywhere(fv.GELU(), _dropout(fv.Dropout))
 
 

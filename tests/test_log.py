@@ -68,10 +68,10 @@ def test_the_engine_that_is_chosen(caplog: pytest.LogCaptureFixture, monkeypatch
 
     monkeypatch.setattr("foveate.engines.get_engine", missing)
     default_engine.cache_clear()
-    with pytest.warns(UserWarning, match="The slow reference engine is used instead"):
+    with pytest.warns(UserWarning, match="The torch engine is used instead"):
         default_engine()
     default_engine.cache_clear()
-    assert messages(caplog, logging.INFO)[1:] == ["reference engine: the native engine cannot be loaded."]
+    assert messages(caplog, logging.INFO)[1:] == ["torch engine: the native engine cannot be loaded."]
 
 
 def test_a_training_that_goes_on(caplog: pytest.LogCaptureFixture, tmp_path: Path):

@@ -154,9 +154,9 @@ def test_where_it_was_not_built_one_sentence_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first, sentence = done.stdout.splitlines()
-    assert first == "reference reference 1"
+    assert first == "torch torch 1"
     assert re.match(r"the native engine cannot be loaded \(.*\)\. It needs a C\+\+ compiler and oneDNN", sentence)
-    assert sentence.endswith("The slow reference engine is used instead.")
+    assert sentence.endswith("The torch engine is used instead.")
 
 
 def test_many_programs_run_on_one_state():

@@ -124,6 +124,8 @@ SMALL = small_cases() | {
 def test_the_reference_gradients_of_a_layer_are_its_slopes(small: Small, truth: Engine):
     graph, batch = single_layer(small.layer, *small.shapes), 3
     inputs = apart_from_kinks(random_inputs(graph, batch))
+    if isinstance(small.layer, fv.Log | fv.Raise):  # of negative numbers they have no slope
+        inputs = {name: np.abs(array) for name, array in inputs.items()}
     arrays, seed = random_arrays(graph), random_seed(graph, batch)
     program = truth.compile(graph, batch_size=batch, mode=small.mode)
 

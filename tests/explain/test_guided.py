@@ -29,6 +29,7 @@ RECTIFIERS: dict[str, tuple[Layer, Callable[[torch.Tensor], torch.Tensor]]] = {
     "SELU": (fv.SELU(), F.selu),
     "CELU": (fv.CELU(), F.celu),
     "Softplus": (fv.Softplus(), F.softplus),
+    "ThresholdedReLU": (fv.ThresholdedReLU(0.1), lambda x: F.threshold(x, 0.1, 0.0)),
 }
 
 

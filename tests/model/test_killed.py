@@ -31,7 +31,7 @@ elif instant == "fsync":
     os.fsync = killing(os.fsync, int(count))
 elif instant == "rename":
     pathlib.Path.replace = killing(pathlib.Path.replace, int(count))
-train(engine, folder, resume=instant == "never")
+train(engine, folder, resume=(pathlib.Path(folder) / "checkpoint.safetensors").exists())
 """
 
 

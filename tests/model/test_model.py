@@ -130,6 +130,7 @@ def test_out_has_model_history_curves_and_checkpoint(engine, graph, data, tmp_pa
     history = model.fit(data, validation=blobs(9, seed=1), epochs=2, out=tmp_path / "run", progress=False)
     folder = RunFolder(tmp_path / "run")
     assert sorted(path.name for path in folder.path.iterdir()) == [
+        "checkpoint-1.safetensors",
         "checkpoint.safetensors",
         "curves.png",
         "history.csv",

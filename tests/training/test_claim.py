@@ -110,7 +110,7 @@ def test_nothing_to_resume(train, tmp_path):
 
 def test_the_words_are_those_of_whoever_claims(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    words = Words("--resume", "--overwrite", "--out")
+    words = Words("--resume", "--overwrite", "--extend", "--out")
     sentence = "replace it with --overwrite, or give another --out"
     with pytest.raises(TrainingError, match=sentence), claim(tmp_path, words=words):
         pass

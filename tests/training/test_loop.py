@@ -29,7 +29,7 @@ from foveate.data import Augmentation, Dataset, Preprocessing, batch_indices
 from foveate.engines import StepResult
 from foveate.errors import TrainingError
 from foveate.files import read_checkpoint, write_checkpoint
-from foveate.training import History, Progress, Recipe, RunFolder, evaluate, fit, loop
+from foveate.training import History, Progress, Recipe, RunFolder, evaluate, fit, loop, saving
 from foveate.training.resuming import check_same
 from tests.training.conftest import blobs
 
@@ -297,9 +297,10 @@ def test_a_finished_training_resumed_is_what_it_was(engine, make_job, tmp_path):
     assert_same(first, second)
 
 
-def test_nothing_to_resume_from_starts_anew(engine, make_job, tmp_path):
+def test_nothing_to_resume_from_is_told(engine, make_job, tmp_path):
     folder = RunFolder(tmp_path / "new")
-    assert len(fit(make_job(engine, recipe=RECIPE, folder=folder), Progress(), resume=True)) == 2
+    with pytest.raises(TrainingError, match=r'new" does not exist, so there is nothing to resume'):
+        fit(make_job(engine, recipe=RECIPE, folder=folder), Progress(), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -308,8 +309,10 @@ def test_nothing_to_resume_from_starts_anew(engine, make_job, tmp_path):
 )
 def test_checkpoints_between_epochs(engine, make_job, tmp_path, monkeypatch, every, expected):
     written = []
-    real = loop.write_checkpoint
-    monkeypatch.setattr(loop, "write_checkpoint", lambda p, c: written.append((c.epoch, c.position)) or real(p, c))
+    real = saving.write_checkpoint
+    monkeypatch.setattr(
+        saving, "write_checkpoint", lambda p, c, b: written.append((c.epoch, c.position)) or real(p, c, b)
+    )
     fit(make_job(engine, recipe=RECIPE, folder=RunFolder(tmp_path), checkpoint_every=every), Progress())
     assert written == expected
 

@@ -18,10 +18,12 @@ from foveate.layers import (
     Affine,
     Clip,
     Divide,
+    Erf,
     Exp,
     Hardtanh,
     Layer,
     LeakyReLU,
+    Log,
     Multiply,
     Power,
     ReLU,
@@ -30,6 +32,7 @@ from foveate.layers import (
     Softplus,
     Subtract,
     Tanh,
+    ThresholdedReLU,
 )
 
 LINES = ("add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "neg", "negative")
@@ -192,9 +195,12 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("threshold")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    if given["threshold"] != given["value"]:
-        raise NotTakenError(f"it puts {given['value']} where there is less than {given['threshold']}")
-    return activated(taking, node, given["self"], Clip(low=float(given["value"])))
+    threshold, value = float(given["threshold"]), float(given["value"])
+    if threshold == value:
+        return activated(taking, node, given["self"], Clip(low=value))
+    if value != 0:
+        raise NotTakenError(f"it puts {value} where there is less than {threshold}")
+    return activated(taking, node, given["self"], ThresholdedReLU(threshold))
 
 
 @rule("rrelu")
@@ -237,7 +243,7 @@ def _as_number(taking: Taking, value: Any) -> Any:
 
 for _name, _layer in (
     ("square", Power(2.0)), ("sqrt", Power(0.5)), ("rsqrt", Power(-0.5)), ("reciprocal", Power(-1.0)), ("exp", Exp()),
-    ("abs", Abs()), ("absolute", Abs()),
+    ("abs", Abs()), ("absolute", Abs()), ("log", Log()), ("erf", Erf()),
 ):  # fmt: skip
 
     @rule(_name)
