@@ -201,7 +201,7 @@ class Model(FineTuned, Examined, Inspected, Portable, metaclass=Called):
         history = fit(job, make_progress(progress), resume=resume)
         self._take(job, job.state, history)
         self._programs.release()
-        if job.folder is not None:
+        if job.folder is not None and self.engine.group.rank == 0:
             write_results(job.folder, self.save, history)
         if history.failure is not None:
             raise history.failure

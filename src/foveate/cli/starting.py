@@ -1,6 +1,8 @@
 """What `foveate train` starts from: a new network, a trained model, or a network with published weights."""
 
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import typer
 
 from foveate.cli.choosing import default_network
 from foveate.cli.models import is_onnx, open_model
+from foveate.cli.output import EngineName
 from foveate.cli.sources import FolderOptions, earlier_record, is_folder, load_data
 from foveate.errors import FileError
 from foveate.text import named
@@ -16,6 +19,19 @@ if TYPE_CHECKING:
     from foveate.data import Splits
     from foveate.model import Model
     from foveate.training import Words
+
+
+def is_first(context: typer.Context, engine: EngineName | None) -> bool:
+    """Whether this process is the first, or only, one that trains; the others print nothing but errors."""
+    from foveate.engines.choice import processes
+
+    rank, size = processes()
+    if size > 1 and engine != EngineName.TORCH:
+        raise typer.BadParameter(f"{size} processes were started, and only --engine torch trains in several; give it")
+    if rank > 0:
+        context.with_resource(redirect_stdout(StringIO()))
+        context.with_resource(redirect_stderr(StringIO()))
+    return rank == 0
 
 
 def begin(

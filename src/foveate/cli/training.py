@@ -54,7 +54,7 @@ from foveate.cli.sources import (
     ValidationOption,
     of_images,
 )
-from foveate.cli.starting import begin, default_folder, typed_words
+from foveate.cli.starting import begin, default_folder, is_first, typed_words
 from foveate.cli.training_options import (
     AugmentOption,
     BatchSizeOption,
@@ -155,13 +155,15 @@ def train(
     updating = optimizer_of(context.params)
     further = further_options(context.params)
     folder = RunFolder(out or default_folder(dataset))
-    context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
+    first = is_first(context, engine)
+    if first:
+        context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
     reading = FolderOptions(size, fit, split, validation, test, buffer)
     where = chosen_engine(engine, device, precision)
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
     choices = chosen_for(dataset, data, model, updating, context.params)
-    typer.echo(_told(data, model.graph.name, _write_skipped(data, folder)), err=as_json)
+    typer.echo(_told(data, model.graph.name, _write_skipped(data, folder) if first else None), err=as_json)
     files: dict[Path, bytes] = {}
     if find_learning_rate:
         found = _found_rate(context, model, data, choices, learning_rate_factors=factors, optimizer=updating)
@@ -191,7 +193,8 @@ def train(
             f"interrupted in epoch {len(history) + 1} of {choices.epochs}; what was learnt is in {folder.path}, and "
             "the same command with --resume continues"
         )
-    _report(model, data, history, folder, as_json, advice_for(data, history, choices))
+    if first:
+        _report(model, data, history, folder, as_json, advice_for(data, history, choices))
 
 
 def _found_rate(

@@ -7,7 +7,7 @@ from os import cpu_count
 from typing import Any
 
 from foveate.engines.base import State
-from foveate.engines.choice import gpu, torch_version
+from foveate.engines.choice import gpu, processes, torch_version
 from foveate.engines.definitions import register
 from foveate.engines.engine import Engine
 from foveate.engines.losses import register_loss
@@ -58,9 +58,11 @@ def _engine(name: str, device: str | None, precision: Any) -> Engine:
         from foveate.engines.pytorch import check_torch
 
         check_torch()
-        from foveate.engines.torch.engine import TorchEngine
+        from foveate.engines.torch.engine import TorchEngine, distributed_engine
 
         _use_torch_threads()
+        if processes()[1] > 1:
+            return distributed_engine(device, precision=precision)
         return TorchEngine(device, precision=precision)
     if name == "reference":
         from foveate.engines.reference import ReferenceEngine

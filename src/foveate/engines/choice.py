@@ -1,5 +1,6 @@
 """What is known of PyTorch and of GPUs without importing PyTorch, which takes seconds."""
 
+import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,3 +25,9 @@ def gpu() -> str | None:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "mps"
     return "cuda" if GPU_FILE.exists() else None
+
+
+def processes() -> tuple[int, int]:
+    """The rank of this process and their number, if torchrun has started several; else 0 and 1."""
+    rank, size = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    return (int(rank), int(size)) if rank.isdecimal() and size.isdecimal() else (0, 1)

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, ClassVar, Unpack, overload
 
 from foveate.engines.base import State
+from foveate.engines.group import ALONE, Group
 from foveate.engines.machine import physical_memory
 from foveate.engines.program import Program
 from foveate.engines.request import Options, Request
@@ -20,6 +21,9 @@ class Engine(ABC):
     """Compiles graphs into programs."""
 
     name: ClassVar[str]
+
+    group: Group = ALONE
+    """The processes that train together; a step gets this one's share of the batch, and updates as for the whole."""
 
     @property
     def threads(self) -> int:

@@ -93,9 +93,11 @@ def in_claimed_folder(fit: Fit) -> Fit:
     """Let a function with the options `out`, `resume` and `overwrite` claim its folder before it does anything."""
 
     @wraps(fit)
-    def claiming(self: object, *args: Any, **options: Any) -> Any:
+    def claiming(self: Any, *args: Any, **options: Any) -> Any:
         out = options.get("out")
         resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
+        if self.engine.group.rank > 0:  # the first of several processes writes for all
+            return fit(self, *args, **options)
         if out is None:
             if resume:
                 raise TrainingError("resume=True needs out=, the folder that holds the checkpoint")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import cached_property, partial
-from itertools import islice
 from math import isfinite
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -37,6 +36,7 @@ from foveate.training.objectives import training_losses
 from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
 from foveate.training.saving import Saving, arrays_in_turn
+from foveate.training.sharing import Shares
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
@@ -60,15 +60,18 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
         TrainingError: the loss is no longer a number, or the checkpoint is from another recipe or dataset.
         FileError: no checkpoint can be read.
     """
-    run = _Run(job, progress)
+    shares = Shares(job.programs.engine.group)
+    progress = progress if shares.is_first else Progress()
+    run = _Run(job, progress, shares)
     if resume and job.folder is not None:
         run.saving.restore(run.restore)
+    shares.check_alike(job, run.step)
     # What overflows is found by the loop itself and told in a sentence, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"), interruptible() as interrupted, progress:
         try:
             progress.start(job.recipe.epochs, run.steps, run.step)
             run.announce()
-            while run.epoch < job.recipe.epochs and not run.has_ended() and not interrupted():
+            while run.epoch < job.recipe.epochs and not run.has_ended(interrupted):
                 if run.train(interrupted):
                     progress.epoch(run.finish_epoch())
                     run.save()
@@ -82,8 +85,8 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
 class _Run:
     """A training run in progress: the epoch, the batches done in it, what they measured, and the epochs before."""
 
-    def __init__(self, job: Job, progress: Progress) -> None:
-        self.job, self._progress = job, progress
+    def __init__(self, job: Job, progress: Progress, shares: Shares) -> None:
+        self.job, self._progress, self._shares = job, progress, shares
         self.epoch = 0
         self.position = 0
         self.totals = Totals()
@@ -95,7 +98,7 @@ class _Run:
         self._feed = feed_of(graph, self._heads, job.train, job.preprocessing)
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
-        self._updates = len(self._groups())
+        self._updates = len(shares.checked(self._groups()))
         self._kept = Kept(job, Metrics(self._heads).headline[1])
         self._notes: list[str] = []
         self._extended_from = 0
@@ -132,17 +135,21 @@ class _Run:
         for note in self._notes:
             self._progress.note(note)
 
-    def has_ended(self) -> bool:
-        """Whether training ends before its last epoch: by a callback, or because validation gets no better."""
+    def has_ended(self, interrupted: Callable[[], bool]) -> bool:
+        """Whether training ends before its last epoch: by Ctrl-C, a callback, or as validation gets no better."""
         patience = self.job.recipe.patience
         waited = self._kept.waited_for_better(self.history.epochs)
         if self._seen.reason is None and patience is not None and waited >= patience:
             self._seen.reason = f"no better in validation for {patience} epoch{'s' * (patience > 1)}"
-        return self._is_stopped
+        return self._is_stopped(interrupted)
 
-    @property
-    def _is_stopped(self) -> bool:
-        return self._seen.reason is not None or self.history.failure is not None
+    def _is_stopped(self, interrupted: Callable[[], bool]) -> bool:
+        """Whether to stop now; of several processes all do if one does."""
+        own = self._seen.reason is not None or self.history.failure is not None
+        ctrl_c, stopped = self._shares.any(interrupted(), own)
+        if stopped and not own:
+            self._seen.reason = "another process ended it"
+        return ctrl_c or stopped
 
     def train(self, interrupted: Callable[[], bool]) -> bool:
         """Train on the rest of the epoch's batches; False if it was stopped before the last."""
@@ -150,9 +157,8 @@ class _Run:
         if self.position == 0:
             self._kept.before_epoch(self.history.epochs)
         since = perf_counter()
-        with closing(
-            self._feed.prefetched(self._prepare, [indices for group in groups for indices in group])
-        ) as batches:
+        own = [self._shares.own(indices) for group in groups for indices in group]
+        with closing(self._feed.prefetched(self._prepare, own)) as batches:
             awaited = self._awaited(batches)
             for group in groups:
                 result, samples = self._update(group, awaited)
@@ -164,12 +170,14 @@ class _Run:
                     self.tell("on_step")
                 if self._is_due():
                     self.save()
-                if interrupted() or self._is_stopped:
+                if self._is_stopped(interrupted):
                     break
         return self.position >= self._updates
 
     def tell(self, event: str) -> None:
-        """Tell the callbacks; the first error of one ends the training."""
+        """Tell the callbacks, those of the first process; the first error of one ends the training."""
+        if not self._shares.is_first:
+            return
         seen = self._seen
         seen.step, seen.learning_rate = self.step, self.totals.learning_rate or seen.learning_rate
         seen.epoch = self.epoch if event == "on_epoch" else min(self.epoch + 1, self.job.recipe.epochs)
@@ -233,7 +241,8 @@ class _Run:
     def save(self) -> None:
         """Write the checkpoint and the history, if there is a folder for them."""
         self._check_parameters()
-        self.saving.write(self.step, self._checkpoint, self.history)
+        if self._shares.is_first:
+            self.saving.write(self.step, self._checkpoint, self.history)
 
     def _checkpoint(self) -> Checkpoint:
         state, sets = self.job.state, self._kept.sets(self.history.epochs, self.position)
@@ -301,12 +310,13 @@ class _Run:
         recipe, total, loss = self.job.recipe, sum(map(len, group)), 0.0
         rate, momentum = self._schedule.rates(self.step, self.steps)
         self.totals.learning_rate = rate
-        for number, (samples, inputs, targets) in enumerate(islice(batches, len(group))):
+        for number, (batch, (count, inputs, targets)) in enumerate(zip(group, batches, strict=False)):
+            samples = len(batch)
             options: StepOptions = {"learning_rate": rate, "momentum": momentum}
             if recipe.accumulate > 1:
                 last = number == len(group) - 1
                 options |= {"share": samples / total, "first": number == 0, "last": last, "update": self.step}
-            result = self._program(samples).step(self.job.state, inputs, targets, **options)
+            result = self._program(count).step(self.job.state, inputs, targets, **options)
             self.totals.add(result, samples)
             loss += result.loss * samples / total
             if not result.is_finite:

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from foveate.engines.engine import Engine
+from foveate.engines.group import ALONE, Group
 from foveate.engines.request import Request
 from foveate.engines.torch.arrays import TYPES
+from foveate.engines.torch.distributed import joined_group, local_device
 from foveate.engines.torch.precision import PRECISIONS, Precision
 from foveate.engines.torch.program import Place, TorchProgram
 from foveate.engines.torch.state import TorchState
@@ -24,6 +26,9 @@ class TorchEngine(Engine):
         dtype: np.float32, or np.float64 for tests.
         precision: "float32", "tf32" (faster on NVIDIA's GPUs, with 10 bits in each factor of a product), or "bf16",
             which computes activations and products in bfloat16; parameters, losses and updates stay in float32.
+        group: the processes that train together; see `distributed_engine`.
+        synchronised: whether their batch normalisation measures the whole batch; otherwise each process measures its
+            own share, and the running statistics are the means.
 
     Raises:
         EngineError: this machine has no such device, or there is no such precision.
@@ -36,12 +41,17 @@ class TorchEngine(Engine):
         device: str | None = None,
         dtype: type[np.floating] = np.float32,
         precision: Precision = "float32",
+        group: Group = ALONE,
+        *,
+        synchronised: bool = True,
     ) -> None:
         if precision not in PRECISIONS or (dtype is np.float64 and precision != "float32"):
             raise EngineError(f'the precision is "{printable(precision)}"; it must be one of {", ".join(PRECISIONS)}')
         self.device = _checked(_best() if device is None else device, dtype)
         self.dtype = dtype
         self.precision = precision
+        self.group = group
+        self.synchronised = synchronised
 
     @property
     def threads(self) -> int:
@@ -53,7 +63,27 @@ class TorchEngine(Engine):
         return TorchState(graph, optimizer, seed, self.dtype, str(self.device))
 
     def _compile(self, graph: Graph, request: Request) -> TorchProgram:
-        return TorchProgram(graph, request, Place(self.device, self.dtype, self.precision))
+        place = Place(self.device, self.dtype, self.precision, self.group, self.synchronised)
+        return TorchProgram(graph, request, place)
+
+
+def distributed_engine(
+    device: str | None = None,
+    dtype: type[np.floating] = np.float32,
+    precision: Precision = "float32",
+    *,
+    synchronised: bool = True,
+) -> TorchEngine:
+    """The engine of one of the processes that torchrun has started; arguments as for `TorchEngine`.
+
+    Raises:
+        EngineError: the processes do not find each other, or as for `TorchEngine`.
+    """
+    device = local_device(device)
+    alone = TorchEngine(device, dtype, precision)
+    if alone.device.type == "cuda":
+        torch.cuda.set_device(alone.device)
+    return TorchEngine(device, dtype, precision, joined_group(alone.device), synchronised=synchronised)
 
 
 def _best() -> str:

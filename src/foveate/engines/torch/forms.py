@@ -12,11 +12,13 @@ from torch.nn import functional
 
 from foveate.engines import definitions
 from foveate.engines.definitions import definition_of
+from foveate.engines.group import Group
 from foveate.engines.reference.structure import RANDOM_BITS
 from foveate.engines.torch.arrays import TYPES, to_numpy, to_tensor
 from foveate.engines.torch.joining import joined
 from foveate.engines.torch.modules import Parts, parts
 from foveate.engines.torch.precision import keeps_float32
+from foveate.engines.torch.synchronised import normalized
 from foveate.errors import EngineError
 from foveate.graph import Node
 from foveate.layers import Dropout, SpatialDropout
@@ -30,11 +32,15 @@ ByName: TypeAlias = Mapping[str, torch.Tensor]
 
 @dataclass
 class Context:
-    """What a form may need in addition to its tensors; a normalisation that measures replaces `statistics`."""
+    """What a form may need in addition to its tensors; a normalisation that measures replaces `statistics`.
+
+    With a `group`, it measures over all its processes.
+    """
 
     training: bool
     statistics: dict[str, torch.Tensor]
     random: Callable[[int], NDArray[np.uint64]]
+    group: Group | None = None
 
 
 Form: TypeAlias = Callable[[Tensors, ByName, Context], torch.Tensor]
@@ -138,11 +144,21 @@ class _BatchNorm:
 
     def __call__(self, inputs: Tensors, parameters: ByName, context: Context) -> torch.Tensor:
         layer, old = self.layer, context.statistics
+        if context.training and context.group is not None:
+            return self._over_group(inputs[0], parameters, context, context.group)
         if context.training:  # the old ones stay until the step is known to count
             context.statistics = {name: tensor.clone() for name, tensor in old.items()}
         mean, var = context.statistics["running_mean"], context.statistics["running_var"]
         weight, bias = parameters.get("weight"), parameters.get("bias")
         return functional.batch_norm(inputs[0], mean, var, weight, bias, context.training, layer.momentum, layer.eps)
+
+    def _over_group(self, x: torch.Tensor, parameters: ByName, context: Context, group: Group) -> torch.Tensor:
+        like = next(iter(context.statistics.values()))
+        y, context.statistics = normalized(self.layer, x.to(like.dtype), context.statistics, group)
+        if not self.layer.affine:
+            return y
+        weight, bias = (parameters[name].reshape(-1, *(1,) * (x.ndim - 2)) for name in ("weight", "bias"))
+        return y * weight + bias
 
 
 @dataclass

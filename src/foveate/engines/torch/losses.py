@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch.nn import functional
 
+from foveate.engines.group import Group
 from foveate.engines.losses import measure_of
 from foveate.engines.torch.arrays import to_numpy, to_tensor
 from foveate.graph import L1, BinaryCrossEntropy, CrossEntropy, Dice, Focal, Huber, Loss, MeanSquaredError
@@ -82,6 +83,16 @@ def count_correct(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
         right = (outputs > (0 if loss.applies == "sigmoid" else 0.5)) == (targets > 0.5)
         correct, counted = right.reshape(len(outputs), -1).all(1).sum(), len(outputs)
     return torch.stack([correct, torch.full_like(correct, counted)])
+
+
+def of_group(group: Group, measured: Measured, count: Tensor) -> tuple[Measured, Tensor]:
+    """What the whole group measured, and this process's share in the gradient of the whole batch's mean loss."""
+    part = torch.where(measured.weight > 0, measured.weight * measured.loss, 0)
+    sums = torch.stack([part, measured.weight, *count.to(part.dtype)])
+    group.all_reduce(sums)
+    total = sums[1]
+    mean, share = (torch.where(total > 0, each / total, 0) for each in (sums[0], measured.weight))
+    return Measured(mean, _times(share, measured.gradient), total), sums[2:].to(count.dtype)
 
 
 def _in_numpy(loss: Loss, outputs: Tensor, targets: Tensor, sample_weight: Tensor) -> Measured:

@@ -8,15 +8,17 @@ from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from foveate.engines.base import FloatArray, State
+from foveate.engines.group import ALONE, Group
 from foveate.engines.losses import measure_of
 from foveate.engines.program import Batch, Program, Rates, Session, StepInfo, StepResult
 from foveate.engines.random import raw
 from foveate.engines.request import Request
 from foveate.engines.torch.arrays import TYPES, Reading, to_numpy, to_tensor
 from foveate.engines.torch.forms import Context, Operation, operation_of
-from foveate.engines.torch.losses import count_correct, is_known, measure_loss
+from foveate.engines.torch.losses import count_correct, is_known, measure_loss, of_group
 from foveate.engines.torch.optimizers import Learning, clip, update
 from foveate.engines.torch.precision import Precision, arithmetic, tf32
 from foveate.engines.torch.state import TorchState
@@ -28,11 +30,16 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Place:
-    """Where programs run, and in what numbers."""
+    """Where programs run, in what numbers, and with whom.
+
+    `synchronised` batch normalisation measures over the batches of the whole group.
+    """
 
     device: torch.device
     dtype: type[np.floating]
     precision: Precision = "float32"
+    group: Group = ALONE
+    synchronised: bool = True
 
 
 class TorchProgram(Program):
@@ -96,6 +103,10 @@ class TorchSession(Session):
         super().__init__(program)
         self.place, self.device, self._bytes = program.place, program.place.device, program.memory
         self._in_bf16 = program.place.precision == "bf16"
+        # Whoever only looks at a network does so alone.
+        self._group = program.place.group if self.request.losses else ALONE
+        self._together = self._group if self._group.size > 1 and program.place.synchronised else None
+        self._whole: int | None = None
         self._operations = program.operations()
         self._last_uses = _last_uses(self.graph)
         self._read_again = {*self.request.keep, *self.graph.outputs}
@@ -128,10 +139,13 @@ class TorchSession(Session):
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> StepResult:
         state = _own(state)
+        self._whole = None
         self._run(state, batch.inputs, graded=True)
         seeds, measured = self._losses(batch)
         # Everything up to the update is launched before anything is read.
         self._go_back(seeds)
+        if self._group.size > 1:
+            self._share()
         losses, counts = measured.wait()
         by_output = {each.output: float(loss) for each, loss in zip(self.request.losses, losses, strict=True)}
         total = sum(each.weight * by_output[each.output] for each in self.request.losses)
@@ -155,9 +169,12 @@ class TorchSession(Session):
         for each in self.request.losses:
             output, targets = self._values[each.output].detach(), to_tensor(batch.targets[each.output], self.device)
             measured = measure_loss(each.loss, output, targets, weight)
+            count = count_correct(each.loss, output, targets)
+            if self._group.size > 1:
+                measured, count = of_group(self._group, measured, count)
             losses.append(measured.loss)
             seeds[each.output] = each.weight * measured.gradient
-            counts.append(count_correct(each.loss, output, targets))
+            counts.append(count)
         return seeds, Reading([torch.stack(losses), counts[0]])
 
     def _run(self, state: TorchState, inputs: Mapping[str, FloatArray], *, graded: bool) -> None:
@@ -188,7 +205,7 @@ class TorchSession(Session):
         statistics = {name: self._array(state, full) for name, full in operation.statistics.items()}
         # A frozen normalisation works as in inference; layers without statistics know the mode alone.
         training = self.request.measures(node) if statistics else self.request.training
-        context = Context(training, statistics, partial(raw, state.seed, node.name, state.step_count))
+        context = Context(training, statistics, partial(self._random, state, node.name), self._together)
         if self._in_bf16 and operation.keeps_float32:
             with torch.autocast(self.device.type, enabled=False):
                 output = operation.compute([x.float() for x in inputs], parameters, context)
@@ -205,6 +222,32 @@ class TorchSession(Session):
         self._values[node.name] = output
         for name in self._last_uses[node.name] - self._read_again:
             del self._values[name]
+
+    def _random(self, state: TorchState, name: str, count: int) -> NDArray[np.uint64]:
+        """Raw numbers for a node and the samples of this process, which are some of the whole batch's."""
+        group, own = self._group, self.request.batch_size
+        if group.size == 1:
+            return raw(state.seed, name, state.step_count, count)
+        if self._whole is None:  # asked in the same order by all processes
+            self._whole = int(group.total([own])[0])
+        each = count // own
+        whole = raw(state.seed, name, state.step_count, each * self._whole).reshape(self._whole, each)
+        return whole[group.rank :: group.size].reshape(-1)  # its samples of the batch: every size-th
+
+    def _share(self) -> None:
+        """Sum the gradients of the parameters over the group; statistics that are not common become their mean."""
+        names, group = self._trained(), self._group
+        apart = list(self._measured) if self._together is None else []
+        tensors = [self._gradients[name] for name in names] + [self._measured[name] / group.size for name in apart]
+        if not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        group.all_reduce(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for store, name, part in zip(
+            [self._gradients] * len(names) + [self._measured] * len(apart), names + apart, parts, strict=True
+        ):
+            store[name] = part.reshape(store[name].shape)
 
     def _array(self, state: TorchState, name: str) -> torch.Tensor:
         """An array as this run has it: what it measured, or what gradients lead to, else the state's."""
