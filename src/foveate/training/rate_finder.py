@@ -188,8 +188,8 @@ def smooth(losses: NDArray[np.float64], width: float) -> NDArray[np.float64]:
 def suggested(rates: NDArray[np.float64], curve: NDArray[np.float64]) -> float:
     """The geometric middle of the stretch of learning rates around the lowest loss in which it is nearly lowest.
 
-    The steepest descent, which others suggest, lies well below the best peak of a one-cycle schedule: training there
-    cost up to ten points of accuracy on small sets of images, and one point in the middle.
+    The steepest descent, which others suggest, often lies several times below the best peak of a one-cycle schedule.
+    With the middle, small networks on four small sets of images came within half a point of the best of six rates.
 
     >>> round(suggested(np.geomspace(0.001, 1, 7), np.array([2, 1.9, 1, 0.2, 0.2, 0.9, 3])), 4)
     0.0562
