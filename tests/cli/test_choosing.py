@@ -78,15 +78,16 @@ def test_named_datasets_keep_their_recipe(monkeypatch, name, mirrored):
     plain = fv.Preprocessing((1, 8, 8), (0.5,), (0.5,))
     data = fv.Splits(samples, samples.subset(range(10)), samples.subset(range(10)), plain, name=name)
     given = dict.fromkeys(("net", "origin", "size", "epochs", "batch_size", "learning_rate", "augment", "shift"))
+    given["erase"] = 0
     model = fv.Model(fv.zoo.make("vgg6", input_shape=(1, 8, 8)), engine="reference")
-    choices = choosing.chosen_for(name, data, model, given)
+    choices = choosing.chosen_for(name, data, model, fv.SGD(), given)
     assert choosing.default_network(samples) == "vgg6"
     assert choices.fit_options == {
         "epochs": 6, "batch_size": 128, "schedule": fv.OneCycle(0.15), "augmentation": fv.Augmentation(flip=mirrored),
     }  # fmt: skip
     assert datasets.DATASETS[name].mirrored is mirrored
     assert ("images are mirrored" in str(choices)) is mirrored
-    asked = choosing.chosen_for(name, data, model, {**given, "augment": not mirrored})
+    asked = choosing.chosen_for(name, data, model, fv.SGD(), {**given, "augment": not mirrored})
     assert asked.augmentation.flip is not mirrored
 
 
