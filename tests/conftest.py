@@ -28,7 +28,11 @@ def _own_image_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["FOVEATE_CACHE"] = str(tmp_path_factory.mktemp("image-cache"))
 
 
-@pytest.fixture(params=["reference", "native", "torch"])
+TORCH = pytest.param("torch", marks=pytest.mark.slow)
+"""The quick tests of this engine are those of tests/engines/pytorch; what every engine must do takes it minutes."""
+
+
+@pytest.fixture(params=["reference", "native", TORCH])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine as users get it, in float32: a test that takes it runs once for each."""
     return get_engine(request.param)
@@ -40,7 +44,7 @@ def truth() -> Engine:
     return ReferenceEngine(np.float64)
 
 
-@pytest.fixture(params=["float64-reference", "reference", "native", "torch"])
+@pytest.fixture(params=["float64-reference", "reference", "native", TORCH])
 def any_engine(request: pytest.FixtureRequest) -> Engine:
     """The oracle too, for tests whose expectation comes from elsewhere; see `support.bound`."""
     return ReferenceEngine(np.float64) if request.param == "float64-reference" else get_engine(request.param)
