@@ -17,6 +17,7 @@ from benchmarks import (
     environment,
     folders,
     fuzzing,
+    kills,
     layers,
     names,
     precision,
@@ -135,6 +136,19 @@ def baseline(
             bits.write(write, hashes)
             message = f"{len(hashes)} hashes written to {write}"
     print(message)
+
+
+@app.command(name="kills")
+def kill_trainings(
+    count: Annotated[int, typer.Option(min=1, help="How many kills.")] = 200,
+    engine: Annotated[str, typer.Option(help="The engine that trains.")] = "native",
+    seed: Seed = 0,
+) -> None:
+    """Kill trainings at random moments, resume them, and compare the bits with those of trainings left alone.
+
+    Example: python -m benchmarks kills --count 200
+    """
+    print(kills.campaign(count, seed=seed, engine=engine, tell=lambda line: print(line, flush=True)))
 
 
 @app.command(name="stress")

@@ -3,6 +3,14 @@
 Layers, networks and their arithmetic are imported at once; what needs NumPy is imported when first used.
 """
 
+import signal
+import sys
+
+# While the command line imports its modules, nobody could catch what Python makes of Ctrl-C: it just ends the process.
+_is_command = (sys.argv[:1] == ["-m"] and "foveate" in sys.orig_argv) or "".join(sys.argv[:1]).endswith("/foveate")
+if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any

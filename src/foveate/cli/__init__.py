@@ -19,6 +19,7 @@ from foveate.cli import (
     training,
     zoo,
 )
+from foveate.cli.ending import remember_ctrl_c
 from foveate.cli.output import (
     Commands,
     end_without_output,
@@ -74,6 +75,7 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    remember_ctrl_c()
     open_closed_streams()
     escape_what_cannot_be_encoded()
     warn_in_sentences()
@@ -82,5 +84,7 @@ def main() -> None:
             app(prog_name="foveate")
         finally:
             sys.stdout.flush()  # what is left in the buffer may not find room either
+    except KeyboardInterrupt:  # before or after the command, which tells of it itself
+        raise SystemExit(130) from None
     except OSError as error:
         end_without_output(error)

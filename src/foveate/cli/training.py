@@ -12,6 +12,7 @@ import typer
 
 from foveate.cli.choosing import advice_for, chosen_for
 from foveate.cli.configuration import ConfigOption, resolved, run_file, save_at_start, typed
+from foveate.cli.ending import check_interrupted, ends_in_a_sentence, tell
 from foveate.cli.output import (
     DeviceOption,
     EngineOption,
@@ -155,6 +156,7 @@ def train(
     updating = optimizer_of(context.params)
     further = further_options(context.params)
     folder = RunFolder(out or default_folder(dataset))
+    context.with_resource(ends_in_a_sentence(folder))
     first = is_first(context, engine)
     if first:
         context.with_resource(claimed(folder, resume=resume, overwrite=overwrite, words=typed_words()))
@@ -163,17 +165,18 @@ def train(
     data, model = begin(dataset, net, variant, origin, seed=seed, engine=where, folder=reading, out=folder.path)
     model.freeze(*freeze or ())
     choices = chosen_for(dataset, data, model, updating, context.params)
-    typer.echo(_told(data, model.graph.name, _write_skipped(data, folder) if first else None), err=as_json)
+    tell(_told(data, model.graph.name, _write_skipped(data, folder) if first else None), err=as_json)
     files: dict[Path, bytes] = {}
     if find_learning_rate:
         found = _found_rate(context, model, data, choices, learning_rate_factors=factors, optimizer=updating)
         files[folder.rates] = png(found.plot())
         line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
         choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})
-    typer.echo(str(choices), err=as_json, nl=bool(choices.reasons))
+    tell(str(choices), err=as_json, nl=bool(choices.reasons))
     chosen = {**_chosen(data, model, choices, context.params), "out": folder.path}
     files[folder.options] = run_file(folder.options, resolved(context, **chosen))
     schedule = schedule_of(context.params, choices.learning_rate, choices.epochs)
+    check_interrupted()
     history = model.fit(
         data.train,
         validation=data.validation,
@@ -289,8 +292,8 @@ def _report(model: "Model", data: "Splits", history: "History", folder: Any, as_
             {**result.to_json(), **found, "classes": list(data.classes), "epochs": history.to_json(), **places, **said}
         )
         return
-    typer.echo(f"test accuracy: {100 * result.accuracy:.2f} %")
+    tell(f"test accuracy: {100 * result.accuracy:.2f} %")
     if advice:
-        typer.echo(advice)
+        tell(advice)
     for name, path in files.items():
-        typer.echo(f"{name}: {path}")
+        tell(f"{name}: {path}")

@@ -18,6 +18,7 @@ from foveate.errors import FileError, TrainingError
 from foveate.files import PARTIAL, is_at, lock, remove_partials
 from foveate.text import named
 from foveate.training.folder import RunFolder
+from foveate.training.interruption import saved_first
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -102,7 +103,7 @@ def in_claimed_folder(fit: Fit) -> Fit:
             if resume:
                 raise TrainingError("resume=True needs out=, the folder that holds the checkpoint")
             return fit(self, *args, **options)
-        with claimed(RunFolder(path_from(out, "out")), resume=resume, overwrite=overwrite):
+        with claimed(RunFolder(path_from(out, "out")), resume=resume, overwrite=overwrite), saved_first():
             return fit(self, *args, **options)
 
     return cast(Fit, claiming)

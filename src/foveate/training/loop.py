@@ -73,8 +73,9 @@ def fit(job: Job, progress: Progress, *, resume: bool = False) -> History:
             run.announce()
             while run.epoch < job.recipe.epochs and not run.has_ended(interrupted):
                 if run.train(interrupted):
-                    progress.epoch(run.finish_epoch())
-                    run.save()
+                    row = run.finish_epoch()
+                    run.save()  # first, so that what is told is on the disk
+                    progress.epoch(row)
                     run.tell("on_epoch")
             run.conclude()
         finally:

@@ -1,6 +1,7 @@
 """What is shown while a network trains: a live bar, or a line for each epoch, or nothing."""
 
 import sys
+from collections.abc import Callable
 from shutil import get_terminal_size
 from time import monotonic
 from types import TracebackType
@@ -42,21 +43,26 @@ class Lines(Progress):
     """A line for each epoch, for logs and pipes."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream: TextIO | None = stream
 
     def start(self, epochs: int, steps: int, done: int) -> None:
         """Say where training resumes."""
         if done:
-            self._stream.write(f"{_resumed(epochs, steps, done)}\n")
+            self.note(_resumed(epochs, steps, done))
 
     def epoch(self, row: Epoch) -> None:
         """Write the epoch's figures at once."""
         self.note(str(row))
 
     def note(self, text: str) -> None:
-        """Write a line at once."""
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        """Write a line at once; if that is not possible, training goes on in silence."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # nobody reads it any longer, the disk is full, or it is closed
+            self._stream = None
 
 
 class LiveBar(Progress):
@@ -64,7 +70,7 @@ class LiveBar(Progress):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._bar = stream, Bar(stream)
-        self._epochs = 0
+        self._epochs, self._is_gone = 0, False
         self._samples, self._since = 0, monotonic()
 
     def start(self, epochs: int, steps: int, done: int) -> None:
@@ -72,7 +78,7 @@ class LiveBar(Progress):
         self._epochs = epochs
         self._bar.start(steps, done)
         if done:
-            self._bar.print(_resumed(epochs, steps, done))
+            self._shown(lambda: self._bar.print(_resumed(epochs, steps, done)))
         self._since = monotonic()
 
     def step(self, epoch: int, samples: int, loss: float, accuracy: float | None, step_loss: float) -> None:
@@ -83,7 +89,7 @@ class LiveBar(Progress):
             return
         rate = f"{self._samples / max(monotonic() - self._since, 1e-9):,.0f} images/s"
         figures = f"loss {loss:.4f}" + ("" if accuracy is None else f"  accuracy {accuracy:.1%}")
-        self._bar.draw(f"epoch {epoch}/{self._epochs}", f"{rate} {figures}")
+        self._shown(lambda: self._bar.draw(f"epoch {epoch}/{self._epochs}", f"{rate} {figures}"))
 
     def epoch(self, row: Epoch) -> None:
         """Print the epoch's figures above the bar; validation does not count in the next epoch's images/s."""
@@ -92,17 +98,29 @@ class LiveBar(Progress):
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.print(broken(text, get_terminal_size().columns) if self._stream.isatty() else text)
+        self._shown(
+            lambda: self._bar.print(broken(text, get_terminal_size().columns) if self._stream.isatty() else text)
+        )
+
+    def _shown(self, show: Callable[[], object]) -> None:
+        """Show something as long as there is a terminal; without one, training goes on in silence."""
+        if self._is_gone:
+            return
+        try:
+            show()
+        except (OSError, ValueError):
+            self._is_gone = True
 
     def __enter__(self) -> Self:
-        self._bar.__enter__()
+        self._shown(self._bar.__enter__)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
-        self._bar.__exit__(kind, error, trace)
+        self._is_gone = False  # what it holds is let go in any case
+        self._shown(lambda: self._bar.__exit__(kind, error, trace))
 
 
 def _resumed(epochs: int, steps: int, done: int) -> str:
