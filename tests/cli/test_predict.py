@@ -464,4 +464,4 @@ def test_masks_of_another_task_or_in_a_wrong_place_are_sentences(foveate, traine
     image = images / "dark" / "0.png"
     result = foveate("predict", tmp_path / "model.safetensors", image, "--masks", tmp_path / "file")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f'foveate: "{tmp_path / "file" / "0.png"}" cannot be written: ')
+    assert result.stderr.startswith(f"foveate: {tmp_path / 'file' / '0.png'} cannot be written: ")

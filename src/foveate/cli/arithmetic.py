@@ -11,7 +11,6 @@ import typer
 from foveate.cli.networks import ClassesOption, InputOption, NetworkArgument, find_graph
 from foveate.cli.output import LARGEST, JsonOption, print_json, table, wrapped
 from foveate.cli.shapes import parse_numbers, parse_shape
-from foveate.errors import FileError
 from foveate.geometry import format_sizes
 from foveate.graph import Graph
 from foveate.graph.analysis.dense import Comparison, Way
@@ -128,10 +127,9 @@ def explain_arithmetic(
     if out is None:
         typer.echo(page.rstrip())
         return
-    try:
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"cannot write {out}: {error.strerror or error}") from None
+    from foveate.files import write_atomically
+
+    write_atomically(out, page.encode("utf-8"))
     typer.echo(f"wrote {out}")
 
 

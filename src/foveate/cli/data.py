@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli.models import open_model
-from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, wrapped
+from foveate.cli.output import LARGEST, Commands, JsonOption, print_json, unused, wrapped, write_image
 from foveate.cli.sources import (
     FitOption,
     FolderOptions,
@@ -17,11 +17,11 @@ from foveate.cli.sources import (
     ValidationOption,
     told_otherwise,
 )
-from foveate.errors import DataError, FileError
-from foveate.text import named, printable
+from foveate.errors import DataError
+from foveate.text import printable
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 commands = typer.Typer(
     cls=Commands,
@@ -55,7 +55,7 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of the dataset.")], as_
 def image(
     name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     number: Annotated[int, typer.Argument(min=0, max=LARGEST, help="Which test image, counting from 0.")] = 0,
-    out: Annotated[Path, typer.Option(help="File to write, such as photo.png.")] = Path("photo.png"),
+    out: Annotated[Path | None, typer.Option(help="File to write (default: photo.png).")] = None,
 ) -> None:
     """Save a test image from a dataset as a file for `foveate predict` and `foveate explain`.
 
@@ -65,11 +65,12 @@ def image(
 
     from foveate.data import datasets
 
+    out = unused(out, "photo.png")
     test = datasets.load(name).test
     if number >= len(test):
         raise DataError(f"there is no image {number}: the {len(test):,} test images are numbered 0 to {len(test) - 1}")
     pixels = test.inputs[number]
-    _save(Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), out)
+    write_image(Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), out)
     typer.echo(f"{out}: {printable(test.classes[int(test.labels[number])])}, test image {number} of {name}")
 
 
@@ -93,7 +94,7 @@ def show(
         raise typer.BadParameter(f"--{next(iter(given))} is for a new network; the one in --model has its own")
     prepared = None if model is None else open_model(model, None).preprocessing
     sheet = datasets.contact_sheet(folder, each=each, preprocessing=prepared, **given)
-    _save(sheet.image, out)
+    write_image(sheet.image, out)
     typer.echo(f"{printable(Path(folder).resolve().name)}: {sheet.found}\ncontact sheet: {out}")
 
 
@@ -179,11 +180,3 @@ def list_datasets(as_json: JsonOption = False) -> None:
     for each in found:
         place = f"in {each.folder}" if each.found else f"not here; foveate data fetch {each.name}"
         typer.echo(wrapped(f"{each.name}: {each.description}, {place}", sys.stdout))
-
-
-def _save(image: "Image.Image", out: Path) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        image.save(out)
-    except (OSError, ValueError) as error:
-        raise FileError(f"{named(out)} cannot be written: {getattr(error, 'strerror', None) or error}") from None

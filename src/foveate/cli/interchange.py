@@ -7,7 +7,7 @@ import typer
 
 from foveate.cli.models import ONNX, imported_model, is_onnx, open_model
 from foveate.cli.networks import InputOption
-from foveate.cli.output import DeviceOption, EngineOption, chosen_engine
+from foveate.cli.output import DeviceOption, EngineOption, chosen_engine, unused
 from foveate.errors import FileError
 from foveate.opening import open_regular
 from foveate.text import named
@@ -18,7 +18,9 @@ LARGEST_NAMES = 1 << 24
 
 def import_(
     source: Annotated[Path, typer.Argument(help="An ONNX file.", metavar="MODEL.onnx")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("model.safetensors"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write (default: model.safetensors).")
+    ] = None,
     input_shape: InputOption = None,
     classes: Annotated[
         Path | None, typer.Option(help="Text file with the name of a class in each line, for a classifier.")
@@ -42,6 +44,7 @@ def import_(
 
     if source.suffix == ".safetensors":
         raise typer.BadParameter(f"{source} is a model of foveate; it is imported already")
+    out = unused(out, "model.safetensors")
     _check_written(source, out)
     if is_onnx(out):
         wanted = out.with_suffix(".safetensors").name

@@ -1,9 +1,11 @@
 """The maps that `predict --masks` writes: the class of each position, as a picture or an array for each image."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foveate.cli.output import write_image
 from foveate.errors import DataError, FileError
 from foveate.text import named
 
@@ -57,18 +59,18 @@ class Masks:
     def _save(self, stem: str, output: str, mask: Any) -> Path:
         import numpy as np
 
+        from foveate.files import write_atomically
+
         picture = mask.ndim == 2 and mask.dtype == np.uint8
         path = self._folder / f"{stem}{f'.{output}' * bool(output)}{'.png' if picture else '.npy'}"
         if path.exists() and path.resolve() == self._source:
             raise FileError(f"{named(path)} is the image itself; give another folder for --masks")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if picture:
-                _picture(mask).save(path)
-            else:
-                np.save(path, mask)
-        except (OSError, ValueError) as error:
-            raise FileError(f"{named(path)} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        if picture:
+            write_image(_picture(mask), path)
+        else:
+            content = BytesIO()
+            np.save(content, mask)
+            write_atomically(path, content.getbuffer())
         return path
 
 

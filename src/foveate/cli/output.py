@@ -228,3 +228,34 @@ def escape_what_cannot_be_encoded() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # there may be none, or one of a test's own
             stream.reconfigure(errors="backslashreplace")
+
+
+def unused(out: Path | None, usual: str) -> Path:
+    """The file to write; one that nobody named must not replace another."""
+    if out is not None:
+        return out
+    if Path(usual).exists():
+        raise typer.BadParameter(
+            f"{usual} exists already; name the file to write with --out, the same one to replace it"
+        )
+    return Path(usual)
+
+
+def write_image(image: Any, path: Path) -> None:
+    """Write a picture of Pillow's, whole or not at all; a FileError says why it cannot be."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    from foveate.errors import FileError
+    from foveate.files import write_atomically
+
+    content = BytesIO()
+    try:
+        kind = Image.registered_extensions().get(path.suffix.lower())
+        if kind is None:
+            raise ValueError(f"unknown file extension: {path.suffix}")
+        image.save(content, kind)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{named(path)} cannot be written: {error}") from None
+    write_atomically(path, content.getbuffer())
