@@ -178,7 +178,7 @@ def test_a_model_that_cannot_be_written_is_in_memory(graph, folder, full, data, 
     model = fv.Model(graph, engine="reference")
 
     class Filling(Progress):
-        def epoch(self, row):
+        def step(self, *_):
             full.append(errno.ENOSPC)
 
     with (
