@@ -69,6 +69,17 @@ def test_they_see_the_model_that_the_epochs_row_measured(data, ema):
     assert rows[3] == round(model.evaluate(data, progress=False).loss, 6)
 
 
+def test_in_the_end_they_see_the_best_epochs_model_also_if_it_is_an_average(data):
+    class See(fv.Callback):
+        def on_end(self, training):
+            self.weight = training.model.read("conv1.weight")
+
+    see, others = See(), fv.Dataset(data.inputs, (data.labels + 1) % 3, data.classes)
+    model, history = fit(data, see, validation=others, ema=0.5, epochs=6, schedule=fv.Constant(0.1))
+    assert history.best < len(history)
+    np.testing.assert_array_equal(see.weight, model.read("conv1.weight"))
+
+
 def test_a_model_that_a_callback_saves_is_the_model_of_that_epoch(data, tmp_path):
     class Save(fv.Callback):
         def on_epoch(self, training):

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines import Program, StepResult
+from foveate.engines import Program, State, StepResult
 from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
@@ -125,8 +125,7 @@ class _Run:
     def announce(self) -> None:
         """Say what is worth knowing of where the training begins."""
         self._seen = Training(self.job.recipe.epochs, self.steps, self.step, self.epoch + 1, history=self.history)
-        if self.job.model_of is not None:
-            self._seen.make_model = partial(self.job.model_of, self._kept.shown, self.history)
+        self._show(self._kept.shown)
         if self._extended_from:
             rate = self._schedule.rates(min(self.step, self.steps - 1), self.steps)[0]
             self._notes.append(
@@ -199,9 +198,15 @@ class _Run:
         if unfinished:
             self.save()
         history.best = self._kept.conclude(history.epochs, self.position)
+        self._show(self.job.state)
         if history.best is not None and history.best < len(history):
             best = history.epochs[history.best - 1]
             self._progress.note(f"the model is that of epoch {best.epoch}, the best in validation ({told(best)})")
+
+    def _show(self, state: State) -> None:
+        """Let callbacks see the model with this state."""
+        if self.job.model_of is not None:
+            self._seen.make_model = partial(self.job.model_of, state, self.history)
 
     def _awaited(self, batches: Iterator[Prepared]) -> Iterator[Prepared]:
         """The batches, with the time that the engine waits for each."""
