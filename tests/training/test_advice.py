@@ -57,6 +57,13 @@ def test_a_network_that_knows_its_samples_by_heart():
     assert "--augment" not in after(0.99, 0.6, flip=True)
 
 
+def test_the_epoch_that_is_kept_counts_not_the_last():
+    good, bad = (Epoch(epoch, 0.5, 0.9, 0.5, share, 0.0, 1.0, 1.0) for epoch, share in ((1, 0.9), (2, 0.2)))
+    options = {"batch_size": 128, "learning_rate": 0.15}
+    assert advice(History([good, bad], best=1), TRAINING, VALIDATION, **options) == ""
+    assert "no better than guessing" in advice(History([good, bad]), TRAINING, VALIDATION, **options)
+
+
 def test_nothing_is_said_without_a_measurement():
     assert after(0.9, None, None) == ""
     assert advice(History(), TRAINING, VALIDATION, batch_size=1, learning_rate=1.0) == ""

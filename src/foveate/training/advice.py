@@ -32,32 +32,32 @@ def advice(
     """A sentence on what is wrong with a finished training of a classification and what to try; empty if all is well.
 
     Args:
-        history: its epochs.
+        history: its epochs; what counts is the one whose parameters were kept.
         training_labels: (N,) the classes of the training samples.
         validation_labels: (M,) the classes of the validation samples.
         batch_size: samples in a step.
         learning_rate: the peak rate.
         flip: whether images were mirrored.
     """
-    last = history.epochs[-1] if history.epochs else None
-    if last is None or last.validation_accuracy is None or last.train_accuracy is None or last.validation_loss is None:
+    kept = history.epochs[(history.best or 0) - 1] if history.epochs else None
+    if kept is None or kept.validation_accuracy is None or kept.train_accuracy is None or kept.validation_loss is None:
         return ""
     steps = -(-len(training_labels) // batch_size) * len(history)
     calmer = _calmer(batch_size, learning_rate, len(training_labels), steps)
     classes = int(max(training_labels.max(), validation_labels.max())) + 1
     guessing = largest_share(validation_labels)
-    if may_be_guesses(last.validation_accuracy, len(validation_labels), guessing):
-        return _guesses(last, len(validation_labels), guessing, largest_share(training_labels), calmer)
-    if last.validation_loss > UNSTABLE * log(max(2, classes)):
+    if may_be_guesses(kept.validation_accuracy, len(validation_labels), guessing):
+        return _guesses(kept, len(validation_labels), guessing, largest_share(training_labels), calmer)
+    if kept.validation_loss > UNSTABLE * log(max(2, classes)):
         return (
-            f"validation loss {last.validation_loss:,.3g} is far above that of guessing, {log(max(2, classes)):.2g}: "
+            f"validation loss {kept.validation_loss:,.3g} is far above that of guessing, {log(max(2, classes)):.2g}: "
             f"the network is sure of wrong answers; {calmer}"
         )
-    if last.train_accuracy - last.validation_accuracy > FAR_BELOW:
+    if kept.train_accuracy - kept.validation_accuracy > FAR_BELOW:
         mirrored = "" if flip else ", mirrored images (--augment) if left and right mean the same"
         return (
-            f"validation accuracy {_percent(last.validation_accuracy)} is far below the training's "
-            f"{_percent(last.train_accuracy)}: the network knows its samples by heart; try more samples{mirrored}, "
+            f"validation accuracy {_percent(kept.validation_accuracy)} is far below the training's "
+            f"{_percent(kept.train_accuracy)}: the network knows its samples by heart; try more samples{mirrored}, "
             "fewer epochs, or a trained model to start from (--from)"
         )
     return ""
@@ -89,12 +89,12 @@ def may_be_guesses(accuracy: float, count: int, guessing: float) -> bool:
 _EXACT = 500
 
 
-def _guesses(last: Epoch, count: int, guessing: float, training_guessing: float, calmer: str) -> str:
-    told = f"validation accuracy {_percent(last.validation_accuracy)} of {count:,} samples is no better than guessing"
+def _guesses(kept: Epoch, count: int, guessing: float, training_guessing: float, calmer: str) -> str:
+    told = f"validation accuracy {_percent(kept.validation_accuracy)} of {count:,} samples is no better than guessing"
     told += f" ({_percent(guessing)})"
-    if last.train_accuracy is not None and last.train_accuracy > training_guessing + FAR_BELOW:
+    if kept.train_accuracy is not None and kept.train_accuracy > training_guessing + FAR_BELOW:
         return (
-            f"{told}, although the network is right on {_percent(last.train_accuracy)} of the training samples; "
+            f"{told}, although the network is right on {_percent(kept.train_accuracy)} of the training samples; "
             f"{calmer}, and see whether the validation samples are of the same kind and rightly labelled"
         )
     return f"{told}: the network has learnt nothing; {calmer}"
