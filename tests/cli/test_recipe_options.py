@@ -32,7 +32,7 @@ def fitted(foveate, images, tmp_path, monkeypatch):
         (["--schedule", "cosine", "--warmup", 0.1], fv.Cosine(0.02, warmup=0.1)),
         (["--schedule", "step"], fv.Step(0.02, milestones=(0.5, 0.75))),
         (["--schedule", "constant"], fv.Constant(0.02)),
-        (["--schedule", "plateau"], fv.ReduceOnPlateau(0.02, patience=1)),
+        (["--schedule", "plateau"], fv.ReduceOnPlateau(0.02, patience=3)),
     ],
     ids=lambda each: " ".join(map(str, each)) if isinstance(each, list) else "",
 )
@@ -104,3 +104,10 @@ def test_what_cannot_be_is_told_before_anything_is_written(foveate, images, tmp_
     assert result.exit_code == 1
     assert sentence in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_waits_for_plateaus_may_be_extended_far(foveate, images, tmp_path):
+    run = ["train", images, "--schedule", "plateau", "--batch-size", 64, "--out", tmp_path]
+    assert foveate(*run, "--epochs", 1).exit_code == 0
+    extended = foveate(*run, "--epochs", 20, "--resume", "--extend")
+    assert extended.exit_code == 0, extended.output

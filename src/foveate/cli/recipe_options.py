@@ -17,6 +17,9 @@ _UPDATES = "How parameters are updated"
 _KEPT = "What is kept, and when training ends"
 _LOGS = "Logs"
 
+PLATEAU = 3
+"""Epochs that the schedule of that name lets pass without a lower loss; were it a share, no run could be extended."""
+
 
 class OptimizerName(StrEnum):
     """The built-in optimisers."""
@@ -57,8 +60,8 @@ ScheduleOption = Annotated[
     ScheduleName,
     typer.Option(
         "--schedule",
-        help="How the learning rate changes; step divides it by 10 after 50 and 75 % of the training, plateau after a "
-        "tenth of the epochs without a lower loss.",
+        help="How the learning rate changes; step divides it by 10 after 50 and 75 % of the training, plateau when "
+        f"the loss has not fallen for more than {PLATEAU} epochs.",
         rich_help_panel=_UPDATES,
     ),
 ]
@@ -129,7 +132,7 @@ def optimizer_of(given: Mapping[str, Any]) -> "Optimizer":
     return made
 
 
-def schedule_of(given: Mapping[str, Any], learning_rate: float, epochs: int) -> "Schedule":
+def schedule_of(given: Mapping[str, Any], learning_rate: float) -> "Schedule":
     """The schedule that the options describe, with this peak."""
     from foveate.graph import Constant, Cosine, OneCycle, ReduceOnPlateau, Step
 
@@ -142,7 +145,7 @@ def schedule_of(given: Mapping[str, Any], learning_rate: float, epochs: int) -> 
         case ScheduleName.CONSTANT:
             return Constant(learning_rate, **warmup)
         case ScheduleName.PLATEAU:
-            return ReduceOnPlateau(learning_rate, patience=max(1, epochs // 10), **warmup)
+            return ReduceOnPlateau(learning_rate, patience=PLATEAU, **warmup)
     if given["momentum"] is not None:
         return OneCycle(learning_rate, momentum=None, **warmup)
     return OneCycle(learning_rate, **warmup)

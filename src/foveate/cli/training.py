@@ -152,7 +152,7 @@ def train(
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
     # What is no rate, no decay and so on is refused before anything is written.
-    schedule_of(context.params, 0.1 if learning_rate is None else learning_rate, epochs or 1)
+    schedule_of(context.params, 0.1 if learning_rate is None else learning_rate)
     updating = optimizer_of(context.params)
     further = further_options(context.params)
     folder = RunFolder(out or default_folder(dataset))
@@ -175,7 +175,7 @@ def train(
     tell(str(choices), err=as_json, nl=bool(choices.reasons))
     chosen = {**_chosen(data, model, choices, context.params), "out": folder.path}
     files[folder.options] = run_file(folder.options, resolved(context, **chosen))
-    schedule = schedule_of(context.params, choices.learning_rate, choices.epochs)
+    schedule = schedule_of(context.params, choices.learning_rate)
     check_interrupted()
     history = model.fit(
         data.train,

@@ -39,7 +39,7 @@ BatchSizeOption = Annotated[
 ]
 RateOption = Annotated[
     float | None,
-    typer.Option(help="Peak learning rate of the one-cycle schedule (default: chosen from the data)."),
+    typer.Option(help="Highest learning rate of the schedule (default: chosen from the data)."),
 ]
 FindRateOption = Annotated[
     bool,
