@@ -7,7 +7,9 @@ import signal
 import sys
 
 # While the command line imports its modules, nobody could catch what Python makes of Ctrl-C: it just ends the process.
-_is_command = (sys.argv[:1] == ["-m"] and "foveate" in sys.orig_argv) or "".join(sys.argv[:1]).endswith("/foveate")
+# Until `python -m` has found its module, "-m" stands in sys.argv for the name, which precedes the rest in orig_argv.
+_is_module = sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == "foveate"
+_is_command = _is_module or "".join(sys.argv[:1]).endswith("/foveate")
 if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -151,3 +151,16 @@ def test_a_training_whose_reader_has_left_goes_on(images, tmp_path, reader):
     folder = RunFolder(tmp_path / "run")
     assert len(History.from_csv(folder.history)) == 3
     assert fv.load(folder.model, engine="reference").graph is not None
+
+
+def test_a_package_that_is_run_with_the_word_foveate_keeps_its_own_ctrl_c(tmp_path):
+    package = tmp_path / "tool"
+    package.mkdir()
+    (package / "__init__.py").write_text("import foveate\n")
+    told = "import signal\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+    (package / "__main__.py").write_text(told)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    run = [sys.executable, "-m", "tool", "foveate"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    ended = subprocess.run(run, env=environment, capture_output=True, preexec_fn=heard, check=False)
+    assert ended.stdout == b"True\n", ended.stderr
