@@ -62,12 +62,7 @@ def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> N
     Raises:
         TrainingError: something differs; the message lists all of it, with both values.
     """
-    found = [
-        *_networks(then["network"], now["network"]),
-        *_classes(then, now),
-        *_data(then, now),
-        *_settings(then, now),
-    ]
+    found = _differences(then, now)
     if not found:
         return
     more = f"\n  and {len(found) - _MOST:,} more" if len(found) > _MOST else ""
@@ -80,13 +75,21 @@ def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> N
     )
 
 
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """All that differs, in words."""
+    return [
+        *_networks(then["network"], now["network"]),
+        *_classes(then, now),
+        *_data(then, now),
+        *_settings(then, now),
+    ]
+
+
 def _going_on(then: Mapping[str, Any], now: Mapping[str, Any], extend: str) -> str:
     """The way out if nothing differs but that there are more epochs now."""
     before, after = then.get("epochs"), now.get("epochs")
     more = isinstance(before, int) and isinstance(after, int) and after > before
-    others = [*_networks(then["network"], now["network"]), *_classes(then, now), *_data(then, now)]
-    only = not others and len(list(_settings(then, now))) == 1
-    return f"let it go on with {extend}, " if more and only else ""
+    return f"let it go on with {extend}, " if more and not _differences({**then, "epochs": after}, now) else ""
 
 
 def _networks(then: Graph, now: Graph) -> Iterator[str]:
