@@ -221,3 +221,13 @@ def test_a_learning_rate_is_given_or_looked_for(foveate, images, tmp_path):
     assert result.exit_code == 2
     assert "leave one of them out" in " ".join(result.stderr.replace("│", "").split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_rate_is_looked_for_with_the_loss_that_is_trained(foveate, images, tmp_path, monkeypatch):
+    def find(model, data, **options):
+        raise fv.TrainingError(f"the loss is {options['loss']}")
+
+    monkeypatch.setattr(fv.Model, "find_learning_rate", find)
+    run = ["train", images, "--engine", "reference", "--find-learning-rate", "--out", tmp_path / "run"]
+    assert "label_smoothing=0.1" in foveate(*run, "--label-smoothing", 0.1).stderr
+    assert "the loss is None" in foveate(*run).stderr
