@@ -216,7 +216,8 @@ def test_a_found_learning_rate_is_trained_with_and_saved(foveate, images, tmp_pa
     assert (second / "lr_finder.png").exists()
 
 
-def test_a_learning_rate_is_given_or_looked_for(foveate, images, tmp_path):
+def test_a_learning_rate_is_given_or_looked_for_which_is_told_before_data_are_read(foveate, tmp_path):
+    images = tmp_path / "none"
     result = foveate("train", images, "--find-learning-rate", "--learning-rate", 0.1, "--out", tmp_path)
     assert result.exit_code == 2
     assert "leave one of them out" in " ".join(result.stderr.replace("│", "").split())

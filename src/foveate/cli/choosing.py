@@ -83,15 +83,15 @@ def _size_line(data: "Splits") -> str:
     )
 
 
-def advice_for(data: "Splits", history: "History", choices: "Choices") -> str:
-    """A sentence on what went wrong and what to try; empty if all is well."""
+def advice_for(data: "Splits", history: "History", choices: "Choices", accumulate: int) -> str:
+    """A sentence on what went wrong and what to try; empty if all is well. A step takes `accumulate` batches."""
     from foveate.training import advice
 
     return advice(
         history,
         data.train.labels,
         data.validation.labels,
-        batch_size=choices.batch_size,
+        batch_size=accumulate * choices.batch_size,
         learning_rate=choices.learning_rate,
         flip=choices.augmentation.flip,
     )

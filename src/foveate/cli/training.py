@@ -149,6 +149,8 @@ def train(
     from foveate.figures import png
     from foveate.training import RunFolder, claimed, make_progress
 
+    if find_learning_rate and typed(context, "learning_rate"):
+        raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
     # What is no rate, no decay and so on is refused before anything is written.
@@ -169,7 +171,7 @@ def train(
     files: dict[Path, bytes] = {}
     if find_learning_rate:
         options = {"learning_rate_factors": factors, "optimizer": updating, "loss": further.get("loss")}
-        found = _found_rate(context, model, data, choices, **options)
+        found = _found_rate(model, data, choices, **options)
         files[folder.rates] = png(found.plot())
         line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
         choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})
@@ -198,14 +200,10 @@ def train(
             "the same command with --resume continues"
         )
     if first:
-        _report(model, data, history, folder, as_json, advice_for(data, history, choices))
+        _report(model, data, history, folder, as_json, advice_for(data, history, choices, accumulate))
 
 
-def _found_rate(
-    context: typer.Context, model: "Model", data: "Splits", choices: "Choices", **options: Any
-) -> "RateTest":
-    if typed(context, "learning_rate"):
-        raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
+def _found_rate(model: "Model", data: "Splits", choices: "Choices", **options: Any) -> "RateTest":
     return model.find_learning_rate(
         data.train,
         batch_size=choices.batch_size,
