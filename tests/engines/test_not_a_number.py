@@ -280,3 +280,17 @@ def test_a_sum_before_relu_passes_nan_on(engine: Engine):
 def test_maxout_passes_nan_on(engine: Engine):
     output, _ = forward(engine, [fv.Maxout(2)], [[1, NAN, -INF, -INF, 2, 1]])
     np.testing.assert_array_equal(output, [[NAN, -INF, 2]])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_channels_that_do_not_fill_a_block_send_back_numbers(engine: Engine, name: str):
+    """What fills the block is zero, where the slope of a root is infinite."""
+    layer, _ = ACTIVATIONS[name]
+    before = [fv.Conv2d(24, 3, padding=1), fv.Conv2d(24, 3, padding=1), fv.Abs()]
+    graph = fv.Sequential(*before, layer, fv.Conv2d(24, 3, padding=1), fv.GlobalAvgPool2d()).build((17, 24, 24))
+    optimizer = fv.SGD(momentum=0)
+    state = engine.new_state(graph, optimizer, seed=0)
+    x = np.random.default_rng(0).standard_normal((4, 17, 24, 24))
+    options = {"mode": "training", "loss": fv.CrossEntropy(), "optimizer": optimizer}
+    engine.compile(graph, batch_size=4, **options).step(state, x, np.arange(4), learning_rate=1e-6)
+    assert all(np.isfinite(state.read(name)).all() for name in state.names())

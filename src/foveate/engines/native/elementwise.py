@@ -48,8 +48,9 @@ _LOGISTIC = (0.0, 0.0) if _native.vector_lanes() > 4 else None
 class Elementwise:
     """A function of one number.
 
-    `from_output`: y is enough for the derivative, so x need not be kept. `keeps_zero`: f(0) = 0, so a block of channels
-    may have unused places. `fused`: oneDNN's two numbers if its own post-operation is as good as our kernel.
+    `from_output`: y is enough for the derivative, so x need not be kept. `keeps_zero`: f(0) = 0 and f'(0) is finite, so
+    a block of channels may have unused places. `fused`: oneDNN's two numbers if its own post-operation is as good as
+    our kernel.
     """
 
     kind: str
@@ -99,7 +100,7 @@ _FUNCTIONS: dict[type[Layer], Callable[[Any], Elementwise]] = {
     CELU: lambda layer: Elementwise("celu", layer.alpha, from_output=False),
     Clip: lambda layer: _clipping("clip", layer.bounds),
     Rescale: lambda layer: Elementwise("line", layer.factor, layer.shift, keeps_zero=layer.shift == 0),
-    Power: lambda layer: Elementwise("power", layer.exponent, from_output=False, keeps_zero=layer.exponent > 0),
+    Power: lambda layer: Elementwise("power", layer.exponent, from_output=False, keeps_zero=layer.exponent >= 1),
     Exp: lambda _: Elementwise("exponential", keeps_zero=False),
     Log: lambda _: Elementwise("logarithm", from_output=False, keeps_zero=False),
     Erf: lambda _: Elementwise("error_function", from_output=False),
