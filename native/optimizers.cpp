@@ -25,22 +25,33 @@ struct Stretch {
   double factor;
 };
 
-class Sgd : public Kernel {
+// Something done to every stretch.
+class OverStretches : public Kernel {
  public:
-  Sgd(std::vector<Stretch> stretches, bool nesterov, float weight_decay)
-      : Kernel({"parameters", "gradients", "momentum"}),
-        stretches_(std::move(stretches)),
-        nesterov_(nesterov),
-        weight_decay_(weight_decay) {}
-
-  std::string name() const override { return "sgd"; }
+  OverStretches(std::vector<std::string> operands, std::vector<Stretch> stretches)
+      : Kernel(std::move(operands)), stretches_(std::move(stretches)) {}
 
   void execute(const Addresses& addresses, Run& run) const override {
     for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
   }
 
+ protected:
+  virtual void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const = 0;
+
+  std::vector<Stretch> stretches_;
+};
+
+class Sgd : public OverStretches {
+ public:
+  Sgd(std::vector<Stretch> stretches, bool nesterov, float weight_decay)
+      : OverStretches({"parameters", "gradients", "momentum"}, std::move(stretches)),
+        nesterov_(nesterov),
+        weight_decay_(weight_decay) {}
+
+  std::string name() const override { return "sgd"; }
+
  private:
-  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const override {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* velocity = static_cast<float*>(addresses[2]);
@@ -56,28 +67,22 @@ class Sgd : public Kernel {
     }
   }
 
-  std::vector<Stretch> stretches_;
   bool nesterov_;
   float weight_decay_;
 };
 
-class AdamW : public Kernel {
+class AdamW : public OverStretches {
  public:
   AdamW(std::vector<Stretch> stretches, double second_momentum, float eps, double weight_decay)
-      : Kernel({"parameters", "gradients", "mean", "mean_square"}),
-        stretches_(std::move(stretches)),
+      : OverStretches({"parameters", "gradients", "mean", "mean_square"}, std::move(stretches)),
         second_(second_momentum),
         eps_(eps),
         weight_decay_(weight_decay) {}
 
   std::string name() const override { return "adamw"; }
 
-  void execute(const Addresses& addresses, Run& run) const override {
-    for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
-  }
-
  private:
-  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const override {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* mean = static_cast<float*>(addresses[2]);
@@ -97,28 +102,22 @@ class AdamW : public Kernel {
     }
   }
 
-  std::vector<Stretch> stretches_;
   double second_;
   float eps_;
   double weight_decay_;
 };
 
-class Lion : public Kernel {
+class Lion : public OverStretches {
  public:
   Lion(std::vector<Stretch> stretches, double second_momentum, double weight_decay)
-      : Kernel({"parameters", "gradients", "mean"}),
-        stretches_(std::move(stretches)),
+      : OverStretches({"parameters", "gradients", "mean"}, std::move(stretches)),
         second_(static_cast<float>(second_momentum)),
         weight_decay_(weight_decay) {}
 
   std::string name() const override { return "lion"; }
 
-  void execute(const Addresses& addresses, Run& run) const override {
-    for (const Stretch& stretch : stretches_) update(addresses, stretch, run.scalars);
-  }
-
  private:
-  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const override {
     auto* parameters = static_cast<float*>(addresses[0]);
     const auto* gradients = static_cast<const float*>(addresses[1]);
     auto* mean = static_cast<float*>(addresses[2]);
@@ -135,26 +134,25 @@ class Lion : public Kernel {
     }
   }
 
-  std::vector<Stretch> stretches_;
   float second_;
   double weight_decay_;
 };
 
 // Adds up the gradients of several batches, each with its share; the sum takes the place of the last one's gradients.
-class Accumulate : public Kernel {
+class Accumulate : public OverStretches {
  public:
   explicit Accumulate(std::vector<Stretch> stretches)
-      : Kernel({"gradients", "accumulated"}), stretches_(std::move(stretches)) {}
+      : OverStretches({"gradients", "accumulated"}, std::move(stretches)) {}
 
   std::string name() const override { return "accumulate"; }
 
   void execute(const Addresses& addresses, Run& run) const override {
     if (run.scalars.first && run.scalars.last) return;
-    for (const Stretch& stretch : stretches_) add(addresses, stretch, run.scalars);
+    OverStretches::execute(addresses, run);
   }
 
  private:
-  void add(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const {
+  void update(const Addresses& addresses, const Stretch& stretch, const RunScalars& scalars) const override {
     auto* gradients = static_cast<float*>(addresses[0]);
     auto* accumulated = static_cast<float*>(addresses[1]);
     const float share = static_cast<float>(scalars.share);
@@ -172,8 +170,6 @@ class Accumulate : public Kernel {
         gradients[index] = accumulated[index] + share * gradients[index];
     }
   }
-
-  std::vector<Stretch> stretches_;
 };
 
 // Scales the gradients of all that learns, so that their norm is at most `most`; the norm before is a result. One that is
