@@ -63,12 +63,12 @@ void recover_taps(const float* transformed, std::int64_t point_stride, Vector* t
 // overflowed, or spread an infinity over the tile, or a filter was not transformed.
 template <int M>
 void convolve_tile(const Shape& shape, const TilePlace& place, const float* source, const float* transformed,
-                   Vector bias, bool relu, float* plane) {
+                   std::int64_t filter, Vector bias, bool relu, float* plane) {
   Vector sums[M * M];
   for (Vector& sum : sums) sum = bias;
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
     Vector taps[9];
-    recover_taps<M>(transformed + channel * shape.filters, shape.channels * shape.filters, taps);
+    recover_taps<M>(transformed + channel * shape.filters + filter, shape.channels * shape.filters, taps);
     const std::int64_t block = place.sample * shape.channels / lanes + channel / lanes;
     const float* from = source + block * lanes * shape.height * shape.width;
     for (int i = 0; i < M * M; ++i)
@@ -80,6 +80,9 @@ void convolve_tile(const Shape& shape, const TilePlace& place, const float* sour
       }
   }
   for (int i = 0; i < M * M; ++i) {
+    // What fills the last block stays zero, though infinity times its filters of zeros is NaN.
+    for (int lane = 0; lane < lanes; ++lane)
+      if (filter + lane >= shape.present) sums[i][lane] = 0;
     const std::int64_t top = place.top + i / M, left = place.left + i % M;
     if (top < shape.output_height && left < shape.output_width)
       store(plane + (top * shape.output_width + left) * lanes, rectified(sums[i], relu));
@@ -151,7 +154,7 @@ void convolve(const Shape& shape, std::int64_t block, const float* source, const
   if (is_zero(any_doubt)) return;
   // Asking each tile costs as much as a tenth of its transform, so it is done only where one of the block is in doubt.
   for_all_outputs([&](const TilePlace& place, std::int64_t filter, Vector shift, float* plane, Vector doubt) {
-    if (!is_zero(doubt)) convolve_tile<M>(shape, place, source, transformed + filter, shift, relu, plane);
+    if (!is_zero(doubt)) convolve_tile<M>(shape, place, source, transformed, filter, shift, relu, plane);
   });
 }
 

@@ -1,4 +1,5 @@
-// Winograd's convolution for 3x3 filters with stride 1, in arrays with channels in blocks of 16.
+// Winograd's convolution for 3x3 filters with stride 1, in arrays with channels in blocks of 16. Of the last block there
+// may be fewer; what fills it holds zeros.
 #pragma once
 
 #include <cstdint>
@@ -6,10 +7,11 @@
 namespace foveate::winograd {
 
 struct Shape {
-  std::int64_t samples, channels, filters;
+  std::int64_t samples, channels, filters;  // whole blocks
   std::int64_t height, width, output_height, output_width;
   std::int64_t padding_top, padding_left;
-  int tile;  // outputs of a tile along one axis: 2 or 4
+  int tile;              // outputs of a tile along one axis: 2 or 4
+  std::int64_t present;  // filters without those that fill the last block
 };
 
 // Tiles that one thread transforms and multiplies together: what it holds must fit its cache.

@@ -30,7 +30,6 @@ bool available() {
 
 void check(const Shape& shape) {
   if (!available()) throw std::runtime_error("the Winograd kernels need more instructions than may be used here");
-  if (shape.channels % 16 || shape.filters % 16) throw std::invalid_argument("channels must come in blocks of 16");
   if (shape.tile != 2 && shape.tile != 4) throw std::invalid_argument("a tile has 2 or 4 outputs along an axis");
 }
 
@@ -157,8 +156,10 @@ void init_winograd(nb::module_& module) {
       .def(
           "__init__",
           [](Shape* self, const Dims& source, const Dims& target, const Dims& padding_begin, int tile) {
-            new (self) Shape{source.at(0), source.at(1), target.at(1), source.at(2),          source.at(3),
-                             target.at(2), target.at(3), padding_begin.at(0), padding_begin.at(1), tile};
+            const auto whole = [](std::int64_t channels) { return (channels + 15) / 16 * 16; };
+            new (self) Shape{source.at(0), whole(source.at(1)), whole(target.at(1)), source.at(2),
+                             source.at(3), target.at(2),        target.at(3),        padding_begin.at(0),
+                             padding_begin.at(1), tile,         target.at(1)};
           },
           nb::arg("source"), nb::arg("target"), nb::arg("padding_begin"), nb::arg("tile"))
 #if defined(FOVEATE_WINOGRAD)

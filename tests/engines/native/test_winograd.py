@@ -91,6 +91,21 @@ def test_bias_folded_normalisation_and_relu_are_applied_by_the_kernel(filters: i
     assert relative_error(outputs[1], outputs[0]) < 3e-6
 
 
+def test_infinity_makes_no_nan_in_what_fills_the_last_block():
+    graph = fv.Sequential(fv.Conv2d(24, 3, padding=1), fv.Conv2d(20, 3, padding=1)).build((17, 16, 16))
+    engine = get_engine("native")
+    state = engine.new_state(graph, seed=0)
+    for name in state.names():
+        state.load(name, np.abs(state.read(name)))
+    x = np.ones((8, 17, 16, 16), np.float32)
+    x[3, 5, 10, 11] = np.inf
+    output = engine.compile(graph, batch_size=8, mode="inference").forward(state, x)[graph.only_output]
+    reached = np.zeros(output.shape, bool)
+    reached[3, :, 8:13, 9:14] = True
+    assert np.array_equal(output == np.inf, reached)
+    assert np.isfinite(output[~reached]).all()
+
+
 def test_few_tiles_are_left_to_the_direct_convolution():
     graph = fv.Sequential(fv.Conv2d(16, 3, padding=1)).build((16, 8, 8))
     program = get_engine("native").compile(graph, batch_size=1, mode="inference")

@@ -101,7 +101,7 @@ class WinogradToWeights(ToWeights):
     def accepts(self, group: Group, request: Request) -> bool:
         """Whether to use it: only without bias, if the sums stay in the cache, and if no gradients are kept."""
         node = group.head
-        channels, filters = (_whole([1, shape[0]])[1] for shape in (node.input_shapes[0], node.output_shape))
+        channels, filters = (_whole(shape[0]) for shape in (node.input_shapes[0], node.output_shape))
         sums = (BACKWARD_TILE + 2) ** 2 * channels * filters * 4
         biased = getattr(node.layer, "bias", False)
         fits = winograd_fits(node, request.batch_size) and not request.differentiable
@@ -137,7 +137,7 @@ class _Sizes:
     @property
     def shape(self) -> _native.WinogradShape:
         """The same for C++, which computes whole blocks: channels beyond those that there are hold zeros."""
-        return _native.WinogradShape(_whole(self.source), _whole(self.target), self.begins, self.tile)
+        return _native.WinogradShape(self.source, self.target, self.begins, self.tile)
 
     @property
     def filter_layout(self) -> _native.Layout:
@@ -145,16 +145,16 @@ class _Sizes:
         return _native.Layout.plain([self.shape.weight_numbers])
 
 
-def _whole(dims: list[int]) -> list[int]:
-    """The axes with as many channels as fill the last block."""
-    return [dims[0], -(-dims[1] // BLOCK) * BLOCK, *dims[2:]]
+def _whole(channels: int) -> int:
+    """As many channels as fill the last block."""
+    return -(-channels // BLOCK) * BLOCK
 
 
 def _in_whole_blocks(ledger: Ledger, bias: Array | None) -> Array | None:
     """The bias with zeros for the channels that fill the last block."""
     if bias is None or bias.layout.dims[0] % BLOCK == 0:
         return bias
-    layout = _native.Layout.plain([-(-bias.layout.dims[0] // BLOCK) * BLOCK])
+    layout = _native.Layout.plain([_whole(bias.layout.dims[0])])
     longer = ledger.plan.new(layout)
     ledger.plan.run(_native.pad(bias.layout, layout, [0]), {"src": bias, "dst": longer})
     return longer
