@@ -50,7 +50,7 @@ def _training(job: Job, engine: Engine, graph: Graph, inputs: Array, targets: Ar
         state = engine.new_state(graph, optimizer, seed=0)
         exchange = _exchange(state, inputs, targets, rate)
         losses = [step(state, rate) for _ in range(CHECKED_STEPS)]
-        if max(losses) - min(losses) <= MOST_CHANGE * losses[0]:
+        if np.ptp(losses) <= MOST_CHANGE * losses[0]:  # not if one is NaN
             break
     exchange.write(Path(job.arrays))
     return Prepared(lambda: step(state, TIMING_RATE), {"losses": losses})

@@ -7,7 +7,7 @@ values into another layout and back, and what is saved by computing layers toget
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import foveate as fv
@@ -21,23 +21,25 @@ PREFIX = "layer "
 
 LAST_FILTERS = 16
 
-UNTIMED = (fv.Log, fv.Raise)
-"""Layers that make NaN of the negative numbers that a convolution gives: no step learns from that."""
-
 
 @dataclass(frozen=True)
 class Sandwich:
-    """A layer, or None for the convolutions alone; the shape of its input, or inputs, and the samples in a batch."""
+    """A layer, or None for the convolutions alone; the shape of its input, or inputs, and the samples in a batch.
+
+    Before a layer that makes NaN of negative numbers, each convolution is followed by a sigmoid, with and without it.
+    """
 
     layer: Layer | None
     shape: Sizes
     batch_size: int
     inputs: int = 1
+    positive: bool = False
 
     @property
     def name(self) -> str:
         """What the layer does, to which input."""
-        what = f"no layer, {self.inputs} before" if self.layer is None else self.layer.describe()
+        sigmoids = " with sigmoids" if self.positive else ""
+        what = f"no layer, {self.inputs} before{sigmoids}" if self.layer is None else self.layer.describe()
         return f"{PREFIX}{what}, {'x'.join(map(str, self.shape))}"
 
     def alone(self) -> "Sandwich | None":
@@ -51,7 +53,7 @@ class Sandwich:
         made = self.layer.output_shape([self.shape] * self.inputs)
         if prod(made[1:]) < prod(self.shape[1:]):
             return None
-        return Sandwich(None, self.shape, self.batch_size, self.inputs)
+        return replace(self, layer=None)
 
     def work(self, *, training: bool) -> tuple[int, int]:
         """Operations and bytes of the layer itself, for a batch: each array read or written once by each direction.
@@ -74,7 +76,12 @@ class Sandwich:
         """The network, which ends in ten classes so that it can be trained."""
         builder = GraphBuilder(name=self.name)
         value = builder.input(self.shape)
-        values = [value := builder.add(_product(self.shape, self.shape[0]), value) for _ in range(self.inputs)]
+        values = []
+        for _ in range(self.inputs):
+            value = builder.add(_product(self.shape, self.shape[0]), value)
+            if self.positive:
+                value = builder.add(fv.Sigmoid(), value)
+            values.append(value)
         if self.layer is not None:
             value = builder.add(self.layer, *values)
         value = builder.add(_product(value.shape, LAST_FILTERS), value)
@@ -137,6 +144,8 @@ def _all() -> Iterator[Sandwich]:
             fv.Concatenate(), fv.Concatenate(axis=1),
         )
     )  # fmt: skip
+    yield Sandwich(fv.Log(), PLANE, 32, positive=True)
+    yield Sandwich(fv.Raise(), PLANE, 32, inputs=2, positive=True)
     yield from _everywhere(fv.GELU(), _dropout(fv.Dropout))
 
 
