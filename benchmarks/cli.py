@@ -20,8 +20,11 @@ from benchmarks import (
     kills,
     layers,
     names,
+    overhead,
     precision,
+    regularization,
     shards,
+    side_by_side,
     startup,
     stress,
     tables,
@@ -263,6 +266,9 @@ app.command()(versions.versions)
 app.command()(layers.layers)
 app.command()(defaults.defaults)
 app.command()(precision.precision)
+app.command(name="regularization")(regularization.command)
+app.command(name="overhead")(overhead.command)
+app.command(name="side-by-side")(side_by_side.command)
 
 
 def main() -> None:

@@ -43,6 +43,41 @@ inline void summed(const ChannelStrip& strip, std::int64_t first, Sums* sums, co
   }
 }
 
+// Calls work(part, where) for each half of a vector at each position.
+template <class Parts, class Work>
+inline void each_position(const ChannelStrip& strip, Parts, std::int64_t first, const Work& work) {
+  for (std::int64_t i = 0; i < strip.positions; ++i)
+    unrolled<Parts::value>([&](auto part) { work(part, i * strip.pitch + first + part * half); });
+}
+
+// By what the channels in some halves of vectors are normalised.
+template <int Count>
+struct Channels {
+  Doubles mean[Count], inverse[Count];
+  Halves scale[Count], shift[Count];
+
+  Channels(const ChannelScales& by, std::int64_t first) {
+    for (int part = 0; part < Count; ++part) {
+      const std::int64_t channel = first + part * half;
+      mean[part] = load(by.mean + channel);
+      inverse[part] = load(by.inverse + channel);
+      scale[part] = *reinterpret_cast<const Halves*>(by.scale + channel);
+      shift[part] = *reinterpret_cast<const Halves*>(by.shift + channel);
+    }
+  }
+  Doubles normalized(int part, const float* x) const { return (wide(x) - mean[part]) * inverse[part]; }
+  Halves output(int part, Doubles normalized) const {
+    return __builtin_convertvector(normalized, Halves) * scale[part] + shift[part];
+  }
+  // dy, but 0 where a rectifier made 0 of the output.
+  template <bool Rectified>
+  Doubles gradient(int part, Doubles normalized, const float* dy) const {
+    if constexpr (!Rectified) return wide(dy);
+    const Halves passed = *reinterpret_cast<const Halves*>(dy);
+    return __builtin_convertvector(output(part, normalized) > 0 ? passed : Halves{}, Doubles);
+  }
+};
+
 }  // namespace
 
 namespace FOVEATE_ISA {
@@ -62,21 +97,15 @@ void channel_moments(const ChannelStrip& strip, const float* x, Sums* sums) {
 
 void normalize_channels(const ChannelStrip& strip, const ChannelScales& by, const float* x, float* y) {
   each_strip(strip, [&](auto parts, std::int64_t first) {
-    constexpr int count = decltype(parts)::value;
-    Doubles mean[count], inverse[count];
-    Halves scale[count], shift[count];
-    for (int part = 0; part < count; ++part) {
-      const std::int64_t channel = first + part * half;
-      mean[part] = load(by.mean + channel);
-      inverse[part] = load(by.inverse + channel);
-      scale[part] = *reinterpret_cast<const Halves*>(by.scale + channel);
-      shift[part] = *reinterpret_cast<const Halves*>(by.shift + channel);
-    }
-    for (std::int64_t i = 0; i < strip.positions; ++i)
-      unrolled<count>([&](auto part) {
-        const std::int64_t at = i * strip.pitch + first + part * half;
-        const Halves normalized = __builtin_convertvector((wide(x + at) - mean[part]) * inverse[part], Halves);
-        *reinterpret_cast<Halves*>(y + at) = normalized * scale[part] + shift[part];
+    const Channels<decltype(parts)::value> channels(by, first);
+    if (by.rectified)
+      each_position(strip, parts, first, [&](auto part, std::int64_t at) {
+        const Halves value = channels.output(part, channels.normalized(part, x + at));
+        *reinterpret_cast<Halves*>(y + at) = value <= 0 ? Halves{} : value;  // NaN passes
+      });
+    else
+      each_position(strip, parts, first, [&](auto part, std::int64_t at) {
+        *reinterpret_cast<Halves*>(y + at) = channels.output(part, channels.normalized(part, x + at));
       });
   });
 }
@@ -85,38 +114,41 @@ void channel_gradient_sums(const ChannelStrip& strip, const ChannelScales& by, c
                            Sums* sums) {
   each_strip(strip, [&](auto parts, std::int64_t first) {
     constexpr int count = decltype(parts)::value;
-    Doubles mean[count];
-    for (int part = 0; part < count; ++part) mean[part] = load(by.mean + first + part * half);
-    summed<count>(strip, first, sums, [&](auto part, std::int64_t at, Doubles& plain, Doubles& along) {
-      const Doubles g = wide(dy + at);
-      plain += g;
-      along += g * (wide(x + at) - mean[part]);
-    });
+    const Channels<count> channels(by, first);
+    const auto sum = [&](auto rectified) {
+      summed<count>(strip, first, sums, [&](auto part, std::int64_t at, Doubles& plain, Doubles& along) {
+        const Doubles normalized = channels.normalized(part, x + at);
+        const Doubles g = channels.template gradient<decltype(rectified)::value>(part, normalized, dy + at);
+        plain += g;
+        along += g * normalized;
+      });
+    };
+    by.rectified ? sum(std::true_type()) : sum(std::false_type());
   });
-  for (std::int64_t channel = 0; channel < strip.channels; ++channel) sums[channel].weighted *= by.inverse[channel];
 }
 
 void channel_gradients(const ChannelStrip& strip, const ChannelScales& by, const Sums* means, const float* x,
                        const float* dy, float* dx) {
   each_strip(strip, [&](auto parts, std::int64_t first) {
     constexpr int count = decltype(parts)::value;
-    Doubles mean[count], inverse[count], scale[count], level[count], slope[count];
+    const Channels<count> channels(by, first);
+    Doubles scale[count], level[count], slope[count];
     for (int part = 0; part < count; ++part) {
       const std::int64_t channel = first + part * half;
-      mean[part] = load(by.mean + channel);
-      inverse[part] = load(by.inverse + channel);
       scale[part] = wide(by.scale + channel);
       for (int lane = 0; lane < half; ++lane) {
         level[part][lane] = means[channel + lane].plain;
-        slope[part][lane] = means[channel + lane].weighted * by.inverse[channel + lane];
+        slope[part][lane] = means[channel + lane].weighted;
       }
     }
-    for (std::int64_t i = 0; i < strip.positions; ++i)
-      unrolled<count>([&](auto part) {
-        const std::int64_t at = i * strip.pitch + first + part * half;
-        const Doubles g = wide(dy + at) * scale[part] - level[part];
-        store(dx + at, (g - (wide(x + at) - mean[part]) * slope[part]) * inverse[part]);
+    const auto write = [&](auto rectified) {
+      each_position(strip, parts, first, [&](auto part, std::int64_t at) {
+        const Doubles normalized = channels.normalized(part, x + at);
+        const Doubles g = channels.template gradient<decltype(rectified)::value>(part, normalized, dy + at);
+        store(dx + at, (g * scale[part] - level[part] - normalized * slope[part]) * channels.inverse[part]);
       });
+    };
+    by.rectified ? write(std::true_type()) : write(std::false_type());
   });
 }
 

@@ -17,6 +17,7 @@ NB_MODULE(_native, module) {
   foveate::init_pooling(module);
   foveate::init_normalization(module);
   foveate::init_elementwise(module);
+  foveate::init_shares(module);
   foveate::init_structure(module);
   foveate::init_dropout(module);
   foveate::init_binary(module);
@@ -28,6 +29,7 @@ NB_MODULE(_native, module) {
   foveate::init_taps(module);
   foveate::init_gather(module);
   foveate::init_group_normalization(module);
+  foveate::init_batch_normalization(module);
   foveate::init_channel_normalization(module);
   foveate::init_softmax(module);
   foveate::init_summing(module);

@@ -60,10 +60,11 @@ struct ChannelStrip {
   std::int64_t channels, positions, pitch;
 };
 
-// By what each channel of a strip is normalised, scaled and shifted.
+// By what each channel of a strip is normalised, scaled and shifted, and whether a rectifier follows.
 struct ChannelScales {
   const double *mean, *inverse;
   const float *scale, *shift;
+  bool rectified = false;
 };
 
 // One plane of a convolution in groups of as many outputs as inputs, `members`, with channels in blocks of `pitch`.
@@ -116,7 +117,7 @@ struct VectorKernels {
                               double* sum);
   // The same for channels side by side. Sums for each channel of the difference from its first number, and of its square;
   // y = (x - mean) * inverse * scale + shift; sums of dy, and of dy * (x - mean) * inverse; and the gradient, in which each
-  // channel subtracts its `means`.
+  // channel subtracts its `means`. Where a rectifier has made 0 of y, dy counts as 0.
   void (*channel_moments)(const ChannelStrip& strip, const float* x, Sums* sums);
   void (*normalize_channels)(const ChannelStrip& strip, const ChannelScales& by, const float* x, float* y);
   void (*channel_gradient_sums)(const ChannelStrip& strip, const ChannelScales& by, const float* x, const float* dy,

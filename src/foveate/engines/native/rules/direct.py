@@ -8,13 +8,13 @@ from foveate.engines.native.plan import Array
 from foveate.engines.native.products import (
     Forward,
     backward_data_primitive,
-    backward_weights_primitive,
     copies_border,
     data_dims,
     forward_primitive,
 )
 from foveate.engines.native.rules.base import activated
 from foveate.engines.native.rules.resizing import border_sources, gather, scatter
+from foveate.engines.native.rules.shares import in_shares, share_of, whole_of
 from foveate.engines.native.rules.ways import Multiplied, ToData, ToOutput, ToWeights
 from foveate.engines.native.rules.weights import bias_of, weights_of
 from foveate.graph import Node
@@ -63,25 +63,24 @@ class DirectToWeights(ToWeights):
     """oneDNN's gradient of weights and bias."""
 
     def backward(self, ledger: Ledger, node: Node, source: Array, gradient: Array) -> None:
-        """One primitive for both."""
+        """One primitive for both, or one for each thread's share of the batch."""
         plan = ledger.plan
-        primitive = backward_weights_primitive(node, ledger.batch_size)
-        weights = ledger.parameter_gradient(node, "weight", primitive.layout("diff_weights"))
-        bias = None
+        primitive = whole_of(ledger, node)
+        share = share_of(ledger, node, primitive)
+        made = share or primitive
+        written = {"diff_weights": ledger.parameter_gradient(node, "weight", made.layout("diff_weights"))}
         if getattr(node.layer, "bias", False):
-            bias = ledger.parameter_gradient(node, "bias", primitive.layout("diff_bias"))
-        plan.run(
-            primitive,
-            {
-                "src": plan.in_layout(source, primitive.layout("src")),
-                "diff_dst": plan.in_layout(gradient, primitive.layout("diff_dst")),
-                "diff_weights": weights,
-                "diff_bias": bias,
-            },
-        )
-        ledger.finish_gradient(node, "weight", weights)
-        if bias is not None:
-            ledger.finish_gradient(node, "bias", bias)
+            written["diff_bias"] = ledger.parameter_gradient(node, "bias", made.layout("diff_bias"))
+        read = {
+            "src": plan.in_layout(source, primitive.layout("src")),
+            "diff_dst": plan.in_layout(gradient, primitive.layout("diff_dst")),
+        }
+        if share is None:
+            plan.run(primitive, {**read, **written})
+        else:
+            in_shares(ledger, share, read, written)
+        for name, array in zip(("weight", "bias"), written.values(), strict=False):
+            ledger.finish_gradient(node, name, array)
 
 
 class DirectToData(ToData):
