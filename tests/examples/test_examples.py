@@ -57,6 +57,12 @@ def test_images(tmp_path: Path):
     assert (tmp_path / "runs/images/model.safetensors").exists()
 
 
+def test_fashion_mnist(tmp_path: Path):
+    printed = run("fashion_mnist.py", "--quick", folder=tmp_path)
+    assert accuracy(printed) > 0.4  # chance: 0.1
+    assert (tmp_path / "runs/fashion-mnist-95/accuracy.png").stat().st_size > 10_000
+
+
 def test_new_classes(tmp_path: Path):
     printed = run("new_classes.py", "--quick", folder=tmp_path)
     images, frozen, scratch = re.findall(r"^ +(\d+) +([0-9.]+)% +([0-9.]+)%$", printed, re.MULTILINE)[-1]
