@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -207,7 +206,6 @@ def test_forward_reports_every_batch_size(benchmarks, tmp_path):
     assert all(result["ratio_to_as_written"] is None for result in results)
 
 
-@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
 def test_another_runtime_computes_the_same_and_one_that_cannot_costs_its_own_cell_only(
     benchmarks, monkeypatch, tmp_path
 ):
