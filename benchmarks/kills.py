@@ -121,19 +121,24 @@ def _check_status(status: int, name: str) -> None:
         raise BenchmarkError(f"{name}: a training ended with the status {os.waitstatus_to_exitcode(status)}")
 
 
-def train(engine: str, name: str, folder: Path) -> None:
-    """Four epochs of seven steps with the settings of that name."""
-    if engine == "native":
-        fv.set_threads(1)
+def small_task(engine: str, count: int) -> tuple[fv.Model, fv.Dataset]:
+    """A network with dropout and running statistics, and `count` samples of noise."""
     net = fv.Sequential(
         fv.Conv2d(4, 3, padding=1, bias=False), fv.BatchNorm2d(), fv.ReLU(), fv.Dropout(0.2),
         fv.GlobalAvgPool2d(), fv.Linear(3),
     )  # fmt: skip
     random = np.random.default_rng(0)
-    inputs, labels = random.integers(0, 256, (66, 1, 6, 6), np.uint8), random.integers(0, 3, 66)
-    data = fv.Dataset(inputs, labels, ("a", "b", "c"))
+    inputs, labels = random.integers(0, 256, (count, 1, 6, 6), np.uint8), random.integers(0, 3, count)
+    return fv.Model(net.build((1, 6, 6)), engine=engine), fv.Dataset(inputs, labels, ("a", "b", "c"))
+
+
+def train(engine: str, name: str, folder: Path) -> None:
+    """Four epochs of seven steps with the settings of that name."""
+    if engine == "native":
+        fv.set_threads(1)
+    model, data = small_task(engine, 66)
     options: dict[str, Any] = {"checkpoint_every": 3, **SETTINGS[name]}
-    fv.Model(net.build((1, 6, 6)), engine=engine).fit(
+    model.fit(
         data.subset(np.arange(52)),
         validation=data.subset(np.arange(52, 66)),
         epochs=4,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
+from benchmarks.kills import small_task
 from foveate.training import RunFolder
 
 KILL = """
@@ -39,14 +40,9 @@ def train(engine, folder, resume):
     """Two epochs of four steps; a checkpoint after every third step and every epoch."""
     if engine == "native":
         fv.set_threads(2)
-    net = fv.Sequential(
-        fv.Conv2d(4, 3, padding=1, bias=False), fv.BatchNorm2d(), fv.ReLU(), fv.Dropout(0.2),
-        fv.GlobalAvgPool2d(), fv.Linear(3),
-    )  # fmt: skip
-    random = np.random.default_rng(0)
-    inputs, labels = random.integers(0, 256, (26, 1, 6, 6), np.uint8), random.integers(0, 3, 26)
-    fv.Model(net.build((1, 6, 6)), engine=engine).fit(
-        fv.Dataset(inputs, labels, ("a", "b", "c")),
+    model, data = small_task(engine, 26)
+    model.fit(
+        data,
         epochs=2,
         batch_size=8,
         augmentation=fv.Augmentation(shift=1, flip=True),
