@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 import foveate as fv
+from foveate.engines import Program, StepResult
 from foveate.graph.schedules import Schedule
 from foveate.training import Progress
 from foveate.training.rate_finder import smooth, suggested
@@ -84,9 +85,18 @@ def test_it_ends_once_the_loss_explodes(data):
 def test_an_explosion_at_once_says_to_begin_lower(data):
     layers = (fv.Conv2d(4, 3), fv.ReLU(), fv.Conv2d(4, 3), fv.ReLU(), fv.Flatten(), fv.Linear(2))
     model = fv.Model(fv.Sequential(*layers).build((1, 8, 8)), engine="reference")
-    with pytest.raises(fv.TrainingError, match=r"the loss exploded after \d steps, at a learning rate of .*lowest=1e"):
+    with pytest.raises(fv.TrainingError, match=r"the loss exploded in step \d, at a learning rate of .*lowest=1e"):
         model.find_learning_rate(data, lowest=1e4, highest=1e9)
     assert model.find_learning_rate(data, lowest=1e4 / 1e9, highest=1).suggestion < 1
+
+
+@pytest.mark.parametrize(("losses", "step"), [([1, 1, 1, 1, 1, 1, 30], 7), ([1, 1, 1, np.inf], 4)])
+def test_an_explosion_is_said_to_be_where_it_was_seen(data, monkeypatch, losses, step):
+    left = iter(losses)
+    monkeypatch.setattr(Program, "step", lambda *_, **__: StepResult(next(left), 0))
+    rate = np.geomspace(1e-3, 1, 10)[step - 1]
+    with pytest.raises(fv.TrainingError, match=f"exploded in step {step}, at a learning rate of {rate:.3g};"):
+        make().find_learning_rate(data, lowest=1e-3, highest=1, steps=10)
 
 
 @pytest.mark.parametrize(

@@ -126,19 +126,17 @@ def range_test(
     # What overflows ends the test, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"):
         for rate, (indices, epoch) in zip(rates, _batches(state, feed, trial), strict=False):
-            loss = _step(state, programs, feed, trial, indices, epoch, float(rate))
-            if not isfinite(loss):
-                break
-            losses.append(loss)
+            losses.append(_step(state, programs, feed, trial, indices, epoch, float(rate)))
             bar.move(1)
-            if len(losses) > RECENT and sum(losses[-RECENT:]) > EXPLODED * sum(losses[:RECENT]):
+            exploded = len(losses) > RECENT and sum(losses[-RECENT:]) > EXPLODED * sum(losses[:RECENT])
+            if exploded or not isfinite(losses[-1]):
                 break
-    if len(losses) < FEWEST:
+    found = np.asarray([loss for loss in losses if isfinite(loss)])
+    if len(found) < FEWEST:
         raise TrainingError(
-            f"the loss exploded after {len(losses)} steps, at a learning rate of {rates[len(losses)]:.3g}; begin with "
+            f"the loss exploded in step {len(losses)}, at a learning rate of {rates[len(losses) - 1]:.3g}; begin with "
             f"a lower one: lowest={rates[0] / 1000:.0e}"
         )
-    found = np.asarray(losses)
     curve = smooth(found, SMOOTHING * len(rates))
     return RateTest(rates[: len(found)], found, curve, suggested(rates[: len(found)], curve))
 
