@@ -113,10 +113,11 @@ def test_one_stops_training_after_an_epoch(data, capsys):
     assert model.training["stopped"] == "good enough"
 
 
-def test_one_stops_training_after_a_step(data):
-    watch = Watch(("step", 4), lambda training: training.stop())
+@pytest.mark.parametrize("reason", [(), ("",), (" ",)])
+def test_one_stops_training_after_a_step(data, reason):
+    watch = Watch(("step", 4), lambda training: training.stop(*reason))
     _, history = fit(data, watch, epochs=5)
-    assert (len(history), history.stopped) == (1, "a callback asked for it")
+    assert (len(history), history.stopped, history.interrupted) == (1, "a callback asked for it", False)
     assert watch.seen[-2:] == [("step", 4, 2), ("end", 4, 2)]
 
 

@@ -39,9 +39,9 @@ class Training:
             raise TrainingError("this training was not started by Model.fit, so there is no model to look at")
         return self.make_model()
 
-    def stop(self, reason: str = "a callback asked for it") -> None:
-        """End the training after this step or epoch; what was trained so far is kept."""
-        self.reason = printable(reason)
+    def stop(self, reason: str = "") -> None:
+        """End the training after this step or epoch; what was trained so far is kept, and the reason told."""
+        self.reason = printable(reason.strip()) or "a callback asked for it"
 
 
 class Callback:
