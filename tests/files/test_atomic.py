@@ -58,6 +58,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folder")
+def test_a_folder_that_fails_after_the_rename_is_not_said_to_hold_the_old_file(tmp_path, monkeypatch):
+    flush = os.fsync
+
+    def failing(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(FileError, match=r'file" is written, but may be lost if the power fails: Input/output error$'):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
 def test_a_folder_in_the_way_is_a_sentence(tmp_path):
     with pytest.raises(FileError, match=r"cannot be written: Is a directory"):
         write_atomically(tmp_path, b"")

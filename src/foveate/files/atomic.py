@@ -41,7 +41,8 @@ def atomically(path: Path, before: Callable[[], object] = lambda: None) -> Itera
         before: called when the new content is on the disk, just before it replaces the old one.
 
     Raises:
-        FileError: it cannot be written (disk full, no permission, a link to nowhere); the old file is untouched.
+        FileError: it cannot be written (disk full, no permission, a link to nowhere) and the old file is untouched; or
+            it is written, but the disk does not confirm its new name.
     """
     try:
         outlet = _outlet(path)
@@ -55,7 +56,7 @@ def atomically(path: Path, before: Callable[[], object] = lambda: None) -> Itera
                 if os.name == "nt":  # which renames no open file
                     file.close()
                 temporary.replace(target)
-            _flush_folder(target.parent)
+            _flush_folder(target)
         else:
             with outlet:
                 content = BytesIO()
@@ -149,13 +150,17 @@ def _written_through(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(written: Path) -> None:
     """Wait until the disk has the new name; if folders cannot be opened (Windows), renames are journalled anyway."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(written.parent, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise FileError(
+            f"{named(written)} is written, but may be lost if the power fails: {error.strerror or error}"
+        ) from None
     finally:
         os.close(descriptor)
