@@ -224,11 +224,12 @@ def test_a_learning_rate_is_given_or_looked_for_which_is_told_before_data_are_re
     assert not list(tmp_path.iterdir())
 
 
-def test_a_rate_is_looked_for_with_the_loss_that_is_trained(foveate, images, tmp_path, monkeypatch):
+def test_a_rate_is_looked_for_with_the_options_that_are_trained_with(foveate, images, tmp_path, monkeypatch):
     def find(model, data, **options):
-        raise fv.TrainingError(f"the loss is {options['loss']}")
+        raise fv.TrainingError(f"the loss is {options['loss']}, {options['clip_norm']}, {options['accumulate']}")
 
     monkeypatch.setattr(fv.Model, "find_learning_rate", find)
     run = ["train", images, "--engine", "reference", "--find-learning-rate", "--out", tmp_path / "run"]
     assert "label_smoothing=0.1" in foveate(*run, "--label-smoothing", 0.1).stderr
-    assert "the loss is None" in foveate(*run).stderr
+    assert "the loss is None, None, 1" in foveate(*run).stderr
+    assert "the loss is None, 0.5, 4" in foveate(*run, "--clip-norm", 0.5, "--accumulate", 4).stderr

@@ -44,20 +44,23 @@ class Losses(Progress):
 
 @pytest.mark.parametrize("engine", ["reference", "native"])
 @pytest.mark.parametrize("optimizer", [fv.SGD(momentum=0.8), fv.AdamW()])
-def test_each_step_is_that_of_a_training_whose_learning_rate_grows(data, engine, optimizer):
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.2}, {"accumulate": 4, "clip_norm": 0.1}])
+def test_each_step_is_that_of_a_training_whose_learning_rate_grows(data, engine, optimizer, options):
     options = {
         "batch_size": 16,
         "optimizer": optimizer,
         "augmentation": fv.Augmentation(shift=1, flip=True),
         "learning_rate_factors": {"conv1*": 0.5},
         "loss": fv.CrossEntropy(label_smoothing=0.1),
+        **options,
     }
     found = make(engine).freeze("bn1").find_learning_rate(data, steps=12, lowest=1e-3, highest=0.1, **options)
     assert found.rates == pytest.approx(np.geomspace(1e-3, 0.1, 12))
     seen = Losses()
     other = make(engine).freeze("bn1")
-    other.fit(data, epochs=2, schedule=Growing(tuple(found.rates.tolist())), progress=seen, **options)
-    assert len(seen.found) == 12  # in two epochs of six batches
+    epochs = 6 if "accumulate" in options else 2
+    other.fit(data, epochs=epochs, schedule=Growing(tuple(found.rates.tolist())), progress=seen, **options)
+    assert len(seen.found) == 12  # in epochs of six batches
     assert found.losses.tolist() == seen.found
 
 
@@ -112,6 +115,8 @@ def test_an_explosion_is_said_to_be_where_it_was_seen(data, monkeypatch, losses,
         ({"lowest": "low"}, "cannot grow from 'low' to"),
         ({"highest": float("inf")}, "cannot grow from 1e-05 to inf"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"clip_norm": -1}, "clip_norm is -1; it must be positive"),
+        ({"accumulate": 0}, "accumulate is 0; it must be an int of at least 1"),
         ({"learning_rate": 1}, "the learning rate belongs to the schedule"),
     ],
 )

@@ -170,8 +170,8 @@ def train(
     tell(_told(data, model.graph.name, _write_skipped(data, folder) if first else None), err=as_json)
     files: dict[Path, bytes] = {}
     if find_learning_rate:
-        options = {"learning_rate_factors": factors, "optimizer": updating, "loss": further.get("loss")}
-        found = _found_rate(model, data, choices, **options)
+        options = {name: further.get(name) for name in ("loss", "clip_norm", "accumulate")}
+        found = _found_rate(model, data, choices, learning_rate_factors=factors, optimizer=updating, **options)
         files[folder.rates] = png(found.plot())
         line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
         choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})

@@ -50,6 +50,8 @@ class Examined:
         learning_rate_factors: Mapping[str, float] | None = None,
         loss: GivenLoss = None,
         augmentation: Augmentation | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
         lowest: float | None = None,
         highest: float | None = None,
         steps: int = 100,
@@ -61,7 +63,7 @@ class Examined:
 
         Args:
             dataset: the data to train on.
-            batch_size, optimizer, learning_rate_factors, loss, augmentation: as for `fit`.
+            batch_size, optimizer, learning_rate_factors, loss, augmentation, clip_norm, accumulate: as for `fit`.
             lowest: the first learning rate (default: 1e-5 for SGD, 1e-6 for others).
             highest: the last (default: 10 for SGD, 1 for others).
             steps: how many rates are tried.
@@ -90,6 +92,8 @@ class Examined:
             augmentation=augmentation or Augmentation(),
             seed=self.seed + whole(self.training.get("trainings")),
             learning_rate_factors=learning_rate_factors or {},
+            clip_norm=clip_norm,
+            accumulate=accumulate,
         )
         trial = Trial(recipe, {head.name: (chosen[head.name], head.weight) for head in outputs}, self.frozen)
         feed = feed_of(self.graph, outputs, dataset, self.preprocessing or Preprocessing.measure(dataset))

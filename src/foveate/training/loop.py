@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engines import Program, State, StepResult
+from foveate.engines import State, StepResult
 from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import DataError, FileError, TrainingError
@@ -37,6 +37,7 @@ from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
 from foveate.training.saving import Saving, arrays_in_turn
 from foveate.training.sharing import Shares
+from foveate.training.updates import grouped, part_of, program_of
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
@@ -95,7 +96,8 @@ class _Run:
         self.saving = Saving(job)
         graph, task = job.state.graph, job.task or job.train.task
         self._heads = heads(task, graph)
-        self._losses = training_losses(self._heads, job.recipe.loss)
+        losses = training_losses(self._heads, job.recipe.loss)
+        self._weighted = {head.name: (losses[head.name], head.weight) for head in self._heads}
         self._feed = feed_of(graph, self._heads, job.train, job.preprocessing)
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
@@ -313,18 +315,16 @@ class _Run:
 
     def _update(self, group: Sequence[NDArray[np.int64]], batches: Iterator[Prepared]) -> tuple[StepResult, int]:
         """Take the batches of one update; returns the last result with the mean loss, and the number of samples."""
-        recipe, total, loss = self.job.recipe, sum(map(len, group)), 0.0
+        recipe, sizes, loss = self.job.recipe, [len(batch) for batch in group], 0.0
         rate, momentum = self._schedule.rates(self.step, self.steps)
         self.totals.learning_rate = rate
-        for number, (batch, (count, inputs, targets)) in enumerate(zip(group, batches, strict=False)):
-            samples = len(batch)
+        for number, (samples, (count, inputs, targets)) in enumerate(zip(sizes, batches, strict=False)):
             options: StepOptions = {"learning_rate": rate, "momentum": momentum}
-            if recipe.accumulate > 1:
-                last = number == len(group) - 1
-                options |= {"share": samples / total, "first": number == 0, "last": last, "update": self.step}
-            result = self._program(count).step(self.job.state, inputs, targets, **options)
+            options |= part_of(recipe, sizes, number, self.step)
+            program = program_of(self.job.programs, recipe, self._weighted, self.job.frozen, count)
+            result = program.step(self.job.state, inputs, targets, **options)
             self.totals.add(result, samples)
-            loss += result.loss * samples / total
+            loss += result.loss * samples / sum(sizes)
             if not result.is_finite:
                 self.position += 1
                 raise self._overflown(result, inputs)
@@ -332,20 +332,7 @@ class _Run:
         if not self.job.state.looks_finite():
             self._check_parameters()
         self._kept.follow(self.step - 1)
-        return result._replace(loss=loss if len(group) > 1 else result.loss), total
-
-    def _program(self, samples: int) -> Program:
-        recipe = self.job.recipe
-        return self.job.programs.get(
-            batch_size=samples,
-            mode="training",
-            loss={head.name: (self._losses[head.name], head.weight) for head in self._heads},
-            optimizer=recipe.optimizer,
-            freeze=sorted(self.job.frozen),
-            learning_rate_factors=recipe.learning_rate_factors,
-            clip_norm=recipe.clip_norm,
-            accumulate=recipe.accumulate > 1,
-        )
+        return result._replace(loss=loss if len(group) > 1 else result.loss), sum(sizes)
 
     def _overflown(self, result: StepResult, inputs: Mapping[str, NDArray[Any]]) -> TrainingError:
         if isfinite(result.loss):
@@ -354,11 +341,11 @@ class _Run:
         first = first_without_numbers(job.programs.engine, job.state, inputs, frozen=job.frozen)
         return self._diverged("the loss", result.loss, first)
 
-    def _groups(self) -> list[list[NDArray[np.int64]]]:
+    def _groups(self) -> list[Sequence[NDArray[np.int64]]]:
         """The epoch's batches, those of each update together."""
         recipe = self.job.recipe
         batches = self._feed.batches(recipe.batch_size, seed=recipe.seed, epoch=self.epoch, merge_single=self._merge)
-        return [batches[begin : begin + recipe.accumulate] for begin in range(0, len(batches), recipe.accumulate)]
+        return grouped(batches, recipe)
 
     def _prepare(self, indices: NDArray[np.int64]) -> Prepared:
         """The size of a batch, its augmented, normalised inputs and its targets; runs in the background."""

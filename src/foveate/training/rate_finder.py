@@ -1,6 +1,6 @@
 """The learning-rate range test: a short training in which the learning rate grows until the loss explodes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.calls import is_number
 from foveate.engines import State
+from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import TrainingError
 from foveate.graph import SGD, Loss, Optimizer
@@ -18,6 +19,7 @@ from foveate.progress import Bar
 from foveate.training.feed import Feed
 from foveate.training.programs import Programs
 from foveate.training.recipe import Recipe
+from foveate.training.updates import grouped, part_of, program_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +111,7 @@ def rates_between(optimizer: Optimizer, lowest: float | None, highest: float | N
 def range_test(
     state: State, programs: Programs, feed: Feed, trial: Trial, rates: NDArray[np.float64], bar: Bar
 ) -> RateTest:
-    """Train `state` for one step with each of the growing `rates`, until the loss explodes.
+    """Train `state` for one step with each of the growing `rates`, until the loss or the gradients explode.
 
     Args:
         state: trained in place, so a copy.
@@ -125,8 +127,8 @@ def range_test(
     losses: list[float] = []
     # What overflows ends the test, so NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"):
-        for rate, (indices, epoch) in zip(rates, _batches(state, feed, trial), strict=False):
-            losses.append(_step(state, programs, feed, trial, indices, epoch, float(rate)))
+        for step, (rate, (group, epoch)) in enumerate(zip(rates, _groups(state, feed, trial), strict=False)):
+            losses.append(_update(state, programs, feed, trial, group, epoch, step, float(rate)))
             bar.move(1)
             exploded = len(losses) > RECENT and sum(losses[-RECENT:]) > EXPLODED * sum(losses[:RECENT])
             if exploded or not isfinite(losses[-1]):
@@ -141,31 +143,39 @@ def range_test(
     return RateTest(rates[: len(found)], found, curve, suggested(rates[: len(found)], curve))
 
 
-def _step(
-    state: State, programs: Programs, feed: Feed, trial: Trial, indices: NDArray[np.int64], epoch: int, rate: float
+def _update(
+    state: State,
+    programs: Programs,
+    feed: Feed,
+    trial: Trial,
+    group: Sequence[NDArray[np.int64]],
+    epoch: int,
+    step: int,
+    rate: float,
 ) -> float:
-    """Train on one batch; returns its loss before."""
-    recipe = trial.recipe
-    change = partial(recipe.augmentation.apply, indices=indices, seed=recipe.seed, epoch=epoch)
-    program = programs.get(
-        batch_size=len(indices),
-        mode="training",
-        loss=trial.losses,
-        optimizer=recipe.optimizer,
-        freeze=sorted(trial.frozen),
-        learning_rate_factors=recipe.learning_rate_factors,
-    )
-    inputs, targets = feed.inputs(indices, change), feed.loss_targets(indices)
-    return program.step(state, inputs, targets, learning_rate=rate).loss
+    """Train on the batches of one update; returns their mean loss before, infinite if the gradients were."""
+    recipe, sizes, loss = trial.recipe, [len(indices) for indices in group], 0.0
+    for number, indices in enumerate(group):
+        change = partial(recipe.augmentation.apply, indices=indices, seed=recipe.seed, epoch=epoch)
+        program = program_of(programs, recipe, trial.losses, trial.frozen, len(indices))
+        options: StepOptions = {"learning_rate": rate}
+        options |= part_of(recipe, sizes, number, step)
+        inputs, targets = feed.inputs(indices, change), feed.loss_targets(indices)
+        result = program.step(state, inputs, targets, **options)
+        if not result.is_finite:
+            return inf
+        loss += result.loss * sizes[number] / sum(sizes)
+    return loss
 
 
-def _batches(state: State, feed: Feed, trial: Trial) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Batches with their epoch, for ever."""
+def _groups(state: State, feed: Feed, trial: Trial) -> Iterator[tuple[Sequence[NDArray[np.int64]], int]]:
+    """The batches of each update with their epoch, for ever."""
     merge = single_value_normalization(state.graph, 1, trial.frozen) is not None
-    epoch = 0
+    recipe, epoch = trial.recipe, 0
     while True:
-        for indices in feed.batches(trial.recipe.batch_size, seed=trial.recipe.seed, epoch=epoch, merge_single=merge):
-            yield indices, epoch
+        batches = feed.batches(recipe.batch_size, seed=recipe.seed, epoch=epoch, merge_single=merge)
+        for group in grouped(batches, recipe):
+            yield group, epoch
         epoch += 1
 
 
