@@ -93,6 +93,13 @@ def test_an_explosion_at_once_says_to_begin_lower(data):
     assert model.find_learning_rate(data, lowest=1e4 / 1e9, highest=1).suggestion < 1
 
 
+@pytest.mark.parametrize("optimizer", [fv.SGD(), fv.AdamW(), fv.Lion()])
+def test_the_rates_lie_around_the_usual_one_of_the_optimizer(data, monkeypatch, optimizer):
+    monkeypatch.setattr(Program, "step", lambda *_, **__: StepResult(1.0, 0))
+    found = make().find_learning_rate(data, optimizer=optimizer)
+    assert found.rates[[0, -1]] / optimizer.usual_learning_rate == pytest.approx([1e-4, 100])
+
+
 @pytest.mark.parametrize(("losses", "step"), [([1, 1, 1, 1, 1, 1, 30], 7), ([1, 1, 1, np.inf], 4)])
 def test_an_explosion_is_said_to_be_where_it_was_seen(data, monkeypatch, losses, step):
     left = iter(losses)

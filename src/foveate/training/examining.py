@@ -64,8 +64,8 @@ class Examined:
         Args:
             dataset: the data to train on.
             batch_size, optimizer, learning_rate_factors, loss, augmentation, clip_norm, accumulate: as for `fit`.
-            lowest: the first learning rate (default: 1e-5 for SGD, 1e-6 for others).
-            highest: the last (default: 10 for SGD, 1 for others).
+            lowest: the first learning rate (default: the optimiser's usual one / 10,000, so 1e-5 for SGD).
+            highest: the last (default: the usual one x 100, so 10 for SGD).
             steps: how many rates are tried.
             progress: whether to show a live bar, on a terminal or in a notebook, if it takes over two seconds.
 

@@ -14,7 +14,7 @@ from foveate.engines import State
 from foveate.engines.program import StepOptions
 from foveate.engines.request import single_value_normalization
 from foveate.errors import TrainingError
-from foveate.graph import SGD, Loss, Optimizer
+from foveate.graph import Loss, Optimizer
 from foveate.progress import Bar
 from foveate.training.feed import Feed
 from foveate.training.programs import Programs
@@ -24,11 +24,8 @@ from foveate.training.updates import grouped, part_of, program_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANGE = (1e-5, 10.0)
-"""From where to where the learning rate of SGD grows by default."""
-
-ADAPTIVE_RANGE = (1e-6, 1.0)
-"""The same for optimisers that scale their steps themselves."""
+LOWER, HIGHER = 10_000, 100
+"""How many times lower than the optimiser's usual learning rate the test begins, and how many times higher it ends."""
 
 SMOOTHING = 0.04
 """The width of the window that smooths the losses, as a fraction of the steps: the deviation of a Gaussian."""
@@ -98,7 +95,7 @@ def rates_between(optimizer: Optimizer, lowest: float | None, highest: float | N
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < FEWEST:
         raise TrainingError(f"steps is {steps!r}; it must be an int of at least {FEWEST}, and 100 is usual")
-    usual = RANGE if isinstance(optimizer, SGD) else ADAPTIVE_RANGE
+    usual = optimizer.usual_learning_rate / LOWER, optimizer.usual_learning_rate * HIGHER
     ends = (usual[0] if lowest is None else lowest, usual[1] if highest is None else highest)
     if not all(map(is_number, ends)) or not 0 < ends[0] < ends[1] < inf:
         raise TrainingError(
