@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
@@ -52,10 +52,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table."""
+    """One row of the table; with a base, each worker times that network too, right before the other."""
 
     net: str
     batch_size: int
+    base: str | None = None
 
     def __str__(self) -> str:
         return f"{self.net}, batch {self.batch_size}"
@@ -95,27 +96,24 @@ def _complete(crew: dict[str, Worker], settings: Settings, folder: Path, stack: 
 def _compare_one(
     settings: Settings, crew: Mapping[str, Worker], case: Case, arrays: Path, tell: Tell
 ) -> dict[str, Any]:
-    failures = Failures()
-    reports: dict[str, Mapping[str, Any]] = {}
-    differences: dict[str, dict[str, float]] = {}
-    for name, worker in crew.items():
-        tell(f"{case}: preparing {name}")
-        job = Job(settings.kind, case.net, case.batch_size, settings.threads, arrays=str(arrays), mode=name)
-        with failures.of(name):
-            reports[name] = worker.prepare(job)
-            if name != FOVEATE:
-                differences |= check(settings.kind, case, {FOVEATE: reports[FOVEATE], name: reports[name]})
-    arrays.unlink()
-    rounds = _alternate(settings, crew, case, failures, tell)
+    failures, differences = Failures(), dict[str, dict[str, float]]()
+    nets = [net for net in (case.base, case.net) if net is not None]
+    for place, net in enumerate(nets):
+        job = Job(settings.kind, net, case.batch_size, settings.threads, str(arrays), place=place)
+        differences = _prepare(crew, job, failures, tell)
+    rounds = _alternate(settings, crew, case, len(nets), failures, tell)
     if len(rounds) < 2:
         raise BenchmarkError("; ".join(failures.sentences.values()))
+    own = {name: [each[-1] for each in times] for name, times in rounds.items()}
+    base = {name: [each[0] for each in times] for name, times in rounds.items()}
     return {
         "net": case.net,
         "batch_size": case.batch_size,
         "differences": {name: differences[name] for name in rounds if name != FOVEATE},
         **({"errors": failures.sentences} if failures.sentences else {}),
-        "rounds": rounds,
-        **summarize(rounds),
+        "rounds": own,
+        **({} if case.base is None else {"base_rounds": base}),
+        **summarize(own),
     }
 
 
@@ -136,14 +134,30 @@ class Failures:
             self.sentences[name] = str(error)
 
 
+def _prepare(crew: Mapping[str, Worker], job: Job, failures: Failures, tell: Tell) -> dict[str, dict[str, float]]:
+    """Let every worker that has not failed prepare the job; returns how far each answer is from foveate's."""
+    case = Case(job.net, job.batch_size)
+    reports: dict[str, Mapping[str, Any]] = {}
+    differences: dict[str, dict[str, float]] = {}
+    for name in [name for name in crew if name not in failures.sentences]:
+        tell(f"{case}: preparing {name}")
+        with failures.of(name):
+            reports[name] = crew[name].prepare(replace(job, mode=name))
+            if name != FOVEATE:
+                differences |= check(job.kind, case, {FOVEATE: reports[FOVEATE], name: reports[name]})
+    Path(job.arrays).unlink()
+    return differences
+
+
 def _alternate(
-    settings: Settings, crew: Mapping[str, Worker], case: Case, failures: Failures, tell: Tell
-) -> dict[str, list[float]]:
+    settings: Settings, crew: Mapping[str, Worker], case: Case, jobs: int, failures: Failures, tell: Tell
+) -> dict[str, list[list[float]]]:
     """Every worker once a round, each round beginning with another, so none always comes after the same.
 
-    Those that failed, before or meanwhile, are left out; and foveate is not timed alone.
+    A worker times each of its jobs. Those that failed, before or meanwhile, are left out; and foveate is not timed
+    alone.
     """
-    rounds: dict[str, list[float]] = {name: [] for name in crew}
+    rounds: dict[str, list[list[float]]] = {name: [] for name in crew}
     for number in range(settings.rounds):
         tell(f"{case}: round {number + 1} of {settings.rounds}")
         names = [name for name in crew if name not in failures.sentences]
@@ -151,8 +165,9 @@ def _alternate(
         for name in names[first:] + names[:first] if len(names) > 1 else ():
             time.sleep(PAUSE)
             with failures.of(name):
-                rounds[name].append(crew[name].time(settings.seconds, LEAST_RUNS)["seconds_per_step"])
-    return {name: seconds for name, seconds in rounds.items() if name not in failures.sentences}
+                times = [crew[name].time(settings.seconds, LEAST_RUNS, place) for place in range(jobs)]
+                rounds[name].append([each["seconds_per_step"] for each in times])
+    return {name: times for name, times in rounds.items() if name not in failures.sentences}
 
 
 def check(kind: Kind, case: Case, reports: Reports) -> dict[str, dict[str, float]]:

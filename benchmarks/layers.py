@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import typer
@@ -74,40 +75,36 @@ def _kind(word: str) -> Kind:
 
 
 def measure(settings: Settings, chosen: Sequence[Sandwich], tell: Tell) -> Iterator[dict[str, Any]]:
-    """The row of each layer as soon as it is there. What is without a layer is timed once for all that share it."""
-    seen: dict[str, Mapping[str, Any]] = {}
-    bases = {each.name: each.alone() for each in chosen}
-    by_name = {each.name: each for each in chosen}
-    cases: list[Case] = []
-    for each in chosen:
-        for whole in filter(None, (bases[each.name], each)):
-            case = Case(whole.name, each.batch_size)
-            if case not in cases:
-                cases.append(case)
-    for result in compare(settings, cases, tell):
-        seen[result["net"]] = result
-        if result["net"] in bases:
-            base, each = bases[result["net"]], by_name[result["net"]]
-            made = row(settings.kind, result, None if base is None else seen[base.name])
-            flops, moved = each.work(training=settings.kind == "train")
-            yield made | {"flops": flops, "bytes": moved}
+    """The row of each layer as soon as it is there, the convolutions alone timed in the same rounds."""
+    bases = [each.alone() for each in chosen]
+    cases = [
+        Case(each.name, each.batch_size, None if base is None else base.name)
+        for each, base in zip(chosen, bases, strict=True)
+    ]
+    for each, result in zip(chosen, compare(settings, cases, tell), strict=True):
+        flops, moved = each.work(training=settings.kind == "train")
+        yield row(settings.kind, result) | {"flops": flops, "bytes": moved}
 
 
-def row(kind: Kind, whole: Mapping[str, Any], base: Mapping[str, Any] | None) -> dict[str, Any]:
+def row(kind: Kind, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the layer adds to the convolutions in each framework, and PyTorch's time in its better layout by ours.
 
-    Without a base it is the time of all three.
+    That is the median over the rounds of what both differ by. Without a base it is the time of all three.
     """
-    made: dict[str, Any] = {"layer": whole["net"].removeprefix(PREFIX), "kind": kind, "batch_size": whole["batch_size"]}
-    broken = next((each["error"] for each in (whole, base) if each is not None and "error" in each), None)
-    if broken is not None:
-        return made | {"error": broken}
+    made: dict[str, Any] = {
+        "layer": result["net"].removeprefix(PREFIX), "kind": kind, "batch_size": result["batch_size"]
+    }  # fmt: skip
+    if "error" in result:
+        return made | {"error": result["error"]}
+    base = result.get("base_rounds")
     if base is None:
-        added, least = dict(whole["medians"]), 0.0
+        added, least = dict(result["medians"]), 0.0
     else:
-        both = [name for name in whole["medians"] if name in base["medians"]]
-        added = {name: whole["medians"][name] - base["medians"][name] for name in both}
-        least = LEAST_SHARE * base["medians"][FOVEATE]
+        added = {
+            name: median(whole - alone for whole, alone in zip(rounds, base[name], strict=True))
+            for name, rounds in result["rounds"].items()
+        }
+        least = LEAST_SHARE * median(base[FOVEATE])
     theirs = min(seconds for name, seconds in added.items() if name != FOVEATE)
     ratio = max(theirs, least) / max(added[FOVEATE], least)
     return made | {"alone": base is not None, "added": added, "ratio": ratio}

@@ -44,7 +44,8 @@ _PATIENCE = 5.0
 class Job:
     """What a worker is to run again and again.
 
-    The foveate worker writes its arrays and the batch to `arrays`; the others read them there.
+    The foveate worker writes its arrays and the batch to `arrays`; the others read them there. A job at `place` 0 takes
+    the place of all before; one at another is kept beside them, to be timed in turn.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Job:
     threads: int
     arrays: str
     mode: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,9 @@ class Worker:
         """Make the job ready, compilation and all; returns what the worker reports for checking."""
         return self.ask("prepare", job=asdict(job))
 
-    def time(self, seconds: float, at_least: int) -> dict[str, Any]:
-        """Run the job for about `seconds`; returns "seconds_per_step" and "steps"."""
-        return self.ask("time", seconds=seconds, at_least=at_least)
+    def time(self, seconds: float, at_least: int, place: int = 0) -> dict[str, Any]:
+        """Run the job at that place for about `seconds`; returns "seconds_per_step" and "steps"."""
+        return self.ask("time", seconds=seconds, at_least=at_least, place=place)
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; a BenchmarkError if the worker fails or has ended."""
@@ -129,17 +131,18 @@ class Worker:
 def serve(prepare: Callable[[Job], Prepared]) -> None:
     """The worker's end: answer commands until the parent closes the pipe."""
     replies = _claim_stdout()
-    prepared = Prepared(lambda: None)
+    prepared: dict[int, Prepared] = {}
     for line in sys.stdin:
         try:
             request = json.loads(line)
             if request["command"] == "prepare":
-                # The job before is let go first, so its memory is not counted against the next.
-                prepared = Prepared(lambda: None)
-                prepared = prepare(Job(**request["job"]))
-                reply = dict(prepared.report)
+                job = Job(**request["job"])
+                if job.place == 0:  # first, so that no memory of theirs is counted against the next
+                    prepared.clear()
+                prepared[job.place] = prepare(job)
+                reply = dict(prepared[job.place].report)
             else:
-                reply = time_runs(prepared.run, request["seconds"], request["at_least"])
+                reply = time_runs(prepared[request["place"]].run, request["seconds"], request["at_least"])
         except Exception as error:  # whatever it is, the parent says it in its own words
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=replies, flush=True)

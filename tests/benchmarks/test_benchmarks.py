@@ -124,11 +124,11 @@ def test_a_mode_that_fails_costs_its_own_cell_only(benchmarks, monkeypatch, tmp_
             raise BenchmarkError("the channels_last worker: out of memory")
         return prepare(worker, job)
 
-    def ending(worker: Worker, seconds: float, at_least: int):
+    def ending(worker: Worker, seconds: float, at_least: int, place: int):
         if worker.name == "channels_last":
             worker._process.kill()
             worker._process.wait()
-        return time(worker, seconds, at_least)
+        return time(worker, seconds, at_least, place)
 
     monkeypatch.setattr(Worker, "prepare", failing)
     monkeypatch.setattr(Worker, "time", ending)

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 import foveate as fv
+from benchmarks import compare
 from benchmarks.cli import main
-from benchmarks.compare import LOSS_CHANGE_BOUND
+from benchmarks.compare import LOSS_CHANGE_BOUND, Settings, summarize
 from benchmarks.foveate_worker import prepare
-from benchmarks.layers import row
+from benchmarks.layers import measure, row
+from benchmarks.modes import find_modes
 from benchmarks.peaks import Peaks
 from benchmarks.sandwiches import Sandwich, sandwiches
 from benchmarks.workers import Job
@@ -52,17 +54,53 @@ def test_only_what_leaves_as_many_positions_has_a_time_of_its_own():
     assert kinds(kept) == ["Conv2d", "Conv2d", "GlobalAvgPool2d", "Linear"]
 
 
-def test_a_row_is_what_the_layer_adds():
-    whole = {"net": "layer X", "batch_size": 2, "medians": {"foveate": 5.0, "as_written": 9.0, "channels_last": 8.0}}
-    base = {"net": "b", "batch_size": 2, "medians": {"foveate": 3.0, "as_written": 2.0, "channels_last": 4.0}}
-    made = row("train", whole, base)
+def test_a_row_is_the_median_of_what_the_layer_adds_in_each_round():
+    rounds = {"foveate": [5.0, 9.0, 6.0], "as_written": [9.0, 9.0, 9.0], "channels_last": [8.0, 8.0, 8.0]}
+    base = {"foveate": [3.0, 7.0, 1.0], "as_written": [2.0, 2.0, 2.0], "channels_last": [4.0, 4.0, 4.0]}
+    whole = {"net": "layer X", "batch_size": 2, "rounds": rounds, **summarize(rounds)}
+    made = row("train", whole | {"base_rounds": base})
     assert made["added"] == {"foveate": 2.0, "as_written": 7.0, "channels_last": 4.0}
     assert (made["layer"], made["ratio"]) == ("X", 2.0)
-    whole_alone = row("train", whole, None)
-    assert (whole_alone["ratio"], whole_alone["alone"]) == (1.6, False)
-    assert row("train", whole, {"error": "it broke"}) == {
+    whole_alone = row("train", whole)
+    assert (whole_alone["ratio"], whole_alone["alone"]) == (8 / 6, False)
+    assert row("train", {"net": "layer X", "batch_size": 2, "error": "it broke"}) == {
         "layer": "X", "kind": "train", "batch_size": 2, "error": "it broke"
     }  # fmt: skip
+
+
+def test_the_convolutions_alone_are_timed_in_the_round_of_each_layer(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, ...]] = []
+
+    class Recorder:
+        """A worker that answers at once, and says 1 s for its first job and 3 s for its second."""
+
+        ended = False
+
+        def __init__(self, name: str, *_: object):
+            self.name = name
+
+        def prepare(self, job: Job) -> dict[str, object]:
+            Path(job.arrays).touch()
+            asked.append((self.name, job.net))
+            return {"output": [1.0]}
+
+        def time(self, seconds: float, at_least: int, place: int) -> dict[str, float]:
+            asked.append((self.name, str(place)))
+            return {"seconds_per_step": 1.0 + 2 * place}
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(compare, "Worker", Recorder)
+    monkeypatch.setattr(compare, "PAUSE", 0.0)
+    settings = Settings("forward", find_modes(["as_written"]), rounds=2, seconds=0.0, threads=1)
+    relu, pool = Sandwich(fv.ReLU(), (8, 6, 6), 2), Sandwich(fv.MaxPool2d(2), (8, 6, 6), 2)
+    made = list(measure(settings, [relu, pool], lambda _: None))
+    assert [each["added"] for each in made] == [dict.fromkeys(("foveate", "as_written"), time) for time in (2.0, 1.0)]
+    both = ("foveate", "as_written")
+    base = [(name, "layer no layer, 1 before, 8x6x6") for name in both]
+    rounds = [(name, place) for name in (*both, *reversed(both)) for place in "01"]
+    assert asked[:12] == [*base, *((name, relu.name) for name in both), *rounds]
+    assert asked[12:] == [*((name, pool.name) for name in both), *((name, "0") for name in (*both, *reversed(both)))]
 
 
 def test_a_layer_is_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
