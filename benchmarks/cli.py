@@ -13,6 +13,7 @@ from benchmarks import (
     calls,
     compare,
     damage,
+    damaged_onnx,
     defaults,
     environment,
     folders,
@@ -22,6 +23,7 @@ from benchmarks import (
     names,
     overhead,
     precision,
+    real_onnx,
     regularization,
     shards,
     side_by_side,
@@ -269,6 +271,8 @@ app.command()(precision.precision)
 app.command(name="regularization")(regularization.command)
 app.command(name="overhead")(overhead.command)
 app.command(name="side-by-side")(side_by_side.command)
+app.command(name="damaged-onnx")(damaged_onnx.damaged_onnx)
+app.command(name="real-onnx")(real_onnx.real_onnx)
 
 
 def main() -> None:

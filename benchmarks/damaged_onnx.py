@@ -1,18 +1,18 @@
-"""Changes good ONNX files at random, thousands of times, and imports each: a model or a sentence, never a crash.
+"""Changes good ONNX files at random, thousands of times, and imports each: a model or a sentence, never a crash."""
 
-python -m benchmarks.damaged_onnx --changes 10000
-"""
-
-import argparse
 import resource
 import warnings
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
+import typer
 
 import foveate as fv
+from benchmarks.errors import BenchmarkError
+from benchmarks.memory import peak, reserved
 from foveate.interop.onnx.wire import written
 
 LARGEST_MEMORY = 4 << 30
@@ -75,31 +75,39 @@ def outcome(path: Path) -> str:
         fv.from_onnx(path, engine="reference")
     except fv.FoveateError:
         return "sentence"
-    except Exception as error:  # which is what this script looks for
+    except Exception as error:  # which is what this campaign looks for
         return f"{type(error).__name__}: {error}"
     return "model"
 
 
-def main() -> None:
-    """Run the campaign."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--changes", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (used + LARGEST_MEMORY, resource.RLIM_INFINITY))
-    generator, counts, files = np.random.default_rng(given.seed), Counter[str](), good_files()
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "changed.onnx"
-        for number in range(given.changes):
-            path.write_bytes(changed(files[number % len(files)], generator))
-            counts[outcome(path)] += 1
+def damaged_onnx(
+    changes: Annotated[int, typer.Option(min=1, help="Files, each changed in one to four places.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")] = 0,
+) -> None:
+    """Import damaged ONNX files: each must end in a model or a sentence, in little memory.
+
+    Example: python -m benchmarks damaged-onnx --changes 10000
+    """
+    counts = outcomes(changes, seed)
     for told, count in counts.most_common():
         print(f"{count:6,} {told}")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-    if set(counts) - {"model", "sentence"}:
-        raise SystemExit(1)
+    print(f"peak memory {peak() / 1e6:.0f} MB")
+    strange = changes - counts["model"] - counts["sentence"]
+    if strange:
+        raise BenchmarkError(f"{strange:,} of {changes:,} files ended in neither a model nor a sentence")
 
 
-if __name__ == "__main__":
-    main()
+def outcomes(changes: int, seed: int) -> Counter[str]:
+    """How often files ended in what; this process may use only LARGEST_MEMORY more meanwhile."""
+    generator, counts, files = np.random.default_rng(seed), Counter[str](), good_files()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (int(reserved()) + LARGEST_MEMORY, limits[1]))
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "changed.onnx"
+            for number in range(changes):
+                path.write_bytes(changed(files[number % len(files)], generator))
+                counts[outcome(path)] += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    return counts

