@@ -23,6 +23,7 @@ from benchmarks import (
     names,
     overhead,
     precision,
+    rates,
     real_onnx,
     regularization,
     shards,
@@ -271,6 +272,7 @@ app.command()(precision.precision)
 app.command(name="regularization")(regularization.command)
 app.command(name="overhead")(overhead.command)
 app.command(name="side-by-side")(side_by_side.command)
+app.command()(rates.rates)
 app.command(name="damaged-onnx")(damaged_onnx.damaged_onnx)
 app.command(name="real-onnx")(real_onnx.real_onnx)
 

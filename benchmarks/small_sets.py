@@ -235,3 +235,17 @@ SMALL_SETS = (
     SmallSet("sounds", "log-spectrograms 32x39", 2400, sounds, "arrays"),
     SmallSet("clothes", "grey images 28x28", 5000, clothes),
 )
+
+
+def small_sets(only: str) -> list[SmallSet]:
+    """The sets with these names, with commas between; all if there is none.
+
+    Raises:
+        BenchmarkError: there is no set of that name.
+    """
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    known = {small.name: small for small in SMALL_SETS}
+    for name in names:
+        if name not in known:
+            raise BenchmarkError(f'there is no set "{name}"; there are {", ".join(known)}')
+    return [known[name] for name in names] or list(SMALL_SETS)
