@@ -29,7 +29,7 @@ from foveate.interop.onnx import (  # noqa: F401 (they fill the table of rules)
     rules_of_resizing,
     rules_of_windows,
 )
-from foveate.interop.onnx.batch import translated
+from foveate.interop.onnx.batch import file_shape, translated
 from foveate.interop.onnx.folding import FOLDED, fold, shape_part
 from foveate.interop.onnx.naming import kept, tidy
 from foveate.interop.onnx.patterns import spelt_out
@@ -219,7 +219,10 @@ def _built(taking: Taking) -> Graph:
         if maker is None:
             raise GraphError(f"its output {printable(port.name)} is its input unchanged")
         value = taking.done(found, maker)
-        if port.name in taking.leads:
+        lead = taking.leads.get(port.name)
+        if lead is not None and lead.extra and taking.batch != 1:
+            raise GraphError(f"its output {printable(port.name)} puts positions of several samples into one axis")
+        if lead is not None:
             taking.note(f"its output {printable(port.name)} has the batch as its first axis here")
         if port.name in taking.scales:
             value = quantized.as_in_file(Op(taking, maker), value, *taking.scales[port.name])
@@ -321,8 +324,8 @@ def _results(op: Op, inputs: Sequence[Any]) -> list[Any]:
     node = op.node
     if all(each is None or isinstance(each, Fixed) for each in inputs) and node.domain in OWN and node.kind in FOLDED:
         return list(fold(op, inputs))
-    if node.kind in ("Shape", "Size") and node.domain in OWN and node.inputs[0] not in op.taking.leads:
-        full = op.shape()
+    if node.kind in ("Shape", "Size") and node.domain in OWN:
+        full = file_shape(op)
         return [Fixed(shape_part(op, full) if node.kind == "Shape" else np.array(np.prod(full), np.int64))]
     _check_whole(op)
     moved = translated(op)

@@ -68,20 +68,29 @@ def shape_after(full: Shape, wanted: Sequence[int], *, copies: bool) -> list[int
 
 @rule("Squeeze")
 def _(op: Op) -> Held:
-    full, rank = op.shape(), op.rank()
-    axes = op.option("axes", 1)
+    return reshaped(op, squeezed(op, op.shape()))
+
+
+def squeezed(op: Op, full: Sequence[int]) -> list[int]:
+    """The sizes without some of length 1."""
+    axes, rank = op.option("axes", 1), len(full)
     gone = {axis % rank for axis in axes} if axes is not None else {a for a in range(rank) if full[a] == 1}
-    return reshaped(op, [size for axis, size in enumerate(full) if axis not in gone])
+    return [size for axis, size in enumerate(full) if axis not in gone]
 
 
 @rule("Unsqueeze")
 def _(op: Op) -> Held:
+    return reshaped(op, unsqueezed(op, op.shape()))
+
+
+def unsqueezed(op: Op, full: Sequence[int]) -> list[int]:
+    """The sizes with more of length 1."""
     axes = op.option("axes", 1)
-    rank = op.rank() + len(axes)
-    new, rest = {axis % rank for axis in axes}, iter(op.shape())
+    rank = len(full) + len(axes)
+    new, rest = {axis % rank for axis in axes}, iter(full)
     if len(new) < len(axes) or rank > MOST_AXES:
-        raise NotTakenError(f"it puts axes into {op.rank()} at {printable(axes, 80)}")
-    return reshaped(op, [1 if axis in new else next(rest) for axis in range(rank)])
+        raise NotTakenError(f"it puts axes into {len(full)} at {printable(axes, 80)}")
+    return [1 if axis in new else next(rest) for axis in range(rank)]
 
 
 @rule("Transpose")

@@ -18,7 +18,7 @@ def _(op: Op) -> Held:
     if op.get("transA", 0):
         raise NotTakenError("the batch is the last axis of its first input")
     weight, alpha, beta = op.fixed(1), op.get("alpha", 1.0), op.get("beta", 1.0)
-    if weight.tensor.ndim != 2 or op.rank() != 2:
+    if weight.tensor.ndim != 2 or (op.rank() != 2 and not op.get("of_positions")):
         raise NotTakenError(f"its inputs have {op.rank()} and {weight.tensor.ndim} axes, not 2")
     columns = weight if op.get("transB", 0) else weight.changed(weight.tensor.T, "transposed ")
     if alpha != 1:

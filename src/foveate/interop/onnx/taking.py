@@ -67,6 +67,27 @@ class Fixed:
         return self if self.tensor.shape == tuple(shape) else self.changed(self.tensor.reshape(shape), "reshaped ")
 
 
+@dataclass(frozen=True)
+class Lead:
+    """The axis of the file that the batch is in, and how many positions each of its samples is between, if not alone.
+
+    Here these are axes of their own, `extra` in number.
+    """
+
+    axis: int
+    before: int = 1
+    after: int = 1
+
+    @property
+    def extra(self) -> int:
+        """How many axes here come of the batch's own in the file, besides the batch."""
+        return (self.before > 1) + (self.after > 1)
+
+    def here(self, axis: int) -> int:
+        """Another axis of the file where the batch is first."""
+        return axis + 1 if axis < self.axis else axis + self.extra
+
+
 @dataclass
 class Taking(Walk[Operation]):
     """Everything that rules need: a builder, the values so far, and the arrays of the file by name."""
@@ -102,8 +123,8 @@ class Taking(Walk[Operation]):
     computed: int = 0
     """How many numbers of arrays were computed so far."""
 
-    leads: dict[str, int] = field(default_factory=dict)
-    """How many axes come before the batch in the file, of values in which it is not the first."""
+    leads: dict[str, Lead] = field(default_factory=dict)
+    """Where the batch is in the file, of values in which it is not alone in the first axis."""
 
     notes: list[str] = field(default_factory=list)
     """What the user should be told about the model."""
