@@ -130,3 +130,81 @@ def test_a_batch_of_one_that_is_left_out_is_none(tmp_path: Path):
     arrays = {"zero": np.array([0]), "w": np.ones((4, 2), np.float32)}
     text = f"agraph (float[1, 3, 4] x) => (float[1, 3, 2] y) {{ {body} }}"
     check(written(text, tmp_path / "a.onnx", arrays), (1, 3, 4))
+
+
+OVER = "agraph (float[2, 3, 4] x) => (float[A, B, C] y)"
+BEHIND = "a = Transpose<perm=[1, 0, 2]>(x)"
+MERGED_ROWS = "a = Reshape(x, six)"
+OVER_THE_BATCH = {
+    "softmax of old": (f"{BEHIND} b = Softmax<axis=0>(a) y = Transpose<perm=[1, 0, 2]>(b)", 11),
+    "log-softmax of old": (f"{BEHIND} b = LogSoftmax<axis=0>(a) y = Transpose<perm=[1, 0, 2]>(b)", 11),
+    "norm": (f"{BEHIND} b = LayerNormalization<axis=0>(a, norm) y = Transpose<perm=[1, 0, 2]>(b)", 17),
+    "norm of rows": (f"{MERGED_ROWS} b = LayerNormalization<axis=0>(a, rows) y = Reshape(b, back)", 17),
+    "sum of all": (f"{BEHIND} b = ReduceSum(a) y = Add(x, b)", 17),
+    "rows of each": (f"{MERGED_ROWS} b = Concat<axis=1>(a, rows) y = Reshape(b, wide)", 17),
+}
+
+
+@pytest.mark.parametrize("name", OVER_THE_BATCH)
+def test_what_is_over_a_range_of_axes_with_the_batch_is_refused(name: str, tmp_path: Path):
+    body, opset = OVER_THE_BATCH[name]
+    path = written(f"{OVER} {{ {body} }}", tmp_path / "a.onnx", _used(body), opset)
+    with pytest.raises(fv.GraphError, match=r"it is over the batch|has numbers of its own for each sample"):
+        fv.from_onnx(path)
+
+
+JOINED = {
+    "behind": f"{BEHIND} b = Concat<axis=0>(tall, a) y = Transpose<perm=[1, 0, 2]>(b)",
+    "merged": f"{MERGED_ROWS} b = Concat<axis=1>(a, equal) y = Reshape(b, wide)",
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_an_array_is_joined_wherever_the_batch_is(name: str, tmp_path: Path):
+    path = written(f"{OVER} {{ {JOINED[name]} }}", tmp_path / "a.onnx", _used(JOINED[name]))
+    check(path, (2, 3, 4))
+
+
+def _used(body: str) -> dict[str, np.ndarray]:
+    rows = np.arange(24, dtype=np.float32).reshape(6, 4)
+    arrays = {
+        "six": np.array([6, 4]), "back": np.array([2, 3, 4]), "wide": np.array([2, 3, 8]), "rows": rows,
+        "norm": np.ones((3, 2, 4), np.float32), "tall": np.repeat(rows.reshape(6, 1, 4), 2, 1),
+        "equal": np.tile(rows[:3], (2, 1)),
+    }  # fmt: skip
+    return {name: array for name, array in arrays.items() if f"({name}," in body or f" {name})" in body}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_as_many_heads_as_samples_are_not_mistaken_for_them(batch: int, heads: int, tmp_path: Path):
+    arrays = {
+        "parts": np.array([batch, 5, heads, 4]), "rows": np.array([batch * heads, 5, 4]),
+        "apart": np.array([batch, heads, 5, 4]), "back": np.array([batch, 5, heads * 4]),
+    }  # fmt: skip
+    body = """a = Reshape(x, parts) b = Transpose<perm=[0, 2, 1, 3]>(a) c = Reshape(b, rows)
+        d = Transpose<perm=[0, 2, 1]>(c) e = MatMul(c, d) f = Softmax<axis=-1>(e) g = MatMul(f, c)
+        h = Reshape(g, apart) i = Transpose<perm=[0, 2, 1, 3]>(h) y = Reshape(i, back)"""
+    text = f"agraph (float[{batch}, 5, {heads * 4}] x) => (float[A, B, C] y) {{ {body} }}"
+    check(written(text, tmp_path / "a.onnx", arrays), (batch, 5, heads * 4))
+
+
+def test_a_number_of_each_sample_does_not_meet_the_last_axis(tmp_path: Path):
+    body = "a = ReduceSum<keepdims=0>(x, one) y = Mul(x, a)"
+    path = written(
+        f"agraph (float[4, 4] x) => (float[4, 4] y) {{ {body} }}", tmp_path / "a.onnx", {"one": np.array([1])}
+    )
+    with pytest.raises(fv.GraphError, match="the batch is the only axis of its input, and meets the last one"):
+        fv.from_onnx(path)
+
+
+def test_what_a_branch_moves_stays_moved(tmp_path: Path):
+    text = """agraph (float[2, 3, 4] x) => (float[A, B, C] y) {
+        a = If(t) <
+            then_branch = first () => (float[3, 2, 4] b) { b = Transpose<perm=[1, 0, 2]>(x) },
+            else_branch = second () => (float[3, 2, 4] c) { c = Transpose<perm=[1, 0, 2]>(x) }
+        >
+        d = Softmax<axis=0>(a)
+        y = Transpose<perm=[1, 0, 2]>(d)
+    }"""
+    check(written(text, tmp_path / "a.onnx", {"t": np.array(True)}), (2, 3, 4))

@@ -284,8 +284,10 @@ def _branched(taking: Taking, operation: Operation, refused: list[str]) -> bool:
     for inner in body.operations:
         if inner.outputs:
             _take(taking, inner, inner, refused)
-    results = zip(operation.outputs, body.outputs, strict=False)
-    taking.known.update({name: taking.known.get(inner) for name, inner in results})
+    for name, result in zip(operation.outputs, body.outputs, strict=False):
+        taking.known[name] = taking.known.get(result)
+        if result in taking.leads:
+            taking.leads[name] = taking.leads[result]
     return True
 
 

@@ -75,6 +75,8 @@ def squeezed(op: Op, full: Sequence[int]) -> list[int]:
     """The sizes without some of length 1."""
     axes, rank = op.option("axes", 1), len(full)
     gone = {axis % rank for axis in axes} if axes is not None else {a for a in range(rank) if full[a] == 1}
+    if any(full[axis] != 1 for axis in gone):
+        raise NotTakenError(f"it leaves out axes of {format_sizes(tuple(full))} that are longer than 1")
     return [size for axis, size in enumerate(full) if axis not in gone]
 
 

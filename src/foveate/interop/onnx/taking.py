@@ -79,9 +79,14 @@ class Lead:
     after: int = 1
 
     @property
+    def own(self) -> Shape:
+        """The axes here that come of the batch's own in the file, besides the batch."""
+        return tuple(size for size in (self.before, self.after) if size > 1)
+
+    @property
     def extra(self) -> int:
-        """How many axes here come of the batch's own in the file, besides the batch."""
-        return (self.before > 1) + (self.after > 1)
+        """How many these are."""
+        return len(self.own)
 
     def here(self, axis: int) -> int:
         """Another axis of the file where the batch is first."""
