@@ -19,13 +19,15 @@ from tests.support import relative_error
 RANDOM = np.random.default_rng(5)
 
 
-def exported(module: nn.Module, shape: tuple[int, ...], path: Path, opset: int = 17, **options: Any) -> Path:
-    """A file that PyTorch writes; the batch is open."""
+def exported(
+    module: nn.Module, shape: tuple[int, ...], path: Path, opset: int = 17, batch: int | None = None, **options: Any
+) -> Path:
+    """A file that PyTorch writes; the batch is open unless it is given."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), (torch.randn(2, *shape),), path, opset_version=opset, dynamo=False, input_names=["image"],
-            dynamic_axes={"image": {0: "batch"}}, **options,
+            module.eval(), (torch.randn(batch or 2, *shape),), path, opset_version=opset, dynamo=False,
+            input_names=["image"], dynamic_axes=None if batch else {"image": {0: "batch"}}, **options,
         )  # fmt: skip
     return path
 

@@ -10,6 +10,7 @@ from torch import nn
 
 import foveate as fv
 from tests.interop.test_from_onnx import check, exported, written
+from tests.interop.transformers import VisionTransformer, WindowTransformer
 from tests.support import relative_error
 
 
@@ -208,3 +209,19 @@ def test_what_a_branch_moves_stays_moved(tmp_path: Path):
         y = Transpose<perm=[1, 0, 2]>(d)
     }"""
     check(written(text, tmp_path / "a.onnx", {"t": np.array(True)}), (2, 3, 4))
+
+
+@pytest.mark.parametrize("make", [VisionTransformer, WindowTransformer])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_vision_transformer_that_pytorch_wrote_is_the_same_here(
+    make: Callable[[], nn.Module], fixed: bool, tmp_path: Path
+):
+    torch.manual_seed(0)
+    module = make().eval()
+    for batch in (1, 3):
+        x = torch.randn(batch, 3, 16, 16)
+        model = fv.from_onnx(exported(module, (3, 16, 16), tmp_path / "a.onnx", batch=batch if fixed else None))
+        with torch.no_grad():
+            theirs = module(x).numpy()
+        assert relative_error(model.logits(x.numpy()), theirs) <= 1e-5
+        assert {"blocks.0.attn.qkv", "blocks.1.mlp.2", "head"} <= set(model.graph.by_name)
