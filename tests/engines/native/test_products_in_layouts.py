@@ -39,3 +39,18 @@ def test_a_gate_brings_no_value_into_another_layout():
     assert len(products) == 2
     copied = [step for step in program.steps() if step.operation == "reorder" and step.node == products[0].node]
     assert all(step.bytes <= 2 * 4 * 2 * 32 for step in copied)  # of the gate alone
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+@pytest.mark.parametrize("shape", [(1, 4, 3), (4, 1, 3), (4, 3, 1), (1, 1, 5), (2, 3, 4)])
+@pytest.mark.parametrize("kind", [fv.Multiply, fv.Add, fv.Subtract])
+def test_a_part_of_moved_axes_is_met_by_all_of_them(kind: type, shape: tuple[int, ...], axes: tuple[int, ...]):
+    builder = GraphBuilder()
+    moved = builder.add(fv.Transpose(axes), builder.input(shape, "input"))
+    longest = max(range(3), key=moved.shape.__getitem__)
+    pairs = [(0, 0)] * 3
+    pairs[longest] = (0, 1 - moved.shape[longest])
+    graph = builder.build(builder.add(kind(), moved, builder.add(fv.Pad(tuple(pairs)), moved)), quiet=True)
+    inputs = random_inputs(graph, 3)
+    made = [fv.Model(graph, engine=engine).outputs(inputs)[graph.only_output] for engine in ("native", "reference")]
+    assert relative_error(*made) < 1e-6

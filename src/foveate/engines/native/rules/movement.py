@@ -28,9 +28,25 @@ def reordered(ledger: Ledger, source: Array, axes: Sequence[int]) -> Array:
     """A view with the axes of a sample in another order."""
     source = ledger.plan.plain(source)
     dims, order = source.layout.dims, [0, *(axis + 1 for axis in axes)]
-    strides = plain_strides(dims)
-    view = _native.Layout.strided([dims[axis] for axis in order], [strides[axis] for axis in order])
-    return Array(view, source.storage)
+    strides, made = plain_strides(dims), [dims[axis] for axis in order]
+    return Array(
+        _native.Layout.strided(made, canonical_strides(made, [strides[axis] for axis in order])), source.storage
+    )
+
+
+def canonical_strides(dims: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The strides; of axes of length 1 those that follow from the others.
+
+    For others oneDNN makes products of zeros, and then also for the layouts that it takes to be the same.
+
+    >>> canonical_strides([2, 4, 1, 3], [12, 3, 12, 1])
+    [12, 3, 3, 1]
+    """
+    told: list[int] = []
+    for axis in reversed(range(len(dims))):
+        follows = told[0] * dims[axis + 1] if told else 1
+        told.insert(0, follows if dims[axis] == 1 else strides[axis])
+    return told
 
 
 class SliceRule(Rule[None]):
