@@ -22,6 +22,7 @@ from foveate.interop.held import Held, held
 from foveate.interop.pytorch import (  # noqa: F401 (they fill the table of rules)
     rules_of_arithmetic,
     rules_of_movement,
+    rules_of_products,
     rules_of_reductions,
     rules_of_windows,
 )
@@ -250,7 +251,7 @@ _VIEWS = {
     *FREE,
     *("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten", "transpose", "to"),
     *("expand", "expand_as", "chunk", "split", "split_with_sizes", "getitem", "slice", "dropout", "feature_dropout"),
-    *("permute", "swapaxes", "swapdims", "movedim", "moveaxis", "select", "narrow", "unbind", "tensor_split"),
+    *("permute", "swapaxes", "swapdims", "mT", "movedim", "moveaxis", "select", "narrow", "unbind", "tensor_split"),
 }
 """Operations whose result may be the same memory as their input."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import fx
 
 from foveate.interop.held import Held, held
-from foveate.interop.pytorch.taking import Constant, Taking, shape_of
+from foveate.interop.pytorch.taking import Taking, shape_of
 from foveate.interop.walk import NotTakenError, columns_of
 from foveate.layers import (
     CELU,
@@ -212,18 +212,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """Nothing in inference; no layer in foveate has such a dropout for training."""
     return taking.held(given["input"])
-
-
-@rule("matmul", "mm")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    """A product with an array, which is a Linear's weight, transposed."""
-    weight = taking.constant(node.args[1])
-    if weight is None or weight.tensor.dim() != 2:
-        raise NotTakenError("it is a product of two tensors that depend on the input")
-    value = taking.value(node.args[0])
-    layer = Linear(int(weight.tensor.shape[1]), bias=False, last_axis=len(value.shape) > 1)
-    turned = Constant(weight.tensor.detach().T.contiguous(), computed_learns=weight.learns)
-    return held(taking.add_made(layer, value, node=node, arrays={"weight": turned}))
 
 
 @rule("dropout", "feature_dropout")

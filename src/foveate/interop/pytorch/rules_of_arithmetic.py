@@ -127,10 +127,10 @@ def _of_array(taking: Taking, node: fx.Node, source: Any, kind: type[Layer], arr
     """An array first: p - x is -x + p, and p / x is the reciprocal of x times p."""
     if kind is Subtract:
         value = taking.add(Rescale(-1.0), taking.value(source), node=node)
-        return _affine(taking, node, value, array, scale=False)
+        return affine(taking, node, value, array, scale=False)
     if kind is Divide:
         value = taking.add(Power(-1.0), taking.value(source), node=node)
-        return _affine(taking, node, value, array, scale=True)
+        return affine(taking, node, value, array, scale=True)
     return _with_array(taking, node, source, kind, array)
 
 
@@ -140,10 +140,10 @@ def _with_array(taking: Taking, node: fx.Node, source: Any, kind: type[Layer], a
         array = Constant(-array.tensor, computed_learns=array.learns)
     elif kind is Divide:
         array = Constant(1 / array.tensor, computed_learns=array.learns)
-    return _affine(taking, node, taking.value(source), array, scale=kind in (Multiply, Divide))
+    return affine(taking, node, taking.value(source), array, scale=kind in (Multiply, Divide))
 
 
-def _affine(taking: Taking, node: fx.Node, value: Value, array: Constant, *, scale: bool) -> Held:
+def affine(taking: Taking, node: fx.Node, value: Value, array: Constant, *, scale: bool) -> Held:
     """An Affine layer over the axes on which the array has several numbers."""
     first = array.tensor.reshape(-1)[0]
     if not array.learns and bool((array.tensor == first).all()):

@@ -20,11 +20,12 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     return taking.reshaped(source, shape, node)
 
 
-@rule("transpose", "swapaxes", "swapdims")
+@rule("transpose", "swapaxes", "swapdims", "mT")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """Transpose groups of channels, on the way to a channel shuffle, or any axes, on the way to a Linear."""
     source = taking.held(given["self"])
-    first, second = (int(each) % (len(source.shape) + 1) for each in node.args[1:3])  # type: ignore[arg-type]
+    pair = node.args[1:3] or (-2, -1)
+    first, second = (int(each) % (len(source.shape) + 1) for each in pair)  # type: ignore[arg-type]
     shuffled = taking.exchanged(source, first, second)
     if shuffled is not None:
         return shuffled
