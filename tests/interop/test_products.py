@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import foveate as fv
 from tests.interop.test_functional import Written, agrees, module_of
-from tests.interop.transformers import Block
+from tests.interop.transformers import Block, VisionTransformer
 
 SCALED = ["Rescale 0.5 x", "MatMul", "Softmax over axis 1", "MatMul"]
 
@@ -57,13 +57,34 @@ def test_a_mask_of_numbers_is_added():
     assert set(model.names.values()) == {"bias"}
 
 
+@pytest.mark.parametrize("split", [0, 1])
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_block_of_a_vision_transformer_comes_in(fused: bool):
+def test_a_block_of_a_vision_transformer_comes_in(fused: bool, split: int):
     torch.manual_seed(0)
-    module, x = Block(12, 3, split=1, fused=fused).eval(), torch.randn(3, 7, 12)
+    module, x = Block(12, 3, split, fused=fused).eval(), torch.randn(3, 7, 12)
     names = [node.layer.describe() for node in fv.from_torch(module, x).graph.nodes]
     assert {"MatMul", "Softmax over axis 2", "GELU"} <= set(names)
     assert set(agrees(module, x, names).names.values()) == {name for name, _ in module.named_parameters()}
+
+
+def test_a_vision_transformer_comes_in_with_its_token_for_the_class():
+    torch.manual_seed(0)
+    module, x = VisionTransformer().eval(), torch.randn(3, 3, 16, 16)
+    names = [node.layer.describe() for node in fv.from_torch(module, x).graph.nodes]
+    model = agrees(module, x, names)
+    assert set(model.names.values()) == {name for name, _ in module.named_parameters()}
+    assert not model.frozen
+
+
+def test_parts_before_the_batch_are_selected():
+    def code(x: Tensor) -> Tensor:
+        parts = x.permute(2, 0, 1, 3)
+        return parts[0] @ parts[-1].mT
+
+    agrees(module_of(code), torch.randn(3, 6, 2, 5), [
+        "Transpose 1 0 2", "Pad (0, -1) (0, 0) (0, 0)", "Pad (-1, 0) (0, 0) (0, 0)", "Reshape to 6x5", "Reshape to 6x5",
+        "Transpose 1 0", "MatMul",
+    ])  # fmt: skip
 
 
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
@@ -71,6 +92,8 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "have different numbers of axes": lambda x: x.unsqueeze(1) @ x,
     "of 3 axes, not 2": lambda x: x @ torch.ones(2, 2, 2),
     "drops weights in inference too": lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
+    "unless it is a short part": lambda x: torch.cat([torch.ones(1, 3, 2).expand(2, -1, -1), x], 1),
+    "it moves the batch axis": lambda x: x.permute(1, 0, 2).sum(0),
     "hides what comes later": lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
     "of truth values": lambda x: F.scaled_dot_product_attention(x, x, x, torch.ones(2, 2, dtype=torch.bool)),
 }

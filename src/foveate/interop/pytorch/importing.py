@@ -28,6 +28,7 @@ from foveate.interop.pytorch import (  # noqa: F401 (they fill the table of rule
 )
 from foveate.interop.pytorch.patterns import Spelt, spelt_out
 from foveate.interop.pytorch.rules import FREE, RULES, operation
+from foveate.interop.pytorch.rules_of_movement import batch_second
 from foveate.interop.pytorch.taking import Taking, later_users, path_of, shape_of
 from foveate.interop.walk import NotTakenError, placed
 from foveate.model import Model
@@ -229,6 +230,7 @@ def _check_shape(node: fx.Node, result: Any) -> None:
     if (
         isinstance(result, Held)
         and operation(node)[0] not in ("expand", "expand_as")
+        and not batch_second(node)
         and result.shape != shape_of(node)
     ):
         raise NotTakenError(

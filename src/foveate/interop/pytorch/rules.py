@@ -21,7 +21,6 @@ from foveate.layers import (
     SELU,
     Affine,
     ChannelShuffle,
-    Concatenate,
     Dropout,
     Flatten,
     GroupNorm,
@@ -218,15 +217,6 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     layer = SpatialDropout if "feature" in str(node.target) else Dropout
     return held(taking.add(layer(given["p"]), taking.value(given["input"]), node=node))
-
-
-@rule("cat", "concat", "concatenate")
-def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    values = taking.many(given["tensors"])
-    axis = given["dim"] % (len(values[0].shape) + 1) - 1
-    if axis < 0:
-        raise NotTakenError("it joins batches")
-    return held(taking.add(Concatenate(axis=axis), *values, node=node))
 
 
 @rule("channel_shuffle", "native_channel_shuffle")

@@ -4,11 +4,13 @@ from typing import Any
 
 from torch import fx
 
+from foveate.graph.builder import Value
 from foveate.interop.held import Held, held
 from foveate.interop.pytorch.rules import Arguments, operation, rule
-from foveate.interop.pytorch.taking import Taking, shape_of
+from foveate.interop.pytorch.rules_of_arithmetic import affine
+from foveate.interop.pytorch.taking import Constant, Taking, shape_of
 from foveate.interop.walk import NotTakenError
-from foveate.layers import Concatenate, Multiply, Reshape, Sigmoid, Slice
+from foveate.layers import Concatenate, Multiply, Rescale, Reshape, Sigmoid, Slice
 
 
 @rule("view", "reshape", "flatten", "squeeze", "unsqueeze", "_unsafe_view", "unflatten")
@@ -36,8 +38,33 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("permute")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    order = order_of(node)
+    if batch_second(node):
+        order[:2] = 0, order[0]
+    return taking.moved(taking.held(given["self"]), order, node)
+
+
+def order_of(node: fx.Node) -> list[int]:
+    """The axes of a permutation, counted from the front."""
     axes = len(shape_of(node)) + 1
-    return taking.moved(taking.held(given["self"]), [axis % axes for axis in given["dims"]], node)
+    return [axis % axes for axis in node.args[1]]  # type: ignore[union-attr, operator, misc]
+
+
+def batch_second(node: fx.Node) -> bool:
+    """Whether it puts an axis before the batch of which only parts are read, as with queries, keys and values."""
+    if operation(node)[0] != "permute" or order_of(node)[1:2] != [0]:
+        return False
+    return all(operation(user)[0] in ("unbind", "select") and (*user.args, 0)[1] == 0 for user in node.users)
+
+
+def _axis(node: fx.Node, dim: int, refusal: str) -> int:
+    """An axis of a sample, that before the batch as the first."""
+    if dim == 0 and batch_second(node):
+        return 0
+    axis = dim % (len(shape_of(node)) + 1) - 1
+    if axis < 0:
+        raise NotTakenError(refusal)
+    return axis
 
 
 @rule("movedim", "moveaxis")
@@ -75,6 +102,32 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     steps = list(source.steps or (1,) * (len(source.shape) - 1))
     steps[axis - 2] *= step
     return Held(source.value, shape_of(node), steps=tuple(steps))
+
+
+@rule("cat", "concat", "concatenate")
+def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
+    sources = given["tensors"]
+    axis = given["dim"] % (len(shape_of(node)) + 1) - 1
+    if axis < 0:
+        raise NotTakenError("it joins batches")
+    like = next(taking.value(each) for each in sources if taking.constant(each) is None)
+    values = []
+    for each in sources:
+        array = taking.constant(each)
+        values.append(taking.value(each) if array is None else _repeated(taking, node, array, like, axis))
+    return held(taking.add(Concatenate(axis=axis), *values, node=node))
+
+
+def _repeated(taking: Taking, node: fx.Node, array: Constant, like: Value, axis: int) -> Value:
+    """An array in every sample, such as a token for the class: a part of a tensor times 0, and the array added."""
+    sizes = tuple(array.tensor.shape)
+    part = tuple(
+        size if place == axis else own for place, (own, size) in enumerate(zip(like.shape, sizes[1:], strict=False))
+    )
+    if sizes != (1, *part) or sizes[axis + 1] > like.shape[axis]:
+        raise NotTakenError(f"it computes with {array.told}, which no layer in foveate does unless it is a short part")
+    zeros = taking.add(Rescale(0.0), taking.cropped(like, axis, 0, sizes[axis + 1], node).value, node=node)
+    return affine(taking, node, zeros, array, scale=False).value
 
 
 @rule("stack")
@@ -117,9 +170,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 
 @rule("select")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
-    value, axis = taking.value(given["self"]), given["dim"] % (len(shape_of(given["self"])) + 1) - 1
-    if axis < 0:
-        raise NotTakenError("it takes one sample of the batch")
+    value, axis = taking.value(given["self"]), _axis(given["self"], given["dim"], "it takes one sample of the batch")
     begin = given["index"] % value.shape[axis]
     return taking.cropped(value, axis, begin, begin + 1, node).seen_as(shape_of(node))
 
@@ -147,9 +198,8 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
 @rule("chunk", "split", "split_with_sizes", "unsafe_chunk", "unsafe_split", "unbind", "tensor_split")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> list[Held | None]:
     value = taking.value(given["self"])
-    axis, flat = given["dim"] % (len(value.shape) + 1) - 1, operation(node)[0] == "unbind"
-    if axis < 0:
-        raise NotTakenError("it takes the batch apart")
+    axis = _axis(given["self"], given["dim"], "it takes the batch apart")
+    flat = operation(node)[0] == "unbind"
     parts: list[Held | None] = []
     begin = 0
     for number, part in enumerate(node.meta["val"]):
