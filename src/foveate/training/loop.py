@@ -101,7 +101,7 @@ class _Run:
         self._feed = feed_of(graph, self._heads, job.train, job.preprocessing)
         self._is_classification = isinstance(task, Classification)
         self._merge = single_value_normalization(job.state.graph, 1, job.frozen) is not None
-        self._updates = len(shares.checked(self._groups()))
+        self._updates = len(shares.checked(self._groups(), 2 if self._merge else 1))
         self._kept = Kept(job, Metrics(self._heads).headline[1])
         self._notes: list[str] = []
         self._extended_from = 0

@@ -36,21 +36,22 @@ class Shares:
         """For each of these, whether it is so in any of the processes."""
         return [count > 0 for count in self._group.total(flags)]
 
-    def checked(self, groups: Sequence[Sequence[NDArray[Any]]]) -> Sequence[Sequence[NDArray[Any]]]:
-        """The batches of each update, after a check that every process has a sample of each.
+    def checked(self, groups: Sequence[Sequence[NDArray[Any]]], least: int = 1) -> Sequence[Sequence[NDArray[Any]]]:
+        """The batches of each update, after a check that every process has at least that many samples of each.
 
         Raises:
-            TrainingError: a batch has fewer samples than there are processes.
+            TrainingError: a batch has too few samples.
         """
         if self._group.size == 1:
             return groups
         sizes = [len(batch) for group in groups for batch in group]
         smallest, largest, processes = min(sizes), max(sizes), self._group.size
-        if smallest < processes:
+        if smallest < least * processes:
             which = "each batch has" if smallest == largest else "the last batch of an epoch has"
+            need = "" if least == 1 else f", as batch normalisation needs {least} in each"
             raise TrainingError(
-                f"{which} {smallest} of {sum(sizes):,} samples, too few for {processes} processes to share. Use fewer "
-                f"processes, or another batch size than {largest}"
+                f"{which} {smallest} of {sum(sizes):,} samples, too few for {processes} processes to share{need}. "
+                f"Use fewer processes, or another batch size than {largest}"
             )
         return groups
 
