@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import cached_property, partial
-from math import isfinite
+from math import isfinite, isnan, nan
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, TypeAlias
@@ -31,7 +31,7 @@ from foveate.training.history import ACCURACY, Epoch, History
 from foveate.training.interruption import interruptible
 from foveate.training.job import Job, Totals
 from foveate.training.keeping import Kept, told
-from foveate.training.metrics import Evaluation, evaluate
+from foveate.training.metrics import evaluate
 from foveate.training.objectives import training_losses
 from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
@@ -224,21 +224,20 @@ class _Run:
         """Validate, add the epoch's row to the history and move on to the next."""
         totals = self.totals
         self._check_parameters()
-        measured = self._validate()
-        value = None if measured is None else _rounded(measured.measured.value)
+        measured, value = self._validate()
         loss, accuracy = self._means()
         metric, _ = Metrics(self._heads).headline
         row = Epoch(
             epoch=self.epoch + 1,
             train_loss=round(loss, 6),
             train_accuracy=_rounded(accuracy),
-            validation_loss=None if measured is None else round(measured.loss, 6),
-            validation_accuracy=value if metric == ACCURACY else None,
+            validation_loss=_rounded(measured),
+            validation_accuracy=_rounded(value) if metric == ACCURACY else None,
             learning_rate=totals.learning_rate,
             seconds=round(totals.seconds, 3),
             images_per_second=round(totals.samples / max(totals.seconds, 1e-9), 1),
             metric=metric,
-            validation_metric=value,
+            validation_metric=_rounded(value),
             waiting=min(1.0, totals.waiting / max(totals.seconds, 1e-9)),
         )
         self.history.epochs.append(row)
@@ -294,10 +293,11 @@ class _Run:
         self.epoch, self.position = checkpoint.epoch, checkpoint.position
         logger.info("continuing from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
 
-    def _validate(self) -> Evaluation | None:
+    def _validate(self) -> tuple[float | None, float | None]:
+        """The loss and the headline metric on the validation data."""
         job = self.job
         if job.validation is None:
-            return None
+            return None, None
         options = {"loss": job.recipe.loss, "task": job.task}
         try:
             measured = evaluate(self._kept.shown, job.programs, job.validation, job.preprocessing, **options)  # type: ignore[arg-type]
@@ -305,7 +305,10 @@ class _Run:
             raise self._diverged("the network's output in validation", "NaN or infinite") from error
         if not isfinite(measured.loss):
             raise self._diverged("the validation loss", measured.loss)
-        return measured
+        value = measured.measured.value
+        # Schedules and patience depend on them, and GPUs need not round alike.
+        loss, known = self._shares.of_first(measured.loss, nan if value is None else value)
+        return loss, None if isnan(known) else known
 
     def _means(self) -> tuple[float, float | None]:
         """Loss and, for a classification, accuracy over the epoch so far."""

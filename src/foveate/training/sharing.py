@@ -36,6 +36,10 @@ class Shares:
         """For each of these, whether it is so in any of the processes."""
         return [count > 0 for count in self._group.total(flags)]
 
+    def of_first(self, *numbers: float) -> list[float]:
+        """These numbers as the first process has them, so that all decide alike what depends on them."""
+        return self._group.total([number if self.is_first else 0.0 for number in numbers])
+
     def checked(self, groups: Sequence[Sequence[NDArray[Any]]], least: int = 1) -> Sequence[Sequence[NDArray[Any]]]:
         """The batches of each update, after a check that every process has at least that many samples of each.
 
