@@ -47,7 +47,7 @@ def update(optimizer: Optimizer, learning: Learning, rates: Rates, step: int) ->
 
 def clip(gradients: list[torch.Tensor], most: float) -> float:
     """Scale gradients so that the norm of all together is at most `most`; returns the norm before."""
-    norms = torch._foreach_norm([each.double() for each in gradients])
+    norms = torch._foreach_norm(gradients, 2, torch.float64) if gradients else []  # without a copy of all of them
     norm = float(torch.linalg.vector_norm(torch.stack(list(norms)))) if gradients else 0.0
     factor = most / (norm + 1e-6)
     if factor < 1 and isfinite(norm):
