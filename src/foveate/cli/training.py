@@ -194,6 +194,8 @@ def train(
         checkpoint_minutes=checkpoint_minutes,
         keep_checkpoints=keep_checkpoints,
     )
+    if history.interrupted and not first:
+        raise typer.Exit(1)
     if history.interrupted:
         raise TrainingError(
             f"interrupted in epoch {len(history) + 1} of {choices.epochs}; what was learnt is in {folder.path}, and "

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
@@ -97,8 +97,9 @@ def in_claimed_folder(fit: Fit) -> Fit:
     def claiming(self: Any, *args: Any, **options: Any) -> Any:
         out = options.get("out")
         resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
-        if self.engine.group.rank > 0:  # the first of several processes writes for all
-            return fit(self, *args, **options)
+        if self.engine.group.rank > 0:  # the first of several processes writes for all, and is not left alone before
+            with nullcontext() if out is None else saved_first():
+                return fit(self, *args, **options)
         if out is None:
             if resume:
                 raise TrainingError("resume=True needs out=, the folder that holds the checkpoint")

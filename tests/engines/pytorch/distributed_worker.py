@@ -1,5 +1,6 @@
 """One of several processes that train a model together, started by torchrun's variables; writes what it ended with."""
 
+import argparse
 import json
 import os
 import signal
@@ -19,15 +20,16 @@ STEPS, BATCH, EPOCHS = 9, 12, 6
 
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "unnormalised": {},
     "rich": {"epochs": 11, "accumulate": 2, "clip_norm": 0.5, "ema": 0.9, "patience": 11, "keep_best": True},
 }
 """How to train; the second takes 5 steps an epoch."""
 
 
-def network() -> fv.Graph:
+def network(*, normalised: bool = True) -> fv.Graph:
     return fv.Sequential(
-        fv.Conv2d(4, 3, padding="same", bias=False), fv.BatchNorm2d(), fv.ReLU(), fv.Dropout(0.25), fv.MaxPool2d(2),
-        fv.Flatten(), fv.Linear(3),
+        fv.Conv2d(4, 3, padding="same", bias=False), *[fv.BatchNorm2d()] * normalised, fv.ReLU(), fv.Dropout(0.25),
+        fv.MaxPool2d(2), fv.Flatten(), fv.Linear(3),
     ).build((1, 6, 6))  # fmt: skip
 
 
@@ -63,7 +65,7 @@ class Seen(feed.Feed):
 
 def train(engine: TorchEngine, way: str, out: Path | None = None, **more: Any) -> tuple[fv.Model, History]:
     """Train with weighted classes, on batches of which the last is smaller."""
-    model = fv.Model(network(), seed=1, engine=engine)
+    model = fv.Model(network(normalised=way != "unnormalised"), seed=1, engine=engine)
     options = {"epochs": EPOCHS, "batch_size": BATCH, "progress": False, "validation": data(30, 1), **WAYS[way], **more}
     loss = fv.CrossEntropy(class_weights=(1.0, 2.0, 0.5))
     history = model.fit(data(STEPS * BATCH - 5, 0), loss=loss, out=out, **options)
@@ -79,16 +81,32 @@ def ended(model: fv.Model, history: History) -> dict[str, NDArray[Any]]:
     return {name: model.state.read(name) for name in model.state.names()} | {"metrics": np.array(rows, float)}
 
 
+def typed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("--stop", type=int, help="end all after this step")
+    parser.add_argument("--die", type=int, default=0, help="process 1 dies at this batch")
+    parser.add_argument("--dtype", default="float64")
+    parser.add_argument("--apart", action="store_true", help="batch normalisation measures each share apart")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    folder, way = Path(sys.argv[1]), sys.argv[2]
-    engine = distributed_engine("cpu", np.float64)
+    options = typed()
+    engine = distributed_engine("cpu", np.dtype(options.dtype).type, synchronised=not options.apart)
     from foveate.training import loop
 
     Seen.samples = []
-    Seen.last = int(sys.argv[4]) if len(sys.argv) > 4 and engine.group.rank == 1 else 0
+    Seen.last = options.die if engine.group.rank == 1 else 0
     loop.feed_of = Seen  # type: ignore[assignment]
-    callbacks = [Stop(int(sys.argv[3]))] if len(sys.argv) > 3 else []
-    found = ended(*train(engine, way, folder / "run", callbacks=callbacks))
-    np.savez(folder / f"{engine.group.rank}.npz", **found)
-    (folder / f"{engine.group.rank}.json").write_text(json.dumps(Seen.samples))
+    callbacks = [] if options.stop is None else [Stop(options.stop)]
+    run = options.folder / "run"
+    resume = (run / "checkpoint.safetensors").exists()
+    engine.group.total([0.0])  # none begins to write before all have looked
+    sys.stdout.write("training\n")
+    sys.stdout.flush()
+    found = ended(*train(engine, options.way, run, callbacks=callbacks, resume=resume))
+    np.savez(options.folder / f"{engine.group.rank}.npz", **found)
+    (options.folder / f"{engine.group.rank}.json").write_text(json.dumps(Seen.samples))

@@ -19,13 +19,13 @@ from foveate.training.sharing import Shares
 from tests.engines.pytorch import distributed_worker as worker
 
 
-def together(size: int, *command: str, **options: Any) -> list[subprocess.CompletedProcess[str]]:
-    """Run `python -m` of this command in `size` processes, as torchrun would start them."""
+def begun(size: int, *command: str, **options: Any) -> list[subprocess.Popen[str]]:
+    """Start `python -m` of this command in `size` processes, as torchrun would."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    started = [
+    return [
         subprocess.Popen(
             [sys.executable, "-m", *command],
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
@@ -36,11 +36,20 @@ def together(size: int, *command: str, **options: Any) -> list[subprocess.Comple
         )
         for rank in range(size)
     ]
-    ended = []
-    for process in started:
+
+
+def ended(processes: list[subprocess.Popen[str]]) -> list[subprocess.CompletedProcess[str]]:
+    """What they said, and how they ended."""
+    found = []
+    for process in processes:
         out, err = process.communicate(timeout=120)
-        ended.append(subprocess.CompletedProcess(command, process.returncode, out, err))
-    return ended
+        found.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    return found
+
+
+def together(size: int, *command: str, **options: Any) -> list[subprocess.CompletedProcess[str]]:
+    """Run `python -m` of this command in `size` processes to its end."""
+    return ended(begun(size, *command, **options))
 
 
 @pytest.mark.parametrize("way", worker.WAYS)
@@ -71,7 +80,7 @@ def test_two_processes_end_with_the_parameters_of_one(tmp_path: Path, way: str):
 @pytest.mark.slow
 def test_what_two_processes_began_one_ends(tmp_path: Path):
     """A callback of the first process stops both in the middle of an epoch; one goes on from their checkpoint."""
-    for process in together(2, "tests.engines.pytorch.distributed_worker", str(tmp_path), "rich", "12"):
+    for process in together(2, "tests.engines.pytorch.distributed_worker", str(tmp_path), "rich", "--stop", "12"):
         assert process.returncode == 0, process.stderr
     assert [len(json.loads((tmp_path / f"{rank}.json").read_text())) >= 21 for rank in range(2)] == [True, True]
     resumed = worker.ended(*worker.train(TorchEngine("cpu", np.float64), "rich", tmp_path / "run", resume=True))
@@ -83,7 +92,7 @@ def test_what_two_processes_began_one_ends(tmp_path: Path):
 
 def test_a_process_that_dies_ends_the_others(tmp_path: Path):
     """At once, in a sentence, with the checkpoint of the last epoch whole."""
-    left, died = together(2, "tests.engines.pytorch.distributed_worker", str(tmp_path), "plain", "0", "20")
+    left, died = together(2, "tests.engines.pytorch.distributed_worker", str(tmp_path), "plain", "--die", "20")
     assert died.returncode == -9
     assert "process 0 of 2 cannot go on, because another one has ended" in left.stderr
     assert fv.files.read_checkpoint(tmp_path / "run" / "checkpoint.safetensors").epoch == 2

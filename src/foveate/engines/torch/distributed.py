@@ -8,6 +8,7 @@ the same if all count alike.
 
 import atexit
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,7 @@ class TorchGroup(Group):
         try:
             dist.all_reduce(tensor)
         except RuntimeError as error:
-            reason = str(error).split("\n")[0].rstrip(".")
+            reason = _reason(error)
             raise EngineError(
                 f"process {self.rank} of {self.size} cannot go on, because another one has ended ({reason}). The last "
                 "checkpoint is whole: start all of them again with --resume"
@@ -55,13 +56,18 @@ def joined_group(device: torch.device) -> Group:
         try:
             dist.init_process_group(backend, timeout=WAITING)
         except (RuntimeError, ValueError) as error:
-            reason = str(error).split("\n")[0].rstrip(".")
+            reason = _reason(error)
             raise EngineError(
                 f"the processes of this training do not find each other ({reason}); start them with "
                 "torchrun --nproc-per-node 2 -m foveate train ..."
             ) from None
         atexit.register(dist.destroy_process_group)
     return TorchGroup(dist.get_rank(), dist.get_world_size())
+
+
+def _reason(error: Exception) -> str:
+    """What the library says first, without the place in its source."""
+    return re.sub(r"^\[\S+:\d+\] ", "", str(error)).split("\n")[0].split(". ")[0].rstrip(".")
 
 
 def local_device(name: str | None) -> str | None:
