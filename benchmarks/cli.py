@@ -20,6 +20,7 @@ from benchmarks import (
     fuzzing,
     kills,
     layers,
+    loop,
     names,
     overhead,
     precision,
@@ -271,6 +272,7 @@ app.command()(defaults.defaults)
 app.command()(precision.precision)
 app.command(name="regularization")(regularization.command)
 app.command(name="overhead")(overhead.command)
+app.command(name="loop")(loop.command)
 app.command(name="side-by-side")(side_by_side.command)
 app.command()(rates.rates)
 app.command(name="damaged-onnx")(damaged_onnx.damaged_onnx)

@@ -1,11 +1,13 @@
-"""Scripts that train: short forms of `side-by-side`, `overhead` and `regularization`."""
+"""Scripts that train: short forms of `side-by-side`, `overhead`, `loop` and `regularization`."""
+
+import json
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import foveate as fv
-from benchmarks import overhead, regularization, side_by_side
+from benchmarks import loop, overhead, regularization, side_by_side
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
 from foveate.data import Preprocessing
@@ -35,6 +37,47 @@ def test_what_callbacks_do_counts_as_overhead(monkeypatch):
     monkeypatch.setattr(overhead.Metric, "on_step", slow)
     plain, slowed = overhead.overhead("lenet5", 8, 3).values()
     assert slowed > plain
+
+
+@pytest.fixture
+def noise() -> fv.Splits:
+    inputs = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28), np.uint8)
+    data = fv.Dataset(inputs, np.arange(60) % 10, tuple("abcdefghij"))
+    return fv.Splits(data, data, data, Preprocessing.measure(data), name="noise")
+
+
+def test_an_epoch_is_timed_against_its_bare_steps(noise, monkeypatch, tmp_path):
+    monkeypatch.setattr(fv.datasets, "fashion_mnist", lambda: noise)
+    report = tmp_path / "report.json"
+    command = ["loop", "--net", "lenet5", "--batch-size", "8", "--steps", "3", "--rounds", "2", "--json", str(report)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "lenet5, median of 2 rounds of 3 steps: an epoch takes " in result.output
+    rounds = json.loads(report.read_text())["rounds"]
+    assert len(rounds) == 2
+    assert all(seconds > 0 for each in rounds for seconds in each.values())
+
+
+def test_preparing_batches_counts_in_the_epoch_alone(noise, monkeypatch):
+    apply = Preprocessing.apply
+
+    def slow(self, inputs):
+        np.linalg.svd(np.random.default_rng(0).standard_normal((200, 200)))
+        return apply(self, inputs)
+
+    monkeypatch.setattr(Preprocessing, "apply", slow)
+    _, cpu = loop.ratios(loop.loop("lenet5", 8, 5, 3, noise))
+    assert cpu > 2
+
+
+def test_steps_that_give_other_losses_alone_are_found(noise, monkeypatch):
+    monkeypatch.setattr(loop._Training, "bare", loop._Training.epoch)
+    loop.loop("lenet5", 8, 2, 1, noise)
+    monkeypatch.setattr(loop._Training, "bare", lambda self: loop._Measured())
+    with pytest.raises(BenchmarkError, match="other losses when they are called alone"):
+        loop.loop("lenet5", 8, 2, 1, noise)
+    with pytest.raises(BenchmarkError, match="8 steps of 8 images are more than the 60 there are"):
+        loop.loop("lenet5", 8, 8, 1, noise)
 
 
 def test_ways_are_compared_on_images_that_no_training_uses(monkeypatch, tmp_path):
