@@ -158,6 +158,7 @@ def command(
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the epoch.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How often both are timed; medians are reported.")] = 7,
+    epochs: Annotated[int, typer.Option(min=0, help="Also train this many, in foveate and by hand in PyTorch.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every round to this file.")] = None,
 ) -> None:
     """Time an epoch of training with random changes against its bare steps.
@@ -167,4 +168,11 @@ def command(
     check_writable(json_file)
     splits = fv.datasets.fashion_mnist()
     found = loop(net, batch_size, steps, rounds, splits, lambda line: print(line, flush=True))
-    write_report(json_file, {"load": os.getloadavg(), "rounds": [asdict(each) for each in found]})
+    report: dict[str, Any] = {"load": os.getloadavg(), "rounds": [asdict(each) for each in found]}
+    write_report(json_file, report)
+    if epochs:
+        from benchmarks.recipes import compared  # needs PyTorch
+
+        images = len(splits.train)
+        report["recipes"] = compared(net, images, epochs, lambda line: print(line, flush=True))
+        write_report(json_file, report)
