@@ -27,6 +27,7 @@ from benchmarks import (
     rates,
     real_onnx,
     regularization,
+    scaling,
     shards,
     side_by_side,
     startup,
@@ -273,6 +274,7 @@ app.command()(precision.precision)
 app.command(name="regularization")(regularization.command)
 app.command(name="overhead")(overhead.command)
 app.command(name="loop")(loop.command)
+app.command(name="scaling")(scaling.command)
 app.command(name="side-by-side")(side_by_side.command)
 app.command()(rates.rates)
 app.command(name="damaged-onnx")(damaged_onnx.damaged_onnx)

@@ -22,6 +22,14 @@ _IN_ORDER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+def _undefined(cls: type, methods: Sequence[str]) -> str:
+    """What a class lacks before there can be instances of it."""
+    for base in cls.__mro__[1:]:
+        if set(methods) <= getattr(base, "__abstractmethods__", frozenset()):
+            return f"{cls.__name__} derives from {base.__name__} and must define {', '.join(methods)}"
+    return f"{cls.__name__} is a base to derive from; a derived class must define {', '.join(methods)}"
+
+
 class Called(ABCMeta):
     """Metaclass of classes whose options are checked: if they do not fit, a CallError says why.
 
@@ -37,9 +45,7 @@ class Called(ABCMeta):
             made = super().__call__(*args, **options)
         except TypeError as error:
             if missing := sorted(cls.__abstractmethods__):
-                raise CallError(
-                    f"{cls.__name__} is a base to derive from; a derived class must define {', '.join(missing)}"
-                ) from None
+                raise CallError(_undefined(cls, missing)) from None
             sentence = misfit(cls.__name__, inspect.signature(cls), args, options, cls.call_hints)
             if sentence is None or isinstance(error, CallError):
                 raise

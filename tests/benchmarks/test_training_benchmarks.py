@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import foveate as fv
-from benchmarks import loop, overhead, regularization, side_by_side
+from benchmarks import loop, overhead, regularization, scaling, side_by_side
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
 from foveate.data import Preprocessing
@@ -78,6 +78,15 @@ def test_steps_that_give_other_losses_alone_are_found(noise, monkeypatch):
         loop.loop("lenet5", 8, 2, 1, noise)
     with pytest.raises(BenchmarkError, match="8 steps of 8 images are more than the 60 there are"):
         loop.loop("lenet5", 8, 8, 1, noise)
+
+
+def test_a_step_of_two_processes_is_explained_by_its_parts():
+    told: list[str] = []
+    found = scaling.scaling("lenet5", 8, 2, 2, told.append)
+    assert all(value > 0 for value in found.values())
+    assert told[0].startswith("all-reduce of 2 processes: ")
+    assert "61,706 parameters, batch 8: " in told[1]
+    assert scaling.fitted({"4": 1.0, "8": 2.0}) == (1.0, 4.0)
 
 
 def test_ways_are_compared_on_images_that_no_training_uses(monkeypatch, tmp_path):

@@ -222,6 +222,10 @@ def test_a_learning_rate_is_given_or_looked_for_which_is_told_before_data_are_re
     assert result.exit_code == 2
     assert "leave one of them out" in " ".join(result.stderr.replace("│", "").split())
     assert not list(tmp_path.iterdir())
+    (tmp_path / "both.toml").write_text("find-learning-rate = true\nlearning-rate = 0.1\n")
+    result = foveate("train", images, "--config", tmp_path / "both.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "leave one of them out" in " ".join(result.stderr.replace("│", "").split())
 
 
 def test_a_rate_is_looked_for_with_the_options_that_are_trained_with(foveate, images, tmp_path, monkeypatch):

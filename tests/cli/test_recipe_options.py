@@ -84,7 +84,9 @@ def test_a_finished_run_goes_on_if_it_may_be_extended(foveate, images, tmp_path)
     longer = [*run, "--epochs", 2, "--resume"]
     refused = foveate(*longer)
     assert refused.exit_code == 1
-    assert "epochs: 1 then, 2 now. Use the same, let it go on with --extend, or start anew" in refused.stderr
+    said = f'epochs: 1 then, 2 now. Use the same, as with --config "{tmp_path}/run.toml" --resume, let it go on with'
+    assert said in refused.stderr
+    assert "with --extend, or start anew" in refused.stderr
     extended = foveate(*longer, "--extend")
     assert extended.exit_code == 0, extended.output
     assert "extended from 1 to 2 epochs" in extended.output

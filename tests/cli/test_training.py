@@ -139,7 +139,7 @@ def test_resume_with_other_settings(foveate, images, trained):
         "train", images, "--epochs", 3, "--batch-size", 16, "--engine", "reference", "--out", out, "--resume"
     )
     assert result.exit_code == 1
-    said = "cannot resume from it: epochs: 2 then, 3 now. Use the same, let it go on with --extend, or start anew"
+    said = "cannot resume from it: epochs: 2 then, 3 now. Use the same, as with --config"
     assert said in result.stderr
     assert (out / "model.safetensors").read_bytes() == before
 

@@ -276,6 +276,17 @@ def test_an_optimiser_that_cannot_be_one_is_refused(engine: Engine, optimizer: A
         program(engine, optimizer=optimizer)
 
 
+def test_an_update_that_returns_nothing_is_told(engine: Engine):
+    @dataclass(frozen=True)
+    class InPlace(fv.Optimizer):
+        def update(self, parameter, gradient, slots, now):  # type: ignore[override]
+            parameter -= now.learning_rate * gradient
+
+    state = engine.new_state(NETWORK, InPlace())
+    with pytest.raises(fv.TrainingError, match="InPlace: update returns nothing; return the parameter's new value"):
+        program(engine, optimizer=InPlace()).step(state, batches()[0], LABELS, learning_rate=0.1)
+
+
 def test_an_update_of_another_shape_is_told(engine: Engine):
     state = engine.new_state(NETWORK, Flat())
     with pytest.raises(fv.TrainingError, match=r"Flat: update returns the shape 3, but the parameter has 8x3x3x3"):

@@ -152,6 +152,11 @@ def tiny_data() -> fv.Dataset:
 
 
 def test_a_schedule_must_say_its_rate():
+    class NoRate(fv.Schedule):
+        pass
+
+    with pytest.raises(fv.CallError, match=r"^NoRate derives from Schedule and must define at$"):
+        NoRate()  # type: ignore[abstract]
     with pytest.raises(fv.CallError, match="Schedule is a base to derive from; a derived class must define at"):
         fv.Schedule()  # type: ignore[abstract]
 

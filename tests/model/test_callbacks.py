@@ -168,6 +168,14 @@ def test_what_needs_something_else_says_so(data, options, sentence):
         fit(data, **options)
 
 
+def test_a_method_that_nobody_calls_is_refused():
+    sentence = "Hasty defines on_epoch_end, of which nobody tells it; callbacks have on_step, on_epoch, on_end"
+    with pytest.raises(fv.TrainingError, match=f"^{sentence}$"):
+
+        class Hasty(fv.Callback):
+            def on_epoch_end(self, training): ...
+
+
 def test_a_training_without_a_model_says_so():
     with pytest.raises(fv.TrainingError, match=r"^this training was not started by Model\.fit, so there is no model"):
         _ = fv.Training(1, 1).model

@@ -101,6 +101,14 @@ def test_the_best_epoch_is_marked_in_both_panels():
         assert not any(label.startswith("best loss") for label in labels)
 
 
+def test_the_epoch_that_was_kept_is_marked_instead():
+    history = epochs(0.9, 0.4, 0.5)
+    history.best = 3
+    for panel, value in zip(draw_curves(history).axes, (0.5, 40.0), strict=True):
+        assert panel.get_legend().get_texts()[-1].get_text() == "kept: epoch 3"
+        assert panel.lines[-1].get_xydata().tolist() == [[3, value]]
+
+
 def test_the_best_epoch_is_marked_where_its_metric_is_undefined():
     rows = [Epoch(number, 1.0, None, loss, None, 0.1, 1.0, 100.0, "iou", iou)
             for number, loss, iou in ((1, 0.9, 0.2), (2, 0.4, None), (3, 0.5, 0.3))]  # fmt: skip

@@ -118,7 +118,10 @@ LinesOption = Annotated[
     typer.Option("--log", help="File to which a line of JSON is added for each epoch.", rich_help_panel=_LOGS),
 ]
 BoardOption = Annotated[
-    Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's files.", rich_help_panel=_LOGS)
+    Path | None,
+    typer.Option(
+        "--tensorboard", help="Folder for TensorBoard's files (needs foveate[tensorboard]).", rich_help_panel=_LOGS
+    ),
 ]
 
 

@@ -149,7 +149,10 @@ def train(
     from foveate.figures import png
     from foveate.training import RunFolder, claimed, make_progress
 
-    if find_learning_rate and typed(context, "learning_rate"):
+    source = context.get_parameter_source
+    if find_learning_rate and (
+        typed(context, "learning_rate") or source("learning_rate") == source("find_learning_rate")
+    ):
         raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
@@ -176,6 +179,8 @@ def train(
         line = f"learning rate {found.suggestion:.3g}: found by trying ({folder.rates})"
         choices = replace(choices, learning_rate=found.suggestion, reasons={**choices.reasons, "learning rate": line})
     tell(str(choices), err=as_json, nl=bool(choices.reasons))
+    if (size_of_group := model.engine.group.size) > 1:
+        tell(f"{size_of_group} processes share each batch of {choices.batch_size} samples", err=as_json)
     chosen = {**_chosen(data, model, choices, context.params), "out": folder.path}
     files[folder.options] = run_file(folder.options, resolved(context, **chosen))
     schedule = schedule_of(context.params, choices.learning_rate)

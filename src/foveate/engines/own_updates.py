@@ -32,11 +32,14 @@ def own_update(optimizer: Optimizer, learning: Learning, rates: Rates, step: int
         step: counts from 1.
 
     Raises:
-        TrainingError: it has another shape than the parameter.
+        TrainingError: it is nothing, or has another shape than the parameter.
     """
     momentum = getattr(optimizer, "momentum", None) if rates.momentum is None else rates.momentum
     now = Now(rates.learning_rate, momentum, learning.decays, step)
-    result = np.asarray(optimizer.update(learning.value, learning.gradient, learning.slots, now))
+    given = optimizer.update(learning.value, learning.gradient, learning.slots, now)
+    if given is None:
+        raise TrainingError(f"{type(optimizer).__name__}: update returns nothing; return the parameter's new value")
+    result = np.asarray(given)
     if result.shape != learning.value.shape:
         raise TrainingError(
             f"{type(optimizer).__name__}: update returns the shape {format_sizes(result.shape) or 'of one number'}, "

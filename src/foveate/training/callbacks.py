@@ -44,6 +44,9 @@ class Training:
         self.reason = printable(reason.strip()) or "a callback asked for it"
 
 
+EVENTS = ("on_step", "on_epoch", "on_end")
+
+
 class Callback:
     """Base of what `fit(callbacks=[...])` tells of its steps and epochs; define what you need.
 
@@ -55,6 +58,14 @@ class Callback:
     ...         if training.history.epochs[-1].validation_accuracy > 0.95:
     ...             training.stop("good enough")
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in vars(cls):
+            if name.startswith("on_") and name not in EVENTS:
+                raise TrainingError(
+                    f"{cls.__name__} defines {name}, of which nobody tells it; callbacks have {', '.join(EVENTS)}"
+                )
 
     def on_step(self, training: Training) -> None:
         """A step is done."""

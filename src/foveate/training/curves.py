@@ -55,6 +55,10 @@ class Rows(Protocol):
     def epochs(self) -> Sequence[Row]:
         """A row for each epoch."""
 
+    @property
+    def best(self) -> int | None:
+        """The epoch whose parameters were kept, if one was chosen."""
+
 
 MOST_RISE = 10
 """Losses this many times above their median would flatten all others: their axis becomes logarithmic."""
@@ -64,7 +68,8 @@ MOST_RISE = 10
 def draw_curves(history: Rows) -> "Figure":
     """Loss and metric over the epochs, side by side, training and validation.
 
-    The epoch with the lowest validation loss is marked in both. A loss that exploded makes its axis logarithmic.
+    The epoch that was kept is marked in both, or else the one with the lowest validation loss. A loss that exploded
+    makes its axis logarithmic.
 
     Raises:
         TrainingError: the history has no epoch yet.
@@ -80,7 +85,7 @@ def draw_curves(history: Rows) -> "Figure":
     _draw(loss, numbers, [row.validation_loss for row in history.epochs], VALIDATION, 1)
     _draw(metric, numbers, scale([row.train_accuracy for row in history.epochs]), TRAINING, 0)
     _draw(metric, numbers, scale([row.validation_metric for row in history.epochs]), VALIDATION, 1)
-    _mark_best(history.epochs, (loss, metric))
+    _mark_best(history, (loss, metric))
     _label(loss, "loss" + _scaled(loss))
     _label(metric, "accuracy (%)" if name == Classification.headline else name.replace("_", " "))
     return figure
@@ -100,14 +105,16 @@ def best_epoch(epochs: Sequence[AnyRow]) -> AnyRow | None:
     return min(rows, key=lambda row: row.validation_loss or 0.0) if len(rows) > 1 else None
 
 
-def _mark_best(epochs: Sequence[Row], panels: Sequence[Any]) -> None:
+def _mark_best(history: Rows, panels: Sequence[Any]) -> None:
     """Draw a line at the best epoch, and a ring around its validation value."""
-    best = best_epoch(epochs)
+    best, why = best_epoch(history.epochs), "best loss"
+    if history.best is not None and len(history.epochs) > 1:
+        best, why = history.epochs[history.best - 1], "kept"
     if best is None:
         return
     for panel in panels:
         panel.axvline(
-            best.epoch, color=colour("soft"), linewidth=1.2, linestyle=":", label=f"best loss: epoch {best.epoch}"
+            best.epoch, color=colour("soft"), linewidth=1.2, linestyle=":", label=f"{why}: epoch {best.epoch}"
         )
         for line in panel.lines:
             if line.get_label() == VALIDATION["label"]:

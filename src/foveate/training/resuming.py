@@ -14,7 +14,7 @@ from foveate.geometry import format_sizes
 from foveate.graph import Graph, Node
 from foveate.tasks import Classification
 from foveate.text import named, printable
-from foveate.training.claim import words_of
+from foveate.training.claim import Words, words_of
 from foveate.training.folder import RunFolder
 from foveate.training.job import Job
 
@@ -70,8 +70,9 @@ def check_same(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> N
     words = words_of(RunFolder(path.parent))
     end = ". " if len(found) == 1 else "\n"
     raise TrainingError(
-        f"{named(path)} is from another training, so this one cannot resume from it:{listed}{end}Use the same, "
-        f"{_going_on(then, now, words.extend)}or start anew with {words.overwrite} or another {words.out}"
+        f"{named(path)} is from another training, so this one cannot resume from it:{listed}{end}Use the same"
+        f"{_options(path.parent, words)}, {_going_on(then, now, words.extend)}or start anew with {words.overwrite} or "
+        f"another {words.out}"
     )
 
 
@@ -83,6 +84,12 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         *_data(then, now),
         *_settings(then, now),
     ]
+
+
+def _options(folder: Path, words: Words) -> str:
+    """Where the options of the run in the folder are, if the command line can take them from there."""
+    path = RunFolder(folder).options
+    return f", as with --config {named(path)} {words.resume}" if words.out == "--out" and path.exists() else ""
 
 
 def _going_on(then: Mapping[str, Any], now: Mapping[str, Any], extend: str) -> str:

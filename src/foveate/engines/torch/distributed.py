@@ -33,9 +33,12 @@ class TorchGroup(Group):
             dist.all_reduce(tensor)
         except RuntimeError as error:
             reason = _reason(error)
+            late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
+            minutes = WAITING.total_seconds() / 60
+            why = f"the others have not come as far for {minutes:.0f} minutes" if late else "another one has ended"
             raise EngineError(
-                f"process {self.rank} of {self.size} cannot go on, because another one has ended ({reason}). The last "
-                "checkpoint is whole: start all of them again with --resume"
+                f"process {self.rank} of {self.size} cannot go on, because {why} ({reason}). The last checkpoint is "
+                "whole: start all of them again with --resume"
             ) from None
 
     def total(self, numbers: Sequence[float]) -> list[float]:
