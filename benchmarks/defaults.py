@@ -14,7 +14,7 @@ import foveate as fv
 from benchmarks import environment
 from benchmarks.errors import BenchmarkError
 from benchmarks.reports import check_writable
-from benchmarks.small_sets import SMALL_SETS, SmallSet
+from benchmarks.small_sets import SMALL_SETS, SmallSet, small_sets
 from foveate import zoo
 from foveate.training.choices import choose
 
@@ -97,6 +97,7 @@ def accuracy(small: SmallSet, setting: Setting, split: int, part: str) -> float:
 def defaults(
     settings: Annotated[int, typer.Option(min=0, max=20, help="Settings to compare the default with.")] = 20,
     splits: Annotated[int, typer.Option(min=1, help="Divisions of each set into training and test.")] = 5,
+    first_split: Annotated[int, typer.Option(min=0, help="The first of them; rules were chosen on 0 and 1.")] = 0,
     only: Annotated[str, typer.Option(help="Sets, with commas between (default: all).")] = "",
     part: Annotated[str, typer.Option(help="test; or validation, to choose rules by.")] = "test",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: all cores).")] = None,
@@ -115,26 +116,18 @@ def defaults(
         fv.set_threads(threads)
     progress = Console(stderr=True)
     rows = _kept(json_file)
-    for split in range(splits):
-        for small in _named(only):
+    chosen_splits = range(first_split, first_split + splits)
+    for split in chosen_splits:
+        for small in small_sets(only):
             for row in _measured(small, settings, split, part, rows):
                 rows.append(row)
                 if json_file is not None:
                     json_file.write_text(json.dumps({"environment": environment.describe(), "rows": rows}, indent=1))
                 progress.print(f"{row['set']} {split + 1}: {row['accuracy']:.1f} % {row['told']}", highlight=False)
-    wanted = [small.name for small in _named(only)]
-    own = [row for row in rows if row["set"] in wanted and row["part"] == part and row["split"] < splits]
+    wanted = [small.name for small in small_sets(only)]
+    own = [row for row in rows if row["set"] in wanted and row["part"] == part and row["split"] in chosen_splits]
     print("\n".join(table(own)))
     print(environment.sentence(environment.describe(threads)))
-
-
-def _named(only: str) -> list[SmallSet]:
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    known = {small.name: small for small in SMALL_SETS}
-    for name in names:
-        if name not in known:
-            raise BenchmarkError(f'there is no set "{name}"; there are {", ".join(known)}')
-    return [known[name] for name in names] or list(SMALL_SETS)
 
 
 def _kept(path: Path | None) -> list[dict[str, Any]]:

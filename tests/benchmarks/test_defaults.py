@@ -66,7 +66,8 @@ def test_a_short_form_goes_on_from_its_report(tmp_path, monkeypatch):
         return data, data, data
 
     small = replace(small_sets.SMALL_SETS[0], load=tiny, count=24)
-    monkeypatch.setattr(defaults, "SMALL_SETS", (small,))
+    for module in (defaults, small_sets):
+        monkeypatch.setattr(module, "SMALL_SETS", (small,))
     monkeypatch.setattr(defaults, "chosen", lambda *_: Setting("vgg6", 8, 0.01, 3, False, 0))
     report = tmp_path / "report.json"
     command = ["defaults", "--settings", "1", "--splits", "2", "--json", str(report)]
@@ -77,6 +78,9 @@ def test_a_short_form_goes_on_from_its_report(tmp_path, monkeypatch):
     assert "| textures: grey photographs 32x32 | 24 | " in result.output
     monkeypatch.setattr(defaults, "accuracy", lambda *_: pytest.fail("measured once more"))
     assert CliRunner().invoke(app, command).exit_code == 0
+    monkeypatch.setattr(defaults, "accuracy", lambda small, setting, split, part: float(split))
+    later = CliRunner().invoke(app, ["defaults", "--settings", "1", "--splits", "1", "--first-split", "5"])
+    assert "| textures: grey photographs 32x32 | 24 | 5.0 | 5.0 | 5.0 | 0.0 |" in later.output
 
 
 def test_what_is_not_there_is_refused(tmp_path):
