@@ -1,4 +1,4 @@
-"""Fashion-MNIST as well as a quarter of an hour on two cores allows: over 95% of the test images.
+"""Fashion-MNIST in a quarter of an hour on two cores: 94.6% of the test images.
 
     python examples/fashion_mnist.py                 forty epochs over 55,000 images
     python examples/fashion_mnist.py --quick         a few steps, to see that it runs
@@ -6,7 +6,8 @@
 The zoo's vgg6 is trained with SGD, one cycle of the learning rate and smoothed labels, on images that are mirrored and
 moved at random. In use, the probabilities for an image and its mirror image are averaged. All of this was chosen on the
 5,000 validation images; the test images are read once, at the end. A figure of the accuracy over time is drawn in the
-run's folder.
+run's folder. After 13.8 minutes on two cores of an AMD EPYC the network knew 95.52% of the validation images, and
+94.59% of the test images, which are harder.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a short form, on few images")
     parser.add_argument("--epochs", type=int, help="passes over the images (default: 40)")
     parser.add_argument("--seed", type=int, default=0, help="of parameters, order and random changes")
-    parser.add_argument("--out", type=Path, default=Path("runs/fashion-mnist-95"), help="the run's folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/fashion-mnist-40"), help="the run's folder")
     return parser.parse_args()
 
 
