@@ -287,6 +287,32 @@ def test_an_update_that_returns_nothing_is_told(engine: Engine):
         program(engine, optimizer=InPlace()).step(state, batches()[0], LABELS, learning_rate=0.1)
 
 
+def test_an_update_of_another_kind_is_told(engine: Engine):
+    @dataclass(frozen=True)
+    class Complex(fv.Optimizer):
+        def update(self, parameter, gradient, slots, now):
+            return parameter + 1j * gradient
+
+    state = engine.new_state(NETWORK, Complex())
+    with pytest.raises(fv.TrainingError, match="Complex: update returns numbers of type complex64; a parameter needs"):
+        program(engine, optimizer=Complex()).step(state, batches()[0], LABELS, learning_rate=0.1)
+
+
+def test_a_slot_that_is_given_another_array_is_told(engine: Engine):
+    @dataclass(frozen=True)
+    class Rebinding(fv.Optimizer):
+        slots = ("mean",)
+
+        def update(self, parameter, gradient, slots, now):
+            slots["mean"] = 0.9 * slots["mean"] + gradient
+            return parameter - now.learning_rate * slots["mean"]
+
+    state = engine.new_state(NETWORK, Rebinding())
+    sentence = 'update gives the slot "mean" another array, which nobody keeps; change it in place'
+    with pytest.raises(fv.TrainingError, match=f"Rebinding: {sentence}"):
+        program(engine, optimizer=Rebinding()).step(state, batches()[0], LABELS, learning_rate=0.1)
+
+
 def test_an_update_of_another_shape_is_told(engine: Engine):
     state = engine.new_state(NETWORK, Flat())
     with pytest.raises(fv.TrainingError, match=r"Flat: update returns the shape 3, but the parameter has 8x3x3x3"):

@@ -169,6 +169,13 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("foveate.files.atomic.PATIENCE", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileError, match='pipe" is a pipe that nobody reads; read it, or give a file'):
+        write_atomically(tmp_path / "pipe", b"content")
+
+
 def test_a_disk_is_not_written_to(monkeypatch, tmp_path):
     (tmp_path / "disk").write_bytes(b"")
     monkeypatch.setattr(stat, "S_ISREG", lambda _: False)

@@ -16,6 +16,12 @@ def test_a_link_to_a_file_stays_a_link(tmp_path: Path):
     assert (tmp_path / "real").read_text() == "new"
 
 
+def test_a_link_that_leads_back_to_itself_is_told(tmp_path: Path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileError, match=r"is a link that leads back to itself; remove it|symbolic links"):
+        write_atomically(tmp_path / "loop", b"new")
+
+
 def test_a_link_to_a_file_to_be_is_followed(tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "new")
     write_atomically(tmp_path / "link", b"new")

@@ -192,6 +192,40 @@ def test_accumulated_batches_train_as_one_large_batch(engine, make_job, data):
     )
 
 
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        (None, fv.CrossEntropy(class_weights=(1.0, 30.0, 0.2))),
+        (
+            fv.tasks.Segmentation(("a", "b", "c"), ignore_index=9),
+            fv.CrossEntropy(class_weights=(1.0, 30.0, 0.2), ignore_index=9),
+        ),
+        (fv.tasks.Segmentation(("a", "b", "c"), ignore_index=9), fv.Dice(ignore_index=9)),
+    ],
+)
+def test_accumulated_batches_count_as_much_as_in_one_large_batch(engine, make_job, task, loss):
+    """Whatever weights the classes have, and however many targets of a batch are ignored."""
+    random = np.random.default_rng(0)
+    inputs, labels = random.standard_normal((24, 1, 6, 6)).astype(np.float32), random.integers(0, 3, 24)
+    head = [fv.GlobalAvgPool2d(), fv.Linear(3)]
+    data = fv.Dataset(inputs, labels, ("a", "b", "c"))
+    if task is not None:
+        masks = random.integers(0, 3, (24, 6, 6))
+        masks[random.random(24) < 0.4] = 9
+        masks[random.random((24, 6, 6)) < 0.3] = 9
+        head, data = [fv.Conv2d(3, 1)], fv.Dataset(inputs, masks, task=task)
+    graph = fv.Sequential(fv.Conv2d(4, 3, padding=1), fv.LeakyReLU(), *head).build((1, 6, 6), quiet=True)
+    recipe = replace(RECIPE, loss=loss, schedule=fv.Constant(0.1), epochs=2)
+    whole, parts = (
+        make_job(engine, graph=graph, train=data, recipe=replace(recipe, batch_size=size, accumulate=count))
+        for size, count in ((12, 1), (3, 4))
+    )
+    losses = [[row.train_loss for row in fit(job, Progress()).epochs] for job in (whole, parts)]
+    for name, array in plain(whole).items():
+        np.testing.assert_allclose(parts.state.read(name), array, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
 def test_adamws_bias_is_corrected_by_updates_not_batches(engine, make_job):
     graph = fv.Sequential(fv.Conv2d(4, 3), fv.LeakyReLU(), fv.GlobalAvgPool2d(), fv.Linear(3)).build((1, 6, 6))
     recipe = replace(RECIPE, optimizer=fv.AdamW(), schedule=fv.Constant(0.01))

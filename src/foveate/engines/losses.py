@@ -14,7 +14,7 @@ from foveate.calls import called
 from foveate.engines.base import FloatArray
 from foveate.errors import EngineError, GradientError
 from foveate.geometry import format_sizes
-from foveate.graph.losses import Loss, register_loss_type
+from foveate.graph.losses import CrossEntropy, Dice, Loss, register_loss_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,20 @@ def measure_of(loss: Loss) -> Measure:
             f"no engine knows how {name} computes; teach it with foveate.engines.register_loss({name}, value, gradient)"
         )
     return measure
+
+
+def total_weight(loss: Loss, targets: NDArray[Any]) -> float:
+    """The sum of the weights that the loss of these targets is a mean by; samples count alike.
+
+    >>> total_weight(CrossEntropy(class_weights=(1.0, 30.0), ignore_index=255), np.array([0, 1, 255]))
+    31.0
+    """
+    if targets.dtype.kind not in "iu" or not isinstance(loss, CrossEntropy | Dice):
+        return float(len(targets))
+    there = targets != (-1 if loss.ignore_index is None else loss.ignore_index)
+    if isinstance(loss, Dice):
+        return float(there.reshape(len(targets), -1).any(axis=1).sum())
+    return float(there.sum() if loss.class_weights is None else np.asarray(loss.class_weights)[targets[there]].sum())
 
 
 def measure_loss(

@@ -32,14 +32,26 @@ def own_update(optimizer: Optimizer, learning: Learning, rates: Rates, step: int
         step: counts from 1.
 
     Raises:
-        TrainingError: it is nothing, or has another shape than the parameter.
+        TrainingError: it is nothing, or has another shape or kind of number than the parameter; or it gives a slot
+            another array.
     """
     momentum = getattr(optimizer, "momentum", None) if rates.momentum is None else rates.momentum
     now = Now(rates.learning_rate, momentum, learning.decays, step)
-    given = optimizer.update(learning.value, learning.gradient, learning.slots, now)
+    slots = dict(learning.slots)
+    given = optimizer.update(learning.value, learning.gradient, slots, now)
+    for slot, array in learning.slots.items():
+        if slots.get(slot) is not array:
+            raise TrainingError(
+                f'{type(optimizer).__name__}: update gives the slot "{slot}" another array, which nobody keeps; change '
+                f'it in place, as in slots["{slot}"][...] = value'
+            )
     if given is None:
         raise TrainingError(f"{type(optimizer).__name__}: update returns nothing; return the parameter's new value")
     result = np.asarray(given)
+    if result.dtype.kind != "f":
+        raise TrainingError(
+            f"{type(optimizer).__name__}: update returns numbers of type {result.dtype}; a parameter needs float32"
+        )
     if result.shape != learning.value.shape:
         raise TrainingError(
             f"{type(optimizer).__name__}: update returns the shape {format_sizes(result.shape) or 'of one number'}, "

@@ -1,9 +1,11 @@
 """Writing a file completely or not at all: a temporary file beside it, fsync, rename."""
 
+import errno
 import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,6 +20,9 @@ from foveate.text import named
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,6})")
+PATIENCE = 5.0
+"""Seconds that a pipe may lack a reader."""
+
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -72,7 +77,10 @@ def atomically(path: Path, before: Callable[[], object] = lambda: None) -> Itera
 
 def _target(path: Path) -> Path:
     """The file that is replaced, whose folder is there; a FileError if it cannot be."""
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except RuntimeError:  # Python 3.13 has an OSError for it
+        raise FileError(f"{named(path)} cannot be written: it is a link that leads back to itself; remove it") from None
     if not target.name:
         raise FileError(f"{named(path)} is a folder; give a file in it")
     for link in (path, *path.parents):
@@ -140,7 +148,24 @@ def _outlet(path: Path) -> BinaryIO | None:
         return None
     if stat.S_ISBLK(mode):
         raise FileError(f"{named(path)} is a disk; give a file on it")
-    return path.open("wb")
+    return _pipe(path) if stat.S_ISFIFO(mode) else path.open("wb")
+
+
+def _pipe(path: Path) -> BinaryIO:
+    """A pipe to write to, once somebody reads it; opened as a file it would wait for that for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise FileError(f"{named(path)} is a pipe that nobody reads; read it, or give a file") from None
+            time.sleep(0.02)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "wb")
 
 
 def _written_through(file: BinaryIO) -> int:

@@ -11,7 +11,8 @@ from foveate.data import Dataset, Preprocessing, batch_indices
 from foveate.data.dataset import image_input
 from foveate.data.shards.sharded import ShardedDataset, Stream
 from foveate.engines.base import FloatArray
-from foveate.graph import Graph
+from foveate.engines.losses import total_weight
+from foveate.graph import Graph, Loss
 from foveate.tasks import Head
 from foveate.training.prefetch import prefetch
 
@@ -68,6 +69,14 @@ class Feed:
     def loss_targets(self, indices: Indices) -> dict[str, NDArray[Any]]:
         """The targets of a batch as the losses take them."""
         return {head.name: head.loss_targets(self._targets[head.name][indices]) for head in self._heads}
+
+    def weight(self, losses: Mapping[str, tuple[Loss, float]], indices: Indices) -> float:
+        """By how much a batch counts in a mean over several: what its only loss is a mean over, or its samples."""
+        if len(losses) > 1:
+            return float(len(indices))
+        ((name, (loss, _)),) = losses.items()
+        (head,) = self._heads
+        return total_weight(loss, head.loss_targets(self._targets[name][indices]))
 
     def _raw(self, name: str, indices: Indices) -> NDArray[Any]:
         """An input of a batch as the dataset has it."""

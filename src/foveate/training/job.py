@@ -27,8 +27,8 @@ class Totals:
     waiting: float = 0.0
     learning_rate: float = 0.0
 
-    def add(self, result: StepResult, samples: int) -> None:
-        """Count one step of `samples`."""
+    def add(self, result: StepResult, samples: float) -> None:
+        """Count one step of `samples`, or of what counts as so many."""
         self.loss += result.loss * samples
         self.correct += result.correct
         self.counted += result.counted

@@ -37,7 +37,7 @@ from foveate.training.progress import Progress
 from foveate.training.resuming import check_same, configuration_of
 from foveate.training.saving import Saving, arrays_in_turn
 from foveate.training.sharing import Shares
-from foveate.training.updates import grouped, part_of, program_of
+from foveate.training.updates import grouped, part_of, program_of, shares_of
 
 Prepared: TypeAlias = tuple[int, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]
 """The size of a batch, its inputs and its targets."""
@@ -313,21 +313,22 @@ class _Run:
     def _means(self) -> tuple[float, float | None]:
         """Loss and, for a classification, accuracy over the epoch so far."""
         totals = self.totals
-        accuracy = totals.correct / max(totals.counted, 1.0) if self._is_classification else None
+        accuracy = totals.correct / totals.counted if self._is_classification and totals.counted else None
         return totals.loss / totals.samples, accuracy
 
     def _update(self, group: Sequence[NDArray[np.int64]], batches: Iterator[Prepared]) -> tuple[StepResult, int]:
         """Take the batches of one update; returns the last result with the mean loss, and the number of samples."""
-        recipe, sizes, loss = self.job.recipe, [len(batch) for batch in group], 0.0
+        recipe, loss, size = self.job.recipe, 0.0, sum(map(len, group))
+        shares = shares_of(self._feed, self._weighted, group)
         rate, momentum = self._schedule.rates(self.step, self.steps)
         self.totals.learning_rate = rate
-        for number, (samples, (count, inputs, targets)) in enumerate(zip(sizes, batches, strict=False)):
+        for number, (share, (count, inputs, targets)) in enumerate(zip(shares, batches, strict=False)):
             options: StepOptions = {"learning_rate": rate, "momentum": momentum}
-            options |= part_of(recipe, sizes, number, self.step)
+            options |= part_of(recipe, shares, number, self.step)
             program = program_of(self.job.programs, recipe, self._weighted, self.job.frozen, count)
             result = program.step(self.job.state, inputs, targets, **options)
-            self.totals.add(result, samples)
-            loss += result.loss * samples / sum(sizes)
+            self.totals.add(result, share * size)
+            loss += result.loss * share
             if not result.is_finite:
                 self.position += 1
                 raise self._overflown(result, inputs)
@@ -335,7 +336,7 @@ class _Run:
         if not self.job.state.looks_finite():
             self._check_parameters()
         self._kept.follow(self.step - 1)
-        return result._replace(loss=loss if len(group) > 1 else result.loss), sum(sizes)
+        return result._replace(loss=loss if len(group) > 1 else result.loss), size
 
     def _overflown(self, result: StepResult, inputs: Mapping[str, NDArray[Any]]) -> TrainingError:
         if isfinite(result.loss):

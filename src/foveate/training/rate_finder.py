@@ -19,7 +19,7 @@ from foveate.progress import Bar
 from foveate.training.feed import Feed
 from foveate.training.programs import Programs
 from foveate.training.recipe import Recipe
-from foveate.training.updates import grouped, part_of, program_of
+from foveate.training.updates import grouped, part_of, program_of, shares_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,17 +151,17 @@ def _update(
     rate: float,
 ) -> float:
     """Train on the batches of one update; returns their mean loss before, infinite if the gradients were."""
-    recipe, sizes, loss = trial.recipe, [len(indices) for indices in group], 0.0
+    recipe, shares, loss = trial.recipe, shares_of(feed, trial.losses, group), 0.0
     for number, indices in enumerate(group):
         change = partial(recipe.augmentation.apply, indices=indices, seed=recipe.seed, epoch=epoch)
         program = program_of(programs, recipe, trial.losses, trial.frozen, len(indices))
         options: StepOptions = {"learning_rate": rate}
-        options |= part_of(recipe, sizes, number, step)
+        options |= part_of(recipe, shares, number, step)
         inputs, targets = feed.inputs(indices, change), feed.loss_targets(indices)
         result = program.step(state, inputs, targets, **options)
         if not result.is_finite:
             return inf
-        loss += result.loss * sizes[number] / sum(sizes)
+        loss += result.loss * shares[number]
     return loss
 
 

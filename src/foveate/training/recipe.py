@@ -6,11 +6,20 @@ from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from math import inf
 from typing import Any
 
+import numpy as np
+
 from foveate.calls import is_number
 from foveate.data import Augmentation
 from foveate.errors import TrainingError
 from foveate.graph import SGD, CrossEntropy, Loss, OneCycle, Optimizer, Schedule
 from foveate.graph.own import described, is_new_at_default
+
+
+def _number(value: Any) -> Any:
+    """NumPy's numbers as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be written to a file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +83,7 @@ class Recipe:
         factors = plain.pop("learning_rate_factors")
         if factors:  # pairs, for their order counts
             plain["learning_rate_factors"] = list(factors.items())
-        return dict(json.loads(json.dumps(plain)))
+        return dict(json.loads(json.dumps(plain, default=_number)))
 
     def _is_unused(self, item: "Field[Any]") -> bool:
         return is_new_at_default(item, getattr(self, item.name))

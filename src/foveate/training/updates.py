@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foveate.engines import Program
 from foveate.engines.program import StepOptions
 from foveate.graph import Loss
+from foveate.training.feed import Feed
 from foveate.training.programs import Programs
 from foveate.training.recipe import Recipe
 
@@ -41,9 +45,25 @@ def program_of(
     )
 
 
-def part_of(recipe: Recipe, sizes: Sequence[int], number: int, update: int) -> StepOptions:
-    """What the step of the batch of that number is told if several make an update: its share by `sizes`, its place."""
+def shares_of(
+    feed: Feed, losses: Mapping[str, tuple[Loss, float]], group: Sequence[NDArray[np.int64]]
+) -> Sequence[float]:
+    """By how much each batch of an update counts in its mean; they sum to 1.
+
+    So the update is that of one large batch, whatever is ignored in each and whatever weights classes have. If there
+    are several losses, each is a mean over something else, and batches count by their samples.
+    """
+    if len(group) == 1:
+        return [1.0]
+    weights = [feed.weight(losses, indices) for indices in group]
+    if not sum(weights):
+        weights = [float(len(indices)) for indices in group]
+    return [weight / sum(weights) for weight in weights]
+
+
+def part_of(recipe: Recipe, shares: Sequence[float], number: int, update: int) -> StepOptions:
+    """What the step of the batch of that number is told if several make an update: its share, its place."""
     if recipe.accumulate == 1:
         return {}
-    last = number == len(sizes) - 1
-    return {"share": sizes[number] / sum(sizes), "first": number == 0, "last": last, "update": update}
+    last = number == len(shares) - 1
+    return {"share": shares[number], "first": number == 0, "last": last, "update": update}
