@@ -62,7 +62,7 @@ def test_the_same_number_of_threads_gives_the_same_bits(threads: int):
 def test_a_program_keeps_its_threads_where_infinities_send_it_a_second_way():
     """The program of the second way is compiled when it is first needed, after `set_threads` said something else."""
     engine, random = get_engine("native"), np.random.default_rng(0)
-    graph = fv.Sequential(fv.Conv2d(8, 3), fv.ReLU(), fv.Conv2d(8, 3), fv.ReLU(), fv.Flatten(), fv.Linear(3)).build(
+    graph = fv.Sequential(fv.Conv2d(8, 3), fv.ReLU(), fv.Conv2d(12, 3), fv.ReLU(), fv.Flatten(), fv.Linear(3)).build(
         (3, 20, 20), quiet=True
     )
     x, y = random.standard_normal((12, 3, 20, 20)).astype(np.float32), np.arange(12) % 3
@@ -72,7 +72,7 @@ def test_a_program_keeps_its_threads_where_infinities_send_it_a_second_way():
         program = engine.compile(graph, batch_size=12, mode="training", loss=fv.CrossEntropy())
         set_threads(run_after)
         state = engine.new_state(graph, seed=0)
-        state.load("conv2.bias", [0, 0, -np.inf, 0, 0, 0, 0, 0])
+        state.load("conv2.bias", [0, 0, -np.inf, *[0] * 9])
         assert np.isfinite(program.step(state, x, y).loss)
         return {name: program.gradient(name).tobytes() for name in graph.parameters}
 
