@@ -61,6 +61,7 @@ def measured(size: int, net: str, batch_size: int, steps: int) -> dict[str, Any]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common["OMP_NUM_THREADS"] = "1"  # as torchrun does
     command = [sys.executable, "-c", WORKER, net, str(batch_size), str(steps), json.dumps(SIZES)]
     processes = [
         subprocess.Popen(
