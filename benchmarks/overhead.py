@@ -39,6 +39,7 @@ def overhead(net: str, batch_size: int, steps: int, tell: Callable[[str], object
         files = [fv.JSONLines(Path(place) / "log.jsonl", every=1), fv.TensorBoard(Path(place) / "events", every=1)]
         cases: dict[str, dict[str, Any]] = {
             "nothing": {"progress": False},
+            "a bar and a callback": {"progress": LiveBar(io.StringIO()), "callbacks": [Metric()]},
             "a bar, a callback, JSON lines and TensorBoard at each step": {
                 "progress": LiveBar(io.StringIO()),
                 "callbacks": [Metric(), *files],

@@ -1,7 +1,7 @@
 """What processes that train together spend: their share of the computation, and sums of gradients over the group.
 
-A step of N processes should take t(batch / N) + a + bytes / b: the computation of a share, and an all-reduce with the
-latency a and the bandwidth b. All three are measured here, and so is the step itself.
+A step of N processes should take t(batch / N) + k a + bytes / b: the computation of a share, k sums of which each waits
+for the latency a, and the gradients at the bandwidth b. All of these are measured here, and so is the step itself.
 """
 
 import json
@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import foveate as fv
 from foveate.engines.torch import distributed_engine
+from foveate.engines.torch.distributed import TorchGroup
 net, batch_size, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)
 engine = distributed_engine("cpu")
@@ -45,18 +46,24 @@ own = batch_size // size
 program = engine.compile(graph, batch_size=own, mode="training", loss=fv.CrossEntropy(), optimizer=optimizer)
 state = engine.new_state(graph, optimizer, seed=0)
 inputs = random.standard_normal((own, *graph.input_shape)).astype(np.float32)
+calls, reduce = [0], TorchGroup.all_reduce
+def counted(group, tensor):
+    calls[0] += 1
+    reduce(group, tensor)
+TorchGroup.all_reduce = counted
 labels, times = random.integers(0, graph.output_shape[0], own), []
 for _ in range(steps + 2):
+    calls[0] = 0
     began = time.perf_counter()
     program.step(state, inputs, labels, learning_rate=1e-6)
     times.append(time.perf_counter() - began)
 if rank == 0:
-    print(json.dumps({"sums": sums, "step": median(times[2:])}))
+    print(json.dumps({"sums": sums, "step": median(times[2:]), "calls": calls[0]}))
 """
 
 
 def measured(size: int, net: str, batch_size: int, steps: int) -> dict[str, Any]:
-    """Seconds of sums by bytes, and of a step, with `size` processes of one thread each."""
+    """Seconds of sums by bytes, and of a step with how many sums, with `size` processes of one thread each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -92,11 +99,12 @@ def scaling(
     share = measured(1, net, batch_size // processes, steps)["step"]
     together = measured(processes, net, batch_size, steps)
     latency, bandwidth = fitted(together["sums"])
-    expected = share + latency + 4 * count / bandwidth
+    expected = share + together["calls"] * latency + 4 * count / bandwidth
     tell(f"all-reduce of {processes} processes: {latency * 1e6:.0f} us + bytes / {bandwidth / 1e9:.2f} GB/s")
     tell(f"{net}, {count:,} parameters, batch {batch_size}: {whole * 1e3:.1f} ms a step in one process")
     tell(f"a share of {batch_size // processes} alone: {share * 1e3:.1f} ms")
-    tell(f"{processes} processes: {together['step'] * 1e3:.1f} ms; share and sum explain {expected * 1e3:.1f} ms")
+    explained = f"the share and {together['calls']} sums explain {expected * 1e3:.1f} ms"
+    tell(f"{processes} processes: {together['step'] * 1e3:.1f} ms; {explained}")
     return {"whole": whole, "share": share, "together": together["step"], "latency": latency, "bandwidth": bandwidth}
 
 
