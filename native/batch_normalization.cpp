@@ -5,13 +5,11 @@
 
 #include <cmath>
 #include <cstdint>
-#include <functional>
-#include <numeric>
 #include <stdexcept>
 #include <vector>
 
 #include "bindings.h"
-#include "memory.h"
+#include "channel_moments.h"
 #include "operation.h"
 #include "vector_kernels.h"
 
@@ -35,7 +33,7 @@ struct Batch {
       throw std::invalid_argument("blocks of channels are normalised");
     samples = dims[0];
     channels = dims[1];
-    positions = std::accumulate(dims.begin() + 2, dims.end(), std::int64_t{1}, std::multiplies<>());
+    positions = positions_of(dims);
     block = blocks[0];
     rows = (channels + block - 1) / block;
   }
@@ -115,10 +113,12 @@ class Forward : public Normalization {
     in_turn(
         [&](std::int64_t, std::int64_t sums, std::int64_t at) {
           vector_kernels().channel_moments(strip, source + at, numbers.sums.data() + sums);
-          for (std::int64_t k = 0; k < shape_.block; ++k) to_mean(numbers.sums[sums + k], source[at + k]);
+          for (std::int64_t k = 0; k < shape_.block; ++k)
+            numbers.sums[sums + k] = moments_of(numbers.sums[sums + k], source[at + k], shape_.positions);
         },
         [&](std::int64_t channel) {
-          const Sums all = joined(numbers.sums, channel);
+          const Sums all =
+              joined_moments(numbers.sums.data() + channel, shape_.samples, shape_.width(), shape_.positions);
           means[channel] = static_cast<float>(all.plain);
           variances[channel] = static_cast<float>(all.weighted / shape_.count());
           numbers.set(channel, means[channel], variances[channel], shape_.eps);
@@ -126,28 +126,6 @@ class Forward : public Normalization {
         [&](std::int64_t channel, std::int64_t at) {
           vector_kernels().normalize_channels(strip, numbers.at(channel, shape_.rectified), source + at, target + at);
         });
-  }
-
- private:
-  // The mean of a sample's channel, and the sum of the squared differences from that.
-  void to_mean(Sums& sums, double from) const {
-    const double away = sums.plain / static_cast<double>(shape_.positions);
-    const double spread = sums.weighted - away * sums.plain;
-    sums = {from + away, spread < 0 ? 0 : spread};
-  }
-
-  // The same of the whole batch's channel.
-  Sums joined(const std::vector<Sums>& sums, std::int64_t channel) const {
-    const std::int64_t width = shape_.width();
-    double mean = 0, spread = 0;
-    for (std::int64_t sample = 0; sample < shape_.samples; ++sample) mean += sums[sample * width + channel].plain;
-    mean /= static_cast<double>(shape_.samples);
-    for (std::int64_t sample = 0; sample < shape_.samples; ++sample) {
-      const Sums& own = sums[sample * width + channel];
-      const double away = own.plain - mean;
-      spread += own.weighted + static_cast<double>(shape_.positions) * (away * away);
-    }
-    return {mean, spread};
   }
 };
 

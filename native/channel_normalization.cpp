@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bindings.h"
-#include "memory.h"
+#include "channel_moments.h"
 #include "operation.h"
 #include "vector_kernels.h"
 
@@ -34,7 +34,7 @@ struct Groups {
       throw std::invalid_argument("whole blocks and whole groups of channels are normalised");
     samples = dims[0];
     channels = dims[1];
-    positions = std::accumulate(dims.begin() + 2, dims.end(), std::int64_t{1}, std::multiplies<>());
+    positions = positions_of(dims);
     block = blocks[0];
   }
 
@@ -111,7 +111,7 @@ class Forward : public Normalization {
                 each_block(first, [&](std::int64_t channel, std::int64_t at) {
                   vector_kernels().channel_moments(strip, source + at, unit.sums.data() + channel);
                   for (std::int64_t k = channel; k < channel + shape_.block; ++k)
-                    to_mean(unit.sums[k], source[at + k - channel]);
+                    unit.sums[k] = moments_of(unit.sums[k], source[at + k - channel], shape_.positions);
                 });
                 for (std::int64_t group = 0; group < shape_.unit(); group += shape_.members()) {
                   const Normalizer by = joined(unit, group);
@@ -126,25 +126,11 @@ class Forward : public Normalization {
   }
 
  private:
-  // The channel's mean, and the sum of the squared differences from that.
-  void to_mean(Sums& sums, double from) const {
-    const double away = sums.plain / static_cast<double>(shape_.positions);
-    const double spread = sums.weighted - away * sums.plain;
-    sums = {from + away, spread < 0 ? 0 : spread};
-  }
-
   // What is known of its channels makes the group's mean and deviation.
   Normalizer joined(Unit& unit, std::int64_t group) const {
-    const std::int64_t last = group + shape_.members();
-    double mean = 0, spread = 0;
-    for (std::int64_t k = group; k < last; ++k) mean += unit.sums[k].plain;
-    mean /= static_cast<double>(shape_.members());
-    for (std::int64_t k = group; k < last; ++k) {
-      const double away = unit.sums[k].plain - mean;
-      spread += unit.sums[k].weighted + static_cast<double>(shape_.positions) * (away * away);
-    }
-    const Normalizer by{mean, 1 / std::sqrt(spread / shape_.count() + shape_.eps)};
-    for (std::int64_t k = group; k < last; ++k) {
+    const Sums all = joined_moments(unit.sums.data() + group, shape_.members(), 1, shape_.positions);
+    const Normalizer by{all.plain, 1 / std::sqrt(all.weighted / shape_.count() + shape_.eps)};
+    for (std::int64_t k = group; k < group + shape_.members(); ++k) {
       unit.mean[k] = by.mean;
       unit.inverse[k] = by.inverse;
     }
