@@ -51,16 +51,18 @@ def measure_of(loss: Loss) -> Measure:
 
 
 def total_weight(loss: Loss, targets: NDArray[Any]) -> float:
-    """The sum of the weights that the loss of these targets is a mean by; samples count alike.
+    """The sum of the weights by which the loss of these targets is a mean; samples count alike.
+
+    Losses of one's own are means over samples, also those that derive from another.
 
     >>> total_weight(CrossEntropy(class_weights=(1.0, 30.0), ignore_index=255), np.array([0, 1, 255]))
     31.0
     """
-    if targets.dtype.kind not in "iu" or not isinstance(loss, CrossEntropy | Dice):
-        return float(len(targets))
-    there = targets != (-1 if loss.ignore_index is None else loss.ignore_index)
-    if isinstance(loss, Dice):
+    there = np.ones(targets.shape, bool) if loss.ignored is None else targets != loss.ignored
+    if type(loss) is Dice:
         return float(there.reshape(len(targets), -1).any(axis=1).sum())
+    if type(loss) is not CrossEntropy or targets.dtype.kind not in "iu":
+        return float(len(targets))
     return float(there.sum() if loss.class_weights is None else np.asarray(loss.class_weights)[targets[there]].sum())
 
 
