@@ -100,3 +100,9 @@ def test_a_sheet_without_room_for_all_classes_says_so(photos, monkeypatch):
     sheet = contact_sheet(photos, each=1, size=8)
     assert sheet.found == "33 images in 3 classes (60x40 pixels); the sheet shows the first 2 of 3 classes"
     assert len(sheet.dataset) == 2
+
+
+def test_shards_are_told_from_folders_of_images(tmp_path):
+    (tmp_path / "index.json").write_text("{}")
+    with pytest.raises(DataError, match="holds shards, and contact sheets are of folders of images"):
+        contact_sheet(tmp_path)

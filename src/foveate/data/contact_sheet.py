@@ -13,9 +13,10 @@ from foveate.data.folders import list_images
 from foveate.data.found import skipped_words
 from foveate.data.image_folder import Found, check_takes_images, examined, in_two_classes, unmeasured
 from foveate.data.preprocessing import Preprocessing
+from foveate.data.shards.opening import are_shards
 from foveate.errors import DataError
 from foveate.geometry import format_sizes
-from foveate.text import printable, shortened
+from foveate.text import named, printable, shortened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,10 +66,15 @@ def contact_sheet(
 
     Raises:
         FileError: there is no such folder.
-        DataError: it has no classes, none of its images can be read, or `each` is not at least 1.
+        DataError: it has no classes or holds shards, none of its images can be read, or `each` is not at least 1.
     """
     if isinstance(each, bool) or not isinstance(each, int) or each < 1:
         raise DataError(f"each is {each!r}; give the number of images of a class, at least 1")
+    if are_shards(path_from(folder, "folder")):
+        raise DataError(
+            f"{named(folder)} holds shards, and contact sheets are of folders of images; fv.datasets.shards and "
+            "foveate train read shards"
+        )
     found = examined([list_images(path_from(folder, "folder"))], {}, None, progress)
     if not found.files:
         raise DataError(f'none of the images in "{folder}" can be read: {skipped_words(found.named_skipped())}')

@@ -213,8 +213,6 @@ def _no_classes(root: Path, beside: Sequence[Path]) -> str:
             f"{named(root)} has {images} images, but no folders for classes; put the images of each class into a "
             f"subfolder named after the class, or if it is one class of several, give {named(root.resolve().parent)}"
         )
-    if (root / "index.json").exists():
-        return f"{named(root)} holds shards, not folders of images; foveate train {named(root)} reads them"
     return f'"{root}" has no subfolders; put the images of each class into a subfolder named after the class'
 
 
