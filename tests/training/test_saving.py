@@ -174,6 +174,15 @@ def test_the_first_one_that_cannot_be_written(make_job, folder, truth, full):
         fit(make_job(truth, recipe=RECIPE, folder=folder), Progress())
 
 
+def test_a_history_that_cannot_be_written_leaves_the_checkpoint(make_job, folder, truth):
+    folder.history.mkdir(parents=True)
+    said = f'"{folder.checkpoint}" has been written; training goes on and tries again$'
+    with pytest.warns(CheckpointWarning, match=said) as told:
+        fit(make_job(truth, recipe=RECIPE, folder=folder), Progress())
+    assert len(told) == 1
+    assert places(folder)
+
+
 def test_a_model_that_cannot_be_written_is_in_memory(graph, folder, full, data, tmp_path):
     model = fv.Model(graph, engine="reference")
 

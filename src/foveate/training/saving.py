@@ -46,13 +46,15 @@ class Saving:
         """Write a checkpoint and the history; if that is not possible, a warning says so, once until it is again."""
         if self._folder is None:
             return
+        saved = False
         try:
             write_checkpoint(self._folder.checkpoint, checkpoint(), self._make_place)
-            self._of_this_run, self._told = True, False
+            self._of_this_run = saved = True
             history.to_csv(self._folder.history)
+            self._told = False
         except FileError as error:
             if not self._told:
-                warnings.warn(f"step {step}: {error}. {self._state()}", CheckpointWarning, stacklevel=2)
+                warnings.warn(f"step {step}: {error}. {self._state(saved)}", CheckpointWarning, stacklevel=2)
             self._told = True
         self._written = monotonic()
 
@@ -81,11 +83,16 @@ class Saving:
             return
         raise errors[0]
 
-    def _state(self) -> str:
-        """How a training goes on that cannot write a checkpoint."""
+    def _state(self, saved: bool) -> str:
+        """How a training goes on that cannot write a file, perhaps after it has `saved` the checkpoint."""
         assert self._folder is not None, "only a folder has checkpoints"
-        kept = self._folder.checkpoint
-        last = f"{named(kept)} is still the last one" if self._of_this_run else "There is no checkpoint yet"
+        kept = named(self._folder.checkpoint)
+        if saved:
+            last = f"{kept} has been written"
+        elif self._of_this_run and self._folder.checkpoint.is_file():
+            last = f"{kept} is still the last one"
+        else:
+            last = f"{kept} is gone" if self._of_this_run else "There is no checkpoint yet"
         return f"{last}; training goes on and tries again"
 
     def _make_place(self) -> None:
