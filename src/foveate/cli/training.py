@@ -150,9 +150,8 @@ def train(
     from foveate.training import RunFolder, claimed, make_progress
 
     source = context.get_parameter_source
-    if find_learning_rate and (
-        typed(context, "learning_rate") or source("learning_rate") == source("find_learning_rate")
-    ):
+    alike = source("learning_rate") == source("find_learning_rate")  # one that is typed overrides one in a file
+    if find_learning_rate and (alike or typed(context, "learning_rate")):
         raise typer.BadParameter("--learning-rate gives one, --find-learning-rate looks for one; leave one of them out")
     use_threads(threads)
     factors = _factors(learning_rate_factor or ())
@@ -199,9 +198,9 @@ def train(
         checkpoint_minutes=checkpoint_minutes,
         keep_checkpoints=keep_checkpoints,
     )
-    if history.interrupted and not first:
-        raise typer.Exit(1)
     if history.interrupted:
+        if not first:  # the first process tells it for all
+            raise typer.Exit(1)
         raise TrainingError(
             f"interrupted in epoch {len(history) + 1} of {choices.epochs}; what was learnt is in {folder.path}, and "
             "the same command with --resume continues"

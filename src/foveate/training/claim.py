@@ -97,7 +97,7 @@ def in_claimed_folder(fit: Fit) -> Fit:
     def claiming(self: Any, *args: Any, **options: Any) -> Any:
         out = options.get("out")
         resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
-        if self.engine.group.rank > 0:  # the first of several processes writes for all, and is not left alone before
+        if self.engine.group.rank > 0:  # the first writes for all; a signal must not end the others before it has
             with nullcontext() if out is None else saved_first():
                 return fit(self, *args, **options)
         if out is None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import foveate as fv
 from foveate.data import batch_indices
 from foveate.engines.group import Group
 from foveate.engines.torch import TorchEngine
+from foveate.engines.torch.distributed import TorchGroup
 from foveate.training.sharing import Shares
 from tests.engines.pytorch import distributed_worker as worker
 
@@ -128,6 +130,24 @@ def test_the_native_engine_does_not_train_in_several_processes(tmp_path: Path):
     for process in together(2, *command, cwd=tmp_path):
         assert process.returncode == 2
         assert "only --engine torch trains in several" in " ".join(process.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ("[/a/pair.cc:537] Read error [::1]:1: Connection reset by peer. This is typically", "another one has ended"),
+        ("[/a/unbound_buffer.cc:81] Timed out waiting 600000ms for recv", "the others have not come as far for 10 min"),
+    ],
+)
+def test_a_process_that_cannot_go_on_says_why(monkeypatch, told: str, sentence: str):
+    def reduce(_: Any) -> None:
+        raise RuntimeError(told)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", reduce)
+    with pytest.raises(fv.EngineError, match=f"process 1 of 2 cannot go on, because {sentence}") as error:
+        TorchGroup(1, 2).total([1.0])
+    assert ".cc:" not in str(error.value)
+    assert "typically" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
