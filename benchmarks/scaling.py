@@ -93,7 +93,16 @@ def fitted(sums: dict[str, float]) -> tuple[float, float]:
 def scaling(
     net: str, batch_size: int, steps: int, processes: int, tell: Callable[[str], object] = lambda _: None
 ) -> dict[str, float]:
-    """Measure a step alone, of a share alone, and of `processes` together, and what the sums explain of it."""
+    """Measure a step alone, of a share alone, and of `processes` together, and what the sums explain of it.
+
+    Raises:
+        BenchmarkError: the batch cannot be shared evenly, or a process fails.
+    """
+    if batch_size % processes:
+        raise BenchmarkError(
+            f"a batch of {batch_size} has no equal shares for {processes} processes; "
+            f"take --batch-size {-(-batch_size // processes) * processes}"
+        )
     count = sum(int(np.prod(each.shape)) for each in fv.zoo.make(net).parameters.values())
     whole = measured(1, net, batch_size, steps)["step"]
     share = measured(1, net, batch_size // processes, steps)["step"]
@@ -105,7 +114,14 @@ def scaling(
     tell(f"a share of {batch_size // processes} alone: {share * 1e3:.1f} ms")
     explained = f"the share and {together['calls']} sums explain {expected * 1e3:.1f} ms"
     tell(f"{processes} processes: {together['step'] * 1e3:.1f} ms; {explained}")
-    return {"whole": whole, "share": share, "together": together["step"], "latency": latency, "bandwidth": bandwidth}
+    return {
+        "whole": whole,
+        "share": share,
+        "together": together["step"],
+        "sums": together["calls"],
+        "latency": latency,
+        "bandwidth": bandwidth,
+    }
 
 
 def command(

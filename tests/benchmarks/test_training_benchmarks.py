@@ -89,6 +89,17 @@ def test_a_step_of_two_processes_is_explained_by_its_parts():
     assert scaling.fitted({"4": 1.0, "8": 2.0}) == (1.0, 4.0)
 
 
+def test_a_step_has_two_sums_and_five_for_each_batch_normalisation():
+    found = scaling.measured(2, "vgg6", 8, 1)
+    layers = [type(node.layer).__name__ for node in fv.zoo.make("vgg6").nodes]
+    assert found["calls"] == 2 + 5 * layers.count("BatchNorm2d") == 32
+
+
+def test_a_batch_without_equal_shares_is_refused():
+    with pytest.raises(BenchmarkError, match="a batch of 2 has no equal shares for 4 processes; take --batch-size 4"):
+        scaling.scaling("lenet5", 2, 1, 4)
+
+
 def test_ways_are_compared_on_images_that_no_training_uses(monkeypatch, tmp_path):
     inputs = np.zeros((120, 1, 28, 28), np.uint8)
     inputs[:, 0, 0, 0] = np.arange(120)
