@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -62,20 +63,29 @@ if rank == 0:
 """
 
 
-def measured(size: int, net: str, batch_size: int, steps: int) -> dict[str, Any]:
-    """Seconds of sums by bytes, and of a step with how many sums, with `size` processes of one thread each."""
+def started(
+    size: int, *arguments: str, variables: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> list[subprocess.Popen[str]]:
+    """Python with these arguments in `size` processes of one thread each, as torchrun starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common["OMP_NUM_THREADS"] = "1"  # as torchrun does
-    command = [sys.executable, "-c", WORKER, net, str(batch_size), str(steps), json.dumps(SIZES)]
-    processes = [
+    common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    return [
         subprocess.Popen(
-            command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stdout=subprocess.PIPE, text=True
+            [sys.executable, *arguments],
+            env={**os.environ, **variables, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
         )
         for rank in range(size)
     ]
+
+
+def measured(size: int, net: str, batch_size: int, steps: int) -> dict[str, Any]:
+    """Seconds of sums by bytes, and of a step with how many sums, with `size` processes of one thread each."""
+    processes = started(size, "-c", WORKER, net, str(batch_size), str(steps), json.dumps(SIZES))
     told = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise BenchmarkError("a process ended before it was measured; what it said is above")

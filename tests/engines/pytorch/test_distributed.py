@@ -1,18 +1,17 @@
 """Processes that train together compute what one does on whole batches."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import foveate as fv
+from benchmarks.scaling import started
 from foveate.data import batch_indices
 from foveate.engines.group import Group
 from foveate.engines.torch import TorchEngine
@@ -22,22 +21,8 @@ from tests.engines.pytorch import distributed_worker as worker
 
 
 def begun(size: int, *command: str, **options: Any) -> list[subprocess.Popen[str]]:
-    """Start `python -m` of this command in `size` processes, as torchrun would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-        for rank in range(size)
-    ]
+    """Start `python -m` of this command in `size` processes that say what they say in long lines."""
+    return started(size, "-m", *command, variables={"COLUMNS": "200"}, stderr=subprocess.PIPE, **options)
 
 
 def ended(processes: list[subprocess.Popen[str]]) -> list[subprocess.CompletedProcess[str]]:
@@ -52,6 +37,16 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[subprocess.CompletedPr
 def together(size: int, *command: str, **options: Any) -> list[subprocess.CompletedProcess[str]]:
     """Run `python -m` of this command in `size` processes to its end."""
     return ended(begun(size, *command, **options))
+
+
+def dark_and_light(folder: Path, count: int) -> None:
+    """A folder of `count` dark images and as many light ones."""
+    random = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("light", 200)):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.clip(random.normal(level, 20, (16, 16, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
 @pytest.mark.parametrize("way", worker.WAYS)
@@ -103,14 +98,7 @@ def test_a_process_that_dies_ends_the_others(tmp_path: Path):
 @pytest.mark.slow
 def test_the_commands_first_process_alone_writes_and_speaks(tmp_path: Path):
     images = tmp_path / "images"
-    random = np.random.default_rng(0)
-    from PIL import Image
-
-    for name, level in (("dark", 40), ("light", 200)):
-        (images / name).mkdir(parents=True)
-        for number in range(20):
-            pixels = np.clip(random.normal(level, 20, (16, 16, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(images / name / f"{number}.png")
+    dark_and_light(images, 20)
     command = ["foveate", "train", str(images), "--engine", "torch", "--device", "cpu", "--net", "lenet5", "--epochs"]
     options = ["--batch-size", "8", "--size", "32", "--out"]
     first, second = together(2, *command, "2", *options, str(tmp_path / "two"), cwd=tmp_path)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional
 
 import foveate as fv
@@ -21,7 +20,7 @@ from foveate.data import Preprocessing, batch_indices
 from foveate.engines.torch import TorchEngine
 from foveate.files import read_checkpoint
 from tests.engines.pytorch import distributed_worker as worker
-from tests.engines.pytorch.test_distributed import begun, ended, together
+from tests.engines.pytorch.test_distributed import begun, dark_and_light, ended, together
 
 WORKER = "tests.engines.pytorch.distributed_worker"
 
@@ -128,12 +127,7 @@ def test_killed_at_ten_random_moments_they_end_with_the_same_bits(tmp_path: Path
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """Sixty dark and sixty light images."""
-    random = np.random.default_rng(0)
-    for name, level in (("dark", 40), ("light", 200)):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for number in range(60):
-            pixels = np.clip(random.normal(level, 20, (16, 16, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    dark_and_light(tmp_path / "images", 60)
     return tmp_path / "images"
 
 
