@@ -66,12 +66,12 @@ class _Measured(Progress):
 
 
 class _Training:
-    """Trains a network for an epoch, or takes that epoch's steps alone; each time from the first, on one program."""
+    """Trains a network for an epoch, or takes that epoch's steps alone; each time from one state, on one program."""
 
     def __init__(self, net: str, batch_size: int, data: fv.Dataset, preprocessing: fv.Preprocessing) -> None:
-        self._graph = fv.zoo.make(net, input_shape=data.shape, classes=len(data.classes))
-        self._data, self._batch_size, self._preprocessing = data, batch_size, preprocessing
-        self._programs = self._model()._programs
+        graph = fv.zoo.make(net, input_shape=data.shape, classes=len(data.classes))
+        self._model = fv.Model(graph, classes=data.classes, preprocessing=preprocessing, seed=0)
+        self._data, self._batch_size = data, batch_size
         self._calls: list[tuple[Any, ...]] = []
         step = Program.step
 
@@ -84,8 +84,8 @@ class _Training:
 
     def epoch(self) -> _Measured:
         """Train for an epoch."""
-        model, measured = self._model(), _Measured()
-        model._programs = self._programs
+        model, measured = self._model, _Measured()
+        model.state, model.training = self._new_state(), {}
         options: dict[str, Any] = {
             "batch_size": self._batch_size,
             "optimizer": OPTIMIZER,
@@ -96,16 +96,15 @@ class _Training:
 
     def bare(self) -> _Measured:
         """Take the steps of that epoch."""
-        model, measured = self._model(), _Measured()
-        state = model.engine.new_state(self._graph, OPTIMIZER, seed=model.seed)
+        measured, state = _Measured(), self._new_state()
         measured.begin()
         for program, inputs, targets, options in self._calls:
             measured.losses.append(program.step(state, inputs, targets, **options).loss)
         measured.end()
         return measured
 
-    def _model(self) -> fv.Model:
-        return fv.Model(self._graph, classes=self._data.classes, preprocessing=self._preprocessing, seed=0)
+    def _new_state(self) -> State:
+        return self._model.engine.new_state(self._model.graph, OPTIMIZER, seed=self._model.seed)
 
 
 def _clocks() -> tuple[float, float]:
