@@ -1,11 +1,14 @@
 """How well networks train with the learning rate that the finder suggests, beside fixed rates."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 import foveate as fv
 from benchmarks import environment
@@ -36,25 +39,27 @@ def rates(
     sets = small_sets(only)
     if threads is not None:
         fv.set_threads(threads)
+    tell = partial(Console(stderr=True).print, highlight=False)
     report: dict[str, Any] = {"benchmark": "rates", "environment": environment.describe(threads), "results": []}
     print("| set | suggestions | validation, % | best fixed rate | validation, % |")
     print("|---|---|---:|---:|---:|")
     for small in sets:
-        found = [measured(small, split) for split in range(splits)]
+        found = [measured(small, split, tell) for split in range(splits)]
         report["results"] += found
         write_report(json_file, report)
         print(row(small.name, found), flush=True)
     print(environment.sentence(report["environment"]))
 
 
-def measured(small: SmallSet, split: int) -> dict[str, Any]:
+def measured(small: SmallSet, split: int, tell: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
     """The suggestion for a set, and the accuracies in validation with it and with each fixed rate."""
     setting = chosen(small, small.load(split)[0])
     suggestion = suggested(small, setting, split)
     tried = {SUGGESTION: suggestion, **{f"{rate:g}": rate for rate in FIXED}}
-    found = {
-        name: accuracy(small, replace(setting, learning_rate=rate), split, "validation") for name, rate in tried.items()
-    }
+    found = {}
+    for name, rate in tried.items():
+        found[name] = accuracy(small, replace(setting, learning_rate=rate), split, "validation")
+        tell(f"{small.name} {split + 1}: {found[name]:.1f} % with a rate of {rate:.2g}")
     return {"set": small.name, "split": split, "suggestion": suggestion, "accuracies": found}
 
 

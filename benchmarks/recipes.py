@@ -34,6 +34,7 @@ def compared(net: str, images: int, epochs: int, tell: Callable[[str], object]) 
     """
     found: dict[str, dict[str, float]] = {}
     for kind in ("foveate", "pytorch"):
+        tell(f"training {net} in {kind}, {images:,} images, epochs: {epochs}")
         command = [sys.executable, "-m", "benchmarks.recipes", kind, net, str(images), str(epochs)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:

@@ -42,13 +42,16 @@ def test_a_short_form(tiny, tmp_path):
     )
     assert list(first["accuracies"]) == ["suggestion", "1e-09", "0.01"]
     assert rates.row("textures", [first, second]) in result.output
+    assert result.stderr.count("textures 1: ") == result.stderr.count("textures 2: ") == 3
 
 
 def test_each_rate_is_trained_with(tiny, monkeypatch):
     monkeypatch.setattr(rates, "suggested", lambda *_: 0.5)
-    monkeypatch.setattr(rates, "accuracy", lambda _, setting, split, part: (setting.learning_rate, split, part))
+    monkeypatch.setattr(
+        rates, "accuracy", lambda *given: given[1].learning_rate if given[2:] == (3, "validation") else 0
+    )
     tried = {"suggestion": 0.5, "1e-09": 1e-9, "0.01": 0.01}
-    assert rates.measured(tiny, 3)["accuracies"] == {name: (rate, 3, "validation") for name, rate in tried.items()}
+    assert rates.measured(tiny, 3)["accuracies"] == tried
 
 
 def test_the_best_fixed_rate_is_that_of_means():

@@ -33,5 +33,7 @@ def test_both_learn(train):
 
 
 def test_a_training_that_fails_is_told():
+    told: list[str] = []
     with pytest.raises(BenchmarkError, match="no-net"):
-        recipes.compared("no-net", 128, 1, print)
+        recipes.compared("no-net", 128, 1, told.append)
+    assert told == ["training no-net in foveate, 128 images, epochs: 1"]
