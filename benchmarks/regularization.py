@@ -3,7 +3,6 @@
 Everything is judged by training images that no training uses; the test set is not read.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +13,7 @@ import typer
 
 import foveate as fv
 from benchmarks import environment
+from benchmarks.errors import BenchmarkError
 from benchmarks.reports import check_writable, write_report
 
 NOTHING = "nothing"
@@ -40,8 +40,17 @@ JUDGED_BY = 10_000
 def regularization(
     net: str, count: int, epochs: int, seeds: int, tell: Callable[[str], object] = lambda _: None
 ) -> dict[str, list[float]]:
-    """Accuracies in percent, by way, one for each seed, which draws other images and other parameters."""
+    """Accuracies in percent, by way, one for each seed, which draws other images and other parameters.
+
+    Raises:
+        BenchmarkError: too few images are left to judge by.
+    """
     data = fv.datasets.fashion_mnist().train
+    most = len(data) - JUDGED_BY
+    if count > most:
+        raise BenchmarkError(
+            f"{count:,} of {len(data):,} images leave fewer than {JUDGED_BY:,} to judge by; take {most:,}"
+        )
     found: dict[str, list[float]] = {name: [] for name in WAYS}
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(data))
@@ -87,5 +96,5 @@ def command(
         fv.set_threads(threads)
     found = regularization(net, count, epochs, seeds, lambda line: print(line, flush=True))
     described = environment.describe(threads)
-    write_report(json_file, {"environment": described, "accuracies": json.loads(json.dumps(found))})
+    write_report(json_file, {"environment": described, "accuracies": found})
     print("\n".join([*table(found), environment.sentence(described)]))

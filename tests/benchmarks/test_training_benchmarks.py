@@ -124,3 +124,5 @@ def test_ways_are_compared_on_images_that_no_training_uses(monkeypatch, tmp_path
     assert len(seen["fit"]) == 100
     assert len(seen["evaluate"]) == 20
     assert not seen["fit"] & seen["evaluate"]
+    with pytest.raises(BenchmarkError, match="101 of 120 images leave fewer than 20 to judge by; take 100"):
+        regularization.regularization("lenet5", 101, 1, 1)
