@@ -38,6 +38,7 @@ from benchmarks import (
 from benchmarks.compare import Case, Settings
 from benchmarks.errors import BenchmarkError
 from benchmarks.modes import MODES, find_modes
+from benchmarks.options import BatchSize, Net
 from benchmarks.peers import PEERS, Peer, find_peers
 from benchmarks.reports import check_writable, write_report
 from benchmarks.workers import Kind
@@ -66,7 +67,7 @@ _ALL_MODES = ",".join(MODES)
 @app.command()
 def train(
     nets: Nets = _ALL_NETS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
+    batch_size: BatchSize = 128,
     modes: Modes = _ALL_MODES,
     rounds: Rounds = 7,
     seconds: Seconds = 0.5,
@@ -254,7 +255,7 @@ def streamed(
     count: Annotated[int, typer.Option(min=1000, help="Images of Fashion-MNIST.")] = 50_000,
     rounds: Rounds = 3,
     buffer: Annotated[float, typer.Option(min=0.001, help="Megabytes of samples that are held at once.")] = 8.0,
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
+    net: Net = "vgg6",
     json_file: JsonFile = None,
 ) -> None:
     """Time an epoch on shards against an epoch from memory, taking turns, and measure memory.

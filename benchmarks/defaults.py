@@ -13,6 +13,7 @@ from rich.console import Console
 import foveate as fv
 from benchmarks import environment
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import Sets, Threads
 from benchmarks.reports import check_writable
 from benchmarks.small_sets import SMALL_SETS, SmallSet, small_sets
 from foveate import zoo
@@ -98,9 +99,9 @@ def defaults(
     settings: Annotated[int, typer.Option(min=0, max=20, help="Settings to compare the default with.")] = 20,
     splits: Annotated[int, typer.Option(min=1, help="Divisions of each set into training and test.")] = 5,
     first_split: Annotated[int, typer.Option(min=0, help="The first of them; rules were chosen on 0 and 1.")] = 0,
-    only: Annotated[str, typer.Option(help="Sets, with commas between (default: all).")] = "",
+    only: Sets = "",
     part: Annotated[str, typer.Option(help="test; or validation, to choose rules by.")] = "test",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: all cores).")] = None,
+    threads: Threads = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every accuracy to this file; what it has is not run again.")
     ] = None,

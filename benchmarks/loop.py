@@ -16,6 +16,7 @@ import typer
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import BatchSize, Net
 from benchmarks.reports import check_writable, write_report
 from foveate.engines import Program, State, StepResult
 from foveate.training import Epoch, Progress
@@ -153,8 +154,8 @@ def _told(rounds: list[Round]) -> str:
 
 
 def command(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
+    net: Net = "vgg6",
+    batch_size: BatchSize = 128,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the epoch.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How often both are timed; medians are reported.")] = 7,
     epochs: Annotated[int, typer.Option(min=0, help="Also train this many, in foveate and by hand in PyTorch.")] = 0,

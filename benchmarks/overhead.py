@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 import foveate as fv
+from benchmarks.options import BatchSize, Net
 from foveate.engines.program import Program
 from foveate.training.progress import LiveBar
 
@@ -70,8 +71,8 @@ def _share(model: fv.Model, data: fv.Dataset, batch_size: int, options: dict[str
 
 
 def command(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
+    net: Net = "vgg6",
+    batch_size: BatchSize = 128,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the epoch.")] = 100,
 ) -> None:
     """Measure what the loop, progress, log files and callbacks cost beside the steps of a training.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import foveate
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import BatchSize, Net
 from foveate.engines import get_engine
 
 SHOWN = 10
@@ -62,11 +63,11 @@ def report(comparison: Comparison, precision: str, tell: Callable[[str], None]) 
 
 
 def precision(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
+    net: Net = "vgg6",
     to: Annotated[str, typer.Option(help="The lower precision: bf16 or tf32.")] = "bf16",
     device: Annotated[str, typer.Option(help="Where: cpu, cuda, cuda:1.")] = "cpu",
     steps: Annotated[int, typer.Option(min=10, help="Training steps.")] = 100,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 64,
+    batch_size: BatchSize = 64,
 ) -> None:
     """Compare the loss of a training in lower precision with that in float32, step by step.
 

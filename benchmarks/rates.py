@@ -13,6 +13,7 @@ from rich.console import Console
 import foveate as fv
 from benchmarks import environment
 from benchmarks.defaults import Setting, accuracy, chosen
+from benchmarks.options import Sets, Threads
 from benchmarks.reports import check_writable, write_report
 from benchmarks.small_sets import SmallSet, small_sets
 from foveate import zoo
@@ -25,8 +26,8 @@ SUGGESTION = "suggestion"
 
 def rates(
     splits: Annotated[int, typer.Option(min=1, help="Divisions of each set into training and validation.")] = 1,
-    only: Annotated[str, typer.Option(help="Sets, with commas between (default: all).")] = "",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: all cores).")] = None,
+    only: Sets = "",
+    threads: Threads = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every rate and accuracy to this file.")
     ] = None,

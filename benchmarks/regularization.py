@@ -14,6 +14,7 @@ import typer
 import foveate as fv
 from benchmarks import environment
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import Net, Threads
 from benchmarks.reports import check_writable, write_report
 
 NOTHING = "nothing"
@@ -80,11 +81,11 @@ def table(found: Mapping[str, list[float]]) -> list[str]:
 
 
 def command(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
+    net: Net = "vgg6",
     count: Annotated[int, typer.Option(min=100, help="Training images.")] = 5000,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of images and parameters.")] = 3,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: all cores).")] = None,
+    threads: Threads = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every accuracy to this file.")] = None,
 ) -> None:
     """Compare random changes, EMA and label smoothing on few images of Fashion-MNIST.

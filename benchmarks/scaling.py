@@ -18,6 +18,7 @@ import typer
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import Net
 
 SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 22, 1 << 24)
 """Numbers of float32 that are summed."""
@@ -135,7 +136,7 @@ def scaling(
 
 
 def command(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
+    net: Net = "vgg6",
     batch_size: Annotated[int, typer.Option(min=2, help="Images in a batch of all processes.")] = 128,
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed; the median is reported.")] = 15,
     processes: Annotated[int, typer.Option(min=2, help="Processes, with one thread each.")] = 2,

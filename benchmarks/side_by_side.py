@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.options import BatchSize, Net
 
 TRAIN = """
 import sys, time
@@ -90,8 +91,8 @@ def _said(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
 
 
 def command(
-    net: Annotated[str, typer.Option(help="A network of the zoo.")] = "vgg6",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 128,
+    net: Net = "vgg6",
+    batch_size: BatchSize = 128,
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 60,
     rounds: Annotated[int, typer.Option(min=1, help="How often each case is timed; medians are reported.")] = 5,
 ) -> None:
