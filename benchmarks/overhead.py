@@ -67,7 +67,8 @@ def _share(model: fv.Model, data: fv.Dataset, batch_size: int, options: dict[str
 
     with patch.object(Program, "step", timed):
         (row,) = model.fit(data, epochs=1, batch_size=batch_size, schedule=fv.Constant(1e-3), **options).epochs
-    return 1 - row.waiting - inside / row.seconds
+    seconds = len(data) / row.images_per_second  # which `row.seconds` rounds to milliseconds
+    return 1 - row.waiting - inside / seconds
 
 
 def command(
