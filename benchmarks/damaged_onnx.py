@@ -3,12 +3,14 @@
 import resource
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
 
 import foveate as fv
 from benchmarks.errors import BenchmarkError
@@ -88,7 +90,8 @@ def damaged_onnx(
 
     Example: python -m benchmarks damaged-onnx --changes 10000
     """
-    counts = outcomes(changes, seed)
+    with Console(stderr=True).status("starting") as status:
+        counts = outcomes(changes, seed, status.update)
     for told, count in counts.most_common():
         print(f"{count:6,} {told}")
     print(f"peak memory {peak() / 1e6:.0f} MB")
@@ -97,7 +100,7 @@ def damaged_onnx(
         raise BenchmarkError(f"{strange:,} of {changes:,} files ended in neither a model nor a sentence")
 
 
-def outcomes(changes: int, seed: int) -> Counter[str]:
+def outcomes(changes: int, seed: int, tell: Callable[[str], object] = lambda _: None) -> Counter[str]:
     """How often files ended in what; this process may use only LARGEST_MEMORY more meanwhile."""
     generator, counts, files = np.random.default_rng(seed), Counter[str](), good_files()
     limits = resource.getrlimit(resource.RLIMIT_AS)
@@ -108,6 +111,8 @@ def outcomes(changes: int, seed: int) -> Counter[str]:
             for number in range(changes):
                 path.write_bytes(changed(files[number % len(files)], generator))
                 counts[outcome(path)] += 1
+                if (number + 1) % 100 == 0:
+                    tell(f"{number + 1:,} of {changes:,} files")
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
     return counts

@@ -37,6 +37,12 @@ def test_damaged_files_end_in_a_model_or_a_sentence(benchmarks):
     assert "peak memory" in output
 
 
+def test_the_campaign_of_damaged_files_says_how_far_it_is():
+    told = []
+    damaged_onnx.outcomes(200, 0, told.append)
+    assert told == ["100 of 200 files", "200 of 200 files"]
+
+
 def test_an_importer_that_fails_without_a_sentence_is_found(benchmarks, monkeypatch):
     monkeypatch.setattr(damaged_onnx.fv, "from_onnx", lambda *_, **__: {}["graph"])
     status, output, error = benchmarks("damaged-onnx", "--changes", 5)
