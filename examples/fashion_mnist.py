@@ -36,8 +36,15 @@ def draw(history: History, test_accuracy: float, path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     minutes = [seconds / 60 for seconds in accumulate(row.seconds for row in history.epochs)]
-    axes.plot(minutes, [100 * (row.validation_accuracy or 0) for row in history.epochs], "s--", label="validation")
-    axes.plot(minutes[-1:], [100 * test_accuracy], "*", markersize=14, label=f"test: {test_accuracy:.2%}")
+    axes.plot(
+        minutes,
+        [100 * (row.validation_accuracy or 0) for row in history.epochs],
+        "s--",
+        label="validation, each image once",
+    )
+    axes.plot(
+        minutes[-1:], [100 * test_accuracy], "*", markersize=14, label=f"test, with mirror images: {test_accuracy:.2%}"
+    )
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("accuracy, %")
     axes.grid(alpha=0.3)
