@@ -7,7 +7,7 @@ Nothing is guessed from sizes: as many numbers come before the batch as there we
 nothing, so an operator that would mix samples takes its axis for any other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from foveate.interop.held import Held
 from foveate.interop.onnx.reading import OWN
-from foveate.interop.onnx.rules_of_movement import shape_after, squeezed, unsqueezed
+from foveate.interop.onnx.rules_of_movement import SIZES, order_of
 from foveate.interop.onnx.table import find
 from foveate.interop.onnx.taking import Fixed, Lead, Op
 from foveate.interop.walk import NotTakenError
@@ -55,7 +55,7 @@ def translated(op: Op) -> list[Any] | None:
     lead = next((leads[name] for name in op.node.inputs if name in leads), None)
     if kind == "Transpose":
         return _transposed(op, lead)
-    if kind in _SIZES:
+    if kind in SIZES:
         return _relaid(op, lead)
     if lead is None and kind in ALIGNED:
         _check_only_axis(op)
@@ -117,10 +117,7 @@ def _run(op: Op, attributes: dict[str, Any]) -> Any:
 
 
 def _transposed(op: Op, lead: Lead | None) -> list[Any] | None:
-    rank = len(file_shape(op))
-    order: Sequence[int] = [axis % rank for axis in op.get("perm", range(rank - 1, -1, -1))]
-    if sorted(order) != list(range(rank)):
-        raise NotTakenError(f"it orders {rank} axes as {list(order)}")
+    order = order_of(op, len(file_shape(op)))
     before = lead or Lead(0)
     after = order.index(before.axis)
     if lead is None and (not after or (op.taking.batch == 1 and op.shape()[order[0]] == 1)):
@@ -132,25 +129,10 @@ def _transposed(op: Op, lead: Lead | None) -> list[Any] | None:
     return _recorded(op, op.taking.moved(op.held(), here, op.node), replace(before, axis=after))
 
 
-def _reshape(op: Op, full: Sequence[int]) -> Sequence[int]:
-    wanted = [int(size) for size in op.option("shape", 1)]
-    return shape_after(tuple(full), wanted, copies=not op.get("allowzero", 0))
-
-
-def _flatten(op: Op, full: Sequence[int]) -> Sequence[int]:
-    axis = op.get("axis", 1)
-    return prod(full[:axis]), prod(full[axis:])
-
-
-_SIZES: dict[str, Callable[[Op, Sequence[int]], Sequence[int]]] = {
-    "Reshape": _reshape, "Flatten": _flatten, "Squeeze": squeezed, "Unsqueeze": unsqueezed
-}  # fmt: skip
-
-
 def _relaid(op: Op, lead: Lead | None) -> list[Any] | None:
     """The same numbers in other axes."""
     full = file_shape(op)
-    target = _SIZES[op.node.kind](op, full)
+    target = SIZES[op.node.kind](op, full)
     if lead is None and (not target or target[0] == op.taking.batch):
         return None
     before = lead or Lead(0)

@@ -1,6 +1,6 @@
 """Rules for operations after which values lie elsewhere: other shapes, other orders of axes, parts, copies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -42,19 +42,6 @@ def reshaped(op: Op, full: Sequence[int]) -> Held:
     return op.taking.reshaped(source, sample, op.node)
 
 
-@rule("Flatten")
-def _(op: Op) -> Held:
-    full, axis = op.shape(), op.get("axis", 1)
-    axis += op.rank() if axis < 0 else 0
-    return reshaped(op, (prod(full[:axis]), prod(full[axis:])))
-
-
-@rule("Reshape")
-def _(op: Op) -> Held:
-    wanted = [int(size) for size in op.option("shape", 1)]
-    return reshaped(op, shape_after(op.shape(), wanted, copies=not op.get("allowzero", 0)))
-
-
 def shape_after(full: Shape, wanted: Sequence[int], *, copies: bool) -> list[int]:
     """The sizes that Reshape makes of those that are wanted."""
     sizes = [full[axis] if size == 0 and copies and axis < len(full) else size for axis, size in enumerate(wanted)]
@@ -66,27 +53,25 @@ def shape_after(full: Shape, wanted: Sequence[int], *, copies: bool) -> list[int
     return sizes
 
 
-@rule("Squeeze")
-def _(op: Op) -> Held:
-    return reshaped(op, squeezed(op, op.shape()))
+def _resized(op: Op, full: Shape) -> Sequence[int]:
+    wanted = [int(size) for size in op.option("shape", 1)]
+    return shape_after(full, wanted, copies=not op.get("allowzero", 0))
 
 
-def squeezed(op: Op, full: Sequence[int]) -> list[int]:
-    """The sizes without some of length 1."""
+def _flattened(op: Op, full: Shape) -> Sequence[int]:
+    axis = op.get("axis", 1)
+    return prod(full[:axis]), prod(full[axis:])
+
+
+def _squeezed(op: Op, full: Shape) -> Sequence[int]:
     axes, rank = op.option("axes", 1), len(full)
     gone = {axis % rank for axis in axes} if axes is not None else {a for a in range(rank) if full[a] == 1}
     if any(full[axis] != 1 for axis in gone):
-        raise NotTakenError(f"it leaves out axes of {format_sizes(tuple(full))} that are longer than 1")
+        raise NotTakenError(f"it leaves out axes of {format_sizes(full)} that are longer than 1")
     return [size for axis, size in enumerate(full) if axis not in gone]
 
 
-@rule("Unsqueeze")
-def _(op: Op) -> Held:
-    return reshaped(op, unsqueezed(op, op.shape()))
-
-
-def unsqueezed(op: Op, full: Sequence[int]) -> list[int]:
-    """The sizes with more of length 1."""
+def _unsqueezed(op: Op, full: Shape) -> Sequence[int]:
     axes = op.option("axes", 1)
     rank = len(full) + len(axes)
     new, rest = {axis % rank for axis in axes}, iter(full)
@@ -95,12 +80,29 @@ def unsqueezed(op: Op, full: Sequence[int]) -> list[int]:
     return [1 if axis in new else next(rest) for axis in range(rank)]
 
 
-@rule("Transpose")
+SIZES: dict[str, Callable[[Op, Shape], Sequence[int]]] = {
+    "Reshape": _resized, "Flatten": _flattened, "Squeeze": _squeezed, "Unsqueeze": _unsqueezed
+}  # fmt: skip
+"""What operators that only change the shape make of that of their input, batch and all."""
+
+
+@rule(*SIZES)
 def _(op: Op) -> Held:
-    rank, source = op.rank(), op.held()
+    return reshaped(op, SIZES[op.node.kind](op, op.shape()))
+
+
+def order_of(op: Op, rank: int) -> list[int]:
+    """The axes of a Transpose, counted from the front."""
     order = [axis % rank for axis in op.get("perm", range(rank - 1, -1, -1))]
     if sorted(order) != list(range(rank)):
         raise NotTakenError(f"it orders {rank} axes as {order}")
+    return order
+
+
+@rule("Transpose")
+def _(op: Op) -> Held:
+    rank, source = op.rank(), op.held()
+    order = order_of(op, rank)
     if order[:3] == [0, 2, 1] and order[3:] == list(range(3, rank)):
         shuffled = op.taking.exchanged(source, 1, 2)
         if shuffled is not None:
