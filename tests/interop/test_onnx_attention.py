@@ -133,6 +133,13 @@ def test_a_batch_of_one_that_is_left_out_is_none(tmp_path: Path):
     check(written(text, tmp_path / "a.onnx", arrays), (1, 3, 4))
 
 
+def test_an_array_of_another_length_is_joined_to_a_batch_of_one_that_is_left_out(tmp_path: Path):
+    body = "a = Squeeze(x, zero) b = Concat<axis=0>(a, w) y = Unsqueeze(b, zero)"
+    arrays = {"zero": np.array([0]), "w": np.arange(8, dtype=np.float32).reshape(2, 4)}
+    text = f"agraph (float[1, 3, 4] x) => (float[1, 5, 4] y) {{ {body} }}"
+    check(written(text, tmp_path / "a.onnx", arrays), (1, 3, 4))
+
+
 OVER = "agraph (float[2, 3, 4] x) => (float[A, B, C] y)"
 BEHIND = "a = Transpose<perm=[1, 0, 2]>(x)"
 MERGED_ROWS = "a = Reshape(x, six)"

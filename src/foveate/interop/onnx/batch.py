@@ -235,6 +235,8 @@ def _in_axes_here(op: Op, array: Fixed, lead: Lead, rank: int) -> Fixed:
     if array.tensor.ndim > rank:
         raise NotTakenError(f"it computes with {array.told} of {array.tensor.ndim} axes, one of them before the batch")
     sizes = (1,) * (rank - array.tensor.ndim) + array.tensor.shape
+    if op.taking.batch == 1 and lead.extra:  # the sample has all axes of the file
+        return array.seen_as((1, *sizes))
     front, back, size = sizes[: lead.axis], sizes[lead.axis + 1 :], lead.before * op.taking.batch * lead.after
     if sizes[lead.axis] == 1:
         return array.seen_as((1, *front, *(1,) * lead.extra, *back))
@@ -242,8 +244,7 @@ def _in_axes_here(op: Op, array: Fixed, lead: Lead, rank: int) -> Fixed:
         split = array.tensor.reshape((*front, lead.before, op.taking.batch, lead.after, *back))
         first = split.take(0, axis=lead.axis + 1)
         if bool((split == np.expand_dims(first, lead.axis + 1)).all()):
-            shape = (1, *front, *lead.own, *back)
-            return array.seen_as(shape) if op.taking.batch == 1 else Fixed(first.reshape(shape))
+            return Fixed(first.reshape((1, *front, *lead.own, *back)))
     raise NotTakenError(f"{array.told} has numbers of its own for each sample")
 
 
