@@ -103,6 +103,7 @@ MERGED = {
     "a part in front": """a = Transpose<perm=[1, 0, 2]>(x) b = Slice(a, one, three, zero)
         c = ReduceSum<keepdims=0>(b, zero) d = Relu(c) y = Unsqueeze(d, zero) z = Identity(d)""",
     "a line over merged rows": "a = Reshape(x, rows) b = Mul(a, two) c = Add(b, two) y = Reshape(c, back)",
+    "sums and means of merged rows": "a = Reshape(x, rows) b = Sum(a, four) c = Mean(a, b, two) y = Reshape(c, back)",
     "norms of merged rows": "a = Reshape(x, rows) b = LayerNormalization(a, four) y = Reshape(b, back)",
     "joined behind": "a = Transpose<perm=[2, 0, 1]>(x) b = Concat<axis=0>(a, a) y = Transpose<perm=[1, 2, 0]>(b)",
     "shape of merged rows": "a = Reshape(x, rows) s = Shape(a) b = Relu(a) c = Reshape(b, s) y = Reshape(c, back)",

@@ -28,9 +28,9 @@ ALIKE = (
 )
 """Functions of single numbers."""
 
-PAIRED = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min")
+PAIRED = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean")
 PRODUCTS = ("MatMul", "Gemm")
-ALIGNED = (*PAIRED, *PRODUCTS, "Sum", "Mean", "PRelu")
+ALIGNED = (*PAIRED, *PRODUCTS, "PRelu")
 """Of several inputs, whose last axes meet."""
 
 REDUCING = (
