@@ -1,10 +1,10 @@
 """Values in which the batch is not alone in the first axis for a while, such as the queries of all samples and heads.
 
-Here every value has its batch first. `taking.leads` says where it is in the file; operators that are met in between are
-translated to the axes here: those of the file in order, what shares an axis with the batch as axes of their own.
+Here every value has its batch first. `taking.leads` says where it is in the file, and operators that read such values
+are translated to the axes here: those of the file in order, with what shares an axis with the batch as axes of its own.
 
-Nothing is guessed from sizes: as many numbers come before the batch as there were. A batch of one is in the way of
-nothing, so an operator that would mix samples takes its axis for any other.
+Nothing is guessed from sizes: a reshape leaves as many numbers before the batch as there were. A batch of one that has
+left the first axis is an axis like any other, so an operator may go along it.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ ALIKE = (
 PAIRED = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean")
 PRODUCTS = ("MatMul", "Gemm")
 ALIGNED = (*PAIRED, *PRODUCTS, "PRelu")
-"""Of several inputs, whose last axes meet."""
+"""Operators of several inputs, whose axes are matched from the last one on."""
 
 REDUCING = (
     *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"),
@@ -44,7 +44,7 @@ ALONG_ONE = {
     "Softmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Gather": 0, "Split": 0, "Concat": 1,
     **dict.fromkeys(FROM_ONE_ON, -1)
 }  # fmt: skip
-"""Along an axis, and which that is if none is named."""
+"""Operators along one axis, and which that is if none is named."""
 
 ELSEWHERE = "the batch is not the first axis of its input"
 
@@ -140,13 +140,13 @@ def _relaid(op: Op, lead: Lead | None) -> list[Any] | None:
     if place is None and lead is None:
         return None  # its rule says why
     if place is None:
-        raise NotTakenError("it takes an axis apart in which positions of several samples are")
+        raise NotTakenError("it takes apart an axis that holds positions of several samples")
     here = (*target[: place.axis], *place.own, *target[place.axis + 1 :])
     return _recorded(op, op.taking.reshaped(op.held(), here, op.node), place)
 
 
 def _place(sizes: Sequence[int], numbers: int, batch: int) -> Lead | None:
-    """The axis that the batch is in if so many numbers come before it; of several samples there is at most one."""
+    """The axis that holds the batch if so many numbers come before it; None if samples would be taken apart."""
     begins = [prod(sizes[:axis]) for axis in range(len(sizes))]
     for axis, (begin, size) in enumerate(zip(begins, sizes, strict=True)):
         if (begin, size) == (numbers, batch):
@@ -214,13 +214,13 @@ def _as_here(op: Op) -> list[Any]:
 
 
 def _summed(op: Op) -> int:
-    """How many of the last axes the batch may not be in."""
+    """How many of the last axes may not hold the batch."""
     right = op.known(1)
     return 2 if isinstance(right, Fixed) and right.tensor.ndim <= 2 else 3
 
 
 def _meets(op: Op, lead: Lead, rank: int) -> bool:
-    """Whether more than the batch of one is where it is."""
+    """Whether a batch of one meets more than one number."""
     if op.node.kind in PRODUCTS:
         return lead.axis > rank - _summed(op)
     known = [op.taking.known.get(name) for name in op.node.inputs]
@@ -293,7 +293,7 @@ def _counted(axis: int, rank: int) -> int:
 
 
 def _own(op: Op, axis: int, lead: Lead) -> int:
-    """An axis of the file where the batch is first; not the one that several samples are in."""
+    """Where an axis of the file is here; several samples may not be in it."""
     if axis != lead.axis:
         return lead.here(axis)
     if op.taking.batch > 1:

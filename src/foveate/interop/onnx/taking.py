@@ -69,9 +69,9 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Lead:
-    """The axis of the file that the batch is in, and how many positions each of its samples is between, if not alone.
+    """The axis of the file that holds the batch, alone or as `before` x batch x `after` positions.
 
-    Here these are axes of their own, `extra` in number.
+    Here `before` and `after` are axes of their own if they are more than 1.
     """
 
     axis: int
@@ -80,16 +80,16 @@ class Lead:
 
     @property
     def own(self) -> Shape:
-        """The axes here that come of the batch's own in the file, besides the batch."""
+        """The sizes of the axes here that share one with the batch in the file."""
         return tuple(size for size in (self.before, self.after) if size > 1)
 
     @property
     def extra(self) -> int:
-        """How many these are."""
+        """How many there are."""
         return len(self.own)
 
     def here(self, axis: int) -> int:
-        """Another axis of the file where the batch is first."""
+        """Where another axis of the file is here, the batch being axis 0."""
         return axis + 1 if axis < self.axis else axis + self.extra
 
 

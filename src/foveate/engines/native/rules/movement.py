@@ -35,9 +35,9 @@ def reordered(ledger: Ledger, source: Array, axes: Sequence[int]) -> Array:
 
 
 def canonical_strides(dims: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """The strides; of axes of length 1 those that follow from the others.
+    """The strides, with those of axes of length 1 as they would be in a plain layout of the axes behind.
 
-    For others oneDNN makes products of zeros, and then also for the layouts that it takes to be the same.
+    With any others oneDNN may multiply to zeros, and does so again for every layout that it takes to be the same.
 
     >>> canonical_strides([2, 4, 1, 3], [12, 3, 12, 1])
     [12, 3, 3, 1]
