@@ -20,7 +20,7 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     left, right = node.args[:2]
     weight = taking.constant(right)
     if weight is None:
-        return held(_product(taking, node, *_matrices(taking, left, right)))
+        return held(taking.add(MatMul(), *_matrices(taking, left, right), node=node))
     if weight.tensor.dim() != 2:
         raise NotTakenError(f"it multiplies with {weight.told} of {weight.tensor.dim()} axes, not 2")
     value = taking.value(left)
@@ -39,10 +39,6 @@ def _matrices(taking: Taking, *sources: Any) -> list[Value]:
     return taking.many(sources)
 
 
-def _product(taking: Taking, node: fx.Node, left: Value, right: Value) -> Value:
-    return taking.add(MatMul(), left, right, node=node)
-
-
 @rule("scaled_dot_product_attention")
 def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     """softmax(scale Q K' + mask) V."""
@@ -52,10 +48,10 @@ def _(taking: Taking, node: fx.Node, given: Arguments) -> Held:
     last = len(key.shape) - 1
     turned = taking.add(Transpose((*range(last - 1), last, last - 1)), key, node=node)
     scale = given["scale"] if given["scale"] is not None else 1 / sqrt(query.shape[-1])
-    weights = _product(taking, node, taking.add(Rescale(float(scale)), query, node=node), turned)
+    weights = taking.add(MatMul(), taking.add(Rescale(float(scale)), query, node=node), turned, node=node)
     if given["attn_mask"] is not None:
         weights = _masked(taking, node, weights, given["attn_mask"])
-    return held(_product(taking, node, taking.add(Softmax(axis=last), weights, node=node), value))
+    return held(taking.add(MatMul(), taking.add(Softmax(axis=last), weights, node=node), value, node=node))
 
 
 def _masked(taking: Taking, node: fx.Node, weights: Value, mask: Any) -> Value:
