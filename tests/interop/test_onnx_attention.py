@@ -207,6 +207,21 @@ def test_a_number_of_each_sample_does_not_meet_the_last_axis(tmp_path: Path):
         fv.from_onnx(path)
 
 
+ONE_EACH = {
+    "logarithms": "a = ReduceSum<keepdims=0>(x, axes) b = Add(a, a) y = LogSoftmax<axis=-1>(b)",
+    "a part": "a = ReduceSum<keepdims=1>(x, axes) b = Reshape(a, four) y = Gather<axis=-1>(b, two)",
+}
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_one_number_of_each_sample_stays_without_an_axis(name: str, tmp_path: Path):
+    arrays = {"axes": np.array([1, 2]), "four": np.array([4]), "two": np.array([0, 0])}
+    used = {key: array for key, array in arrays.items() if f" {key})" in ONE_EACH[name]}
+    text = f"agraph (float[4, 2, 3] x) => (float[N] y) {{ {ONE_EACH[name]} }}"
+    with pytest.raises(fv.GraphError, match=r"it is over the batch|it takes samples of the batch"):
+        fv.from_onnx(written(text, tmp_path / "a.onnx", used))
+
+
 def test_what_a_branch_moves_stays_moved(tmp_path: Path):
     text = """agraph (float[2, 3, 4] x) => (float[A, B, C] y) {
         a = If(t) <

@@ -248,7 +248,9 @@ class Op:
         waiting = self.held(number)
         value = self.taking.done(waiting, self.node)
         if value is not waiting.value:
-            self.taking.known[self.node.inputs[number]] = held(value)  # whoever else reads it finds it done
+            self.taking.known[self.node.inputs[number]] = held(value).seen_as(
+                waiting.shape
+            )  # whoever else reads it finds it done
         return value
 
     def shape(self, number: int = 0) -> Shape:
